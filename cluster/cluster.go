@@ -105,6 +105,8 @@ const (
 	KindDiskFull       Kind = 12 // below the write watermark (CLUSTER 5.5)
 	KindDamaged        Kind = 13 // the replica's data fails its checks (CLUSTER 5.3)
 	KindMoving         Kind = 14 // the space is frozen for a move; retry after a look-up
+	KindExists         Kind = 15 // the space to be created is there already
+	KindContentMissing Kind = 16 // a referenced content is not held by the group: upload it again
 )
 
 // Error is a refusal with a kind. Leader and Term are set for KindNotLeader when the answering node knows them.
@@ -144,6 +146,8 @@ var (
 	ErrDiskFull       = &Error{Kind: KindDiskFull, Text: "disk nearly full"}
 	ErrDamaged        = &Error{Kind: KindDamaged, Text: "replica damaged"}
 	ErrMoving         = &Error{Kind: KindMoving, Text: "space is moving"}
+	ErrExists         = &Error{Kind: KindExists, Text: "space exists"}
+	ErrContentMissing = &Error{Kind: KindContentMissing, Text: "content is not held by the group"}
 )
 
 // Errorf makes an Error of a kind.
