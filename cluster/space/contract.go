@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 // Sizes that reach the log (CLUSTER 1.5, 1.6, 3.1), in bytes.
