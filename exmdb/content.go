@@ -1,0 +1,76 @@
+package exmdb
+
+// Sizes in bytes.
+const (
+	// MaxChunk is the most one content chunk holds (CLUSTER 3.1).
+	MaxChunk = 240 << 10
+	// MaxInline is the most content a request carries itself; more is uploaded ahead.
+	MaxInline = 160 << 10
+	// MaxRawLeaf is the longest leaf body, in octets as received, that stays inside the recipe instead of being content by hash (MAILBOX 3).
+	MaxRawLeaf = 8 << 10
+	// MaxReadBytes is the most one OpReadBytes returns.
+	MaxReadBytes = 1 << 20
+	// MaxMessage is the default limit of a message.
+	MaxMessage = 150 << 20
+)
+
+// ChunkRef names a piece of content by the SHA-256 of its bytes.
+type ChunkRef struct {
+	Hash [32]byte `wire:"1"`
+	Size uint32   `wire:"2"`
+}
+
+// Encoding says how a segment's octets come from its content's bytes. Numbers reach the disk.
+type Encoding uint8
+
+const (
+	// EncodingNone: the content is the octets.
+	EncodingNone Encoding = 0
+	// EncodingBase64: RFC 2045 base64 in lines of Segment.Line characters ended by CRLF; the last line is ended by
+	// CRLF only with Segment.LastCRLF.
+	EncodingBase64 Encoding = 1
+)
+
+// Segment is a run of a message's octets: either Raw, or content chunks with their encoding.
+type Segment struct {
+	Raw      []byte     `wire:"1"`
+	Chunks   []ChunkRef `wire:"2"`
+	Encoding Encoding   `wire:"3"`
+	// Line is the characters in an encoded line, a multiple of 4.
+	Line     uint32 `wire:"4"`
+	LastCRLF bool   `wire:"5"`
+	// Octets is the segment's length as received; for Raw it is zero and len(Raw) counts.
+	Octets uint64 `wire:"6"`
+}
+
+// Recipe is how a message's octets are put together again (MAILBOX 3). Prefix is what this delivery put in front
+// (trace headers of this recipient); Segments are the same for every recipient.
+type Recipe struct {
+	Prefix   []byte    `wire:"1"`
+	Segments []Segment `wire:"2"`
+}
+
+// Size is the length in octets of the whole message, prefix included.
+func (r *Recipe) Size() uint64 {
+	n := uint64(len(r.Prefix))
+	for i := range r.Segments {
+		if s := &r.Segments[i]; len(s.Chunks) == 0 {
+			n += uint64(len(s.Raw))
+		} else {
+			n += s.Octets
+		}
+	}
+	return n
+}
+
+// NewMessage is a message on its way into a mailbox, made by mailflow/deliver (or by APPEND) on the node that
+// received it.
+type NewMessage struct {
+	Recipe Recipe `wire:"1"`
+	// Digest is formats/mime's digest of the segments' octets, without Prefix.
+	Digest []byte `wire:"2"`
+	// Inline is the data of chunks named in Recipe that were not uploaded, MaxInline bytes at most in all.
+	Inline [][]byte `wire:"3"`
+	// Props is the property bag of the MAPI view, coded by internal/mapi.
+	Props []byte `wire:"4"`
+}
