@@ -1,0 +1,271 @@
+// Package store keeps the placement map in its space of the system group.
+//
+// Its functions run inside space.Update and space.View; it knows the records' keys, never who carries a change out.
+// Invariants: a group id and a space id are given once; a replica's state only rises; counts of spaces move in the
+// effect that places or removes one.
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/placement"
+)
+
+// Space is the placement map's space in the system group: a fixed id, so that a node finds it before it knows
+// anything else.
+var Space = cluster.SpaceID{'f', 'l', 'o', 't', 'i', 'l', 'l', 'a', '.', 'p', 'l', 'a', 'c', 'e', 0, 1}
+
+// Key prefixes, for ever.
+const (
+	prefixGroup = 'g' // group id, 4 bytes big-endian → placement.Group
+	prefixNode  = 'n' // node name → placement.NodeState
+	prefixPlace = 's' // space id → placement.Place
+	prefixCount = 'c' // group id → number of spaces, uvarint
+	prefixLevel = 'l' // → placement.Level, uvarint
+)
+
+// ErrConflict says that the map is not as the step expected: plan again.
+var ErrConflict = errors.New("placement map changed")
+
+func groupKey(prefix byte, id cluster.GroupID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{prefix}, uint32(id))
+}
+
+func nodeKey(id cluster.NodeID) []byte { return append([]byte{prefixNode}, id...) }
+
+func placeKey(id cluster.SpaceID) []byte { return append([]byte{prefixPlace}, id[:]...) }
+
+// Load reads the map, without the places.
+func Load(r space.Reader) (*placement.Map, error) {
+	m := &placement.Map{Sequence: r.Sequence()}
+	err := each(r, prefixGroup, func(_, v []byte) error {
+		var g placement.Group
+		if err := wire.Unmarshal(v, &g); err != nil {
+			return err
+		}
+		m.Groups = append(m.Groups, g)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read groups: %w", err)
+	}
+	err = each(r, prefixNode, func(_, v []byte) error {
+		var n placement.NodeState
+		if err := wire.Unmarshal(v, &n); err != nil {
+			return err
+		}
+		m.Nodes = append(m.Nodes, n)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read nodes: %w", err)
+	}
+	level, err := number(r, []byte{prefixLevel})
+	m.Level = placement.Level(level)
+	return m, err
+}
+
+func each(r space.Reader, prefix byte, fn func(k, v []byte) error) error {
+	it := r.Iter([]byte{prefix}, []byte{prefix + 1})
+	var err error
+	for err == nil && it.Next() {
+		err = fn(it.Key(), it.Value())
+	}
+	return errors.Join(err, it.Close())
+}
+
+func number(r space.Reader, key []byte) (uint64, error) {
+	v, err := r.Get(key)
+	if err != nil || v == nil {
+		return 0, err
+	}
+	n, size := binary.Uvarint(v)
+	if size <= 0 {
+		return 0, fmt.Errorf("placement key %q: not a number", key)
+	}
+	return n, nil
+}
+
+// Init writes the level of a new cluster; it does nothing when there is one.
+func Init(w space.Writer, level placement.Level) error {
+	have, err := number(w, []byte{prefixLevel})
+	if err != nil || have != 0 {
+		return err
+	}
+	w.Set([]byte{prefixLevel}, binary.AppendUvarint(nil, uint64(level)))
+	return nil
+}
+
+// PutNode registers a node or what changed of it. Its status is kept: that is the administrator's word.
+func PutNode(w space.Writer, n placement.NodeState) error {
+	old, err := w.Get(nodeKey(n.ID))
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		var was placement.NodeState
+		if err := wire.Unmarshal(old, &was); err != nil {
+			return fmt.Errorf("node %s: %w", n.ID, err)
+		}
+		n.Status, n.Unknown = was.Status, was.Unknown
+	}
+	if n.Status == 0 {
+		n.Status = placement.Active
+	}
+	w.Set(nodeKey(n.ID), wire.Marshal(&n))
+	return nil
+}
+
+// CreateGroup adds a group whose first replicas are the servers given, all voters.
+func CreateGroup(w space.Writer, id cluster.GroupID, servers []cluster.ServerID) error {
+	old, err := w.Get(groupKey(prefixGroup, id))
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		return fmt.Errorf("create group %d: %w", id, ErrConflict)
+	}
+	g := placement.Group{ID: id}
+	for _, s := range servers {
+		g.Replicas = append(g.Replicas, placement.Replica{
+			Server: s, Suffrage: placement.Voter, State: placement.Assigned, Initial: true})
+	}
+	putGroup(w, &g)
+	return nil
+}
+
+func putGroup(w space.Writer, g *placement.Group) {
+	w.Set(groupKey(prefixGroup, g.ID), wire.Marshal(g))
+}
+
+func getGroup(r space.Reader, id cluster.GroupID) (*placement.Group, error) {
+	v, err := r.Get(groupKey(prefixGroup, id))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, fmt.Errorf("group %d: %w", id, ErrConflict)
+	}
+	g := new(placement.Group)
+	if err := wire.Unmarshal(v, g); err != nil {
+		return nil, fmt.Errorf("group %d: %w", id, err)
+	}
+	return g, nil
+}
+
+// SetReplicaState raises a replica's state. A replica in that state or beyond stays as it is.
+func SetReplicaState(w space.Writer, id cluster.GroupID, server cluster.ServerID, state placement.ReplicaState) error {
+	return changeReplica(w, id, server, func(r *placement.Replica) { r.State = max(r.State, state) })
+}
+
+// SetSuffrage records that a replica votes, or no longer does.
+func SetSuffrage(w space.Writer, id cluster.GroupID, server cluster.ServerID, s placement.Suffrage) error {
+	return changeReplica(w, id, server, func(r *placement.Replica) { r.Suffrage = s })
+}
+
+func changeReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID, change func(*placement.Replica)) error {
+	g, err := getGroup(w, id)
+	if err != nil {
+		return err
+	}
+	r := g.Server(server)
+	if r == nil {
+		return fmt.Errorf("group %d, replica %s: %w", id, server, ErrConflict)
+	}
+	was := *r
+	change(r)
+	if was.State != r.State || was.Suffrage != r.Suffrage {
+		putGroup(w, g)
+	}
+	return nil
+}
+
+// AddReplica assigns another copy of a group, as a learner.
+func AddReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) error {
+	g, err := getGroup(w, id)
+	if err != nil {
+		return err
+	}
+	if g.Server(server) == nil {
+		g.Replicas = append(g.Replicas, placement.Replica{
+			Server: server, Suffrage: placement.Nonvoter, State: placement.Assigned})
+		putGroup(w, g)
+	}
+	return nil
+}
+
+// RemoveReplica takes a copy out of the map, after Raft has taken it out of the group.
+func RemoveReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) error {
+	g, err := getGroup(w, id)
+	if err != nil {
+		return err
+	}
+	kept := g.Replicas[:0]
+	for _, r := range g.Replicas {
+		if r.Server != server {
+			kept = append(kept, r)
+		}
+	}
+	g.Replicas = kept
+	putGroup(w, g)
+	return nil
+}
+
+// PlaceSpace says that a new space lives in a group. A space that has a place keeps it, and that place is returned.
+func PlaceSpace(w space.Writer, id cluster.SpaceID, group cluster.GroupID) (placement.Place, error) {
+	p, ok, err := Lookup(w, id)
+	if err != nil || ok {
+		return p, err
+	}
+	n, err := number(w, groupKey(prefixCount, group))
+	if err != nil {
+		return p, err
+	}
+	p = placement.Place{Group: group, Epoch: 1}
+	w.Set(placeKey(id), wire.Marshal(&p))
+	w.Set(groupKey(prefixCount, group), binary.AppendUvarint(nil, n+1))
+	return p, nil
+}
+
+// Lookup says where a space lives; ok is false when it has no place.
+func Lookup(r space.Reader, id cluster.SpaceID) (p placement.Place, ok bool, err error) {
+	v, err := r.Get(placeKey(id))
+	if err != nil || v == nil {
+		return p, false, err
+	}
+	return p, true, wire.Unmarshal(v, &p)
+}
+
+// RemoveSpace ends a place, after the space was dropped.
+func RemoveSpace(w space.Writer, id cluster.SpaceID) error {
+	p, ok, err := Lookup(w, id)
+	if err != nil || !ok {
+		return err
+	}
+	n, err := number(w, groupKey(prefixCount, p.Group))
+	if err != nil {
+		return err
+	}
+	w.Delete(placeKey(id))
+	w.Set(groupKey(prefixCount, p.Group), binary.AppendUvarint(nil, max(n, 1)-1))
+	return nil
+}
+
+// Counts is the number of spaces in every group.
+func Counts(r space.Reader) (map[cluster.GroupID]int, error) {
+	counts := make(map[cluster.GroupID]int)
+	err := each(r, prefixCount, func(k, v []byte) error {
+		n, size := binary.Uvarint(v)
+		if len(k) != 5 || size <= 0 {
+			return fmt.Errorf("placement key %q: not a count", k)
+		}
+		counts[cluster.GroupID(binary.BigEndian.Uint32(k[1:]))] = int(n)
+		return nil
+	})
+	return counts, err
+}
