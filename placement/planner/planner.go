@@ -7,6 +7,7 @@ package planner
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -19,16 +20,17 @@ type Observed struct {
 	Alive map[cluster.NodeID]bool
 	// Leaders says which node leads a group; absent when nobody does.
 	Leaders map[cluster.GroupID]cluster.NodeID
+	// Members are the replicas that Raft counts among the group's servers, of the groups that have a leader.
+	Members map[cluster.ServerID]bool
 	// CaughtUp are the replicas whose log is within a few entries of their leader's, for a while.
 	CaughtUp map[cluster.ServerID]bool
-	// Mailboxes counts the spaces of a group.
-	Mailboxes map[cluster.GroupID]int
 }
 
 // Step is one thing to do. Exactly one of the fields is set.
 type Step struct {
 	Create   *CreateGroup
 	Replace  *ReplaceReplica
+	Join     *ChangeReplica
 	Promote  *ChangeReplica
 	Remove   *ChangeReplica
 	Transfer *TransferLeader
@@ -46,7 +48,8 @@ type ReplaceReplica struct {
 	Lost  cluster.ServerID
 }
 
-// ChangeReplica promotes a learner that has caught up, or removes a replica that has a successor.
+// ChangeReplica makes a new replica a learner of its group, promotes a learner that has caught up, or removes a
+// replica that has a successor.
 type ChangeReplica struct {
 	Group  cluster.GroupID
 	Server cluster.ServerID
@@ -89,6 +92,9 @@ func heal(m *placement.Map, seen Observed) []Step {
 }
 
 func healReplica(g *placement.Group, r *placement.Replica, seen Observed) (Step, bool) {
+	if _, led := seen.Leaders[g.ID]; !led {
+		return Step{}, false
+	}
 	if r.State == placement.Lost {
 		next := g.Replica(r.Server.Node())
 		switch {
@@ -98,6 +104,9 @@ func healReplica(g *placement.Group, r *placement.Replica, seen Observed) (Step,
 			return Step{Remove: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
 		}
 		return Step{}, false
+	}
+	if r.Suffrage == placement.Nonvoter && r.State == placement.Created && !seen.Members[r.Server] {
+		return Step{Join: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
 	}
 	alone := !slices.ContainsFunc(g.Replicas, func(o placement.Replica) bool {
 		return o.State == placement.Lost && o.Server.Node() == r.Server.Node()
@@ -219,18 +228,21 @@ func spreadLeaders(m *placement.Map, seen Observed) []Step {
 	return []Step{best}
 }
 
-// Choose picks the group for a new space: the one with the fewest, of those that have a leader; ties go to the
-// lower number. It reports false when there is none.
-func Choose(m *placement.Map, seen Observed) (cluster.GroupID, bool) {
-	var best cluster.GroupID
-	for i := range m.Groups {
-		id := m.Groups[i].ID
-		if _, led := seen.Leaders[id]; id == cluster.SystemGroup || !led {
-			continue
-		}
-		if best == 0 || seen.Mailboxes[id] < seen.Mailboxes[best] {
-			best = id
-		}
+// String says the step in words, for logs and for `flotilla placement explain`.
+func (s Step) String() string {
+	switch {
+	case s.Create != nil:
+		return fmt.Sprintf("create group %d on %v", s.Create.Group, s.Create.Nodes)
+	case s.Replace != nil:
+		return fmt.Sprintf("replace lost replica %s of group %d", s.Replace.Lost, s.Replace.Group)
+	case s.Join != nil:
+		return fmt.Sprintf("add replica %s to group %d as a learner", s.Join.Server, s.Join.Group)
+	case s.Promote != nil:
+		return fmt.Sprintf("promote replica %s of group %d", s.Promote.Server, s.Promote.Group)
+	case s.Remove != nil:
+		return fmt.Sprintf("remove lost replica %s of group %d", s.Remove.Server, s.Remove.Group)
+	case s.Transfer != nil:
+		return fmt.Sprintf("hand group %d from %s to %s", s.Transfer.Group, s.Transfer.From, s.Transfer.To)
 	}
-	return best, best != 0
+	return "nothing"
 }

@@ -18,10 +18,10 @@ type world struct {
 
 func newWorld(nodes, zones int) *world {
 	w := &world{seen: Observed{
-		Alive:     map[cluster.NodeID]bool{},
-		Leaders:   map[cluster.GroupID]cluster.NodeID{},
-		CaughtUp:  map[cluster.ServerID]bool{},
-		Mailboxes: map[cluster.GroupID]int{},
+		Alive:    map[cluster.NodeID]bool{},
+		Leaders:  map[cluster.GroupID]cluster.NodeID{},
+		CaughtUp: map[cluster.ServerID]bool{},
+		Members:  map[cluster.ServerID]bool{},
 	}}
 	for i := range nodes {
 		id := cluster.NodeID(fmt.Sprintf("n%d", i+1))
@@ -65,7 +65,11 @@ func (w *world) carryOut(t *rapid.T, s Step) {
 		g := w.m.Group(s.Replace.Group)
 		r := placement.Replica{Server: w.server(s.Replace.Lost.Node()), Suffrage: placement.Nonvoter, State: placement.Created}
 		g.Replicas = append(g.Replicas, r)
-		w.seen.CaughtUp[r.Server] = true
+	case s.Join != nil:
+		if w.m.Group(s.Join.Group).Server(s.Join.Server).State != placement.Created {
+			t.Fatalf("a replica without data joins: %+v", s.Join)
+		}
+		w.seen.Members[s.Join.Server], w.seen.CaughtUp[s.Join.Server] = true, true
 	case s.Promote != nil:
 		w.m.Group(s.Promote.Group).Server(s.Promote.Server).Suffrage = placement.Voter
 	case s.Remove != nil:
@@ -178,18 +182,5 @@ func TestFewerNodesThanCopiesCreatesNothing(t *testing.T) {
 	w := newWorld(2, 1)
 	if plan := Plan(&w.m, w.seen, placement.DefaultPolicy()); len(plan) != 0 {
 		t.Fatalf("planned %+v with two nodes", plan)
-	}
-}
-
-func TestChooseTakesTheEmptiestGroupThatIsLed(t *testing.T) {
-	w := newWorld(3, 1)
-	w.m.Groups = []placement.Group{{ID: 0}, {ID: 1}, {ID: 2}, {ID: 3}}
-	if _, ok := Choose(&w.m, w.seen); ok {
-		t.Fatal("chose a group without a leader")
-	}
-	w.seen.Leaders = map[cluster.GroupID]cluster.NodeID{0: "n1", 1: "n1", 2: "n2"}
-	w.seen.Mailboxes = map[cluster.GroupID]int{1: 5, 2: 4}
-	if g, ok := Choose(&w.m, w.seen); !ok || g != 2 {
-		t.Fatalf("chose %d, %v", g, ok)
 	}
 }

@@ -216,10 +216,15 @@ func RemoveReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) 
 	return nil
 }
 
-// PlaceSpace says that a new space lives in a group. A space that has a place keeps it, and that place is returned.
-func PlaceSpace(w space.Writer, id cluster.SpaceID, group cluster.GroupID) (placement.Place, error) {
+// PlaceSpace says where a new space lives: in the group that holds the fewest. A space that has a place keeps it, and
+// that place is returned.
+func PlaceSpace(w space.Writer, id cluster.SpaceID) (placement.Place, error) {
 	p, ok, err := Lookup(w, id)
 	if err != nil || ok {
+		return p, err
+	}
+	group, err := emptiest(w)
+	if err != nil {
 		return p, err
 	}
 	n, err := number(w, groupKey(prefixCount, group))
@@ -230,6 +235,29 @@ func PlaceSpace(w space.Writer, id cluster.SpaceID, group cluster.GroupID) (plac
 	w.Set(placeKey(id), wire.Marshal(&p))
 	w.Set(groupKey(prefixCount, group), binary.AppendUvarint(nil, n+1))
 	return p, nil
+}
+
+// emptiest is the mailbox group with the fewest spaces; ties go to the lower number.
+func emptiest(r space.Reader) (cluster.GroupID, error) {
+	m, err := Load(r)
+	if err != nil {
+		return 0, err
+	}
+	counts, err := Counts(r)
+	if err != nil {
+		return 0, err
+	}
+	var best cluster.GroupID
+	for i := range m.Groups {
+		id := m.Groups[i].ID
+		if id != cluster.SystemGroup && (best == cluster.SystemGroup || counts[id] < counts[best]) {
+			best = id
+		}
+	}
+	if best == cluster.SystemGroup {
+		return 0, cluster.Errorf(cluster.KindUnavailable, "the cluster has no mailbox groups yet")
+	}
+	return best, nil
 }
 
 // Lookup says where a space lives; ok is false when it has no place.

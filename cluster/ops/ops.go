@@ -1,0 +1,157 @@
+// Package ops carries an op to the owner of its space and serves the ops of the spaces owned here.
+//
+// It is the one way in which a node asks another to read or change a space: mailboxes, the directory and the
+// placement map all use it, each with its own table of handlers. It knows routes, request ids and retries; it never
+// knows what an op means. Invariants: a write keeps one request id over all its attempts, so that it happens once
+// (CLUSTER 1.7); an answer is released only by the leader (CLUSTER 4).
+package ops
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// ID numbers an op on the wire, for ever. 1 to 999 are exmdb's, 1000 to 1499 the directory's, 1500 to 1999 the
+// placement map's.
+type ID uint16
+
+// Mode says how an op runs.
+type Mode uint8
+
+const (
+	// Read runs View under the leader's lease.
+	Read Mode = iota
+	// Write runs Update in the space.
+	Write
+	// Create makes the space with Update as its first effect.
+	Create
+	// Direct runs Serve, which does what it wants with the replica; nothing is retried after an unknown outcome.
+	Direct
+)
+
+// Handler is a row of a table of ops. The function of its mode is set.
+type Handler struct {
+	ID   ID
+	Name string
+	Mode Mode
+	// View answers a read; it may be run again.
+	View func(r space.Reader, q *Request) ([]byte, error)
+	// Update computes an effect; it is a space.UpdateFunc with the request beside it.
+	Update func(w space.Writer, q *Request) ([]byte, error)
+	// Serve handles a direct op on the leader.
+	Serve func(ctx context.Context, rep *space.Replica, q *Request) ([]byte, error)
+}
+
+// Request is an op on its way. It is coded by internal/wire; tags are for ever.
+type Request struct {
+	Op    ID              `wire:"1"`
+	Space cluster.SpaceID `wire:"2"`
+	Group cluster.GroupID `wire:"3"`
+	// Epoch is the placement epoch the caller knows (CLUSTER 6.7).
+	Epoch uint64 `wire:"4"`
+	// ID and Created are the request id of a write.
+	ID      [16]byte `wire:"5"`
+	Created int64    `wire:"6"`
+	// As is who asks, coded by the package whose op it is; Payload is the op's request.
+	As      []byte `wire:"7"`
+	Payload []byte `wire:"8"`
+	// Identity is As once decoded, kept by handlers that run several times; it never crosses a wire.
+	Identity any
+}
+
+func (q *Request) requestID() cluster.RequestID {
+	return cluster.RequestID{ID: q.ID, Created: q.Created}
+}
+
+// NewRequestID draws a request id.
+func NewRequestID(now time.Time) (cluster.RequestID, error) {
+	id := cluster.RequestID{Created: now.UnixMilli()}
+	if _, err := rand.Read(id.ID[:]); err != nil {
+		return id, fmt.Errorf("draw request id: %w", err)
+	}
+	return id, nil
+}
+
+// Replicas finds the replica of a group on this node; nil when there is none.
+type Replicas interface {
+	Replica(cluster.GroupID) *space.Replica
+}
+
+// Server serves the ops of the spaces whose groups this node leads.
+type Server struct {
+	replicas Replicas
+	handlers map[ID]*Handler
+	events   Events
+}
+
+// Events are told of what is served; nil funcs are left out.
+type Events struct {
+	// Served is told of every op that ran here, with its error.
+	Served func(op string, took time.Duration, err error)
+}
+
+// NewServer makes a server over the tables given. A number used twice is a broken table and panics.
+func NewServer(replicas Replicas, events Events, tables ...[]Handler) *Server {
+	s := &Server{replicas: replicas, handlers: make(map[ID]*Handler), events: events}
+	for _, table := range tables {
+		for i := range table {
+			h := &table[i]
+			if s.handlers[h.ID] != nil {
+				panic(fmt.Sprintf("ops: number %d is %s and %s", h.ID, s.handlers[h.ID].Name, h.Name))
+			}
+			s.handlers[h.ID] = h
+		}
+	}
+	return s
+}
+
+// Handle serves one coded request; it is what the rpc method runs.
+func (s *Server) Handle(ctx context.Context, frame []byte) ([]byte, error) {
+	q := new(Request)
+	if err := wire.Unmarshal(frame, q); err != nil {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "decode op: %v", err)
+	}
+	return s.Serve(ctx, q)
+}
+
+// Serve runs one request on the local replica.
+func (s *Server) Serve(ctx context.Context, q *Request) ([]byte, error) {
+	h := s.handlers[q.Op]
+	if h == nil {
+		return nil, cluster.Errorf(cluster.KindNoMethod, "op %d is not known to this version", q.Op)
+	}
+	rep := s.replicas.Replica(q.Group)
+	if rep == nil {
+		return nil, &cluster.Error{Kind: cluster.KindNotLeader, Group: q.Group}
+	}
+	start := time.Now()
+	resp, err := s.run(ctx, h, rep, q)
+	if s.events.Served != nil {
+		s.events.Served(h.Name, time.Since(start), err)
+	}
+	return resp, err
+}
+
+func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Request) (resp []byte, err error) {
+	switch h.Mode {
+	case Read:
+		err = rep.View(ctx, q.Space, space.ReadLease, func(r space.Reader) (err error) {
+			resp, err = h.View(r, q)
+			return err
+		})
+		return resp, err
+	case Direct:
+		return h.Serve(ctx, rep, q)
+	}
+	update := func(w space.Writer) ([]byte, error) { return h.Update(w, q) }
+	if h.Mode == Create {
+		return rep.Create(ctx, q.Space, q.requestID(), update)
+	}
+	return rep.Update(ctx, q.Space, q.requestID(), update)
+}
