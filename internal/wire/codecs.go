@@ -47,9 +47,10 @@ func boolCodec() *codec {
 
 func uintCodec(k reflect.Kind) *codec {
 	return &codec{
-		form:   formVarint,
-		what:   k.String(),
-		absent: func(v reflect.Value) bool { return v.Uint() == 0 },
+		form:     formVarint,
+		what:     k.String(),
+		unsigned: true,
+		absent:   func(v reflect.Value) bool { return v.Uint() == 0 },
 		put: func(dst []byte, v reflect.Value, _ int) []byte {
 			return AppendUvarint(dst, v.Uint())
 		},

@@ -88,18 +88,32 @@ func appendKept(dst, kept []byte, tag uint64) ([]byte, []byte) {
 	return append(dst, kept...), nil
 }
 
+func (f *field) appendKey(dst []byte) []byte {
+	if len(f.key) == 1 {
+		return append(dst, f.key[0])
+	}
+	return append(dst, f.key...)
+}
+
 func (f *field) append(dst []byte, v reflect.Value, depth int) []byte {
 	if f.repeated {
 		for i := range v.Len() {
-			dst = f.codec.put(append(dst, f.key...), v.Index(i), depth)
+			dst = f.codec.put(f.appendKey(dst), v.Index(i), depth)
 		}
 		return dst
+	}
+	if f.codec.unsigned { // most fields of most records: without the two calls through the codec
+		n := v.Uint()
+		if n == 0 {
+			return dst
+		}
+		return AppendUvarint(f.appendKey(dst), n)
 	}
 	if f.codec.absent(v) {
 		return dst
 	}
 	start := len(dst)
-	dst = f.codec.put(append(dst, f.key...), v, depth)
+	dst = f.codec.put(f.appendKey(dst), v, depth)
 	if f.codec.elide && len(dst) == start+len(f.key)+1 {
 		return dst[:start] // only the length, and that is nought
 	}

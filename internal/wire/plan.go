@@ -52,6 +52,8 @@ type codec struct {
 	get func(d decoder, v reflect.Value, num uint64, b []byte) error
 	// elide: a payload that comes out empty is taken back.
 	elide bool
+	// unsigned: a plain unsigned number, which append codes in line.
+	unsigned bool
 }
 
 // plans holds *plan by reflect.Type. It is derived from types alone, so it has no state worth the name.
