@@ -113,3 +113,18 @@ type ObjectNumber uint64
 
 // UID names one byte sequence in one folder (RFC 9051 2.3.1.1).
 type UID uint32
+
+// MarshalText is String, so that GUIDs read well in JSON.
+func (g GUID) MarshalText() ([]byte, error) { return []byte(g.String()), nil }
+
+// UnmarshalText is ParseGUID.
+func (g *GUID) UnmarshalText(b []byte) (err error) {
+	*g, err = ParseGUID(string(b))
+	return err
+}
+
+// MarshalText is String.
+func (m MailboxID) MarshalText() ([]byte, error) { return GUID(m).MarshalText() }
+
+// UnmarshalText is ParseGUID.
+func (m *MailboxID) UnmarshalText(b []byte) error { return (*GUID)(m).UnmarshalText(b) }

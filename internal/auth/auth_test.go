@@ -1,0 +1,175 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+type fakeUsers struct {
+	local, fresh map[string]*entry
+	down         bool
+	reads        []bool
+}
+
+type entry struct {
+	o *directory.Object
+	v []byte
+}
+
+func (f *fakeUsers) Credential(_ context.Context, address string, fresh bool) (*directory.Object, []byte, error) {
+	f.reads = append(f.reads, fresh)
+	from := f.local
+	if fresh {
+		if f.down {
+			return nil, nil, cluster.ErrUnavailable
+		}
+		from = f.fresh
+	}
+	e := from[address]
+	if e == nil {
+		return nil, nil, cluster.Errorf(exmdb.KindNoSuchUser, "none")
+	}
+	return e.o, e.v, nil
+}
+
+func newFake(t *testing.T, password string) (*fakeUsers, *entry) {
+	t.Helper()
+	v, err := NewVerifiers(password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &entry{o: &directory.Object{GUID: mapi.NewGUID(), Address: "alice@example.test", CredentialVersion: 1,
+		Aliases: []string{"al@example.test"}, Mailbox: mapi.NewMailboxID()}, v: v}
+	m := map[string]*entry{"alice@example.test": e}
+	return &fakeUsers{local: m, fresh: m}, e
+}
+
+func newPasswords(t *testing.T, u Users, now func() time.Time) *Passwords {
+	t.Helper()
+	p, err := NewPasswords(u, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func try(p *Passwords, user, password string) (*Principal, error) {
+	return p.Authenticate(context.Background(), Attempt{Protocol: IMAP, User: user, Password: password, Remote: "192.0.2.1"})
+}
+
+func TestPasswordsRightAndWrong(t *testing.T) {
+	users, e := newFake(t, "secret")
+	p := newPasswords(t, users, time.Now)
+	got, err := try(p, "alice@example.test", "secret")
+	if err != nil || got.Mailbox != e.o.Mailbox || len(got.Addresses) != 2 || got.Identity.Privileges != exmdb.PrivilegeOwner {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, c := range [][2]string{{"alice@example.test", "Secret"}, {"alice@example.test", ""}, {"eve@example.test", "secret"}} {
+		if _, err := try(p, c[0], c[1]); cluster.KindOf(err) != exmdb.KindBadPassword {
+			t.Fatalf("%q: %v", c, err)
+		}
+	}
+}
+
+func TestChangedPasswordEndsTheRememberedOne(t *testing.T) {
+	users, e := newFake(t, "old")
+	p := newPasswords(t, users, time.Now)
+	if _, err := try(p, "alice@example.test", "old"); err != nil {
+		t.Fatal(err)
+	}
+	v, err := NewVerifiers("new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := *e.o
+	changed.CredentialVersion = 2
+	// Only the fresh reading knows of the change: the new password must work at once on a node whose copy lags.
+	users.fresh = map[string]*entry{"alice@example.test": {o: &changed, v: v}}
+	if _, err := try(p, "alice@example.test", "new"); err != nil {
+		t.Fatalf("new password: %v", err)
+	}
+	users.local = users.fresh
+	if _, err := try(p, "alice@example.test", "old"); cluster.KindOf(err) != exmdb.KindBadPassword {
+		t.Fatalf("old password: %v", err)
+	}
+}
+
+func TestRefusalNeedsTheSystemGroup(t *testing.T) {
+	users, _ := newFake(t, "secret")
+	users.down = true
+	p := newPasswords(t, users, time.Now)
+	if _, err := try(p, "alice@example.test", "wrong"); cluster.KindOf(err) != cluster.KindUnavailable {
+		t.Fatalf("wrong password without quorum: %v", err)
+	}
+	if _, err := try(p, "alice@example.test", "secret"); err != nil {
+		t.Fatalf("right password from the own copy: %v", err)
+	}
+}
+
+func TestDisabledAndBarred(t *testing.T) {
+	users, e := newFake(t, "secret")
+	p := newPasswords(t, users, time.Now)
+	e.o.Barred = []string{"imap"}
+	if _, err := try(p, "alice@example.test", "secret"); cluster.KindOf(err) != exmdb.KindDisabled {
+		t.Fatal(err)
+	}
+	e.o.Barred, e.o.Disabled = nil, true
+	if _, err := try(p, "alice@example.test", "secret"); cluster.KindOf(err) != exmdb.KindDisabled {
+		t.Fatal(err)
+	}
+}
+
+func TestThrottleByUserAndAddress(t *testing.T) {
+	users, _ := newFake(t, "secret")
+	now := time.Unix(1e9, 0)
+	p := newPasswords(t, users, func() time.Time { return now })
+	for range throttleLimit {
+		if _, err := try(p, "alice@example.test", "x"); cluster.KindOf(err) != exmdb.KindBadPassword {
+			t.Fatal(err)
+		}
+	}
+	if _, err := try(p, "alice@example.test", "secret"); cluster.KindOf(err) != exmdb.KindThrottled {
+		t.Fatalf("right password after %d failures: %v", throttleLimit, err)
+	}
+	a := Attempt{Protocol: IMAP, User: "bob@example.test", Password: "x", Remote: "192.0.2.1"}
+	if _, err := p.Authenticate(context.Background(), a); cluster.KindOf(err) != exmdb.KindThrottled {
+		t.Fatalf("other user from the same address: %v", err)
+	}
+	now = now.Add(throttleWindow)
+	if _, err := try(p, "alice@example.test", "secret"); err != nil {
+		t.Fatalf("after the window: %v", err)
+	}
+}
+
+func TestThrottleTableIsBounded(t *testing.T) {
+	th := newThrottle(3, time.Minute)
+	th.keys = 100
+	now := time.Unix(1e9, 0)
+	for i := range 1000 {
+		th.failed(now.Add(time.Duration(i)*time.Millisecond), fmt.Sprint(i))
+	}
+	if len(th.fails) > 101 {
+		t.Fatalf("%d keys kept", len(th.fails))
+	}
+}
+
+func TestVerifiersRefuseForeignCosts(t *testing.T) {
+	v := Verifiers{Salt: make([]byte, 16), Hash: make([]byte, 32), Memory: 1 << 30, Time: 1, Threads: 1}
+	if v.verify("x") {
+		t.Fatal("verified with a gigantic cost")
+	}
+	if _, err := NewVerifiers(""); cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Fatal(err)
+	}
+	if errors.Is(errBadPassword, errThrottled) {
+		t.Fatal("kinds must differ")
+	}
+}

@@ -1,0 +1,137 @@
+// Package directory says who there is: users, resources, distribution lists, contacts and domains, and which mailboxes
+// an address leads to.
+//
+// It knows names and identities, never how a person proves to be one (internal/auth) or what a mailbox holds. Its
+// root is the contract; builtin keeps the objects in the system group. Invariants (MAILBOX 1): an object's GUID, SID
+// and legacyExchangeDN are given at creation and never change; an address belongs to one object. Tags reach disk and
+// are never reused.
+package directory
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// Kind says what an object is. Numbers reach disk.
+type Kind uint8
+
+// The kinds of object.
+const (
+	KindUser     Kind = 1
+	KindShared   Kind = 2
+	KindResource Kind = 3
+	KindList     Kind = 4
+	KindContact  Kind = 5
+)
+
+func (k Kind) String() string {
+	names := [...]string{"", "user", "shared", "resource", "list", "contact"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown"
+}
+
+// Object is a directory object. Rights and per-user state refer to its GUID, never to an address.
+type Object struct {
+	GUID mapi.GUID `wire:"1" json:"guid"`
+	Kind Kind      `wire:"2" json:"kind"`
+	// SID is the object's security identifier in MS-DTYP 2.4.2.1 string form.
+	SID string `wire:"3" json:"sid"`
+	// LegacyDN is the legacyExchangeDN: the X.500 name that entry ids of Outlook carry.
+	LegacyDN string `wire:"4" json:"legacy_dn"`
+	// Address is the primary address; Aliases are the others. All are normalised.
+	Address string   `wire:"5" json:"address"`
+	Aliases []string `wire:"6" json:"aliases,omitempty"`
+	Name    string   `wire:"7" json:"name"`
+	// Mailbox is zero for objects without one.
+	Mailbox mapi.MailboxID `wire:"8" json:"mailbox"`
+	// Disabled bars sign-in; mail is still delivered.
+	Disabled bool `wire:"9" json:"disabled,omitempty"`
+	// Barred names protocols the user may not sign in with.
+	Barred []string `wire:"10" json:"barred,omitempty"`
+	// CredentialVersion rises with every change of password (MAILBOX 8).
+	CredentialVersion uint32 `wire:"11" json:"-"`
+	// Quota is the storage limit in bytes, zero for none.
+	Quota uint64 `wire:"12" json:"quota,omitempty"`
+	// Members are a list's addresses: of ours, or others.
+	Members []string     `wire:"13" json:"members,omitempty"`
+	Created time.Time    `wire:"14" json:"created"`
+	Unknown wire.Unknown `json:"-"`
+}
+
+// Domain is a mail domain of ours.
+type Domain struct {
+	Name    string       `wire:"1" json:"name"`
+	GUID    mapi.GUID    `wire:"2" json:"guid"`
+	Created time.Time    `wire:"3" json:"created"`
+	Unknown wire.Unknown `json:"-"`
+}
+
+// Recipient is one mailbox that an address leads to.
+type Recipient struct {
+	Mailbox mapi.MailboxID
+	User    mapi.GUID
+	// Address is the primary address of the mailbox's object.
+	Address string
+}
+
+// Resolution is where mail for an address goes.
+type Resolution struct {
+	// Mailboxes are the mailboxes of ours, each once.
+	Mailboxes []Recipient
+	// External are addresses elsewhere, from lists and contacts, each once.
+	External []string
+}
+
+// Directory answers from this node's copy. Negative answers are never stale: when the copy does not know, a read
+// index of the system group confirms it, and where there is none the error is KindUnavailable (CLUSTER 4.4).
+type Directory interface {
+	// Resolve follows aliases and lists; exmdb.KindNoSuchUser when a domain of ours has no such address.
+	Resolve(ctx context.Context, address string) (Resolution, error)
+	// Local reports whether a domain is ours.
+	Local(ctx context.Context, domain string) (bool, error)
+	// Lookup finds an object by one of its addresses.
+	Lookup(ctx context.Context, address string) (*Object, error)
+}
+
+// MaxAddress is the longest address, in bytes (RFC 5321 4.5.3.1.3 less the brackets).
+const MaxAddress = 254
+
+// Normalise brings an address into the form under which it is kept: local part and domain in lower case, an
+// internationalised domain in its ASCII form.
+func Normalise(address string) (string, error) {
+	at := strings.LastIndexByte(address, '@')
+	if at <= 0 || at == len(address)-1 || len(address) > MaxAddress {
+		return "", cluster.Errorf(exmdb.KindBadAddress, "%q is not an address: want name@domain", address)
+	}
+	local := strings.ToLower(address[:at])
+	if at > 64 || strings.ContainsFunc(local, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' }) {
+		return "", cluster.Errorf(exmdb.KindBadAddress, "%q is not an address: the part before @ has characters that are not allowed, or more than 64", address)
+	}
+	domain, err := NormaliseDomain(address[at+1:])
+	if err != nil {
+		return "", err
+	}
+	return local + "@" + domain, nil
+}
+
+// NormaliseDomain brings a domain into its lower-case ASCII form (RFC 5891).
+func NormaliseDomain(domain string) (string, error) {
+	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(domain, "."))
+	if err != nil || ascii == "" || len(ascii) > 253 || strings.ContainsAny(ascii, " /\\@") {
+		return "", cluster.Errorf(exmdb.KindBadAddress, "%q is not a domain", domain)
+	}
+	return strings.ToLower(ascii), nil
+}
+
+// DomainOf is the part of a normalised address behind the @.
+func DomainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
