@@ -1,0 +1,81 @@
+# Flotilla: build, run and prove. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-print-directory
+
+MODULE := github.com/flotilla-mail/flotilla
+# raft-boltdb/v2 2.3.1 and memberlist 0.7.0 meet on hashicorp/go-metrics only with this tag.
+TAGS := -tags hashicorpmetrics
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.release=$(VERSION)
+
+FUZZTIME ?= 30s
+DURATION ?= 10m
+SEED ?=
+BENCH ?= .
+
+export FLOTILLA_BIN := $(CURDIR)/bin/flotilla
+
+# $(call phase,name,command): runs the command and says how long it took.
+phase = @begin=$$(date +%s); echo "== $(1)"; { $(2); } || { echo "== $(1): FAILED after $$(( $$(date +%s) - begin )) s"; exit 1; }; echo "== $(1): $$(( $$(date +%s) - begin )) s"
+# The packages below a folder, nothing if there are none.
+packages = $$(go list $(TAGS) $(1) 2>/dev/null)
+
+.PHONY: build run test install lint unit race system bench chaos fuzz upgrade-test help go-check clean
+
+build: go-check ## bin/flotilla
+	@mkdir -p bin
+	@[ -d cmd/flotilla ] || { echo "cmd/flotilla is not in this tree yet"; exit 0; }; set -x; \
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false $(TAGS) -ldflags '$(LDFLAGS)' -o bin/flotilla ./cmd/flotilla
+
+run: build ## three nodes on this machine: bin/flotilla dev (ARGS= for its flags)
+	bin/flotilla dev $(ARGS)
+
+test: go-check install lint build unit race system ## everything CI runs, from a clean checkout; at most 25 minutes on two cores
+
+install: ## the Debian packages the tests need (test/packages.txt)
+	$(call phase,install,bash test/install.sh)
+
+lint: go-check ## the style and the layers, gofmt, vet and staticcheck
+	$(call phase,style,go run ./internal/lint)
+	$(call phase,layers,go test $(TAGS) ./internal/arch)
+	$(call phase,vet,go vet $(TAGS) ./...)
+	$(call phase,staticcheck,go tool -modfile=internal/tools/go.mod staticcheck $(TAGS) ./...)
+
+unit: go-check ## unit tests, properties and scripts of every package
+	$(call phase,units,go test -p 2 $(TAGS) $$(go list $(TAGS) ./... | grep -v '^$(MODULE)/test\(/\|$$\)'))
+
+race: go-check ## the race detector on what agrees about bytes
+	$(call phase,race,go test -p 2 -race -short $(TAGS) ./cluster/... ./exmdb/...)
+
+system: build ## whole-system tests: real processes, one at a time
+	$(call phase,system,list="$(call packages,./test/...)"; if [ -n "$$list" ]; then go test -p 1 -count=1 -timeout 20m $(TAGS) $$list; fi)
+
+bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
+	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
+	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
+
+chaos: build ## faults under load, long form (SEED= DURATION=10m)
+	$(call phase,chaos,list="$(call packages,./test/chaos/...)"; if [ -n "$$list" ]; then FLOTILLA_CHAOS=1 SEED='$(SEED)' DURATION='$(DURATION)' go test -p 1 -count=1 -v -timeout 24h $(TAGS) $$list; else echo "no chaos tests in this tree"; exit 1; fi)
+
+fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -v /testdata/ | sort -u | while IFS=: read -r file name; do \
+		name=$${name#func }; dir=$$(dirname "$$file"); echo "== $$dir $$name"; \
+		go test $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+upgrade-test: build ## the released program and this one in one cluster
+	@if [ ! -s deploy/RELEASES ]; then \
+		echo "upgrade-test: deploy/RELEASES names no release, so no format is owed to one yet"; \
+	else FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...; fi
+
+clean: ## bin and the data of `make run`
+	rm -rf bin data
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+go-check:
+	@bash internal/tools/go-check.sh

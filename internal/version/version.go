@@ -1,0 +1,42 @@
+// Package version says which build this is. It knows what the linker and the Go tool stamped into the program, and
+// nothing of levels or formats: what nodes of different releases may write together is the cluster level's matter.
+package version
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// release is set by the linker (Makefile); without it the build is one of a checkout.
+var release string
+
+// Info describes a build.
+type Info struct {
+	// Release is the tag, or tag, distance and commit, or "dev".
+	Release string `json:"release"`
+	// Commit is the revision the Go tool recorded, if it did.
+	Commit string `json:"commit,omitempty"`
+	// Go is the toolchain.
+	Go string `json:"go"`
+	// Platform is operating system and architecture, "linux/amd64".
+	Platform string `json:"platform"`
+}
+
+// Get describes this build.
+func Get() Info {
+	info := Info{Release: release, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range build.Settings {
+			if s.Key == "vcs.revision" {
+				info.Commit = s.Value
+			}
+		}
+	}
+	if info.Release == "" {
+		info.Release = "dev"
+	}
+	return info
+}
+
+// String is one line: release, toolchain, platform.
+func (i Info) String() string { return i.Release + " (" + i.Go + ", " + i.Platform + ")" }
