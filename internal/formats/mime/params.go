@@ -1,0 +1,294 @@
+package mime
+
+import (
+	"strings"
+)
+
+// Param is one attribute of a structured field, as received but for quoting; the name is lower case.
+type Param struct{ Name, Value string }
+
+// Params are the attributes of Content-Type or Content-Disposition in their order.
+type Params []Param
+
+// maxParams bounds the attributes kept of one field.
+const maxParams = 128
+
+// ParseParams splits a structured value ("text/plain; charset=utf-8") leniently: comments are dropped, a missing
+// semicolon, closing quote or value is forgiven, file names may hold unquoted spaces.
+func ParseParams(s string) (value string, params Params) {
+	p := lexer{s: s}
+	value = strings.TrimSpace(p.until(";"))
+	if i := strings.IndexAny(value, " \t"); i > 0 && strings.Contains(value[i:], "=") {
+		missed := lexer{s: value[i+1:]} // the semicolon after the type is missing
+		value, params = value[:i], missed.params(nil)
+	}
+	return value, p.params(params)
+}
+
+func (p *lexer) params(list Params) Params {
+	for !p.done() && len(list) < maxParams {
+		name := strings.ToLower(strings.TrimSpace(p.until("=;")))
+		if p.last != '=' {
+			continue
+		}
+		if i := strings.LastIndexAny(name, " \t"); i >= 0 {
+			name = name[i+1:]
+		}
+		v := p.value(isFileAttribute(name))
+		if name != "" {
+			list = append(list, Param{strings.Clone(name), v})
+		}
+	}
+	return list
+}
+
+// isFileAttribute tells the attributes whose unquoted value runs to the semicolon.
+func isFileAttribute(name string) bool {
+	return strings.HasPrefix(name, "filename") || strings.HasPrefix(name, "name")
+}
+
+// lexer walks over a structured value.
+type lexer struct {
+	s     string
+	pos   int
+	last  byte // the delimiter that until met, 0 at the end
+}
+
+func (p *lexer) done() bool { return p.pos >= len(p.s) }
+
+// until returns what lies before the next of the delimiters, and steps over that. Comments are left out, quoted
+// strings are passed as they are.
+func (p *lexer) until(delims string) string {
+	p.last = 0
+	var b strings.Builder
+	from := p.pos
+	for p.pos < len(p.s) {
+		c := p.s[p.pos]
+		switch {
+		case strings.IndexByte(delims, c) >= 0:
+			b.WriteString(p.s[from:p.pos])
+			p.pos++
+			p.last = c
+			return b.String()
+		case c == '(':
+			b.WriteString(p.s[from:p.pos])
+			p.pos = skipComment(p.s, p.pos)
+			from = p.pos
+		case c == '"':
+			_, p.pos = unquote(p.s, p.pos)
+		default:
+			p.pos++
+		}
+	}
+	b.WriteString(p.s[from:])
+	return b.String()
+}
+
+// value reads an attribute's value and steps over the semicolon after it, if there is one.
+func (p *lexer) value(toSemicolon bool) string {
+	for !p.done() && (p.s[p.pos] == ' ' || p.s[p.pos] == '\t') {
+		p.pos++
+	}
+	if p.done() {
+		return ""
+	}
+	if p.s[p.pos] == '"' {
+		v, end := unquote(p.s, p.pos)
+		p.pos = end
+		p.skipToNext()
+		return v
+	}
+	stop := " \t;("
+	if toSemicolon {
+		stop = ";"
+	}
+	n := strings.IndexAny(p.s[p.pos:], stop)
+	if n < 0 {
+		n = len(p.s) - p.pos
+	}
+	v := p.s[p.pos : p.pos+n]
+	p.pos += n
+	p.skipToNext()
+	return strings.TrimSpace(v)
+}
+
+// skipToNext steps over white space, comments and one semicolon.
+func (p *lexer) skipToNext() {
+	for !p.done() {
+		switch p.s[p.pos] {
+		case ' ', '\t':
+			p.pos++
+		case '(':
+			p.pos = skipComment(p.s, p.pos)
+		case ';':
+			p.pos++
+			return
+		default:
+			return
+		}
+	}
+}
+
+// skipComment returns the position after the comment that begins at i. An unclosed one runs to the end.
+func skipComment(s string, i int) int {
+	end, _ := commentEnd(s, i)
+	return end
+}
+
+// commentEnd finds the parenthesis that closes the one at i.
+func commentEnd(s string, i int) (end int, closed bool) {
+	depth := 0
+	for j := i; j < len(s); j++ {
+		switch s[j] {
+		case '\\':
+			j++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return j + 1, true
+			}
+		}
+	}
+	return len(s), false
+}
+
+// unquote reads the quoted string that begins at i. A backslash escapes a quote or a backslash; before anything
+// else it is itself, as in the paths that Windows mailers put into file names.
+func unquote(s string, i int) (value string, end int) {
+	value, end, _ = unquoteClosed(s, i)
+	return value, end
+}
+
+// unquoteClosed also tells whether the closing quote is there.
+func unquoteClosed(s string, i int) (value string, end int, closed bool) {
+	j := i + 1
+	from := j
+	var b []byte
+	for ; j < len(s); j++ {
+		if s[j] == '"' {
+			if b == nil {
+				return s[from:j], j + 1, true
+			}
+			return string(append(b, s[from:j]...)), j + 1, true
+		}
+		if s[j] == '\\' && j+1 < len(s) && (s[j+1] == '"' || s[j+1] == '\\') {
+			b = append(b, s[from:j]...)
+			j++
+			from = j
+		}
+	}
+	return string(append(b, s[from:]...)), len(s), false
+}
+
+// Get is the decoded value of an attribute: RFC 2231 continuations are joined and its charsets decoded, and
+// encoded-words, which do not belong here but are common, are decoded too.
+func (p Params) Get(name string) string {
+	if len(p) == 0 {
+		return ""
+	}
+	if v, ok := p.extended(name); ok {
+		return v
+	}
+	for _, a := range p {
+		if a.Name == name {
+			return DecodeText(a.Value)
+		}
+	}
+	return ""
+}
+
+// extended joins name*, or name*0, name*1*, … (RFC 2231 3 and 4).
+func (p Params) extended(name string) (string, bool) {
+	var pieces []string
+	found := 0
+	encoded := make([]bool, 0, 4)
+	for _, a := range p {
+		rest, ok := strings.CutPrefix(a.Name, name+"*")
+		if !ok {
+			continue
+		}
+		enc := rest == "" || strings.HasSuffix(rest, "*")
+		n, ok := sectionIndex(strings.TrimSuffix(rest, "*"))
+		if !ok || n >= maxParams {
+			continue
+		}
+		for len(pieces) <= n {
+			pieces, encoded = append(pieces, ""), append(encoded, false)
+		}
+		pieces[n], encoded[n] = a.Value, enc
+		found++
+	}
+	if found == 0 {
+		return "", false
+	}
+	return joinExtended(pieces, encoded), true
+}
+
+// sectionIndex reads the number of a continuation; none means the whole value.
+func sectionIndex(s string) (int, bool) {
+	if s == "" {
+		return 0, true
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' || n > maxParams {
+			return 0, false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n, true
+}
+
+func joinExtended(pieces []string, encoded []bool) string {
+	charset := ""
+	if encoded[0] {
+		if parts := strings.SplitN(pieces[0], "'", 3); len(parts) == 3 {
+			charset, pieces[0] = parts[0], parts[2]
+		}
+	}
+	var b []byte
+	plain := true
+	for i, s := range pieces {
+		if encoded[i] {
+			plain = false
+			b = appendUnpercent(b, s)
+			continue
+		}
+		b = append(b, s...)
+	}
+	if plain {
+		return DecodeText(string(b))
+	}
+	return DecodeCharset(charset, b)
+}
+
+func appendUnpercent(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi >= 0 && lo >= 0 {
+				dst = append(dst, byte(hi<<4|lo))
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, s[i])
+	}
+	return dst
+}
+
+// unhex is the value of a hexadecimal digit, -1 for any other byte.
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	}
+	return -1
+}
+
+func trimSpaceRight(s string) string { return strings.TrimRight(s, " \t\r\n") }
