@@ -348,6 +348,11 @@ type WatchResponse struct {
 	Sequence uint64 `wire:"1"`
 }
 
+// UploadChunkRequest brings one chunk of content to the group of the mailbox, ahead of the op that refers to it.
+type UploadChunkRequest struct {
+	Data []byte `wire:"1"`
+}
+
 // The op table. Numbers are for ever; add at the end.
 var (
 	OpCreateMailbox = Op[CreateMailboxRequest, MailboxInfo]{OpInfo{1, "CreateMailbox", true}}
@@ -370,4 +375,5 @@ var (
 	OpExpunge       = Op[ExpungeRequest, ExpungeResponse]{OpInfo{18, "Expunge", true}}
 	OpChanges       = Op[ChangesRequest, ChangesResponse]{OpInfo{19, "Changes", false}}
 	OpWatch         = Op[WatchRequest, WatchResponse]{OpInfo{20, "Watch", false}}
+	OpUploadChunk   = Op[UploadChunkRequest, Empty]{OpInfo{21, "UploadChunk", true}}
 )

@@ -65,7 +65,7 @@ const (
 // Call performs q.Op until it has an answer, a definite refusal, or ctx ends. For a Write or Create op that has no
 // request id one is drawn. When ctx ends after an attempt whose outcome is unknown, the error says so.
 func (c *Client) Call(ctx context.Context, q *Request, mode Mode) ([]byte, error) {
-	if mode != Read && q.Created == 0 {
+	if (mode == Write || mode == Create) && q.Created == 0 {
 		id, err := NewRequestID(time.Now())
 		if err != nil {
 			return nil, err
@@ -119,7 +119,6 @@ func (a *attempts) once(ctx context.Context) ([]byte, error) {
 		a.skip = node
 	case cluster.KindUnknownOutcome:
 		a.unknown, a.skip = true, node
-		a.final = a.mode == Direct
 	case cluster.KindUnavailable:
 		a.skip = node
 	case cluster.KindNoSpace:
@@ -153,7 +152,7 @@ func (a *attempts) send(ctx context.Context, node cluster.NodeID, changed <-chan
 	if node == a.client.self {
 		return a.client.local.Serve(ctx, a.q)
 	}
-	if a.mode != Direct {
+	if a.mode != Serve {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, attemptLimit, cluster.ErrUnknownOutcome)
 		defer cancel()
@@ -219,7 +218,7 @@ func (a *attempts) wait(ctx context.Context, err error) bool {
 // verdict is the error of a call whose ctx ended.
 func (a *attempts) verdict(ctx context.Context) error {
 	switch {
-	case a.unknown && a.mode != Read:
+	case a.unknown && (a.mode == Write || a.mode == Create):
 		return cluster.ErrUnknownOutcome
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &cluster.Error{Kind: cluster.KindUnavailable, Text: "gave up: " + a.last.Error()}

@@ -31,8 +31,8 @@ const (
 	Write
 	// Create makes the space with Update as its first effect.
 	Create
-	// Direct runs Serve, which does what it wants with the replica; nothing is retried after an unknown outcome.
-	Direct
+	// Serve runs Serve, which may wait long and has to be harmless when repeated: watches, uploads.
+	Serve
 )
 
 // Handler is a row of a table of ops. The function of its mode is set.
@@ -44,7 +44,7 @@ type Handler struct {
 	View func(r space.Reader, q *Request) ([]byte, error)
 	// Update computes an effect; it is a space.UpdateFunc with the request beside it.
 	Update func(w space.Writer, q *Request) ([]byte, error)
-	// Serve handles a direct op on the leader.
+	// Serve handles an op of that mode on the leader.
 	Serve func(ctx context.Context, rep *space.Replica, q *Request) ([]byte, error)
 }
 
@@ -146,7 +146,7 @@ func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Req
 			return err
 		})
 		return resp, err
-	case Direct:
+	case Serve:
 		return h.Serve(ctx, rep, q)
 	}
 	update := func(w space.Writer) ([]byte, error) { return h.Update(w, q) }
