@@ -36,7 +36,6 @@ func (b *Batch) Len() int { return b.b.Len() }
 // Empty reports whether nothing was written.
 func (b *Batch) Empty() bool { return b.b.Empty() }
 
-
 // Reset forgets the writes; a committed batch may be used again after it.
 func (b *Batch) Reset() { b.b.Reset() }
 

@@ -10,7 +10,11 @@ func (db *DB) listener() *pebble.EventListener {
 	ev := db.opts.Events
 	l := &pebble.EventListener{
 		BackgroundError: db.fail,
-		DataCorruption:  func(info pebble.DataCorruptionInfo) { db.fail(fmt.Errorf("%w: %s", ErrCorrupt, info)) },
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			if ev.Corrupt != nil {
+				ev.Corrupt(fmt.Errorf("%w: %s", ErrCorrupt, info))
+			}
+		},
 		FlushBegin:      func(pebble.FlushInfo) { db.shared.flushBegan(db) },
 		FlushEnd: func(info pebble.FlushInfo) {
 			db.shared.flushEnded(db)

@@ -1,7 +1,10 @@
 package lsm
 
 import (
+	"errors"
+	"io"
 	"math/rand/v2"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,4 +28,62 @@ func CrashableMemFS() *CrashFS { return &CrashFS{vfs.NewCrashableMem()} }
 // given probability in percent.
 func (c *CrashFS) CrashClone(rng *rand.Rand, unsyncedPercent int) *CrashFS {
 	return &CrashFS{c.MemFS.CrashClone(vfs.CrashCloneCfg{RNG: rng, UnsyncedDataPercent: unsyncedPercent})}
+}
+
+// WriteFile replaces the named file durably: after a crash it holds the old content or the new.
+func WriteFile(fs FS, name string, content []byte) error {
+	temp := name + ".tmp"
+	f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(temp, name); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(name))
+}
+
+func syncDir(fs FS, name string) error {
+	dir, err := fs.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// ReadFile reads the named file; nil without an error when there is none.
+func ReadFile(fs FS, name string) ([]byte, error) {
+	f, err := fs.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(f)
+	return content, errors.Join(err, f.Close())
+}
+
+// MakeDir makes a directory and the missing ones above it, durably.
+func MakeDir(fs FS, name string) error {
+	if _, err := fs.Stat(name); err == nil {
+		return nil
+	}
+	above := fs.PathDir(name)
+	if above != name {
+		if err := MakeDir(fs, above); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(name, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, above)
 }

@@ -75,6 +75,8 @@ type Events struct {
 	// Failed is called once, with the first error of background work or of the log. The database accepts no write
 	// after it; its owner fences what stands on it and closes it (CLUSTER 5.5).
 	Failed func(err error)
+	// Corrupt reports bytes in a table that are not what was written. Who read them gets ErrCorrupt; writing goes on.
+	Corrupt func(err error)
 	// Unusual reports what the engine found worth a line in a log.
 	Unusual func(text string)
 }

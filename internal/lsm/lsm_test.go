@@ -203,5 +203,9 @@ func TestFullDiskFailsOnce(t *testing.T) {
 		if failed != 1 {
 			t.Fatalf("wal %v: %d failures reported", wal, failed)
 		}
+		must(t, b.Close())
+		if err := db.Close(); err == nil || errors.Is(err, ErrClosed) {
+			t.Fatalf("wal %v: close of a failed database: %v", wal, err)
+		}
 	}
 }
