@@ -79,7 +79,7 @@ var broken = []struct{ want, pkg, imp string }{
 	{"layers", "internal/wire", "internal/mapi"},
 	{"layers", "exmdb", "internal/convert/oxcmail"},
 	{"house", "internal/util", "strings"},
-	{"front-end and cluster", "frontends/imap", "cluster"},
+	{"front-end and cluster", "frontends/imap", "cluster/space"},
 	{"front-end and cluster", "frontends/imap", "placement/view"},
 	{"front-end and store", "frontends/imap/imapwire", "exmdb/client"},
 	{"front-end and database", "frontends/dav", "internal/lsm"},

@@ -46,7 +46,8 @@ var (
 
 // never is the list of DESIGN 2 and the doors of STYLE 14, one row a rule.
 var never = []rule{
-	{name: "front-end and cluster", who: frontends, what: paths{"cluster/...", "placement/..."},
+	// The root of cluster holds nouns: the kinds of refusal that exmdb's and auth's contracts answer with.
+	{name: "front-end and cluster", who: frontends, what: paths{"cluster/*", "placement/..."},
 		reason: "a front-end holds exmdb's contract; where a mailbox lives and how machines agree is not its matter"},
 	{name: "front-end and store", who: frontends, what: paths{"exmdb/*"},
 		reason: "a front-end sees the root of exmdb only; node injects the client"},
