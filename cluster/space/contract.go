@@ -1,10 +1,19 @@
+// Package space is the transactional key-value database that one mailbox, the directory or a shard of the queue
+// lives in: Update, View and Watch for those above, and the one state machine that applies effects below.
+//
+// It knows keys, sequence numbers, content by hash, request ids, outboxes and due times. It never knows what a key
+// means, how an entry reaches the other replicas (Replicator does), or which node holds what.
+//
+// Invariants: an effect is applied exactly when the space still is at the sequence it was computed at; one Apply is
+// one engine batch, with the log position in it; the replicated pairs are a function of the log alone, however it
+// was split (CLUSTER 1.3). A function given to Update has no side effect and may run again. Keys and the coding of
+// entries reach disk and wire for ever: docs/design/space.md. Spec: CLUSTER 1, 2, 3, 4.5, 5.1, 5.6.
 package space
 
 import (
 	"context"
 	"crypto/sha256"
 	"time"
-
 )
 
 // Sizes that reach the log (CLUSTER 1.5, 1.6, 3.1), in bytes.
@@ -172,3 +181,13 @@ type LogEntry struct {
 	// Configuration is set for membership entries.
 	Configuration []byte
 }
+
+// MaxKey is the longest key of a space, in bytes.
+const MaxKey = 4 << 10
+
+// MaxPart is the most one part holds, so that it fits an entry of MaxEntry on its own.
+const MaxPart = MaxEntry - 64
+
+// MaxLongAnswer is the most an answer that is remembered may take at all: answers above MaxAnswer are for the few
+// ops whose result cannot be computed again.
+const MaxLongAnswer = 64 << 10

@@ -1,0 +1,151 @@
+package space
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// State says what may be done with a space. The numbers reach disk: add, never change or reuse.
+type State byte
+
+const (
+	// Active: the space is read and written here.
+	Active State = 1
+	// Frozen: the space is moving away; nothing is evaluated (CLUSTER 7.1).
+	Frozen State = 2
+	// Dropped: a tombstone. Its id is never used again.
+	Dropped State = 3
+)
+
+const headerFormat = 1
+
+// header is the record of a space.
+type header struct {
+	state    State
+	epoch    uint64 // placement epoch; rises with every move
+	sequence uint64 // effects applied
+	wall     int64  // of the newest effect; never goes back
+	purged   int64  // when expired answers were last removed; zero when none was ever kept
+}
+
+func appendHeader(dst []byte, h *header) []byte {
+	dst = append(dst, headerFormat, byte(h.state))
+	dst = wire.AppendUvarint(dst, h.epoch)
+	dst = wire.AppendUvarint(dst, h.sequence)
+	dst = wire.AppendFixed64(dst, uint64(h.wall))
+	return wire.AppendFixed64(dst, uint64(h.purged))
+}
+
+func decodeHeader(b []byte) (*header, error) {
+	r := wire.NewReader(b)
+	if f := r.Byte(); r.Err() == nil && f != headerFormat {
+		return nil, fmt.Errorf("%w: header %d", ErrUnknownEntry, f)
+	}
+	h := &header{state: State(r.Byte())}
+	h.epoch, h.sequence = r.Uvarint(), r.Uvarint()
+	h.wall, h.purged = int64(r.Fixed64()), int64(r.Fixed64())
+	if err := r.Close(); err != nil {
+		return nil, err
+	}
+	if h.state < Active || h.state > Dropped {
+		return nil, errors.New("unknown state")
+	}
+	return h, nil
+}
+
+// readHeader returns nil when the space was never here.
+func readHeader(from lsm.Reader, id cluster.SpaceID) (*header, error) {
+	key := headerKey(id)
+	b, err := from.Get(key)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	h, err := decodeHeader(b)
+	if err != nil {
+		return nil, damaged("header", key, err)
+	}
+	return h, nil
+}
+
+// use returns why a space with this header, which may be nil, cannot be read or written.
+func (h *header) use(id cluster.SpaceID) error {
+	switch {
+	case h == nil:
+		return cluster.Errorf(cluster.KindNoSpace, "space %s is not in this group", id)
+	case h.state == Dropped:
+		return cluster.Errorf(cluster.KindNoSpace, "space %s was dropped", id)
+	case h.state == Frozen:
+		return cluster.Errorf(cluster.KindMoving, "space %s is moving", id)
+	}
+	return nil
+}
+
+const appliedFormat = 1
+
+var (
+	positionKey   = [...]byte{prefixApplied}
+	membershipKey = [...]byte{prefixApplied, 1}
+)
+
+func appendPosition(dst []byte, a *Applied) []byte {
+	return wire.AppendUvarint(wire.AppendUvarint(append(dst, appliedFormat), a.Index), a.Term)
+}
+
+func appendMembership(dst []byte, a *Applied) []byte {
+	return wire.AppendBytes(wire.AppendUvarint(append(dst, appliedFormat), a.ConfigurationIndex), a.Configuration)
+}
+
+func readApplied(from lsm.Reader) (a Applied, err error) {
+	err = readRecord(from, positionKey[:], appliedFormat, func(r *wire.Reader) {
+		a.Index, a.Term = r.Uvarint(), r.Uvarint()
+	})
+	if err != nil {
+		return Applied{}, err
+	}
+	err = readRecord(from, membershipKey[:], appliedFormat, func(r *wire.Reader) {
+		a.ConfigurationIndex, a.Configuration = r.Uvarint(), r.Bytes()
+	})
+	return a, err
+}
+
+// readRecord decodes the record at key, if there is one; read gets what follows its format byte.
+func readRecord(from lsm.Reader, key []byte, format byte, read func(*wire.Reader)) error {
+	b, err := from.Get(key)
+	if err != nil || b == nil {
+		return err
+	}
+	r := wire.NewReader(b)
+	if f := r.Byte(); r.Err() == nil && f != format {
+		return fmt.Errorf("%w: record %x of format %d", ErrUnknownEntry, key, f)
+	}
+	read(r)
+	if err := r.Close(); err != nil {
+		return damaged("record", key, err)
+	}
+	return nil
+}
+
+// GroupRecord is what a group knows about itself, from its log (CLUSTER 7.2, 7.3).
+type GroupRecord struct {
+	// Level is the highest format level that may be used; zero before the first SetLevel.
+	Level uint64
+	// RecoveryEpoch rises when a group is recovered without its quorum.
+	RecoveryEpoch uint64
+}
+
+const groupFormat = 1
+
+func appendGroup(dst []byte, g GroupRecord) []byte {
+	return wire.AppendUvarint(wire.AppendUvarint(append(dst, groupFormat), g.Level), g.RecoveryEpoch)
+}
+
+func readGroup(from lsm.Reader) (g GroupRecord, err error) {
+	err = readRecord(from, []byte{prefixGroup}, groupFormat, func(r *wire.Reader) {
+		g.Level, g.RecoveryEpoch = r.Uvarint(), r.Uvarint()
+	})
+	return g, err
+}

@@ -1,0 +1,196 @@
+package space
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+)
+
+// effect makes what is replicated of what the round wrote. Content that the group has already is only named.
+func (rd *round) effect(from lsm.Reader) (*effect, error) {
+	e := &effect{}
+	for _, d := range rd.done {
+		if !d.id.IsZero() {
+			e.answers = append(e.answers, answer{d.id, d.answer})
+		}
+	}
+	for i := range rd.w.journal {
+		h := rd.w.journal[i].hash
+		how := rd.w.held[h]
+		if how == refNone {
+			continue
+		}
+		delete(rd.w.held, h) // the journal may name it again
+		if err := rd.change(from, e, h, how); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	rd.ops = rd.w.over.appendOps(rd.ops[:0])
+	e.batch, err = rd.r.machine.coders.seal(nil, rd.ops)
+	return e, err
+}
+
+func (rd *round) change(from lsm.Reader, e *effect, h Hash, how refChange) error {
+	switch how {
+	case refHold:
+		e.needs = append(e.needs, h)
+	case refEnd:
+		e.unrefs = append(e.unrefs, h)
+	case refPut:
+		b, err := from.Get(hashKey(prefixContent, h))
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			e.needs = append(e.needs, h)
+			return nil
+		}
+		stored, err := rd.r.machine.coders.seal(nil, rd.w.contents[h])
+		if err != nil {
+			return err
+		}
+		e.contents = append(e.contents, inline{h, stored})
+	}
+	return nil
+}
+
+// nothing reports whether the round neither wrote nor has to remember anything.
+func (rd *round) nothing(e *effect) bool {
+	return rd.part.kind == partUpdate && len(e.answers) == 0 && rd.w.empty()
+}
+
+func (rd *round) propose(ctx context.Context, term uint64, e *effect) (Outcome, error) {
+	if rd.nothing(e) {
+		return rd.confirm(ctx)
+	}
+	part := appendPartHeader(make([]byte, 0, partHeaderMax+len(e.batch)+64), rd.part)
+	body := len(part)
+	if rd.part.kind != partDrop {
+		part = appendEffect(part, e)
+	}
+	rd.r.charge(len(part))
+	defer rd.r.charge(-len(part))
+	if rd.w.intents > 0 || rd.w.scheduled {
+		defer rd.r.announceWork(rd.space) // whatever is heard of the outcome
+	}
+	var outcome Outcome
+	var err error
+	if len(part) <= MaxPart {
+		outcome, err = rd.r.repl.Propose(ctx, term, part)
+	} else {
+		outcome, err = rd.stage(ctx, term, part[body:])
+	}
+	if err == nil && outcome == Done && rd.r.config.Events.Committed != nil {
+		rd.r.config.Events.Committed(rd.space, len(rd.done), len(part))
+	}
+	return outcome, err
+}
+
+// confirm ends a round of updates that changed nothing: they only read, and must have been allowed to.
+func (rd *round) confirm(ctx context.Context) (Outcome, error) {
+	end, err := rd.r.repl.BeginRead(ctx, ReadLease)
+	if err != nil {
+		return 0, err
+	}
+	// The evaluation was before; it stands if nothing has been applied to the space since.
+	db, release, err := rd.r.machine.engine()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	hdr, err := readHeader(db, rd.space)
+	if err != nil {
+		return 0, err
+	}
+	if err := end(); err != nil {
+		return 0, err
+	}
+	if hdr == nil || hdr.sequence != rd.part.base {
+		return VoidSequence, nil
+	}
+	return Done, nil
+}
+
+// stageBytes is the size of a piece.
+const stageBytes = MaxPart - 256
+
+// stage cuts an effect that does not fit an entry into pieces, replicates them, a window at a time, and closes
+// them with a commit (CLUSTER 1.6).
+func (rd *round) stage(ctx context.Context, term uint64, body []byte) (Outcome, error) {
+	c := commit{creates: rd.part.kind == partCreate, sum: HashOf(body)}
+	if _, err := rand.Read(c.stage[:]); err != nil {
+		return 0, err
+	}
+	parts := make([][]byte, 0, len(body)/stageBytes+1)
+	for len(body) > 0 {
+		n := min(len(body), stageBytes)
+		head := rd.part
+		head.kind = partPiece
+		part := appendPartHeader(make([]byte, 0, n+partHeaderMax+64), head)
+		parts = append(parts, appendPiece(part, piece{c.stage, c.pieces, body[:n]}))
+		body = body[n:]
+		c.pieces++
+	}
+	outcome, err := rd.r.proposeAll(ctx, term, parts)
+	if err != nil || outcome != Done {
+		return outcome, err
+	}
+	head := rd.part
+	head.kind = partCommit
+	return rd.r.repl.Propose(ctx, term, appendCommit(appendPartHeader(nil, head), c))
+}
+
+// proposeAll replicates parts in any order, a window at a time. An outcome other than Done is one of theirs.
+func (r *Replica) proposeAll(ctx context.Context, term uint64, parts [][]byte) (Outcome, error) {
+	var wg sync.WaitGroup
+	outcomes := make([]Outcome, len(parts))
+	errs := make([]error, len(parts))
+	window := make(chan struct{}, r.config.Window)
+	for i := range parts {
+		window <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-window }()
+			outcomes[i], errs[i] = r.repl.Propose(ctx, term, parts[i])
+		})
+	}
+	wg.Wait()
+	for i := range parts {
+		if errs[i] != nil {
+			return 0, preparatory(errs[i])
+		}
+		if outcomes[i] != Done {
+			return outcomes[i], nil
+		}
+	}
+	return Done, nil
+}
+
+// preparatory turns an unknown outcome of something that is not visible yet into a definite one.
+func preparatory(err error) error {
+	if cluster.KindOf(err) == cluster.KindUnknownOutcome {
+		return errors.Join(cluster.ErrUnavailable, err)
+	}
+	return err
+}
+
+// announceWork tells the pumps that a space may have new outbox or due entries.
+func (r *Replica) announceWork(space cluster.SpaceID) {
+	r.mu.Lock()
+	workers := r.workers
+	r.mu.Unlock()
+	for _, w := range workers {
+		w(space)
+	}
+}
+
+func (rd *round) release() {
+	if rd.w != nil {
+		rd.w.over.reset()
+		rd.r.overlays.Put(rd.w.over)
+	}
+}

@@ -1,0 +1,187 @@
+package space
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+// queue is the work of one space. It exists only while there is some; one goroutine then runs its rounds.
+type queue struct {
+	waiting []*waiter
+	running []*waiter // of the round
+	cancel  context.CancelFunc
+	byID    map[cluster.RequestID]*waiter
+}
+
+// waiter is one update and those who wait for it: its caller and whoever came again with the same id.
+type waiter struct {
+	id      cluster.RequestID
+	fn      UpdateFunc
+	creates bool
+	drops   bool
+
+	callers int           // guarded by Replica.mu
+	done    chan struct{} // closed when answer and err are set
+	answer  []byte
+	err     error
+
+	refs []Hash // content that the newest run asked for by Ref
+}
+
+func (r *Replica) submit(ctx context.Context, space cluster.SpaceID, w *waiter) ([]byte, error) {
+	w.done = make(chan struct{})
+	w, err := r.enqueue(space, w)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-w.done:
+		return w.answer, w.err
+	case <-ctx.Done():
+		return r.leave(ctx, space, w)
+	}
+}
+
+// enqueue returns the waiter to wait for: w, or the one with the same id that came before.
+func (r *Replica) enqueue(space cluster.SpaceID, w *waiter) (*waiter, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, errClosed
+	}
+	q := r.queues[space]
+	if q != nil && !w.id.IsZero() {
+		if first := q.byID[w.id]; first != nil {
+			first.callers++
+			return first, nil
+		}
+	}
+	if r.waiting >= r.config.MaxWaiting || r.bytes >= r.config.MaxBytes {
+		if r.config.Events.Overloaded != nil {
+			defer r.config.Events.Overloaded(space)
+		}
+		return nil, cluster.Errorf(cluster.KindOverloaded, "%d updates with %d bytes wait", r.waiting, r.bytes)
+	}
+	if q == nil {
+		q = &queue{}
+		r.queues[space] = q
+		r.work.Add(1)
+		go r.run(space, q)
+	}
+	if !w.id.IsZero() {
+		if q.byID == nil {
+			q.byID = make(map[cluster.RequestID]*waiter)
+		}
+		q.byID[w.id] = w
+	}
+	w.callers = 1
+	r.waiting++
+	q.waiting = append(q.waiting, w)
+	return w, nil
+}
+
+// leave ends one caller's wait. An update that has not begun and that nobody else waits for is taken out.
+func (r *Replica) leave(ctx context.Context, space cluster.SpaceID, w *waiter) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-w.done:
+		return w.answer, w.err
+	default:
+	}
+	w.callers--
+	q := r.queues[space]
+	for i, other := range q.waiting {
+		if other == w {
+			if w.callers == 0 {
+				q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
+				r.finishLocked(q, w, nil, cluster.ErrDeadline)
+			}
+			return nil, fmt.Errorf("update: %w: %w", cluster.ErrDeadline, ctx.Err())
+		}
+	}
+	if q.cancel != nil && !wanted(q.running) {
+		q.cancel()
+	}
+	return nil, fmt.Errorf("update: %w: %w", cluster.ErrUnknownOutcome, ctx.Err())
+}
+
+// wanted reports whether anybody still waits for one of the round's updates. Replica.mu is held.
+func wanted(round []*waiter) bool {
+	for _, w := range round {
+		if w.callers > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// run makes rounds until the space has no work left.
+func (r *Replica) run(space cluster.SpaceID, q *queue) {
+	defer r.work.Done()
+	for {
+		ctx, batch := r.take(space, q)
+		if batch == nil {
+			return
+		}
+		rd := &round{r: r, space: space, q: q, live: batch}
+		rd.run(ctx)
+		r.settle(q, rd)
+		rd.release()
+	}
+}
+
+// take begins a round with the oldest updates, or removes the queue.
+func (r *Replica) take(space cluster.SpaceID, q *queue) (context.Context, []*waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(q.waiting) == 0 {
+		delete(r.queues, space)
+		return nil, nil
+	}
+	n := min(len(q.waiting), r.config.CombineUpdates)
+	batch := append([]*waiter(nil), q.waiting[:n]...)
+	rest := copy(q.waiting, q.waiting[n:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	q.running = batch
+	ctx, cancel := context.WithCancel(r.life)
+	q.cancel = cancel
+	return ctx, batch
+}
+
+// settle ends a round: updates that it did not come to go back to the front.
+func (r *Replica) settle(q *queue, rd *round) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q.cancel()
+	q.cancel, q.running = nil, nil
+	if len(rd.later) > 0 {
+		q.waiting = append(append([]*waiter(nil), rd.later...), q.waiting...)
+	}
+}
+
+// finish answers an update. It may be called once for each.
+func (r *Replica) finish(q *queue, w *waiter, answer []byte, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finishLocked(q, w, answer, err)
+}
+
+func (r *Replica) finishLocked(q *queue, w *waiter, answer []byte, err error) {
+	w.answer, w.err = answer, err
+	if q.byID[w.id] == w {
+		delete(q.byID, w.id)
+	}
+	r.waiting--
+	close(w.done)
+}
+
+// charge counts bytes between evaluation and outcome.
+func (r *Replica) charge(bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytes += bytes
+}

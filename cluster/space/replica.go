@@ -1,0 +1,227 @@
+package space
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+)
+
+// Config is what a Replica may be told. The zero value of each field means its default.
+type Config struct {
+	// Now is the clock; time.Now when nil. Effects of one space never go back in time even if it does.
+	Now func() time.Time
+	// MaxWaiting is the most updates that wait or run in the group at once; more are refused as overloaded.
+	// Default 4096.
+	MaxWaiting int
+	// MaxBytes is the most effect bytes on their way through Raft in the group (CLUSTER 1.5). Default 8 MiB.
+	MaxBytes int
+	// CombineUpdates and CombineBytes bound what is combined into one part. Defaults 64 and 96 KiB.
+	CombineUpdates, CombineBytes int
+	// Window is how many chunks of one upload, or pieces of one staged effect, are on their way at once
+	// (CLUSTER 3.1). Default 4.
+	Window int
+	Events Events
+}
+
+// Defaults fills in what is zero.
+func (c Config) Defaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	defaults := []struct {
+		field *int
+		value int
+	}{{&c.MaxWaiting, 4096}, {&c.MaxBytes, 8 << 20}, {&c.CombineUpdates, 64}, {&c.CombineBytes, 96 << 10}, {&c.Window, 4}}
+	for _, d := range defaults {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return c
+}
+
+// Events tells the owner what a Replica does. Every func may be nil; they are called without locks.
+type Events struct {
+	// Committed reports a round: so many updates in one part of so many bytes.
+	Committed func(space cluster.SpaceID, updates, bytes int)
+	// RunAgain reports a round whose effect came out void.
+	RunAgain func(space cluster.SpaceID, why Outcome)
+	// Overloaded reports an update refused by admission.
+	Overloaded func(space cluster.SpaceID)
+}
+
+// Replica is what is above the group sees of it: updates, views and watches on its spaces. Updates succeed on the
+// leader only; everywhere else they are refused with the leader's name (CLUSTER 1.1).
+type Replica struct {
+	machine *Machine
+	repl    Replicator
+	config  Config
+
+	life context.Context // ends with Close
+	end  context.CancelFunc
+	work sync.WaitGroup // rounds
+
+	mu      sync.Mutex
+	closed  bool                       // guarded by mu
+	queues  map[cluster.SpaceID]*queue // guarded by mu; only spaces with work
+	waiting int                        // guarded by mu
+	bytes   int                        // guarded by mu: effects between evaluation and outcome
+	deposed chan struct{}              // guarded by mu; closed and renewed when leadership is lost
+	workers []func(cluster.SpaceID)    // guarded by mu: who wants to know of new outbox and due entries
+
+	overlays sync.Pool // of *overlay
+}
+
+// New makes a Replica of machine over repl. Close it before the machine.
+func New(machine *Machine, repl Replicator, config Config) *Replica {
+	r := &Replica{
+		machine: machine, repl: repl, config: config.Defaults(),
+		queues: make(map[cluster.SpaceID]*queue), deposed: make(chan struct{}),
+		overlays: sync.Pool{New: func() any { return newOverlay() }},
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
+}
+
+// Close refuses new updates, ends those that wait or run and returns when none is left. What was on its way
+// through Raft is reported as of unknown outcome.
+func (r *Replica) Close() {
+	r.mu.Lock()
+	if !r.closed {
+		r.closed = true
+		close(r.deposed)
+	}
+	r.mu.Unlock()
+	r.end()
+	r.work.Wait()
+}
+
+// LeadershipLost ends every watch with NotLeader. The group calls it when this node stops leading.
+func (r *Replica) LeadershipLost() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		close(r.deposed)
+		r.deposed = make(chan struct{})
+	}
+}
+
+// Machine is the state machine below.
+func (r *Replica) Machine() *Machine { return r.machine }
+
+// Spaces lists the spaces of the group in order of id.
+func (r *Replica) Spaces() ([]Info, error) { return r.machine.Spaces() }
+
+// Update runs fn on the space and returns its answer when the effect has been applied here, hence committed
+// (CLUSTER 1.1). A retry with the same id, here or at another leader, returns the first answer without running fn.
+// Errors of fn are returned as they are, and mean that nothing was written. The answer must not be changed.
+func (r *Replica) Update(ctx context.Context, space cluster.SpaceID, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
+	return r.submit(ctx, space, &waiter{id: id, fn: fn})
+}
+
+// Create makes a new space with what fn writes. It is refused with KindExists when the space is there, or was
+// once, unless id is the id that made it.
+func (r *Replica) Create(ctx context.Context, space cluster.SpaceID, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
+	return r.submit(ctx, space, &waiter{id: id, fn: fn, creates: true})
+}
+
+// Drop ends a space: its data and answers are gone, its id stays taken. Content that it held is left to Collect.
+func (r *Replica) Drop(ctx context.Context, space cluster.SpaceID) error {
+	_, err := r.submit(ctx, space, &waiter{drops: true})
+	return err
+}
+
+// View runs fn on a consistent state of the space, as fresh as mode says. fn may run again.
+func (r *Replica) View(ctx context.Context, space cluster.SpaceID, mode ReadMode, fn ViewFunc) error {
+	for attempt := 0; ; attempt++ {
+		end, err := r.repl.BeginRead(ctx, mode)
+		if err != nil {
+			return err
+		}
+		err = r.machine.view(space, fn)
+		if late := end(); late == nil {
+			return err
+		} else if attempt == maxReadRuns {
+			return late
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("view: %w: %w", cluster.ErrDeadline, ctx.Err())
+		}
+	}
+}
+
+// maxReadRuns is how often a view is run again because the right to read ended meanwhile.
+const maxReadRuns = 2
+
+func (m *Machine) view(space cluster.SpaceID, fn ViewFunc) error {
+	db, release, err := m.engine()
+	if err != nil {
+		return err
+	}
+	defer release()
+	snap := db.Snapshot()
+	err = m.viewAt(snap, space, fn)
+	if cerr := snap.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (m *Machine) viewAt(from lsm.Reader, space cluster.SpaceID, fn ViewFunc) error {
+	hdr, err := readHeader(from, space)
+	if err != nil {
+		return err
+	}
+	if err := hdr.use(space); err != nil {
+		return err
+	}
+	rd := newReader(m, from, space, hdr.sequence)
+	err = fn(&rd)
+	if cerr := rd.end(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// WaitSequence waits until the space's sequence is above after and returns it (CLUSTER 4.5). It ends with
+// KindNotLeader when leadership is lost and with KindNoSpace or KindMoving when the space leaves.
+func (r *Replica) WaitSequence(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
+	for {
+		deposed := r.deposedSoon()
+		changed := r.machine.Changed(space)
+		seq, err := r.sequence(ctx, space)
+		if err != nil || seq > after {
+			return seq, err
+		}
+		select {
+		case <-changed:
+		case <-deposed:
+			if _, err := r.repl.Lead(ctx); err != nil {
+				return 0, err
+			}
+		case <-r.life.Done():
+			return 0, errClosed
+		case <-ctx.Done():
+			return seq, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
+		}
+	}
+}
+
+func (r *Replica) deposedSoon() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deposed
+}
+
+// sequence is the space's sequence as the leader knows it.
+func (r *Replica) sequence(ctx context.Context, space cluster.SpaceID) (seq uint64, err error) {
+	err = r.View(ctx, space, ReadLease, func(v Reader) error {
+		seq = v.Sequence()
+		return nil
+	})
+	return seq, err
+}

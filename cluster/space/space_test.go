@@ -1,0 +1,245 @@
+package space
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+)
+
+func openDB(t testing.TB) *lsm.DB {
+	t.Helper()
+	o := lsm.StateOptions("state")
+	o.FS = lsm.MemFS()
+	db, err := lsm.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func openLocal(t testing.TB, config Config) *LocalReplica {
+	t.Helper()
+	r, err := NewLocalReplica(openDB(t), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func spaceN(n int) (id cluster.SpaceID) {
+	id[0], id[15] = byte(n), byte(n)
+	return id
+}
+
+func requestN(n int, at time.Time) cluster.RequestID {
+	id := cluster.RequestID{Created: at.UnixMilli()}
+	id.ID[0], id.ID[1] = byte(n), byte(n>>8)
+	return id
+}
+
+func set(key, value string) UpdateFunc {
+	return func(w Writer) ([]byte, error) {
+		w.Set([]byte(key), []byte(value))
+		return []byte("set " + key), nil
+	}
+}
+
+func create(t testing.TB, r *Replica, id cluster.SpaceID) {
+	t.Helper()
+	if _, err := r.Create(t.Context(), id, cluster.RequestID{}, set("made", "yes")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func update(t testing.TB, r *Replica, id cluster.SpaceID, fn UpdateFunc) []byte {
+	t.Helper()
+	b, err := r.Update(t.Context(), id, cluster.RequestID{}, fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func get(t testing.TB, r *Replica, id cluster.SpaceID, key string) (value string) {
+	t.Helper()
+	err := r.View(t.Context(), id, ReadLease, func(v Reader) error {
+		b, err := v.Get([]byte(key))
+		value = string(b)
+		if err == nil && b == nil {
+			value = "<absent>"
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func wantKind(t testing.TB, err error, kind cluster.Kind) {
+	t.Helper()
+	var e *cluster.Error
+	if !errors.As(err, &e) || e.Kind != kind {
+		t.Fatalf("got %v, want an error of kind %d", err, kind)
+	}
+}
+
+func TestUpdateAndView(t *testing.T) {
+	r := openLocal(t, Config{})
+	a, b := spaceN(1), spaceN(2)
+	create(t, r.Replica, a)
+	_, err := r.Update(t.Context(), b, cluster.RequestID{}, set("k", "v"))
+	wantKind(t, err, cluster.KindNoSpace)
+	create(t, r.Replica, b)
+	if got := update(t, r.Replica, a, set("k", "in a")); string(got) != "set k" {
+		t.Fatalf("answer %q", got)
+	}
+	update(t, r.Replica, b, set("k", "in b"))
+	if x, y := get(t, r.Replica, a, "k"), get(t, r.Replica, b, "k"); x != "in a" || y != "in b" {
+		t.Fatalf("read %q and %q", x, y)
+	}
+	_, err = r.Create(t.Context(), a, cluster.RequestID{}, set("x", "y"))
+	wantKind(t, err, cluster.KindExists)
+}
+
+func TestRefusedUpdateLeavesNothing(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	refused := errors.New("mailbox is full")
+	_, err := r.Update(t.Context(), id, cluster.RequestID{}, func(w Writer) ([]byte, error) {
+		w.Set([]byte("k"), []byte("v"))
+		w.PutContent([]byte("body"))
+		return nil, refused
+	})
+	if !errors.Is(err, refused) {
+		t.Fatalf("got %v", err)
+	}
+	if got := get(t, r.Replica, id, "k"); got != "<absent>" {
+		t.Fatalf("refused update wrote %q", got)
+	}
+	_, err = r.Update(t.Context(), id, cluster.RequestID{}, func(w Writer) ([]byte, error) {
+		w.Set([]byte{ReservedPrefix, 1}, nil)
+		return nil, nil
+	})
+	wantKind(t, err, cluster.KindInternal)
+}
+
+func TestVoidIsRunAgain(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	r.Local.Fail(FaultVoidTerm, FaultOvertaken)
+	runs := 0
+	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
+		runs++
+		w.Set([]byte("runs"), fmt.Append(nil, runs))
+		return nil, nil
+	})
+	if got := get(t, r.Replica, id, "runs"); got != "3" || runs != 3 {
+		t.Fatalf("%d runs, stored %s", runs, got)
+	}
+}
+
+func TestRequestIsAnsweredOnce(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := openLocal(t, Config{Now: func() time.Time { return now }})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	req := requestN(1, now)
+	count := func(w Writer) ([]byte, error) {
+		b, err := w.Get([]byte("n"))
+		b = append(b, 'x')
+		w.Set([]byte("n"), b)
+		return b, err
+	}
+	r.Local.Fail(FaultLostAnswer)
+	_, err := r.Update(t.Context(), id, req, count)
+	wantKind(t, err, cluster.KindUnknownOutcome)
+	for range 3 {
+		got, err := r.Update(t.Context(), id, req, count)
+		if err != nil || string(got) != "x" {
+			t.Fatalf("retry: %q, %v", got, err)
+		}
+	}
+	now = now.Add(cluster.RequestWindow + time.Second)
+	_, err = r.Update(t.Context(), id, req, count)
+	wantKind(t, err, cluster.KindStaleRequest)
+}
+
+func TestStagedEffect(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	big := incompressible(100 << 10)
+	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
+		for i := range 20 {
+			w.Set(fmt.Appendf(nil, "big%02d", i), big)
+		}
+		return nil, nil
+	})
+	if got := get(t, r.Replica, id, "big19"); !bytes.Equal([]byte(got), big) {
+		t.Fatal("staged effect is not what was written")
+	}
+	_, err := r.Update(t.Context(), id, cluster.RequestID{}, func(w Writer) ([]byte, error) {
+		for i := range 200 {
+			w.Set(fmt.Appendf(nil, "big%03d", i), big)
+		}
+		return nil, nil
+	})
+	wantKind(t, err, cluster.KindTooLarge)
+}
+
+func incompressible(n int) []byte {
+	b := make([]byte, n)
+	x := uint64(88172645463325252)
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte(x)
+	}
+	return b
+}
+
+func TestWaitSequence(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	type result struct {
+		seq uint64
+		err error
+	}
+	results := make(chan result, 1)
+	wait := func(after uint64) {
+		go func() {
+			seq, err := r.WaitSequence(context.Background(), id, after)
+			results <- result{seq, err}
+		}()
+	}
+	wait(1)
+	update(t, r.Replica, id, set("k", "v"))
+	if got := <-results; got.err != nil || got.seq != 2 {
+		t.Fatalf("watch: %+v", got)
+	}
+	wait(2)
+	r.Local.Depose()
+	r.LeadershipLost()
+	wantKind(t, (<-results).err, cluster.KindNotLeader)
+}
