@@ -1,0 +1,245 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/raftlog"
+)
+
+// Host runs the replicas of a node.
+type Host struct {
+	cfg      Config
+	proposer *proposer
+	confirms *confirmer
+	deaths   *undertaker
+	sending  chan struct{} // one token for each snapshot being sent
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu     sync.RWMutex
+	groups map[cluster.GroupID]*Group // guarded by mu
+	busy   map[cluster.GroupID]bool   // being opened or closed; guarded by mu
+	closed bool                       // guarded by mu
+}
+
+// ReplicaConfig says how a replica is opened.
+type ReplicaConfig struct {
+	// Create makes a new, empty replica under a new server id when the node holds none of the group.
+	Create bool
+	// Suffrage of a new replica's data; a member's say in the group is the membership's. Zero is Voter.
+	Suffrage Suffrage
+}
+
+// New makes a Host and registers it with the transport. It opens no group.
+func New(cfg Config) (*Host, error) {
+	cfg.Defaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("groups: %w", err)
+	}
+	h := &Host{
+		cfg:      cfg,
+		proposer: newProposer(cfg),
+		sending:  make(chan struct{}, cfg.SnapshotsOut),
+		groups:   map[cluster.GroupID]*Group{},
+		busy:     map[cluster.GroupID]bool{},
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.confirms = newConfirmer(h)
+	h.deaths = newUndertaker(h)
+	h.register()
+	h.wg.Go(h.confirms.renew)
+	h.wg.Go(h.truncateLoop)
+	return h, nil
+}
+
+// Open starts the node's replica of a group. One whose files do not fit together is not started; the error is of
+// kind Damaged and says why (CLUSTER 5.3).
+func (h *Host) Open(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
+	if err := h.claim(id); err != nil {
+		return nil, err
+	}
+	defer h.unclaim(id)
+	if g := h.Group(id); g != nil {
+		return nil, fmt.Errorf("group %d is open: %w", id, cluster.ErrExists)
+	}
+	g, err := h.openGroup(ctx, id, rc)
+	if err != nil {
+		return nil, fmt.Errorf("open group %d: %w", id, err)
+	}
+	h.mu.Lock()
+	h.groups[id] = g
+	h.mu.Unlock()
+	h.retime()
+	return g, nil
+}
+
+// claim makes the caller the only one that opens, closes or destroys the group's replica.
+func (h *Host) claim(id cluster.GroupID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return cluster.Errorf(cluster.KindUnavailable, "node is closing")
+	case h.busy[id]:
+		return cluster.Errorf(cluster.KindUnavailable, "group %d is being opened or closed", id)
+	}
+	h.busy[id] = true
+	return nil
+}
+
+func (h *Host) unclaim(id cluster.GroupID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.busy, id)
+}
+
+// Group is the open replica of a group, nil when there is none.
+func (h *Host) Group(id cluster.GroupID) *Group {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.groups[id]
+}
+
+// Groups lists the open replicas, by group.
+func (h *Host) Groups() []*Group {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	all := make([]*Group, 0, len(h.groups))
+	for _, g := range h.groups {
+		all = append(all, g)
+	}
+	slices.SortFunc(all, func(a, b *Group) int { return int(a.id) - int(b.id) })
+	return all
+}
+
+// Bootstrap gives a group its first membership, on a node that holds an open and empty replica of it and is one of
+// the voters. One node is enough; the others learn it from the log.
+func (h *Host) Bootstrap(ctx context.Context, id cluster.GroupID, voters []cluster.ServerID) error {
+	g := h.Group(id)
+	if g == nil {
+		return notHere(id)
+	}
+	members := make([]Member, 0, len(voters))
+	for _, v := range voters {
+		members = append(members, Member{ID: v, Suffrage: Voter})
+	}
+	if err := checkMembers(members); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "bootstrap group %d: %v", id, err)
+	}
+	return g.bootstrap(ctx, members)
+}
+
+// CloseGroup stops the node's replica of a group.
+func (h *Host) CloseGroup(ctx context.Context, id cluster.GroupID) error {
+	if err := h.claim(id); err != nil {
+		return err
+	}
+	defer h.unclaim(id)
+	return h.closeGroup(ctx, id)
+}
+
+func (h *Host) closeGroup(ctx context.Context, id cluster.GroupID) error {
+	g := h.Group(id)
+	if g == nil {
+		return nil
+	}
+	err := g.close(ctx)
+	h.mu.Lock()
+	delete(h.groups, id)
+	h.mu.Unlock()
+	h.retime()
+	if err != nil {
+		return fmt.Errorf("close group %d: %w", id, err)
+	}
+	return nil
+}
+
+// Destroy stops the node's replica of a group and removes everything it has: state, log, term and vote. A later
+// Open with Create makes another replica, with another server id (CLUSTER 6.1).
+func (h *Host) Destroy(ctx context.Context, id cluster.GroupID) error {
+	if err := h.claim(id); err != nil {
+		return err
+	}
+	defer h.unclaim(id)
+	if err := h.closeGroup(ctx, id); err != nil {
+		return err
+	}
+	return h.wipe(id)
+}
+
+// wipe removes a replica: first what says that it exists.
+func (h *Host) wipe(id cluster.GroupID) error {
+	dir := h.dir(id)
+	err := removeIfThere(dir.fs, dir.join(identityFile))
+	if err == nil {
+		err = dir.fs.RemoveAll(dir.path)
+	}
+	if err == nil {
+		err = h.logStore(id).Remove(id)
+	}
+	if err == nil {
+		err = h.cfg.Stable.Group(id).Reset()
+	}
+	if err != nil {
+		return fmt.Errorf("destroy group %d: %w", id, err)
+	}
+	return nil
+}
+
+func (h *Host) dir(id cluster.GroupID) replicaDir {
+	return replicaDir{fs: h.cfg.FS, path: h.cfg.FS.PathJoin(h.cfg.Dir, fmt.Sprintf("g%d", id))}
+}
+
+func (h *Host) logStore(id cluster.GroupID) *raftlog.Store {
+	if id == cluster.SystemGroup {
+		return h.cfg.SystemLog
+	}
+	return h.cfg.Log
+}
+
+// Close stops every replica. It does not hand leaderships over; TransferAll does.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	var wg sync.WaitGroup
+	groups := h.Groups()
+	errs := make([]error, len(groups))
+	for i, g := range groups {
+		wg.Go(func() { errs[i] = h.closeGroup(ctx, g.id) })
+	}
+	wg.Wait()
+	h.cancel()
+	h.wg.Wait()
+	h.proposer.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// heartbeat is raft's heartbeat and election timeout for the number of groups there is.
+func (h *Host) heartbeat() time.Duration {
+	if h.cfg.Heartbeat != 0 {
+		return h.cfg.Heartbeat
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.groups) > manyGroups {
+		return heartbeatMany
+	}
+	return heartbeatFew
+}
+
+// retime gives the groups the timeouts that their number asks for.
+func (h *Host) retime() {
+	want := h.heartbeat()
+	for _, g := range h.Groups() {
+		g.retime(want)
+	}
+}

@@ -1,0 +1,189 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// changeEnqueue is how long a membership change waits for the one before it.
+	changeEnqueue = 5 * time.Second
+	// drainBeforeTransfer is how long a hand-over waits for entries in flight, which would else end with an unknown
+	// outcome.
+	drainBeforeTransfer = time.Second
+	// handOverTimeout bounds the word to the successor; without it the successor waits.
+	handOverTimeout = 500 * time.Millisecond
+	transfersAtOnce = 8
+)
+
+// AddNonvoter makes a server a member that receives the log and has no vote. It runs on the leader.
+func (g *Group) AddNonvoter(ctx context.Context, id cluster.ServerID) error {
+	if err := checkMembers([]Member{{ID: id, Suffrage: Voter}}); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "%v", err)
+	}
+	return g.change(ctx, "add "+string(id), func() raft.IndexFuture {
+		return g.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), 0, changeEnqueue)
+	})
+}
+
+// Promote gives a member that has caught up its vote. It runs on the leader.
+func (g *Group) Promote(ctx context.Context, id cluster.ServerID) error {
+	if suffrageOf(g.Members(), id) == 0 {
+		return cluster.Errorf(cluster.KindBadRequest, "promote %s: not a member of group %d", id, g.id)
+	}
+	return g.change(ctx, "promote "+string(id), func() raft.IndexFuture {
+		return g.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(id), 0, changeEnqueue)
+	})
+}
+
+// Demote takes a voter's vote; it stays a member. It runs on the leader, for others than itself.
+func (g *Group) Demote(ctx context.Context, id cluster.ServerID) error {
+	if id == g.self {
+		return cluster.Errorf(cluster.KindBadRequest, "group %d: the leader is demoted after it has handed over", g.id)
+	}
+	return g.change(ctx, "demote "+string(id), func() raft.IndexFuture {
+		return g.raft.DemoteVoter(raft.ServerID(id), 0, changeEnqueue)
+	})
+}
+
+// Remove ends a server's membership. It runs on the leader, for others than itself: hand over first.
+func (g *Group) Remove(ctx context.Context, id cluster.ServerID) error {
+	if id == g.self {
+		return cluster.Errorf(cluster.KindBadRequest, "group %d: the leader is removed after it has handed over", g.id)
+	}
+	return g.change(ctx, "remove "+string(id), func() raft.IndexFuture {
+		return g.raft.RemoveServer(raft.ServerID(id), 0, changeEnqueue)
+	})
+}
+
+// change runs a membership change until it is committed.
+func (g *Group) change(ctx context.Context, what string, start func() raft.IndexFuture) error {
+	err := g.await(ctx, func() error { return start().Error() })
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("group %d: %s: %w", g.id, what, g.raftError(err))
+}
+
+// raftError gives raft's errors their kinds.
+func (g *Group) raftError(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader):
+		return g.notLeader()
+	case errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return cluster.Errorf(cluster.KindUnavailable, "%v", err)
+	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown):
+		return fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, err)
+	}
+	return err
+}
+
+// Transfer hands the leadership over (CLUSTER 4.2); an empty to means the voter that is furthest. Proposals wait
+// meanwhile. When it fails the replica leads on, and reads by read index until its term ends.
+func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
+	term, leads := g.lead.term()
+	if !leads {
+		return g.notLeader()
+	}
+	if to == "" {
+		to = g.successor()
+	}
+	if to == g.self || suffrageOf(g.Members(), to) != Voter {
+		return cluster.Errorf(cluster.KindBadRequest, "group %d: cannot hand over to %q", g.id, to)
+	}
+	g.queue.hold()
+	defer g.queue.resume()
+	g.queue.settle(ctx, drainBeforeTransfer)
+	g.promise(ctx, to, term)
+	err := g.await(ctx, func() error {
+		return g.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to)).Error()
+	})
+	if err == nil {
+		err = g.awaitDeposed(ctx, term)
+	}
+	if err != nil {
+		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, g.raftError(err))
+	}
+	return nil
+}
+
+// successor is the voter that is known to have the most of the log.
+func (g *Group) successor() cluster.ServerID {
+	var best cluster.ServerID
+	var at uint64
+	for _, m := range g.Members() {
+		if m.Suffrage != Voter || m.ID == g.self {
+			continue
+		}
+		state, ok := g.host.cfg.Net.PeerState(m.ID.Node())
+		if index := g.trans.progress(m.ID); ok && state.Up && (best == "" || index > at) {
+			best, at = m.ID, index
+		}
+	}
+	return best
+}
+
+// promise ends the lease for the rest of term and tells the successor so, which then need not wait. A leader that
+// still waits itself has nothing to give: its own predecessor's lease may not have ended.
+func (g *Group) promise(ctx context.Context, to cluster.ServerID, term uint64) {
+	l := &g.lead
+	l.mu.Lock()
+	ready := l.now.term == term && l.now.applied && l.now.remaining(g.host.cfg.Clock.Mono()) == 0
+	if l.lease.term == term {
+		l.lease.end()
+	}
+	l.mu.Unlock()
+	if !ready {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	call, err := g.host.cfg.Net.Send(ctx, transport.Message{To: to.Node(), Class: transport.Control, Group: g.id,
+		Kind: kindHandOver, Payload: [][]byte{encodeHandOver(g.self, to, term)}})
+	if err == nil {
+		_, _, _ = call.Wait(ctx) // without an answer the successor may not know, and waits
+	}
+}
+
+// awaitDeposed waits until this replica itself knows that its term is over.
+func (g *Group) awaitDeposed(ctx context.Context, term uint64) error {
+	for {
+		if now, leads := g.lead.term(); !leads || now != term {
+			return nil
+		}
+		g.lead.mu.Lock()
+		changed := g.lead.changed
+		g.lead.mu.Unlock()
+		if err := pause(ctx, 10*time.Millisecond, changed, g.stopped); err != nil {
+			return fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, err)
+		}
+	}
+}
+
+// TransferAll hands over every leadership of the node, a few at a time, as a drain does. Groups without another
+// voter that is up keep theirs; the errors say which.
+func (h *Host) TransferAll(ctx context.Context) error {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, transfersAtOnce)
+	groups := h.Groups()
+	errs := make([]error, len(groups))
+	for i, g := range groups {
+		if g.State() != Leader || len(g.voters()) < 2 {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = g.Transfer(ctx, "")
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,479 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// heartbeatTimeout bounds one heartbeat and one vote; raft asks again by itself.
+	heartbeatTimeout = 2 * time.Second
+	// appendTimeout bounds one append, which waits for the peer's disk.
+	appendTimeout = 10 * time.Second
+	// appendPatience is how long an append waits for a peer that is not there. raft's own pause between attempts
+	// doubles with each failure up to 10 s and cannot be cut short; waiting here, the append goes out as soon as
+	// the peer is back.
+	appendPatience = 10 * time.Second
+	// patienceStep is how often that wait looks again.
+	patienceStep = 100 * time.Millisecond
+	// pipelineWindow is how many appends to one follower may be unanswered.
+	pipelineWindow = 16
+	// inboundWindow is how many requests of peers may wait for one replica.
+	inboundWindow = 64
+)
+
+// raftTransport is one replica's raft.Transport over the node's connections (CLUSTER 6.5).
+type raftTransport struct {
+	self  cluster.ServerID
+	group cluster.GroupID
+	net   network
+	// rpcs is what raft's main loop takes requests from, pending what the answers are waited for in.
+	rpcs    chan raft.RPC
+	pending chan pendingRPC
+	// ctx ends with the replica; raft's calls carry no context of their own.
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	// heartbeat is raft's fast path, once it has set it.
+	heartbeat atomic.Pointer[func(raft.RPC)]
+	// inTerm reports that the replica is a follower in this term, so that a heartbeat changes nothing on disk.
+	inTerm func(term uint64) bool
+	// beyond reports that the replica has seen a term above this one.
+	beyond func(term uint64) bool
+
+	mu      sync.Mutex
+	matched map[cluster.ServerID]uint64 // highest index a follower is known to hold; guarded by mu
+}
+
+// network is what a replica needs of the node's transport.
+type network interface {
+	Send(ctx context.Context, m transport.Message) (*transport.Call, error)
+	PeerState(node cluster.NodeID) (transport.PeerState, bool)
+	OpenStream(ctx context.Context, node cluster.NodeID, group cluster.GroupID, header []byte) (*transport.Stream, error)
+}
+
+// pendingRPC is a peer's request that raft has, or will have, to answer.
+type pendingRPC struct {
+	in     transport.Inbound
+	resp   chan raft.RPCResponse
+	encode func(response interface{}) []byte
+}
+
+func newRaftTransport(ctx context.Context, self cluster.ServerID, group cluster.GroupID, net network) *raftTransport {
+	t := &raftTransport{
+		self: self, group: group, net: net,
+		rpcs:    make(chan raft.RPC, inboundWindow),
+		pending: make(chan pendingRPC, inboundWindow),
+		matched: map[cluster.ServerID]uint64{},
+	}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	t.wg.Go(t.answer)
+	return t
+}
+
+// Consumer implements raft.Transport.
+func (t *raftTransport) Consumer() <-chan raft.RPC { return t.rpcs }
+
+// LocalAddr implements raft.Transport.
+func (t *raftTransport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.self) }
+
+// EncodePeer implements raft.Transport: an address is the server id.
+func (t *raftTransport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
+
+// DecodePeer implements raft.Transport.
+func (t *raftTransport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
+
+// SetHeartbeatHandler implements raft.Transport.
+func (t *raftTransport) SetHeartbeatHandler(fn func(raft.RPC)) { t.heartbeat.Store(&fn) }
+
+// abort ends every call, so that raft's goroutines can end.
+func (t *raftTransport) abort() { t.cancel() }
+
+// Close implements raft.WithClose.
+func (t *raftTransport) Close() error {
+	t.abort()
+	t.wg.Wait()
+	return nil
+}
+
+// call sends one frame and waits for its answer.
+func (t *raftTransport) call(d time.Duration, m transport.Message) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, d)
+	defer cancel()
+	m.Group = t.group
+	c, err := t.net.Send(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	resp, _, err := c.Wait(ctx)
+	return resp, err
+}
+
+func nodeOf(id raft.ServerID) cluster.NodeID { return cluster.ServerID(id).Node() }
+
+// AppendEntries implements raft.Transport.
+func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if isHeartbeat(args) {
+		m := transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindHeartbeat,
+			Payload: [][]byte{encodeHeartbeat(cluster.ServerID(id), args)}}
+		b, err := t.call(heartbeatTimeout, m)
+		if err != nil {
+			return err
+		}
+		return decodeAppendReply(b, resp)
+	}
+	payload, err := encodeAppend(cluster.ServerID(id), args)
+	if err != nil {
+		return err
+	}
+	m := transport.Message{To: nodeOf(id), Class: transport.Bulk, Kind: kindAppend, Payload: payload}
+	b, err := t.patientCall(m, args.Term)
+	if err == nil {
+		err = decodeAppendReply(b, resp)
+	}
+	t.note(cluster.ServerID(id), args, resp, err)
+	return err
+}
+
+// note remembers how far a follower is.
+func (t *raftTransport) note(id cluster.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, err error) {
+	if err != nil || !resp.Success {
+		return
+	}
+	index := args.PrevLogEntry + uint64(len(args.Entries))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.matched[id] = max(t.matched[id], index)
+}
+
+// progress is the highest index that a follower is known to hold.
+func (t *raftTransport) progress(id cluster.ServerID) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.matched[id]
+}
+
+// patientCall repeats a call that did not reach a replica until it does, or patience ends.
+func (t *raftTransport) patientCall(m transport.Message, term uint64) ([]byte, error) {
+	deadline := time.NewTimer(appendPatience)
+	defer deadline.Stop()
+	for {
+		b, err := t.call(appendTimeout, m)
+		if err == nil || cluster.KindOf(err) != cluster.KindUnavailable {
+			return b, err
+		}
+		if !t.awaitPeer(m.To, deadline.C) || t.beyond(term) {
+			return nil, err
+		}
+	}
+}
+
+// awaitPeer pauses, longer while the peer has no connection, and reports whether to try again.
+func (t *raftTransport) awaitPeer(node cluster.NodeID, deadline <-chan time.Time) bool {
+	for range 10 {
+		pause := time.NewTimer(patienceStep)
+		select {
+		case <-pause.C:
+		case <-deadline:
+			pause.Stop()
+			return false
+		case <-t.ctx.Done():
+			pause.Stop()
+			return false
+		}
+		if state, ok := t.net.PeerState(node); ok && state.Up {
+			return true
+		}
+	}
+	return true
+}
+
+// RequestVote implements raft.Transport.
+func (t *raftTransport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	v := voteRequest{from: t.self, to: cluster.ServerID(id), term: args.Term, lastIndex: args.LastLogIndex,
+		lastTerm: args.LastLogTerm, transfer: args.LeadershipTransfer}
+	from, term, granted, err := t.vote(kindVote, v)
+	if err != nil {
+		return err
+	}
+	*resp = raft.RequestVoteResponse{RPCHeader: header(from), Term: term, Granted: granted}
+	return nil
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *raftTransport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	v := voteRequest{from: t.self, to: cluster.ServerID(id), term: args.Term, lastIndex: args.LastLogIndex,
+		lastTerm: args.LastLogTerm}
+	from, term, granted, err := t.vote(kindPreVote, v)
+	if err != nil {
+		return err
+	}
+	*resp = raft.RequestPreVoteResponse{RPCHeader: header(from), Term: term, Granted: granted}
+	return nil
+}
+
+func (t *raftTransport) vote(kind transport.Kind, v voteRequest) (cluster.ServerID, uint64, bool, error) {
+	b, err := t.call(heartbeatTimeout, transport.Message{To: v.to.Node(), Class: transport.Control, Kind: kind,
+		Payload: [][]byte{v.encode()}})
+	if err != nil {
+		return "", 0, false, err
+	}
+	return decodeVoteReply(b)
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *raftTransport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, _ *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	b := appendID(appendID(nil, t.self), cluster.ServerID(id))
+	_, err := t.call(heartbeatTimeout, transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindTimeout,
+		Payload: [][]byte{b}})
+	*resp = raft.TimeoutNowResponse{RPCHeader: header(cluster.ServerID(id))}
+	return err
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (t *raftTransport) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress) (raft.AppendPipeline, error) {
+	return newPipeline(t, cluster.ServerID(id)), nil
+}
+
+// receive takes a peer's request to raft. It waits while many are waiting; the answer goes out when raft gives it.
+func (t *raftTransport) receive(in transport.Inbound, command interface{}, encode func(interface{}) []byte) {
+	rpc, p := t.prepare(in, command, encode)
+	select {
+	case t.rpcs <- rpc:
+	case <-t.ctx.Done():
+		in.Refuse(notHere(t.group))
+		return
+	}
+	select {
+	case t.pending <- p:
+	case <-t.ctx.Done():
+		in.Refuse(notHere(t.group))
+	}
+}
+
+func (t *raftTransport) prepare(in transport.Inbound, command interface{}, encode func(interface{}) []byte) (raft.RPC, pendingRPC) {
+	resp := make(chan raft.RPCResponse, 1)
+	return raft.RPC{Command: command, RespChan: resp}, pendingRPC{in: in, resp: resp, encode: encode}
+}
+
+// answer gives out raft's answers; raft takes requests one after the other, so they come in about this order.
+func (t *raftTransport) answer() {
+	for {
+		select {
+		case p := <-t.pending:
+			t.answerOne(p)
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+func (t *raftTransport) answerOne(p pendingRPC) {
+	select {
+	case r := <-p.resp:
+		respond(p, r)
+	case <-t.ctx.Done():
+		p.in.Refuse(notHere(t.group))
+	}
+}
+
+func respond(p pendingRPC, r raft.RPCResponse) {
+	if r.Error != nil {
+		p.in.Refuse(&cluster.Error{Kind: cluster.KindInternal, Text: r.Error.Error()})
+		return
+	}
+	p.in.Respond(p.encode(r.Response))
+}
+
+func notHere(g cluster.GroupID) error {
+	return cluster.Errorf(cluster.KindUnavailable, "group %d: no such replica is running here", g)
+}
+
+// receiveHeartbeat answers on the reader's goroutine when nothing but the time of last contact can change; raft
+// would else write its term to disk there, at the same time as its main loop.
+func (t *raftTransport) receiveHeartbeat(in transport.Inbound, a *raft.AppendEntriesRequest) {
+	rpc, p := t.prepare(in, a, encodeAppendResponse)
+	fast := t.heartbeat.Load()
+	if fast != nil && t.inTerm(a.Term) {
+		(*fast)(rpc)
+		select {
+		case r := <-p.resp:
+			respond(p, r)
+		default: // raft is shutting down
+			in.Refuse(notHere(t.group))
+		}
+		return
+	}
+	select {
+	case t.pending <- p:
+	default:
+		in.Refuse(cluster.ErrOverloaded)
+		return
+	}
+	select {
+	case t.rpcs <- rpc:
+	default:
+		p.resp <- raft.RPCResponse{Error: errors.New("replica is busy")}
+	}
+}
+
+func encodeAppendResponse(response interface{}) []byte {
+	return encodeAppendReply(response.(*raft.AppendEntriesResponse))
+}
+
+func encodeVoteResponse(response interface{}) []byte {
+	r := response.(*raft.RequestVoteResponse)
+	return encodeVoteReply(cluster.ServerID(r.ID), r.Term, r.Granted)
+}
+
+func encodePreVoteResponse(response interface{}) []byte {
+	r := response.(*raft.RequestPreVoteResponse)
+	return encodeVoteReply(cluster.ServerID(r.ID), r.Term, r.Granted)
+}
+
+func encodeNothing(interface{}) []byte { return nil }
+
+// stand makes the replica a candidate at once, as if its leader had asked for it (CLUSTER 6.4).
+func (t *raftTransport) stand() bool {
+	resp := make(chan raft.RPCResponse, 1)
+	rpc := raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: header(t.self)}, RespChan: resp}
+	select {
+	case t.rpcs <- rpc:
+		return true
+	default:
+		return false
+	}
+}
+
+// pipeline implements raft.AppendPipeline: appends go out without waiting for answers, answers come in order.
+type pipeline struct {
+	t     *raftTransport
+	to    cluster.ServerID
+	slots chan struct{}
+	calls chan *pipelined
+	ready chan raft.AppendFuture
+	// ctx ends with the pipeline.
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	// broken is set once an append did not succeed: raft stops listening then.
+	broken atomic.Bool
+}
+
+// pipelined implements raft.AppendFuture.
+type pipelined struct {
+	start time.Time
+	args  *raft.AppendEntriesRequest
+	resp  *raft.AppendEntriesResponse
+	call  *transport.Call
+	err   error
+}
+
+func (f *pipelined) Error() error                          { return f.err }
+func (f *pipelined) Start() time.Time                      { return f.start }
+func (f *pipelined) Request() *raft.AppendEntriesRequest   { return f.args }
+func (f *pipelined) Response() *raft.AppendEntriesResponse { return f.resp }
+
+func newPipeline(t *raftTransport, to cluster.ServerID) *pipeline {
+	p := &pipeline{
+		t: t, to: to,
+		slots: make(chan struct{}, pipelineWindow),
+		calls: make(chan *pipelined, pipelineWindow),
+		ready: make(chan raft.AppendFuture, 4*pipelineWindow),
+	}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
+	p.wg.Go(p.collect)
+	return p
+}
+
+// AppendEntries implements raft.AppendPipeline; it waits while the window is full.
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.broken.Load() {
+		return nil, io.ErrClosedPipe
+	}
+	payload, err := encodeAppend(p.to, args)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.ctx.Done():
+		return nil, io.ErrClosedPipe
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, appendTimeout)
+	defer cancel()
+	f := &pipelined{start: time.Now(), args: args, resp: resp}
+	f.call, err = p.t.net.Send(ctx, transport.Message{To: p.to.Node(), Class: transport.Bulk, Group: p.t.group,
+		Kind: kindAppend, Payload: payload})
+	if err != nil {
+		<-p.slots
+		return nil, err
+	}
+	p.calls <- f // has room: a slot is held
+	return f, nil
+}
+
+// Consumer implements raft.AppendPipeline.
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.ready }
+
+// collect waits for the answers in the order of the requests.
+func (p *pipeline) collect() {
+	for {
+		select {
+		case f := <-p.calls:
+			p.finish(f)
+		case <-p.ctx.Done():
+			p.drop()
+			return
+		}
+	}
+}
+
+func (p *pipeline) finish(f *pipelined) {
+	ctx, cancel := context.WithTimeout(p.ctx, appendTimeout)
+	defer cancel()
+	b, _, err := f.call.Wait(ctx)
+	if err == nil {
+		err = decodeAppendReply(b, f.resp)
+	}
+	f.err = err
+	p.t.note(p.to, f.args, f.resp, err)
+	if err != nil {
+		*f.resp = raft.AppendEntriesResponse{}
+	}
+	if err != nil || !f.resp.Success {
+		p.broken.Store(true)
+	}
+	<-p.slots
+	select {
+	case p.ready <- f:
+	case <-p.ctx.Done():
+	}
+}
+
+// drop gives up what was sent and not answered.
+func (p *pipeline) drop() {
+	for {
+		select {
+		case f := <-p.calls:
+			f.call.Cancel()
+		default:
+			return
+		}
+	}
+}
+
+// Close implements raft.AppendPipeline.
+func (p *pipeline) Close() error {
+	p.cancel()
+	p.wg.Wait()
+	return nil
+}

@@ -1,0 +1,68 @@
+package group
+
+import (
+	"time"
+)
+
+// truncateLoop keeps the logs short (CLUSTER 5.4).
+func (h *Host) truncateLoop() {
+	tick := time.NewTicker(h.cfg.TruncateEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-h.ctx.Done():
+			return
+		}
+		for _, g := range h.Groups() {
+			if g.begin() != nil {
+				continue
+			}
+			err := g.truncate(time.Now())
+			g.ops.Done()
+			if err != nil {
+				g.fence(err)
+			}
+		}
+	}
+}
+
+// truncate cuts the log's front when it has grown long or old: only what the state holds durably, only what no
+// snapshot on its way needs, and never the newest LogKeepBytes, from which a follower that was away catches up.
+func (g *Group) truncate(now time.Time) error {
+	cfg := &g.host.cfg
+	bytes, oldest := g.log.Bytes(), g.log.Oldest()
+	long := bytes > cfg.LogBytes
+	old := bytes > cfg.LogKeepBytes && !oldest.IsZero() && now.Sub(oldest) > cfg.LogAge
+	if !long && !old {
+		return nil
+	}
+	first, err := g.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := g.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	// Entries are taken to be of one size. When they are not, more or less than LogKeepBytes is kept, never too little
+	// for this replica itself.
+	keep := uint64(float64(last-first+1) * float64(cfg.LogKeepBytes) / float64(bytes))
+	if first == 0 || keep >= last-first {
+		return nil
+	}
+	if err := g.machine.Flush(); err != nil {
+		return err
+	}
+	cut := g.snaps.truncatable(min(last-keep-1, g.machine.DurableApplied()))
+	if cut < first {
+		return nil
+	}
+	if err := g.log.TruncateTo(cut); err != nil {
+		return err
+	}
+	if emit := cfg.Events.Truncated; emit != nil {
+		emit(g.id, cut)
+	}
+	return nil
+}
