@@ -147,3 +147,9 @@ func (m *ReadMessage) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
+
+// Locator is implemented by Callers that can tell which mailboxes share content: mailboxes of equal locality store
+// equal content once, and what was uploaded for one is there for all. Localities change when mailboxes move.
+type Locator interface {
+	Locality(ctx context.Context, box mapi.MailboxID) (uint64, error)
+}

@@ -1,0 +1,145 @@
+package builtin
+
+import (
+	"context"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// System is this node's replica of the system group.
+type System interface {
+	View(ctx context.Context, id cluster.SpaceID, mode space.ReadMode, fn space.ViewFunc) error
+}
+
+// Reader implements directory.Directory on the node's own replica.
+type Reader struct{ System System }
+
+// read runs fn on the local copy and, when its answer is negative, once more behind a read index: a copy that lags
+// must not bounce mail (CLUSTER 4.4).
+func (d Reader) read(ctx context.Context, fn func(r space.Reader) (negative bool, err error)) error {
+	var negative bool
+	view := func(r space.Reader) (err error) {
+		negative, err = fn(r)
+		return err
+	}
+	err := d.System.View(ctx, Space, space.ReadLocal, view)
+	if err == nil && !negative {
+		return nil
+	}
+	if err != nil && cluster.KindOf(err) != exmdb.KindNoSuchUser && !cluster.Retryable(err) {
+		return err
+	}
+	return d.System.View(ctx, Space, space.ReadIndex, view)
+}
+
+// Resolve implements directory.Directory.
+func (d Reader) Resolve(ctx context.Context, address string) (res directory.Resolution, err error) {
+	a, err := directory.Normalise(address)
+	if err != nil {
+		return res, err
+	}
+	err = d.read(ctx, func(r space.Reader) (bool, error) {
+		res, err = resolve(r, a)
+		return false, err
+	})
+	return res, err
+}
+
+// Local implements directory.Directory.
+func (d Reader) Local(ctx context.Context, domain string) (ours bool, err error) {
+	name, err := directory.NormaliseDomain(domain)
+	if err != nil {
+		return false, nil // what is no domain is none of ours
+	}
+	err = d.read(ctx, func(r space.Reader) (bool, error) {
+		ours, err = isLocal(r, name)
+		return !ours, err
+	})
+	return ours, err
+}
+
+// Lookup implements directory.Directory.
+func (d Reader) Lookup(ctx context.Context, address string) (o *directory.Object, err error) {
+	a, err := directory.Normalise(address)
+	if err != nil {
+		return nil, err
+	}
+	err = d.read(ctx, func(r space.Reader) (bool, error) {
+		o, err = mustFind(r, a)
+		return false, err
+	})
+	return o, err
+}
+
+// Credential finds an object with the verifiers of its password. fresh reads behind a read index: a refusal of a
+// password must not rest on a stale copy.
+func (d Reader) Credential(ctx context.Context, address string, fresh bool) (o *directory.Object, verifiers []byte, err error) {
+	a, err := directory.Normalise(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	mode := space.ReadLocal
+	if fresh {
+		mode = space.ReadIndex
+	}
+	err = d.System.View(ctx, Space, mode, func(r space.Reader) error {
+		if o, err = mustFind(r, a); err != nil {
+			return err
+		}
+		verifiers, err = r.Get(credentialKey(o.GUID))
+		return err
+	})
+	return o, verifiers, err
+}
+
+// Objects lists all objects of a kind, in order of GUID; zero is every kind.
+func (d Reader) Objects(ctx context.Context, kind directory.Kind) (all []*directory.Object, err error) {
+	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
+		all = nil
+		return list(r, prefixObject, func(o *directory.Object) error {
+			if kind == 0 || o.Kind == kind {
+				all = append(all, o)
+			}
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Domains lists all domains in order of name.
+func (d Reader) Domains(ctx context.Context) (all []*directory.Domain, err error) {
+	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
+		all = nil
+		return list(r, prefixDomain, func(v *directory.Domain) error {
+			all = append(all, v)
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Sequence is how far this node's copy has come.
+func (d Reader) Sequence(ctx context.Context) (n uint64, err error) {
+	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
+		n = r.Sequence()
+		return nil
+	})
+	return n, err
+}
+
+// ByGUID finds an object by its identity; exmdb.KindNoSuchUser when there is none.
+func (d Reader) ByGUID(ctx context.Context, id mapi.GUID) (o *directory.Object, err error) {
+	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
+		o = new(directory.Object)
+		ok, err := get(r, objectKey(id), o)
+		if err == nil && !ok {
+			err = cluster.Errorf(exmdb.KindNoSuchUser, "object %s is not in the directory", id)
+		}
+		return err
+	})
+	return o, err
+}
