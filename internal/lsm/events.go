@@ -15,7 +15,7 @@ func (db *DB) listener() *pebble.EventListener {
 				ev.Corrupt(fmt.Errorf("%w: %s", ErrCorrupt, info))
 			}
 		},
-		FlushBegin:      func(pebble.FlushInfo) { db.shared.flushBegan(db) },
+		FlushBegin: func(pebble.FlushInfo) { db.shared.flushBegan(db) },
 		FlushEnd: func(info pebble.FlushInfo) {
 			db.shared.flushEnded(db)
 			if info.Err == nil && ev.Flush != nil {

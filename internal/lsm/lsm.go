@@ -100,6 +100,8 @@ type DB struct {
 	dirty    atomic.Int64 // bytes committed since the last flush began
 	flushing atomic.Int64 // bytes of the flush that is running
 
+	synced atomic.Uint64 // the log is durable below this sequence number
+
 	failOnce sync.Once
 	failed   chan struct{}
 	failure  error // set before failed is closed
@@ -201,10 +203,12 @@ func (db *DB) NewIter(lo, hi []byte) *Iter { return newIter(db.p, lo, hi) }
 func (db *DB) Snapshot() *Snapshot { return &Snapshot{s: db.p.NewSnapshot()} }
 
 // NewBatch begins a batch that is only written.
-func (db *DB) NewBatch() *Batch { return &Batch{db: db, b: db.p.NewBatch()} }
+func (db *DB) NewBatch() *Batch { return (&Batch{db: db, b: db.p.NewBatch()}).prove() }
 
 // NewIndexedBatch begins a batch that reads its own writes over the database as it is at each read.
-func (db *DB) NewIndexedBatch() *Batch { return &Batch{db: db, b: db.p.NewIndexedBatch()} }
+func (db *DB) NewIndexedBatch() *Batch {
+	return (&Batch{db: db, b: db.p.NewIndexedBatch()}).prove()
+}
 
 // Flush makes everything committed before it durable and waits for that.
 func (db *DB) Flush() error {

@@ -11,28 +11,39 @@ import (
 	"strings"
 )
 
-// The form of a write-ahead log file, as the engine fixes it (package record of Pebble): blocks of 32 KiB, filled with
-// chunks that never cross a block. A chunk of the sync form is
+// The form of a write-ahead log file, as the engine fixes it (packages record and batchrepr of Pebble): blocks of
+// 32 KiB, filled with chunks that never cross a block. A chunk of the present form is
 //
 //	crc (4) · payload length (2) · encoding (1) · log number (4) · synced offset (8) · payload
 //
-// where the crc covers all from the encoding on, and the synced offset is how much of the file was durable when the
-// chunk was written. So a chunk proves what came before it.
+// where the crc covers all from the encoding on. The payloads of a first, middle … and last chunk, or of a full one,
+// are a batch, which begins with its sequence number (8) and count (4).
+//
+// The synced offset is meant to prove what came before the chunk, but Pebble 2.1.7 leaves filled blocks out when it
+// counts, so it falls behind with each block. Our own proof is therefore the first thing in each batch of a database
+// with a log: a record that the engine keeps nowhere but in the log (LogData), with the sequence number below which all
+// was synced when the batch was committed.
 const (
 	walBlock      = 32 << 10
 	walHeader     = 19
 	walTrailer    = 11 // a chunk of the older form, without the synced offset, ends a closed file
 	walTrailerTag = 5
 	walOldLastTag = 8
-	walFirstTag   = 9
+	walFullTag    = 9
+	walFirstTag   = 10
 	walLastTag    = 12
+
+	proofAt    = 12 // kind (1) · length (1) · sequence number (8)
+	proofKind  = 3
+	proofValue = proofAt + 2
+	proofEnd   = proofValue + 8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checkWAL reads the newest log of a database that is about to be opened and refuses when its readable part ends
-// before bytes that a later chunk proves to have been synced. The engine itself makes this check only from the next
-// block on, and takes some flipped headers for the file's end; older logs it checks to the last byte.
+// before a batch that a later one proves to have been synced. The engine takes much of that for the file's end; older
+// logs it checks to the last byte.
 func checkWAL(fs FS, dir string) error {
 	name, number, err := newestWAL(fs, dir)
 	if err != nil || name == "" {
@@ -68,13 +79,17 @@ func newestWAL(fs FS, dir string) (name string, number uint64, err error) {
 	return name, number, nil
 }
 
-// walScan looks for a readable chunk behind the first unreadable one.
+// walScan looks for a proof behind the first unreadable chunk.
 type walScan struct {
 	number uint32
 	base   uint64 // offset of the block being read
+	ended  bool   // a trailer was met
+
+	begun uint64 // sequence number behind the batch whose chunks are being read
+	whole uint64 // sequence number behind the last whole batch; 0 for none
+
 	broken bool
 	at     uint64 // offset of the first unreadable chunk, when broken
-	ended  bool   // a trailer was met
 }
 
 func (s *walScan) file(r io.Reader) error {
@@ -101,12 +116,13 @@ func (s *walScan) block(b []byte) error {
 		s.ended = true // a file of the older form proves nothing; see renewLog
 	}
 	for i < len(b) && !s.ended {
-		size, synced, ok := s.chunk(b[i:])
+		chunk := s.chunk(b[i:])
 		switch {
-		case ok && s.broken && synced > s.at:
-			return fmt.Errorf("%w: unreadable at %d, but synced up to %d", ErrCorrupt, s.at, synced)
-		case ok:
-			i += size
+		case chunk != nil:
+			if err := s.readable(chunk); err != nil {
+				return err
+			}
+			i += len(chunk)
 		case s.broken:
 			i++
 		case s.trailer(b[i:]):
@@ -121,16 +137,40 @@ func (s *walScan) block(b []byte) error {
 	return nil
 }
 
-// chunk reads the chunk of the sync form at the start of b.
-func (s *walScan) chunk(b []byte) (size int, synced uint64, ok bool) {
-	if len(b) < walHeader || b[6] < walFirstTag || b[6] > walLastTag || binary.LittleEndian.Uint32(b[7:]) != s.number {
-		return 0, 0, false
+// chunk returns the chunk at the start of b, nil when there is none that checks.
+func (s *walScan) chunk(b []byte) []byte {
+	if len(b) < walHeader || b[6] < walFullTag || b[6] > walLastTag || binary.LittleEndian.Uint32(b[7:]) != s.number {
+		return nil
 	}
-	size = walHeader + int(binary.LittleEndian.Uint16(b[4:]))
+	size := walHeader + int(binary.LittleEndian.Uint16(b[4:]))
 	if size > len(b) || binary.LittleEndian.Uint32(b) != walSum(b[6:size]) {
-		return 0, 0, false
+		return nil
 	}
-	return size, binary.LittleEndian.Uint64(b[11:]), true
+	return b[:size]
+}
+
+// readable takes note of a chunk. Before the break it learns how far the batches are whole. Behind the break, a proof
+// beyond that means that what broke had been synced. When nothing before the break was whole, the first batch behind
+// it serves instead: once that was synced, so was all before it.
+func (s *walScan) readable(chunk []byte) error {
+	tag, batch := chunk[6], chunk[walHeader:]
+	starts := (tag == walFullTag || tag == walFirstTag) && len(batch) >= proofAt
+	if starts {
+		s.begun = binary.LittleEndian.Uint64(batch) + uint64(binary.LittleEndian.Uint32(batch[8:]))
+	}
+	synced := uint64(0)
+	if starts && len(batch) >= proofEnd && batch[proofAt] == proofKind && batch[proofAt+1] == 8 {
+		synced = binary.LittleEndian.Uint64(batch[proofValue:])
+	}
+	switch {
+	case s.broken && s.whole != 0 && synced > s.whole:
+		return fmt.Errorf("%w: unreadable at %d behind batch %d, but synced up to %d", ErrCorrupt, s.at, s.whole, synced)
+	case s.broken && s.whole == 0 && starts:
+		s.whole = s.begun
+	case !s.broken && (tag == walFullTag || tag == walLastTag):
+		s.whole = s.begun
+	}
+	return nil
 }
 
 // trailer reports whether b begins with the end mark of a closed file: an empty chunk of the next log number.
