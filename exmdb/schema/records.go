@@ -1,0 +1,198 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// ErrBadRecord says that a stored record does not read: the replica is damaged or the program has a bug.
+var ErrBadRecord = errors.New("malformed record")
+
+// Header is what a mailbox is. It changes rarely; what every op moves is in Counters.
+type Header struct {
+	Kind        exmdb.MailboxKind `wire:"1"`
+	Owner       mapi.GUID         `wire:"2"`
+	ReplicaGUID mapi.GUID         `wire:"3"` // of replica id 1, in this epoch
+	Signature   mapi.GUID         `wire:"4"` // mapping signature
+	Epoch       uint32            `wire:"5"` // counts from 1 (MAILBOX 2)
+	// EpochStart is the last stamp given before this epoch: tokens and modseqs below it are of the past.
+	EpochStart mapi.Stamp `wire:"6"`
+	Quota      uint64     `wire:"7"`
+	Created    time.Time  `wire:"8"`
+	Language   string     `wire:"9"`
+	Level      uint32     `wire:"10"` // cluster level the records are written for (CLUSTER 7.2)
+	Recovery   uint64     `wire:"11"` // recovery epoch of the group at the last raise (CLUSTER 7.3)
+	Unknown    wire.Unknown
+}
+
+// Counters is what the mailbox's ops move. Every number it gives out is given once.
+type Counters struct {
+	// Global is the last value drawn of the one counter: FIDs, MIDs and all stamps (MAILBOX 1, 2).
+	Global mapi.GlobalCounter `wire:"1"`
+	// Object is the last object or body number; UIDValidity the last validity.
+	Object      mapi.ObjectNumber `wire:"2"`
+	UIDValidity uint32            `wire:"3"`
+	// Stamp is the newest stamp given.
+	Stamp    mapi.Stamp `wire:"4"`
+	Used     uint64     `wire:"5"` // bytes, as quotas count
+	Messages uint64     `wire:"6"`
+	Folders  uint32     `wire:"7"`
+	// Floor: tombstones at or below it may be gone. Tombstones counts the messages in those that are kept.
+	Floor      mapi.Stamp `wire:"8"`
+	Tombstones uint64     `wire:"9"`
+	// TombMark is the first stamp of the open mark.
+	TombMark mapi.Stamp `wire:"10"`
+	// DeliveryDay is the earliest day of which delivery keys are kept.
+	DeliveryDay uint32 `wire:"11"`
+	Keyword     uint16 `wire:"12"` // last keyword id
+	Unknown     wire.Unknown
+}
+
+// Replica is a row of the table replica id to GUID (MAILBOX 1).
+type Replica struct {
+	GUID mapi.GUID `wire:"1"`
+	// Last is, for an earlier GUID of this mailbox, the last counter value drawn under it: counters of one epoch
+	// lie above those of the epochs before, so a stamp alone says which GUID its change key has.
+	Last    mapi.Stamp `wire:"2"`
+	Unknown wire.Unknown
+}
+
+// Folder is a folder's identity and properties, without its counts.
+type Folder struct {
+	Parent     mapi.GlobalCounter `wire:"1"`
+	Name       string             `wire:"2"`
+	Class      string             `wire:"3"`
+	SpecialUse string             `wire:"4"`
+	CN         mapi.Stamp         `wire:"5"`
+	Created    time.Time          `wire:"6"`
+	Props      []byte             `wire:"7"` // property bag of what else it has
+	// ChangeKey and PCL are set after a foreign change, as in Row.
+	ChangeKey []byte `wire:"8"`
+	PCL       []byte `wire:"9"`
+	// PerUserRead says that read state is kept for each user (MAILBOX 4).
+	PerUserRead bool `wire:"10"`
+	Unknown     wire.Unknown
+}
+
+// FolderCounts is what deliveries and flag changes move of a folder.
+type FolderCounts struct {
+	UIDValidity uint32     `wire:"1"`
+	UIDNext     mapi.UID   `wire:"2"`
+	ContentSeq  mapi.Stamp `wire:"3"`
+	Messages    uint32     `wire:"4"`
+	Unseen      uint32     `wire:"5"`
+	Deleted     uint32     `wire:"6"`
+	Octets      uint64     `wire:"7"` // sum of Row.Size
+	Used        uint64     `wire:"8"` // sum of Row.MessageSize
+	// Tombstone is the folder's newest tombstone, into which the next may merge.
+	Tombstone mapi.Stamp `wire:"9"`
+	Unknown   wire.Unknown
+}
+
+// Keyword is a row of the keyword name table.
+type Keyword struct {
+	// Name is the keyword as it was first written, or PidNameKeywords' category; Atom is how IMAP shows a name that
+	// is no atom, empty when Name is one.
+	Name    string `wire:"1"`
+	Atom    string `wire:"2"`
+	Unknown wire.Unknown
+}
+
+// Place is where a MID is, and which object it is.
+type Place struct {
+	Folder  mapi.GlobalCounter `wire:"1"`
+	UID     mapi.UID           `wire:"2"`
+	Unknown wire.Unknown
+}
+
+// ChangeKinds say which stamps of an object a step moved. Bits reach the disk.
+type ChangeKinds uint8
+
+// The kinds.
+const (
+	ChangeContent ChangeKinds = 1 << 0 // cn
+	ChangeRead    ChangeKinds = 1 << 1 // readCN
+	ChangeStatus  ChangeKinds = 1 << 2 // modseq
+	ChangeFolder  ChangeKinds = 1 << 3 // a folder's cn
+)
+
+// Change is a step of the change index. A step whose object has moved on in all kinds is deleted; one that has in
+// some stays, so a reader compares the stamp of the kind it wants.
+type Change struct {
+	Kinds ChangeKinds `wire:"1"`
+	// UID is the message's; Folder the folder's, in Hierarchy.
+	UID     mapi.UID           `wire:"2"`
+	Folder  mapi.GlobalCounter `wire:"3"`
+	Unknown wire.Unknown
+}
+
+// Tombstone is what vanished from a folder, or which folders, up to its stamp. A later tombstone may have taken in an
+// earlier one: then more is reported than is new, which every protocol allows.
+type Tombstone struct {
+	UIDs    Runs `wire:"1"`
+	MIDs    Runs `wire:"2"`
+	Objects Runs `wire:"3"`
+	Folders Runs `wire:"4"`
+	Unknown wire.Unknown
+}
+
+// TombMark counts the tombstones from its stamp on to the next mark, so that they can be dropped by age and number.
+type TombMark struct {
+	Time    time.Time `wire:"1"`
+	Count   uint64    `wire:"2"`
+	Unknown wire.Unknown
+}
+
+// Delivery is the first answer to a delivery (MAILBOX 7).
+type Delivery struct {
+	Time        time.Time          `wire:"1"`
+	Folder      mapi.GlobalCounter `wire:"2"`
+	UIDValidity uint32             `wire:"3"`
+	UID         mapi.UID           `wire:"4"`
+	MID         mapi.GlobalCounter `wire:"5"`
+	Object      mapi.ObjectNumber  `wire:"6"`
+	ModSeq      mapi.Stamp         `wire:"7"`
+	Unknown     wire.Unknown
+}
+
+// Recipients are the recipient list of a message, a property bag each.
+type Recipients struct {
+	Bags    []mapi.PropBag `wire:"1"`
+	Unknown wire.Unknown
+}
+
+// Attachment is one attachment: its properties, or an embedded message under it (MAILBOX 3).
+type Attachment struct {
+	Bag        mapi.PropBag   `wire:"1"`
+	Embedded   *mapi.PropBag  `wire:"2"`
+	Recipients []mapi.PropBag `wire:"3"`
+	Nested     []Attachment   `wire:"4"`
+	Unknown    wire.Unknown
+}
+
+// ReadState is what one user has read of a folder.
+type ReadState struct {
+	Read    Runs       `wire:"1"` // MIDs
+	ReadCN  mapi.Stamp `wire:"2"`
+	Unread  uint32     `wire:"3"`
+	Unknown wire.Unknown
+}
+
+// Purge is a deleted folder whose messages are still to be removed, from UID Next on.
+type Purge struct {
+	Next    mapi.UID `wire:"1"`
+	Unknown wire.Unknown
+}
+
+// Decode reads a record and says what it was if it is damaged.
+func Decode(b []byte, record any) error {
+	if err := wire.Unmarshal(b, record); err != nil {
+		return fmt.Errorf("%T: %w", record, errors.Join(ErrBadRecord, err))
+	}
+	return nil
+}
