@@ -404,7 +404,7 @@ func TestTornTail(t *testing.T) {
 		again := openStore(t, o)
 		got := content(t, openLog(t, again, testGroup))
 		if len(got) != 5 && len(got) != 10 {
-			t.Fatalf("cut at %d: %d entries", keep, len(got))
+			t.Fatalf("cut at %d of %d..%d in %s: %d entries", keep, len(before), len(after), name, len(got))
 		}
 		must(t, again.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -37,7 +38,7 @@ func WriteFile(fs FS, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	_, err = f.Write(slices.Clone(content)) // a file may change what it is given
 	if err == nil {
 		err = f.Sync()
 	}

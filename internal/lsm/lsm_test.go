@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -182,9 +183,9 @@ func checkNumbered(t testing.TB, db *DB) int {
 func TestFullDiskFailsOnce(t *testing.T) {
 	for _, wal := range []bool{true, false} {
 		faults := &Faults{}
-		failed := 0
+		var failed atomic.Int32
 		o := Options{Dir: "d", FS: faults.Wrap(MemFS()), DisableWAL: !wal}
-		o.Events.Failed = func(error) { failed++ }
+		o.Events.Failed = func(error) { failed.Add(1) }
 		db := open(t, o)
 		set(t, db, true, "a", "1")
 		faults.NoSpace.Store(true)
@@ -200,12 +201,12 @@ func TestFullDiskFailsOnce(t *testing.T) {
 		if err := b.Commit(true); err == nil || db.Failure() == nil {
 			t.Fatal("a failed database took a write")
 		}
-		if failed != 1 {
-			t.Fatalf("wal %v: %d failures reported", wal, failed)
-		}
 		must(t, b.Close())
 		if err := db.Close(); err == nil || errors.Is(err, ErrClosed) {
 			t.Fatalf("wal %v: close of a failed database: %v", wal, err)
+		}
+		if n := failed.Load(); n != 1 {
+			t.Fatalf("wal %v: %d failures reported", wal, n)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package lsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -148,9 +149,21 @@ func TestLogIsProved(t *testing.T) {
 }
 
 func FuzzWALScan(f *testing.F) {
-	_, _, wal, _ := walOf(f, 5)
+	var wal []byte
+	for seq := range byte(3) {
+		batch := append(make([]byte, proofAt), proofKind, 8)
+		batch[0], batch[8] = seq, 1
+		batch = append(batch, seq, 0, 0, 0, 0, 0, 0, 0, 'x')
+		chunk := make([]byte, walHeader)
+		chunk[4], chunk[6], chunk[7] = byte(len(batch)), walFullTag, 4
+		chunk = append(chunk, batch...)
+		binary.LittleEndian.PutUint32(chunk, walSum(chunk[6:]))
+		wal = append(wal, chunk...)
+	}
 	f.Add(wal, uint32(4))
-	f.Add(wal[:len(wal)/2], uint32(4))
+	wal = slices.Clone(wal)
+	wal[50] ^= 1
+	f.Add(wal, uint32(4))
 	f.Fuzz(func(t *testing.T, b []byte, number uint32) {
 		s := walScan{number: number}
 		if err := s.file(bytes.NewReader(b)); err != nil && !s.broken {
