@@ -283,6 +283,10 @@ func readCollection(r *wire.Reader) (c collection) {
 	return c
 }
 
+func appendLevel(dst []byte, g GroupRecord) []byte {
+	return wire.AppendUvarint(wire.AppendUvarint(dst, g.Level), g.RecoveryEpoch)
+}
+
 // The ops of a batch. They reach disk.
 const (
 	opSet         byte = 1 // key, value

@@ -30,7 +30,7 @@ const (
 
 // The first byte of the keys inside a space that belong to this package; they move with the space.
 const (
-	reservedOutbox byte = 0xF0 // number → intent
+	reservedOutbox byte = 0xF0 // length of target | target | number → intent
 	reservedMark   byte = 0xF1 // source space → highest number performed here
 	reservedDue    byte = 0xF2 // time | op | key → empty
 )

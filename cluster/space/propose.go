@@ -184,7 +184,7 @@ func (r *Replica) announceWork(space cluster.SpaceID) {
 	workers := r.workers
 	r.mu.Unlock()
 	for _, w := range workers {
-		w(space)
+		(*w)(space)
 	}
 }
 

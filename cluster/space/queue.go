@@ -179,9 +179,13 @@ func (r *Replica) finishLocked(q *queue, w *waiter, answer []byte, err error) {
 	close(w.done)
 }
 
-// charge counts bytes between evaluation and outcome.
+// charge counts bytes between evaluation and outcome; what is given back lets uploads go on.
 func (r *Replica) charge(bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bytes += bytes
+	if bytes < 0 && r.freed != nil {
+		close(r.freed)
+		r.freed = nil
+	}
 }

@@ -70,8 +70,9 @@ type Replica struct {
 	queues  map[cluster.SpaceID]*queue // guarded by mu; only spaces with work
 	waiting int                        // guarded by mu
 	bytes   int                        // guarded by mu: effects between evaluation and outcome
+	freed   chan struct{}              // guarded by mu; closed when bytes falls, nil when nobody waits for that
 	deposed chan struct{}              // guarded by mu; closed and renewed when leadership is lost
-	workers []func(cluster.SpaceID)    // guarded by mu: who wants to know of new outbox and due entries
+	workers []*func(cluster.SpaceID)   // guarded by mu: who wants to know of new outbox and due entries
 
 	overlays sync.Pool // of *overlay
 }

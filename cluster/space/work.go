@@ -11,29 +11,54 @@ import (
 
 const intentFormat = 1
 
+// MaxTarget is the longest name of an intent's target, in bytes.
+const MaxTarget = 255
+
+// appendIntent codes what the key does not say.
 func appendIntent(dst []byte, in Intent) []byte {
-	dst = wire.AppendString(append(dst, intentFormat), in.Target)
-	dst = wire.AppendUvarint(dst, uint64(in.Op))
+	dst = wire.AppendUvarint(append(dst, intentFormat), uint64(in.Op))
 	return wire.AppendBytes(dst, in.Payload)
 }
 
-func decodeIntent(b []byte) (in Intent, err error) {
-	r := wire.NewReader(b)
-	if f := r.Byte(); r.Err() == nil && f != intentFormat {
-		return in, fmt.Errorf("%w: intent %d", ErrUnknownEntry, f)
+// numbered is an intent in the outbox.
+type numbered struct {
+	Intent
+	number uint64
+}
+
+func decodeIntent(key, value []byte) (n numbered, err error) {
+	kr := wire.NewReader(key)
+	kr.Byte()
+	n.Target = string(kr.Take(int(kr.Byte())))
+	if b := kr.Take(8); len(b) == 8 {
+		n.number = binary.BigEndian.Uint64(b)
 	}
-	in.Target = r.String()
+	if err := kr.Close(); err != nil {
+		return n, damaged("outbox", key, err)
+	}
+	r := wire.NewReader(value)
+	if f := r.Byte(); r.Err() == nil && f != intentFormat {
+		return n, fmt.Errorf("%w: intent %d", ErrUnknownEntry, f)
+	}
 	op := r.Uvarint()
 	if op > 0xFFFF {
 		r.Fail(wire.ErrOverflow)
 	}
-	in.Op = uint16(op)
-	in.Payload = append([]byte(nil), r.Bytes()...)
-	return in, r.Close()
+	n.Op = uint16(op)
+	n.Payload = append([]byte(nil), r.Bytes()...)
+	if err := r.Close(); err != nil {
+		return n, damaged("intent", key, err)
+	}
+	return n, nil
 }
 
-func outboxKey(number uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{reservedOutbox}, number)
+// outboxLane begins the keys of all intents for one target, which sort by number behind it.
+func outboxLane(target string) []byte {
+	return append([]byte{reservedOutbox, byte(len(target))}, target...)
+}
+
+func outboxKey(target string, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(outboxLane(target), number)
 }
 
 func markKey(source cluster.SpaceID) []byte {

@@ -190,13 +190,16 @@ func (w *writer) Intend(in Intent) {
 	if w.intents == maxIntents {
 		w.fail(cluster.Errorf(cluster.KindTooLarge, "more than %d intents in one effect", maxIntents))
 	}
+	if in.Target == "" || len(in.Target) > MaxTarget {
+		w.fail(cluster.Errorf(cluster.KindInternal, "intent for a target of %d bytes", len(in.Target)))
+	}
 	record := appendIntent(nil, in)
 	if !w.room(len(record)) {
 		return
 	}
-	number := (w.seq+1)<<intentShift | uint64(w.intents)
+	number := intentNumber(w.seq, w.intents)
 	w.intents++
-	w.over.set(outboxKey(number), record)
+	w.over.set(outboxKey(in.Target, number), record)
 }
 
 // Schedule implements Writer.

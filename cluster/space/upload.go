@@ -1,0 +1,187 @@
+package space
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+// Upload sends content ahead of the update that will refer to it, a window of chunks at a time (CLUSTER 3.1).
+// Chunks that the group has are not sent again. What nobody refers to is collected an hour later.
+//
+// Put and Wait belong to one goroutine. Wait, or Close, ends what Put began and must be called.
+type Upload struct {
+	r      *Replica
+	window chan struct{}
+	work   sync.WaitGroup
+
+	mu  sync.Mutex
+	err error // guarded by mu; the first
+}
+
+// Upload begins an upload. It is refused where updates would be.
+func (r *Replica) Upload(ctx context.Context) (*Upload, error) {
+	if _, err := r.repl.Lead(ctx); err != nil {
+		return nil, err
+	}
+	return &Upload{r: r, window: make(chan struct{}, r.config.Window)}, nil
+}
+
+// Put begins to send a chunk and returns its name; it waits while the window is full. The chunk may be changed when
+// it returns. The error is the first of the upload; after one, Put sends nothing. An update may refer to the chunk
+// after Wait.
+func (u *Upload) Put(ctx context.Context, chunk []byte) (Hash, error) {
+	if len(chunk) > MaxChunk {
+		return Hash{}, cluster.Errorf(cluster.KindTooLarge, "chunk of %d bytes", len(chunk))
+	}
+	h := HashOf(chunk)
+	if err := u.failed(); err != nil {
+		return h, err
+	}
+	select {
+	case u.window <- struct{}{}:
+	case <-ctx.Done():
+		return h, errors.Join(cluster.ErrDeadline, ctx.Err())
+	}
+	if err := u.r.acquire(ctx, len(chunk)); err != nil {
+		<-u.window
+		return h, err
+	}
+	own := slices.Clone(chunk)
+	u.work.Go(func() {
+		defer func() { <-u.window }()
+		defer u.r.charge(-len(own))
+		u.keep(u.r.putChunk(ctx, h, own))
+	})
+	return h, nil
+}
+
+// Wait returns when every chunk is held by the group, or with the first error.
+func (u *Upload) Wait() error {
+	u.work.Wait()
+	return u.failed()
+}
+
+// Close waits like Wait; the upload is not used after it.
+func (u *Upload) Close() error { return u.Wait() }
+
+func (u *Upload) failed() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+func (u *Upload) keep(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil {
+		u.err = err
+	}
+}
+
+// acquire waits until uploads may have n more bytes on their way: half of what the group may, so that uploads
+// never make it refuse updates.
+func (r *Replica) acquire(ctx context.Context, n int) error {
+	for {
+		r.mu.Lock()
+		if r.closed {
+			r.mu.Unlock()
+			return errClosed
+		}
+		if r.bytes == 0 || r.bytes+n <= r.config.MaxBytes/2 {
+			r.bytes += n
+			r.mu.Unlock()
+			return nil
+		}
+		if r.freed == nil {
+			r.freed = make(chan struct{})
+		}
+		freed := r.freed
+		r.mu.Unlock()
+		select {
+		case <-freed:
+		case <-r.life.Done():
+			return errClosed
+		case <-ctx.Done():
+			return errors.Join(cluster.ErrDeadline, ctx.Err())
+		}
+	}
+}
+
+func (r *Replica) putChunk(ctx context.Context, h Hash, chunk []byte) error {
+	held, err := r.HasContent(h)
+	if err != nil {
+		return err
+	}
+	if held {
+		outcome, err := r.proposeGroup(ctx, func(head partHeader) []byte {
+			head.kind = partContent
+			return appendContentPart(nil, head, inline{hash: h})
+		})
+		if err != nil || outcome == Done {
+			return err
+		}
+	}
+	stored, err := r.machine.coders.seal(nil, chunk)
+	if err != nil {
+		return err
+	}
+	_, err = r.proposeGroup(ctx, func(head partHeader) []byte {
+		head.kind = partContent
+		return appendContentPart(make([]byte, 0, partHeaderMax+hashLen+8+len(stored)), head, inline{h, stored})
+	})
+	return err
+}
+
+// HasContent reports whether this replica holds content. It may be collected at any time unless a space refers to it.
+func (r *Replica) HasContent(h Hash) (bool, error) {
+	db, release, err := r.machine.engine()
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	b, err := db.Get(hashKey(prefixContent, h))
+	return b != nil, err
+}
+
+// proposeGroup replicates a part that is no space's effect; build is called once for each term tried.
+func (r *Replica) proposeGroup(ctx context.Context, build func(partHeader) []byte) (Outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.life, cancel)()
+	for {
+		term, err := r.repl.Lead(ctx)
+		if err != nil {
+			return 0, err
+		}
+		outcome, err := r.repl.Propose(ctx, term, build(partHeader{wall: r.config.Now().UnixNano()}))
+		if err != nil || outcome != VoidTerm {
+			return outcome, err
+		}
+		if ctx.Err() != nil {
+			return 0, errors.Join(cluster.ErrDeadline, ctx.Err())
+		}
+	}
+}
+
+// SetGroup raises the group's level and recovery epoch; neither ever falls (CLUSTER 7.2, 7.3).
+func (r *Replica) SetGroup(ctx context.Context, g GroupRecord) error {
+	_, err := r.proposeGroup(ctx, func(head partHeader) []byte {
+		head.kind = partLevel
+		return appendLevel(appendPartHeader(nil, head), g)
+	})
+	return err
+}
+
+// Scrub makes every replica of the group hash its pairs as of one entry (CLUSTER 5.6); what they find goes to
+// their MachineEvents.
+func (r *Replica) Scrub(ctx context.Context) error {
+	_, err := r.proposeGroup(ctx, func(head partHeader) []byte {
+		head.kind = partHash
+		return appendPartHeader(nil, head)
+	})
+	return err
+}
