@@ -43,6 +43,7 @@ func ParseAddresses(s string) []Address {
 		return nil
 	}
 	p := addressParser{s: s}
+	p.words, p.spaced = p.wordRoom[:0], p.spacedRoom[:0]
 	p.list = make([]Address, 0, min(1+strings.Count(s, ","), maxAddresses))
 	for p.pos < len(s) && len(p.list) < maxAddresses {
 		p.step()
@@ -69,6 +70,9 @@ type addressParser struct {
 	hasAddr bool
 
 	noComments, noQuotes bool
+
+	wordRoom   [8]string
+	spacedRoom [8]bool
 }
 
 func (p *addressParser) step() {

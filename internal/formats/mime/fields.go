@@ -198,14 +198,6 @@ func (v *fieldValues) fillRest(p *Part) {
 	p.Languages = parseLanguages(v.value[fieldLanguage])
 }
 
-func (v *fieldValues) boundary() string {
-	if !strings.Contains(v.value[fieldType], "=") {
-		return ""
-	}
-	_, params := ParseParams(v.value[fieldType])
-	return params.Get("boundary")
-}
-
 // parseMediaType splits a media type. A word that is a top-level type alone gets that type's plainest subtype; for
 // what is not a type at all RFC 2045 5.2 lets a reader choose, and a byte stream promises least.
 func parseMediaType(value string) (typ, subtype string) {

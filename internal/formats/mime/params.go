@@ -49,9 +49,9 @@ func isFileAttribute(name string) bool {
 
 // lexer walks over a structured value.
 type lexer struct {
-	s     string
-	pos   int
-	last  byte // the delimiter that until met, 0 at the end
+	s    string
+	pos  int
+	last byte // the delimiter that until met, 0 at the end
 }
 
 func (p *lexer) done() bool { return p.pos >= len(p.s) }
@@ -60,18 +60,15 @@ func (p *lexer) done() bool { return p.pos >= len(p.s) }
 // strings are passed as they are.
 func (p *lexer) until(delims string) string {
 	p.last = 0
-	var b strings.Builder
+	var kept []byte // what lies before a comment
 	from := p.pos
-	for p.pos < len(p.s) {
+	for p.pos < len(p.s) && p.last == 0 {
 		c := p.s[p.pos]
 		switch {
 		case strings.IndexByte(delims, c) >= 0:
-			b.WriteString(p.s[from:p.pos])
-			p.pos++
 			p.last = c
-			return b.String()
 		case c == '(':
-			b.WriteString(p.s[from:p.pos])
+			kept = append(kept, p.s[from:p.pos]...)
 			p.pos = skipComment(p.s, p.pos)
 			from = p.pos
 		case c == '"':
@@ -80,8 +77,14 @@ func (p *lexer) until(delims string) string {
 			p.pos++
 		}
 	}
-	b.WriteString(p.s[from:])
-	return b.String()
+	rest := p.s[from:p.pos]
+	if p.last != 0 {
+		p.pos++
+	}
+	if kept == nil {
+		return rest
+	}
+	return string(append(kept, rest...))
 }
 
 // value reads an attribute's value and steps over the semicolon after it, if there is one.

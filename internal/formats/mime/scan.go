@@ -294,14 +294,14 @@ func (s *Scanner) endHeader(start, lines int64) {
 	p.BodyStart, p.BodyEnd, top.startLine = start, start, lines
 	s.state = inBody
 	values := s.fields.finish()
-	s.keep(p, values, top.isMessage)
+	boundary := s.keep(p, values, top.isMessage)
 	if len(s.stack) > s.limits.MaxDepth {
 		return
 	}
 	switch {
 	case p.Type == "multipart":
-		if b := trimSpaceRight(values.boundary()); b != "" && len(b) <= maxBoundary && s.parts < s.limits.MaxParts {
-			s.await(b)
+		if boundary != "" && len(boundary) <= maxBoundary && s.parts < s.limits.MaxParts {
+			s.await(boundary)
 		}
 	case holdsMessage(p.Type, p.Subtype) && isIdentity(p.Encoding) && s.parts < s.limits.MaxParts:
 		inner := &Part{HeaderStart: start, BodyStart: start, BodyEnd: start}
@@ -311,11 +311,14 @@ func (s *Scanner) endHeader(start, lines int64) {
 	}
 }
 
-// keep fills p from its header as far as the budget of the tree allows.
-func (s *Scanner) keep(p *Part, v *fieldValues, isMessage bool) {
+// keep fills p from its header as far as the budget of the tree allows, and returns the boundary of a multipart.
+func (s *Scanner) keep(p *Part, v *fieldValues, isMessage bool) (boundary string) {
 	s.kept += v.size
 	full := s.kept > s.limits.MaxKept
 	v.fillType(p, s.defaultType(isMessage))
+	if p.Type == "multipart" {
+		boundary = trimSpaceRight(p.Params.Get("boundary"))
+	}
 	if !full {
 		v.fillRest(p)
 	} else {
@@ -328,6 +331,7 @@ func (s *Scanner) keep(p *Part, v *fieldValues, isMessage bool) {
 	case isMessage:
 		p.Envelope = &Envelope{}
 	}
+	return boundary
 }
 
 // short is a word fit to be kept whatever the budget says.
