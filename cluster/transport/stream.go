@@ -31,7 +31,7 @@ func (t *Transport) HandleCalls(fn CallHandler) {
 
 // Stream is a snapshot's own connection: bytes both ways. The sender writes, calls CloseWrite and reads the
 // answer up to io.EOF; the receiver reads up to io.EOF, which only a CloseWrite of the sender gives (anything
-// else is io.ErrUnexpectedEOF or worse), then answers in the same way. One goroutine may read while one writes.
+// else is io.ErrUnexpectedEOF, wrapped, or worse), then answers in the same way. One goroutine may read while one writes.
 type Stream struct {
 	// Peer is the node at the other end, Incarnation its process.
 	Peer        cluster.NodeID
@@ -75,8 +75,8 @@ func (t *Transport) newStream(p *peer, o opened, dialled bool) *Stream {
 // Read reads what the other end wrote.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.conn.Read(b)
-	if err != nil && err != io.EOF {
-		err = s.wire.explain(err)
+	if err != io.EOF {
+		err = s.explain(err)
 	}
 	return n, err
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ func (w *wire) Read(b []byte) (int, error) {
 			w.heard.Store(now)
 			p.heard.Store(now)
 		}
+	}
+	if err == io.EOF {
+		err = errCutShort
 	}
 	return n, err
 }
@@ -108,6 +112,10 @@ func (w *wire) identify(p *peer) {
 type errSilent struct{ seconds float64 }
 
 func (e errSilent) Error() string { return fmt.Sprintf("peer was silent for %.1f s", e.seconds) }
+
+// errCutShort stands for the network's io.EOF: crypto/tls would pass that on as an orderly end, which only the
+// peer's close_notify is.
+var errCutShort = fmt.Errorf("peer closed the connection: %w", io.ErrUnexpectedEOF)
 
 var errReplaced = errors.New("peer's process was replaced by another")
 
