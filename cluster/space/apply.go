@@ -2,6 +2,7 @@ package space
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -72,6 +73,9 @@ func (m *Machine) applySome(entries []LogEntry, outcomes [][]Outcome) (n int, er
 	}
 	return n, nil
 }
+
+// headersKept bounds the headers that Apply remembers so as not to read them again.
+const headersKept = 4096
 
 // batchKept is the size up to which a batch's memory is used again.
 const batchKept = 1 << 20
@@ -184,6 +188,9 @@ func (a *applier) part(b []byte) (Outcome, error) {
 // header returns the space's header as it is after the parts so far, nil when the space was never here.
 func (a *applier) header(id cluster.SpaceID) (*header, error) {
 	if h, ok := a.spaces[id]; ok {
+		return h, nil
+	}
+	if h, ok := a.m.headers[id]; ok {
 		return h, nil
 	}
 	return readHeader(a.db, id)
@@ -374,6 +381,10 @@ func (a *applier) commit() error {
 	if err := a.batch.Commit(false); err != nil {
 		return err
 	}
+	if len(a.m.headers)+len(a.spaces) > headersKept {
+		clear(a.m.headers)
+	}
+	maps.Copy(a.m.headers, a.spaces)
 	if a.batch.Len() <= batchKept {
 		a.batch.Reset()
 		return nil

@@ -142,7 +142,7 @@ func encodePart(t testing.TB, m *Machine, h partHeader, fn UpdateFunc) []byte {
 		t.Fatal(err, w.err)
 	}
 	e := &effect{}
-	if e.batch, err = m.coders.seal(nil, w.over.appendOps(nil)); err != nil {
+	if e.batch, err = m.coders.seal(nil, w.over.appendOps(nil), compressBatch); err != nil {
 		t.Fatal(err)
 	}
 	return appendEffect(appendPartHeader(nil, h), e)

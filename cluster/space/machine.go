@@ -38,8 +38,9 @@ type Machine struct {
 	db    *lsm.DB      // nil once closed
 	batch *lsm.Batch
 
-	applyMu sync.Mutex // one Apply, Checkpoint or Flush mark at a time
-	failed  error      // guarded by applyMu
+	applyMu sync.Mutex                  // one Apply, Checkpoint or Flush mark at a time
+	failed  error                       // guarded by applyMu
+	headers map[cluster.SpaceID]*header // guarded by applyMu: as applied; some of them
 
 	durable atomic.Uint64
 	applied atomic.Pointer[Applied]
@@ -80,6 +81,7 @@ func (m *Machine) adopt(db *lsm.DB) error {
 		return fmt.Errorf("open state: %w", err)
 	}
 	m.db, m.batch = db, db.NewBatch()
+	m.headers = make(map[cluster.SpaceID]*header)
 	m.durable.Store(a.Index)
 	m.applied.Store(&a)
 	return nil

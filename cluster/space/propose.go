@@ -31,7 +31,7 @@ func (rd *round) effect(from lsm.Reader) (*effect, error) {
 	}
 	var err error
 	rd.ops = rd.w.over.appendOps(rd.ops[:0])
-	e.batch, err = rd.r.machine.coders.seal(nil, rd.ops)
+	e.batch, err = rd.r.machine.coders.seal(nil, rd.ops, compressBatch)
 	return e, err
 }
 
@@ -50,7 +50,7 @@ func (rd *round) change(from lsm.Reader, e *effect, h Hash, how refChange) error
 			e.needs = append(e.needs, h)
 			return nil
 		}
-		stored, err := rd.r.machine.coders.seal(nil, rd.w.contents[h])
+		stored, err := rd.r.machine.coders.seal(nil, rd.w.contents[h], compressContent)
 		if err != nil {
 			return err
 		}

@@ -125,7 +125,7 @@ func (r *Replica) putChunk(ctx context.Context, h Hash, chunk []byte) error {
 			return err
 		}
 	}
-	stored, err := r.machine.coders.seal(nil, chunk)
+	stored, err := r.machine.coders.seal(nil, chunk, compressContent)
 	if err != nil {
 		return err
 	}
