@@ -52,6 +52,9 @@ func ParseAddresses(s string) []Address {
 	if p.inGroup {
 		p.list = append(p.list, Address{Kind: GroupEnd})
 	}
+	if len(p.list) == 0 {
+		return nil
+	}
 	return p.list
 }
 

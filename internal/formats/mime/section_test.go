@@ -155,7 +155,10 @@ func TestPartial(t *testing.T) {
 	for _, tc := range []struct {
 		off, count int64
 		want       Range
-	}{{0, 5, Range{10, 15}}, {5, 100, Range{15, 20}}, {10, 1, Range{20, 20}}, {99, 5, Range{20, 20}}, {-1, -1, Range{10, 10}}, {3, 1<<63 - 1, Range{13, 20}}} {
+	}{
+		{0, 5, Range{10, 15}}, {5, 100, Range{15, 20}}, {10, 1, Range{20, 20}}, {99, 5, Range{20, 20}},
+		{-1, -1, Range{10, 10}}, {3, 1<<63 - 1, Range{13, 20}},
+	} {
 		if got := r.Partial(tc.off, tc.count); got != tc.want {
 			t.Errorf("<%d.%d> is %v", tc.off, tc.count, got)
 		}
