@@ -13,6 +13,7 @@ const (
 	OpPutNode         ops.ID = 1500
 	OpSetReplicaState ops.ID = 1501
 	OpPlaceSpace      ops.ID = 1502
+	OpReadMap         ops.ID = 1503
 )
 
 // ReplicaStateRequest raises a replica's state.
@@ -20,6 +21,17 @@ type ReplicaStateRequest struct {
 	Group  cluster.GroupID        `wire:"1"`
 	Server cluster.ServerID       `wire:"2"`
 	State  placement.ReplicaState `wire:"3"`
+	// Actual is, with placement.Created, the id that the replica's data was made under; it takes the place of the
+	// one that the map assigned.
+	Actual cluster.ServerID `wire:"4"`
+}
+
+// MapResponse is the map as the leader has it.
+type MapResponse struct {
+	Sequence uint64                `wire:"1"`
+	Level    placement.Level       `wire:"2"`
+	Groups   []placement.Group     `wire:"3"`
+	Nodes    []placement.NodeState `wire:"4"`
 }
 
 // PlaceSpaceRequest asks for a place for a new space; the answer is a placement.Place.
@@ -42,7 +54,14 @@ func Handlers() []ops.Handler {
 			if err := decode(q, &r); err != nil {
 				return nil, err
 			}
-			return nil, SetReplicaState(w, r.Group, r.Server, r.State)
+			return nil, SetReplicaState(w, &r)
+		}},
+		{ID: OpReadMap, Name: "ReadMap", Mode: ops.Read, View: func(r space.Reader, _ *ops.Request) ([]byte, error) {
+			m, err := Load(r)
+			if err != nil {
+				return nil, err
+			}
+			return wire.Marshal(&MapResponse{Sequence: m.Sequence, Level: m.Level, Groups: m.Groups, Nodes: m.Nodes}), nil
 		}},
 		{ID: OpPlaceSpace, Name: "PlaceSpace", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
 			var r PlaceSpaceRequest

@@ -158,9 +158,31 @@ func getGroup(r space.Reader, id cluster.GroupID) (*placement.Group, error) {
 	return g, nil
 }
 
+// AdoptGroup records the system group, whose replicas were there before the map was.
+func AdoptGroup(w space.Writer, g placement.Group) error {
+	old, err := w.Get(groupKey(prefixGroup, g.ID))
+	if err != nil || old != nil {
+		return err
+	}
+	putGroup(w, &g)
+	return nil
+}
+
 // SetReplicaState raises a replica's state. A replica in that state or beyond stays as it is.
-func SetReplicaState(w space.Writer, id cluster.GroupID, server cluster.ServerID, state placement.ReplicaState) error {
-	return changeReplica(w, id, server, func(r *placement.Replica) { r.State = max(r.State, state) })
+func SetReplicaState(w space.Writer, q *ReplicaStateRequest) error {
+	g, err := getGroup(w, q.Group)
+	if err != nil {
+		return err
+	}
+	if r := g.Server(q.Actual); g.Server(q.Server) == nil && r != nil && r.State >= q.State {
+		return nil // said before, by a node whose map lags
+	}
+	return changeReplica(w, q.Group, q.Server, func(r *placement.Replica) {
+		if r.State == placement.Assigned && q.Actual != "" {
+			r.Server = q.Actual
+		}
+		r.State = max(r.State, q.State)
+	})
 }
 
 // SetSuffrage records that a replica votes, or no longer does.
@@ -179,7 +201,7 @@ func changeReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID, 
 	}
 	was := *r
 	change(r)
-	if was.State != r.State || was.Suffrage != r.Suffrage {
+	if was.State != r.State || was.Suffrage != r.Suffrage || was.Server != r.Server {
 		putGroup(w, g)
 	}
 	return nil
