@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,6 +33,8 @@ func (n NodeID) Valid() bool {
 // GroupID numbers a Raft group. SystemGroup holds directory, placement map and cluster level; mailbox groups
 // count from 1.
 type GroupID uint32
+
+func (g GroupID) String() string { return strconv.FormatUint(uint64(g), 10) }
 
 // SystemGroup is the group every node holds a replica of (CLUSTER 6.6).
 const SystemGroup GroupID = 0

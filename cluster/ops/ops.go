@@ -62,7 +62,7 @@ type Request struct {
 	As      []byte `wire:"7"`
 	Payload []byte `wire:"8"`
 	// Identity is As once decoded, kept by handlers that run several times; it never crosses a wire.
-	Identity any
+	Identity any `wire:"-"`
 }
 
 func (q *Request) requestID() cluster.RequestID {
