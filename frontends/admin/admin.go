@@ -1,0 +1,234 @@
+// Package admin is the operator's API: JSON over HTTP, on the node's unix socket for the command line and on the admin
+// port behind a token, with health and metrics beside it.
+//
+// It knows requests, status codes and who may ask; what is done is the Backend's. Invariant: everything that changes
+// anything, or names a person, wants the token or the socket, whose file mode is the guard.
+package admin
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+)
+
+// Backend is the node behind the API.
+type Backend interface {
+	Status(ctx context.Context) (any, error)
+	Groups(ctx context.Context) (any, error)
+	Ready() error
+	Drain(ctx context.Context) error
+	Fault(ctx context.Context, f Fault) error
+	Stop()
+
+	AddDomain(ctx context.Context, name string) error
+	RemoveDomain(ctx context.Context, name string) error
+	Domains(ctx context.Context) ([]*directory.Domain, error)
+
+	AddObject(ctx context.Context, o NewObject) (*directory.Object, error)
+	ChangeObject(ctx context.Context, address string, c Change) (*directory.Object, error)
+	RemoveObject(ctx context.Context, address string) error
+	Object(ctx context.Context, address string) (*directory.Object, error)
+	Objects(ctx context.Context, kind directory.Kind) ([]*directory.Object, error)
+	// Mailbox is what the store says of an object's mailbox.
+	Mailbox(ctx context.Context, address string) (any, error)
+}
+
+// NewObject is a user, shared mailbox, resource or list to be made.
+type NewObject struct {
+	Kind     string   `json:"kind"`
+	Address  string   `json:"address"`
+	Name     string   `json:"name,omitempty"`
+	Password string   `json:"password,omitempty"`
+	Quota    uint64   `json:"quota,omitempty"`
+	Aliases  []string `json:"aliases,omitempty"`
+	Members  []string `json:"members,omitempty"`
+	Language string   `json:"language,omitempty"`
+}
+
+// Change is what to change of an object; what is nil or empty stays.
+type Change struct {
+	Name          *string   `json:"name,omitempty"`
+	Password      *string   `json:"password,omitempty"`
+	Disabled      *bool     `json:"disabled,omitempty"`
+	Quota         *uint64   `json:"quota,omitempty"`
+	Barred        *[]string `json:"barred,omitempty"`
+	AddAliases    []string  `json:"add_aliases,omitempty"`
+	RemoveAliases []string  `json:"remove_aliases,omitempty"`
+	AddMembers    []string  `json:"add_members,omitempty"`
+	RemoveMembers []string  `json:"remove_members,omitempty"`
+}
+
+// Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
+type Fault struct {
+	// Kind is cut, latency, clock, disk-full, disk-slow or clear.
+	Kind  string        `json:"kind"`
+	Value time.Duration `json:"value,omitempty"`
+	Peer  string        `json:"peer,omitempty"`
+}
+
+// Server serves the API.
+type Server struct {
+	backend Backend
+	log     *slog.Logger
+	token   string
+	metrics http.Handler
+	http    *http.Server
+}
+
+// New makes a server; token guards the port, metrics answers /metrics.
+func New(b Backend, log *slog.Logger, token string, metrics http.Handler) *Server {
+	s := &Server{backend: b, log: log, token: token, metrics: metrics}
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, overSocket{}, c.LocalAddr().Network() == "unix")
+		}}
+	return s
+}
+
+// overSocket is the context key that says whether a request came over the unix socket.
+type overSocket struct{}
+
+// Serve answers on l until Close.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close ends the listeners and waits for requests under way until ctx ends.
+func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// route is a row of the API.
+type route struct {
+	pattern string
+	open    bool // needs no token
+	handle  func(s *Server, r *http.Request) (any, error)
+}
+
+var routes = []route{
+	{"GET /healthz/live", true, func(*Server, *http.Request) (any, error) { return okay, nil }},
+	{"GET /healthz/ready", true, func(s *Server, _ *http.Request) (any, error) { return okay, s.backend.Ready() }},
+	{"GET /v1/status", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Status(r.Context()) }},
+	{"GET /v1/groups", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Groups(r.Context()) }},
+	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) { return okay, s.backend.Drain(r.Context()) }},
+	{"POST /v1/stop", false, func(s *Server, r *http.Request) (any, error) { s.backend.Stop(); return okay, nil }},
+	{"POST /v1/fault", false, withBody(func(s *Server, r *http.Request, f *Fault) (any, error) {
+		return okay, s.backend.Fault(r.Context(), *f)
+	})},
+	{"GET /v1/domains", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Domains(r.Context()) }},
+	{"PUT /v1/domains/{name}", false, func(s *Server, r *http.Request) (any, error) {
+		return okay, s.backend.AddDomain(r.Context(), r.PathValue("name"))
+	}},
+	{"DELETE /v1/domains/{name}", false, func(s *Server, r *http.Request) (any, error) {
+		return okay, s.backend.RemoveDomain(r.Context(), r.PathValue("name"))
+	}},
+	{"GET /v1/objects", false, listObjects},
+	{"POST /v1/objects", false, withBody(func(s *Server, r *http.Request, o *NewObject) (any, error) {
+		return s.backend.AddObject(r.Context(), *o)
+	})},
+	{"GET /v1/objects/{address}", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.Object(r.Context(), r.PathValue("address"))
+	}},
+	{"PATCH /v1/objects/{address}", false, withBody(func(s *Server, r *http.Request, c *Change) (any, error) {
+		return s.backend.ChangeObject(r.Context(), r.PathValue("address"), *c)
+	})},
+	{"DELETE /v1/objects/{address}", false, func(s *Server, r *http.Request) (any, error) {
+		return okay, s.backend.RemoveObject(r.Context(), r.PathValue("address"))
+	}},
+	{"GET /v1/objects/{address}/mailbox", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.Mailbox(r.Context(), r.PathValue("address"))
+	}},
+}
+
+var okay = map[string]bool{"ok": true}
+
+func listObjects(s *Server, r *http.Request) (any, error) {
+	var kind directory.Kind
+	if k := r.URL.Query().Get("kind"); k != "" {
+		var ok bool
+		if kind, ok = KindByName(k); !ok {
+			return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want user, shared, resource, list or contact", k)
+		}
+	}
+	return s.backend.Objects(r.Context(), kind)
+}
+
+// KindByName reads an object's kind.
+func KindByName(name string) (directory.Kind, bool) {
+	for k := directory.KindUser; k <= directory.KindContact; k++ {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// maxBody bounds a request.
+const maxBody = 1 << 20
+
+func withBody[T any](fn func(*Server, *http.Request, *T) (any, error)) func(*Server, *http.Request) (any, error) {
+	return func(s *Server, r *http.Request) (any, error) {
+		v := new(T)
+		d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+		d.DisallowUnknownFields()
+		if err := d.Decode(v); err != nil {
+			return nil, cluster.Errorf(cluster.KindBadRequest, "request body: %v", err)
+		}
+		return fn(s, r, v)
+	}
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, row := range routes {
+		mux.HandleFunc(row.pattern, func(w http.ResponseWriter, r *http.Request) {
+			if !row.open && !s.allowed(r) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
+				writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "this needs the token in <dir>/admin.token"})
+				return
+			}
+			v, err := row.handle(s, r)
+			if err != nil {
+				s.refuse(w, r, err)
+				return
+			}
+			writeJSON(w, http.StatusOK, v)
+		})
+	}
+	if s.metrics != nil {
+		mux.Handle("GET /metrics", s.metrics)
+	}
+	return mux
+}
+
+func (s *Server) allowed(r *http.Request) bool {
+	if over, ok := r.Context().Value(overSocket{}).(bool); ok && over {
+		return true
+	}
+	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && s.token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(s.token)) == 1
+}
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	code, text := status(err)
+	if code == http.StatusInternalServerError {
+		s.log.Error("admin request failed", "code", "AD-1001", "path", r.URL.Path, "err", err)
+	}
+	writeJSON(w, code, map[string]any{"error": text, "kind": cluster.KindOf(err)})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // the client has gone: there is no one to tell
+}

@@ -1,0 +1,108 @@
+// Package adminclient speaks the admin API for the command line.
+//
+// It knows how to reach a node (its socket, or its port with a token) and how the API's refusals read; it never
+// prints.
+package adminclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ErrUnreachable says that no node answered.
+var ErrUnreachable = errors.New("no node answers")
+
+// Refused is the API's refusal of a request.
+type Refused struct {
+	Status int
+	Text   string
+}
+
+func (r *Refused) Error() string { return r.Text }
+
+// Client calls one node.
+type Client struct {
+	base, token string
+	http        *http.Client
+}
+
+// Socket is a client of the node whose socket is at path.
+func Socket(path string) *Client {
+	return &Client{base: "http://node", http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}}}
+}
+
+// Port is a client of the admin port at address, "host:port" or a URL.
+func Port(address, token string) *Client {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	return &Client{base: strings.TrimSuffix(address, "/"), token: token, http: &http.Client{}}
+}
+
+// Do sends a request with a JSON body, when body is not nil, and decodes the answer into out, when that is not nil.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any) error {
+	var b io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		b = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, b)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return refusal(resp.StatusCode, raw)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	return nil
+}
+
+func refusal(status int, raw []byte) error {
+	var v struct {
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(raw, &v); err != nil || v.Error == "" {
+		v.Error = fmt.Sprintf("the node answered %d", status)
+	}
+	return &Refused{Status: status, Text: v.Error}
+}
+
+// Path joins the elements of a path, each escaped.
+func Path(elem ...string) string {
+	var b strings.Builder
+	for _, e := range elem {
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(e))
+	}
+	return b.String()
+}

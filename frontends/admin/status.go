@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+)
+
+// statuses gives every kind of refusal its HTTP status; what is not in the table is an internal error.
+var statuses = map[cluster.Kind]int{
+	cluster.KindBadRequest:     http.StatusBadRequest,
+	cluster.KindTooLarge:       http.StatusRequestEntityTooLarge,
+	cluster.KindUnavailable:    http.StatusServiceUnavailable,
+	cluster.KindNotLeader:      http.StatusServiceUnavailable,
+	cluster.KindOverloaded:     http.StatusServiceUnavailable,
+	cluster.KindUnknownOutcome: http.StatusGatewayTimeout,
+	cluster.KindDeadline:       http.StatusGatewayTimeout,
+	exmdb.KindNoSuchUser:       http.StatusNotFound,
+	exmdb.KindNoMailbox:        http.StatusNotFound,
+	exmdb.KindExists:           http.StatusConflict,
+	exmdb.KindMailboxExists:    http.StatusConflict,
+	exmdb.KindInUse:            http.StatusConflict,
+	exmdb.KindBadAddress:       http.StatusBadRequest,
+	exmdb.KindAccessDenied:     http.StatusForbidden,
+}
+
+// status is the HTTP status and the text of a refusal.
+func status(err error) (int, string) {
+	if code, ok := statuses[cluster.KindOf(err)]; ok {
+		return code, err.Error()
+	}
+	return http.StatusInternalServerError, "internal error: the node's log says more"
+}
