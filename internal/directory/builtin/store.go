@@ -133,6 +133,14 @@ func addDomain(w space.Writer, q *DomainRequest) error {
 	return nil
 }
 
+// EnsureDomain adds a domain unless it is there.
+func EnsureDomain(w space.Writer, name string) error {
+	if err := addDomain(w, &DomainRequest{Name: name}); cluster.KindOf(err) != exmdb.KindExists {
+		return err
+	}
+	return nil
+}
+
 func removeDomain(w space.Writer, q *DomainRequest) error {
 	name, err := directory.NormaliseDomain(q.Name)
 	if err != nil {
