@@ -90,7 +90,7 @@ func (s *Stream) Write(b []byte) (int, error) {
 	total := 0
 	for len(b) > 0 {
 		piece := b[:min(len(b), pacePiece)]
-		s.pace.wait(len(piece))
+		s.pace.wait(s.peer.t.ctx.Done(), len(piece))
 		n, err := s.conn.Write(piece)
 		total += n
 		if err != nil {
@@ -176,8 +176,9 @@ type pacer struct {
 
 func newPacer(rate int64) *pacer { return &pacer{rate: rate} }
 
-// wait waits for the turn of n bytes: at most as long as the pieces of the streams running beside it take.
-func (p *pacer) wait(n int) {
+// wait waits for the turn of n bytes, at most as long as the pieces of the streams running beside it take, or
+// until the transport closes.
+func (p *pacer) wait(closing <-chan struct{}, n int) {
 	if p.rate <= 0 {
 		return
 	}
@@ -189,5 +190,10 @@ func (p *pacer) wait(n int) {
 	turn := p.next
 	p.next = p.next.Add(time.Duration(int64(n) * int64(time.Second) / p.rate))
 	p.mu.Unlock()
-	time.Sleep(turn.Sub(now))
+	timer := time.NewTimer(turn.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-closing:
+	}
 }
