@@ -145,29 +145,38 @@ func (rd *round) stage(ctx context.Context, term uint64, body []byte) (Outcome, 
 	return rd.r.repl.Propose(ctx, term, appendCommit(appendPartHeader(nil, head), c))
 }
 
-// proposeAll replicates parts in any order, a window at a time. An outcome other than Done is one of theirs.
+// proposeAll replicates parts in any order, a window at a time, until one is not applied: that one's outcome, or
+// error, is returned.
 func (r *Replica) proposeAll(ctx context.Context, term uint64, parts [][]byte) (Outcome, error) {
 	var wg sync.WaitGroup
-	outcomes := make([]Outcome, len(parts))
-	errs := make([]error, len(parts))
+	var mu sync.Mutex
+	outcome, failure := Done, error(nil)
 	window := make(chan struct{}, r.config.Window)
+	going := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return outcome == Done && failure == nil
+	}
 	for i := range parts {
 		window <- struct{}{}
+		if !going() {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-window }()
-			outcomes[i], errs[i] = r.repl.Propose(ctx, term, parts[i])
+			o, err := r.repl.Propose(ctx, term, parts[i])
+			mu.Lock()
+			defer mu.Unlock()
+			if failure == nil && outcome == Done {
+				outcome, failure = o, err
+			}
 		})
 	}
 	wg.Wait()
-	for i := range parts {
-		if errs[i] != nil {
-			return 0, preparatory(errs[i])
-		}
-		if outcomes[i] != Done {
-			return outcomes[i], nil
-		}
+	if failure != nil {
+		return 0, preparatory(failure)
 	}
-	return Done, nil
+	return outcome, nil
 }
 
 // preparatory turns an unknown outcome of something that is not visible yet into a definite one.

@@ -187,19 +187,26 @@ func TestStagedEffect(t *testing.T) {
 	r := openLocal(t, Config{})
 	id := spaceN(1)
 	create(t, r.Replica, id)
-	big := incompressible(100 << 10)
+	r.Local.Record()
+	body := incompressible(2000 << 10)
+	big := func(i int) []byte { return body[i*100<<10 : (i+1)*100<<10] }
 	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
 		for i := range 20 {
-			w.Set(fmt.Appendf(nil, "big%02d", i), big)
+			w.Set(fmt.Appendf(nil, "big%02d", i), big(i))
 		}
 		return nil, nil
 	})
-	if got := get(t, r.Replica, id, "big19"); !bytes.Equal([]byte(got), big) {
+	if got := get(t, r.Replica, id, "big19"); !bytes.Equal([]byte(got), big(19)) {
 		t.Fatal("staged effect is not what was written")
+	}
+	for _, e := range r.Local.Log() {
+		if len(e.Data) > MaxEntry {
+			t.Fatalf("entry of %d bytes", len(e.Data))
+		}
 	}
 	_, err := r.Update(t.Context(), id, cluster.RequestID{}, func(w Writer) ([]byte, error) {
 		for i := range 200 {
-			w.Set(fmt.Appendf(nil, "big%03d", i), big)
+			w.Set(fmt.Appendf(nil, "big%03d", i), big(i%20))
 		}
 		return nil, nil
 	})
