@@ -97,7 +97,7 @@ var FixedFolders = []FixedFolder{
 	{0x1C, "Server Failures", 0x19, ClassMail, "", false, "serverfailures", 0, inPersonal},
 	{0x1D, "Conversation Action Settings", 0x09, "IPF.Configuration", "", false, "", 0, inPersonal},
 
-	{0x1E, "Archive", 0x09, ClassMail, `\Archive`, true, "archive", 12, inPersonal},
+	{0x1E, "Archive", 0x09, ClassMail, `\Archive`, true, "", 12, inPersonal},
 	{0x1F, "Conversation History", 0x09, ClassMail, "", false, "conversationhistory", 0, onDemand},
 	{0x20, "Recipient Cache", 0x13, "IPF.Contact.RecipientCache", "", false, "recipientcache", 19, onDemand},
 	{0x21, "Sharing", 0x01, "", "", false, "", 0, onDemand},
