@@ -106,7 +106,7 @@ func (m *Machine) Replace(db *lsm.DB) (old *lsm.DB, err error) {
 	err = errors.Join(err, m.adopt(db))
 	m.use.Unlock()
 	m.failed = err
-	m.wake(nil)
+	m.wakeAll()
 	return old, err
 }
 
@@ -175,10 +175,27 @@ func (m *Machine) forget(ready chan struct{}) {
 	}
 }
 
-// wake ends the waits that what was applied satisfies: of the touched spaces, or of all when touched is nil.
+// wake ends the waits that what was applied satisfies.
 func (m *Machine) wake(touched []cluster.SpaceID) {
 	m.waitMu.Lock()
 	defer m.waitMu.Unlock()
+	m.wakeIndexesLocked()
+	for _, id := range touched {
+		m.wakeSpaceLocked(id)
+	}
+}
+
+// wakeAll also ends the waits for every space: the whole state is another.
+func (m *Machine) wakeAll() {
+	m.waitMu.Lock()
+	defer m.waitMu.Unlock()
+	m.wakeIndexesLocked()
+	for id := range m.watches {
+		m.wakeSpaceLocked(id)
+	}
+}
+
+func (m *Machine) wakeIndexesLocked() {
 	index := m.applied.Load().Index
 	kept := m.indexes[:0]
 	for _, w := range m.indexes {
@@ -190,14 +207,6 @@ func (m *Machine) wake(touched []cluster.SpaceID) {
 	}
 	clear(m.indexes[len(kept):])
 	m.indexes = kept
-	if touched == nil {
-		for id := range m.watches {
-			m.wakeSpaceLocked(id)
-		}
-	}
-	for _, id := range touched {
-		m.wakeSpaceLocked(id)
-	}
 }
 
 func (m *Machine) wakeSpaceLocked(id cluster.SpaceID) {

@@ -32,8 +32,11 @@ type waiter struct {
 
 func (r *Replica) submit(ctx context.Context, space cluster.SpaceID, w *waiter) ([]byte, error) {
 	w.done = make(chan struct{})
-	w, err := r.enqueue(space, w)
+	w, err := r.enqueue(ctx, space, w)
 	if err != nil {
+		if cluster.KindOf(err) == cluster.KindOverloaded && r.config.Events.Overloaded != nil {
+			r.config.Events.Overloaded(space)
+		}
 		return nil, err
 	}
 	select {
@@ -45,7 +48,7 @@ func (r *Replica) submit(ctx context.Context, space cluster.SpaceID, w *waiter) 
 }
 
 // enqueue returns the waiter to wait for: w, or the one with the same id that came before.
-func (r *Replica) enqueue(space cluster.SpaceID, w *waiter) (*waiter, error) {
+func (r *Replica) enqueue(ctx context.Context, space cluster.SpaceID, w *waiter) (*waiter, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -59,16 +62,13 @@ func (r *Replica) enqueue(space cluster.SpaceID, w *waiter) (*waiter, error) {
 		}
 	}
 	if r.waiting >= r.config.MaxWaiting || r.bytes >= r.config.MaxBytes {
-		if r.config.Events.Overloaded != nil {
-			defer r.config.Events.Overloaded(space)
-		}
 		return nil, cluster.Errorf(cluster.KindOverloaded, "%d updates with %d bytes wait", r.waiting, r.bytes)
 	}
 	if q == nil {
 		q = &queue{}
 		r.queues[space] = q
 		r.work.Add(1)
-		go r.run(space, q)
+		go r.run(context.WithoutCancel(ctx), space, q)
 	}
 	if !w.id.IsZero() {
 		if q.byID == nil {
@@ -118,28 +118,31 @@ func wanted(round []*waiter) bool {
 	return false
 }
 
-// run makes rounds until the space has no work left.
-func (r *Replica) run(space cluster.SpaceID, q *queue) {
+// run makes rounds until the space has no work left. They outlive the caller whose context ctx came from: others
+// may wait for the same round.
+func (r *Replica) run(ctx context.Context, space cluster.SpaceID, q *queue) {
 	defer r.work.Done()
 	for {
-		ctx, batch := r.take(space, q)
+		batch, rctx, release := r.take(ctx, space, q)
 		if batch == nil {
 			return
 		}
 		rd := &round{r: r, space: space, q: q, live: batch}
-		rd.run(ctx)
+		rd.run(rctx)
+		release()
 		r.settle(q, rd)
 		rd.release()
 	}
 }
 
-// take begins a round with the oldest updates, or removes the queue.
-func (r *Replica) take(space cluster.SpaceID, q *queue) (context.Context, []*waiter) {
+// take begins a round with the oldest updates, or removes the queue. The round ends early when nobody waits for it
+// any more, or with Close.
+func (r *Replica) take(ctx context.Context, space cluster.SpaceID, q *queue) ([]*waiter, context.Context, func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(q.waiting) == 0 {
 		delete(r.queues, space)
-		return nil, nil
+		return nil, nil, nil
 	}
 	n := min(len(q.waiting), r.config.CombineUpdates)
 	batch := append([]*waiter(nil), q.waiting[:n]...)
@@ -147,9 +150,9 @@ func (r *Replica) take(space cluster.SpaceID, q *queue) (context.Context, []*wai
 	clear(q.waiting[rest:])
 	q.waiting = q.waiting[:rest]
 	q.running = batch
-	ctx, cancel := context.WithCancel(r.life)
-	q.cancel = cancel
-	return ctx, batch
+	bound, release := r.bindLocked(ctx)
+	ctx, q.cancel = context.WithCancel(bound)
+	return batch, ctx, release
 }
 
 // settle ends a round: updates that it did not come to go back to the front.

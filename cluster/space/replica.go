@@ -61,12 +61,13 @@ type Replica struct {
 	repl    Replicator
 	config  Config
 
-	life context.Context // ends with Close
-	end  context.CancelFunc
 	work sync.WaitGroup // rounds
+	stop chan struct{}  // closed by Close
 
 	mu      sync.Mutex
 	closed  bool                       // guarded by mu
+	ends    map[int]context.CancelFunc // guarded by mu: of rounds and proposals under way
+	nextEnd int                        // guarded by mu
 	queues  map[cluster.SpaceID]*queue // guarded by mu; only spaces with work
 	waiting int                        // guarded by mu
 	bytes   int                        // guarded by mu: effects between evaluation and outcome
@@ -79,13 +80,12 @@ type Replica struct {
 
 // New makes a Replica of machine over repl. Close it before the machine.
 func New(machine *Machine, repl Replicator, config Config) *Replica {
-	r := &Replica{
+	return &Replica{
+		stop: make(chan struct{}), ends: make(map[int]context.CancelFunc),
 		machine: machine, repl: repl, config: config.Defaults(),
 		queues: make(map[cluster.SpaceID]*queue), deposed: make(chan struct{}),
 		overlays: sync.Pool{New: func() any { return newOverlay() }},
 	}
-	r.life, r.end = context.WithCancel(context.Background())
-	return r
 }
 
 // Close refuses new updates, ends those that wait or run and returns when none is left. What was on its way
@@ -95,10 +95,42 @@ func (r *Replica) Close() {
 	if !r.closed {
 		r.closed = true
 		close(r.deposed)
+		close(r.stop)
+	}
+	for _, end := range r.ends {
+		end()
 	}
 	r.mu.Unlock()
-	r.end()
 	r.work.Wait()
+}
+
+// bindLocked returns a context that Close ends too, and what lets go of it.
+func (r *Replica) bindLocked(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if r.closed {
+		cancel()
+	}
+	n := r.nextEnd
+	r.nextEnd++
+	r.ends[n] = cancel
+	return ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.ends, n)
+		cancel()
+	}
+}
+
+func (r *Replica) bind(ctx context.Context) (context.Context, func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bindLocked(ctx)
+}
+
+func (r *Replica) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
 }
 
 // LeadershipLost ends every watch with NotLeader. The group calls it when this node stops leading.
@@ -204,7 +236,7 @@ func (r *Replica) WaitSequence(ctx context.Context, space cluster.SpaceID, after
 			if _, err := r.repl.Lead(ctx); err != nil {
 				return 0, err
 			}
-		case <-r.life.Done():
+		case <-r.stop:
 			return 0, errClosed
 		case <-ctx.Done():
 			return seq, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())

@@ -185,7 +185,11 @@ func TestAbandonedRoundEnds(t *testing.T) {
 	if got := <-done; !kindIs(got.err, cluster.KindUnknownOutcome) {
 		t.Fatalf("%+v", got)
 	}
-	waitFor(t, "the round to end", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.queues) == 0 && r.waiting == 0 && r.bytes == 0 })
+	waitFor(t, "the round to end", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.queues) == 0 && r.waiting == 0 && r.bytes == 0
+	})
 }
 
 func TestCloseEndsUpdates(t *testing.T) {

@@ -71,7 +71,7 @@ func (rd *round) once(ctx context.Context) (Outcome, error) {
 
 // began makes an error that came before anything was proposed definite.
 func (rd *round) began(ctx context.Context, err error) error {
-	if ctx.Err() != nil && rd.r.life.Err() == nil {
+	if ctx.Err() != nil && !rd.r.isClosed() {
 		return fmt.Errorf("update: %w: %w", cluster.ErrDeadline, err)
 	}
 	return err
@@ -212,6 +212,7 @@ func (rd *round) one(from lsm.Reader, hdr *header, w *waiter) bool {
 
 func (rd *round) add(w *waiter, answer []byte) {
 	rd.done = append(rd.done, answered{w, answer})
+	rd.w.bytes += len(answer)
 	rd.live = append(rd.live, w)
 }
 

@@ -103,7 +103,7 @@ func (r *Replica) acquire(ctx context.Context, n int) error {
 		r.mu.Unlock()
 		select {
 		case <-freed:
-		case <-r.life.Done():
+		case <-r.stop:
 			return errClosed
 		case <-ctx.Done():
 			return errors.Join(cluster.ErrDeadline, ctx.Err())
@@ -149,9 +149,8 @@ func (r *Replica) HasContent(h Hash) (bool, error) {
 
 // proposeGroup replicates a part that is no space's effect; build is called once for each term tried.
 func (r *Replica) proposeGroup(ctx context.Context, build func(partHeader) []byte) (Outcome, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.life, cancel)()
+	ctx, release := r.bind(ctx)
+	defer release()
 	for {
 		term, err := r.repl.Lead(ctx)
 		if err != nil {

@@ -25,7 +25,7 @@ type writer struct {
 	contents map[Hash][]byte // put in this round, uncompressed
 	held     map[Hash]refChange
 	journal  []refUndo
-	bytes    int // of contents
+	bytes    int // of contents and answers
 
 	scheduled bool // the round may have changed when the space is due next
 }
@@ -96,7 +96,7 @@ func (w *writer) admit(key []byte, size int) bool {
 }
 
 func (w *writer) room(size int) bool {
-	if w.over.size+w.bytes+size > w.limit {
+	if w.size()+size > w.limit {
 		w.fail(cluster.Errorf(cluster.KindTooLarge, "effect exceeds %d bytes", MaxEffect))
 		return false
 	}
