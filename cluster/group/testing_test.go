@@ -337,10 +337,16 @@ func (w *world) form(id cluster.GroupID) *node {
 // leader waits for a node that leads the group and may answer.
 func (w *world) leader(id cluster.GroupID) *node {
 	w.t.Helper()
+	return w.leaderAmong(id, nil)
+}
+
+// leaderAmong does so among all nodes but one, which may believe to lead still.
+func (w *world) leaderAmong(id cluster.GroupID, not *node) *node {
+	w.t.Helper()
 	var found *node
 	eventually(w.t, fmt.Sprintf("leader of group %d", id), func() bool {
 		for _, nd := range w.nodes {
-			if !nd.up || nd.group(id) == nil || nd.group(id).State() != Leader {
+			if nd == not || !nd.up || nd.group(id) == nil || nd.group(id).State() != Leader {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
