@@ -26,10 +26,27 @@ type Caller interface {
 	Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]byte, error)
 }
 
-// Client implements exmdb.Caller.
-type Client struct{ Ops Caller }
+// Router says where a mailbox is.
+type Router interface {
+	Route(ctx context.Context, id cluster.SpaceID) (ops.Route, error)
+}
 
-var _ exmdb.Caller = Client{}
+// Client implements exmdb.Caller and exmdb.Locator.
+type Client struct {
+	Ops    Caller
+	Routes Router
+}
+
+var (
+	_ exmdb.Caller  = Client{}
+	_ exmdb.Locator = Client{}
+)
+
+// Locality implements exmdb.Locator: mailboxes of one group share content.
+func (c Client) Locality(ctx context.Context, box mapi.MailboxID) (uint64, error) {
+	r, err := c.Routes.Route(ctx, cluster.SpaceID(box))
+	return uint64(r.Group), err
+}
 
 // defaultDeadline bounds a call whose context has no deadline: longer than any fail-over, shorter than the time for
 // which a request id may be retried.

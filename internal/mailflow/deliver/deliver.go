@@ -268,7 +268,7 @@ func printable(s string) string {
 
 // Ingest turns the octets of an APPEND into a message for one mailbox, its content uploaded where it is too long to
 // travel with the op.
-func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader) (exmdb.NewMessage, error) {
+func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, _ int64) (exmdb.NewMessage, error) {
 	rec, err := receive(ctx, r, d.Limit, d.Spool)
 	if err != nil {
 		return exmdb.NewMessage{}, err

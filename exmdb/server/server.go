@@ -1,0 +1,119 @@
+// Package server serves the ops of the mailboxes owned here: it joins the op table of exmdb, the functions of
+// exmdb/store, and the cluster's way of carrying ops.
+//
+// It knows how requests and identities are coded and which ops wait instead of reading or writing; what an op does is
+// the store's.
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// maxWatch bounds one wait of OpWatch, whatever the caller's deadline: the answer is then the sequence it had.
+const maxWatch = 30 * time.Minute
+
+// watch waits until the mailbox's space moves (CLUSTER 4.5). When the wait ends without a change the sequence comes
+// back as it was.
+func watch(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
+	var req exmdb.WatchRequest
+	if err := decode(q.Payload, &req); err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, maxWatch)
+	defer cancel()
+	seq, err := rep.WaitSequence(limited, q.Space, req.After)
+	if errors.Is(err, cluster.ErrDeadline) && ctx.Err() == nil {
+		seq, err = req.After, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return wire.Marshal(&exmdb.WatchResponse{Sequence: seq}), nil
+}
+
+// uploadChunk puts one chunk into the group's log, ahead of the op that will refer to it. A chunk that the group has
+// costs nothing.
+func uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
+	var req exmdb.UploadChunkRequest
+	if err := decode(q.Payload, &req); err != nil {
+		return nil, err
+	}
+	if len(req.Data) == 0 || len(req.Data) > exmdb.MaxChunk {
+		return nil, cluster.Errorf(cluster.KindTooLarge, "chunk of %d bytes", len(req.Data))
+	}
+	up, err := rep.Upload(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = up.Put(ctx, req.Data)
+	return nil, errors.Join(err, up.Close())
+}
+
+func decode(b []byte, v any) error {
+	if err := wire.Unmarshal(b, v); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "decode %T: %v", v, err)
+	}
+	return nil
+}
+
+// Handlers is the table of ops on mailboxes.
+func Handlers() []ops.Handler {
+	table := []ops.Handler{
+		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Serve, Serve: watch},
+		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: uploadChunk},
+	}
+	for _, h := range store.Handlers() {
+		table = append(table, join(h))
+	}
+	return table
+}
+
+// join gives a function of the store the form in which ops are served.
+func join(h store.Handler) ops.Handler {
+	row := ops.Handler{ID: ops.ID(h.ID), Name: h.Name}
+	switch {
+	case h.View != nil:
+		row.View = func(r space.Reader, q *ops.Request) ([]byte, error) {
+			as, err := identity(q)
+			if err != nil {
+				return nil, err
+			}
+			return h.View(r, as, q.Payload)
+		}
+		return row
+	case h.ID == exmdb.OpCreateMailbox.ID:
+		row.Mode = ops.Create
+	default:
+		row.Mode = ops.Write
+	}
+	row.Update = func(w space.Writer, q *ops.Request) ([]byte, error) {
+		as, err := identity(q)
+		if err != nil {
+			return nil, err
+		}
+		return h.Run(w, as, q.Payload)
+	}
+	return row
+}
+
+// identity decodes who asks, once for a request however often its function runs.
+func identity(q *ops.Request) (*exmdb.Identity, error) {
+	if as, ok := q.Identity.(*exmdb.Identity); ok {
+		return as, nil
+	}
+	as := new(exmdb.Identity)
+	if err := decode(q.As, as); err != nil {
+		return nil, err
+	}
+	q.Identity = as
+	return as, nil
+}

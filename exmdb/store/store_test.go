@@ -1,0 +1,436 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// box is one mailbox over a real state machine without Raft.
+type box struct {
+	t   testing.TB
+	rep *space.LocalReplica
+	id  cluster.SpaceID
+	as  exmdb.Identity
+	now time.Time
+}
+
+func newBox(t testing.TB, quota uint64) *box {
+	t.Helper()
+	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0)}
+	b.rep, err = space.NewLocalReplica(db, space.Config{Now: func() time.Time { return b.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.rep.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	call(b, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Quota: quota})
+	return b
+}
+
+var table = func() map[exmdb.OpID]Handler {
+	m := make(map[exmdb.OpID]Handler)
+	for _, h := range Handlers() {
+		m[h.ID] = h
+	}
+	return m
+}()
+
+func try[Q, R any](b *box, op exmdb.Op[Q, R], q *Q) (*R, error) {
+	ctx, req, as := context.Background(), wire.Marshal(q), b.as
+	h := table[op.ID]
+	var raw []byte
+	var err error
+	switch {
+	case h.View != nil:
+		err = b.rep.View(ctx, b.id, space.ReadLease, func(r space.Reader) (err error) {
+			raw, err = h.View(r, &as, req)
+			return err
+		})
+	case op.ID == exmdb.OpCreateMailbox.ID:
+		raw, err = b.rep.Create(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, req) })
+	default:
+		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, req) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	resp := new(R)
+	return resp, wire.Unmarshal(raw, resp)
+}
+
+func call[Q, R any](b *box, op exmdb.Op[Q, R], q *Q) *R {
+	b.t.Helper()
+	r, err := try(b, op, q)
+	if err != nil {
+		b.t.Fatalf("%s: %v", op.Name, err)
+	}
+	return r
+}
+
+func refused[Q, R any](b *box, op exmdb.Op[Q, R], q *Q, kind cluster.Kind) {
+	b.t.Helper()
+	if r, err := try(b, op, q); cluster.KindOf(err) != kind {
+		b.t.Fatalf("%s: %v, %v; want kind %d", op.Name, r, err, kind)
+	}
+}
+
+func text(body string) exmdb.NewMessage {
+	return exmdb.NewMessage{Recipe: exmdb.Recipe{Prefix: []byte("Return-Path: <>\r\n"), Segments: []exmdb.Segment{{Raw: []byte(body)}}}, Digest: []byte("digest of " + body)}
+}
+
+// large is a message whose body is content.
+func large(seed byte, n int) exmdb.NewMessage {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i)*seed + seed
+	}
+	return exmdb.NewMessage{Inline: [][]byte{b}, Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: []byte("Subject: x\r\n\r\n")},
+		{Chunks: []exmdb.ChunkRef{{Hash: sha256.Sum256(b), Size: uint32(n)}}, Octets: uint64(n)}}}}
+}
+
+func (b *box) deliver(m exmdb.NewMessage) *exmdb.DeliverResponse {
+	b.t.Helper()
+	return call(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: m, Received: b.now})
+}
+
+func (b *box) flags(mode exmdb.FlagMode, bits exmdb.FlagBits, keywords []string, uids ...mapi.UID) *exmdb.SetFlagsResponse {
+	b.t.Helper()
+	return call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: ranges(uids...), Mode: mode, Flags: exmdb.Flags{Bits: bits, Keywords: keywords}})
+}
+
+func ranges(uids ...mapi.UID) []exmdb.UIDRange {
+	var rs []exmdb.UIDRange
+	for _, u := range uids {
+		rs = addUID(rs, u)
+	}
+	return rs
+}
+
+func (b *box) folder(f mapi.FID) exmdb.Folder {
+	b.t.Helper()
+	return call(b, exmdb.OpFolder, &exmdb.FolderRequest{Folder: f}).Folder
+}
+
+func (b *box) rows(f mapi.FID) []exmdb.Row {
+	b.t.Helper()
+	return call(b, exmdb.OpRows, &exmdb.RowsRequest{Folder: f, Fields: exmdb.RowFlags | exmdb.RowMeta | exmdb.RowDigest}).Rows
+}
+
+// raw reads a row as it is stored, to see the stamps that no op shows.
+func (b *box) raw(f mapi.FID, uid mapi.UID) schema.Row {
+	b.t.Helper()
+	var row schema.Row
+	err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error {
+		_, err := get(r, schema.RowKey(f, uint64(uid)), &row)
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return row
+}
+
+func TestDeliverAndRead(t *testing.T) {
+	b := newBox(t, 0)
+	first, second := b.deliver(text("Subject: one\r\n\r\nhi\r\n")), b.deliver(large(3, 100_000))
+	if first.UID != 1 || second.UID != 2 || first.UIDValidity == 0 || second.ModSeq <= first.ModSeq || first.MID == second.MID {
+		t.Fatalf("%+v %+v", first, second)
+	}
+	rows := b.rows(schema.Inbox)
+	if len(rows) != 2 || rows[0].Prefix != 17 || string(rows[0].Digest) != "digest of Subject: one\r\n\r\nhi\r\n" || rows[1].Size != 100_014 {
+		t.Fatalf("%+v", rows)
+	}
+	got := call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Inbox, UID: 1, Length: 1000})
+	if string(got.Data) != "Return-Path: <>\r\nSubject: one\r\n\r\nhi\r\n" {
+		t.Fatalf("%q", got.Data)
+	}
+	part := call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Inbox, UID: 2, Offset: 50_000, Length: 4})
+	want := func(i int) byte { return byte(i-14)*3 + 3 }
+	for i, c := range part.Data {
+		if c != want(50_000+i) {
+			t.Fatalf("octet %d is %d", 50_000+i, c)
+		}
+	}
+	refused(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Inbox, UID: 9, Length: 1}, exmdb.KindNoMessage)
+	refused(b, exmdb.OpRows, &exmdb.RowsRequest{Folder: mapi.LocalFID(0x999)}, exmdb.KindNoFolder)
+}
+
+func TestDeliveryOnce(t *testing.T) {
+	b := newBox(t, 0)
+	q := &exmdb.DeliverRequest{Message: text("x"), Key: [32]byte{1}, Received: b.now}
+	first := call(b, exmdb.OpDeliver, q)
+	b.now = b.now.Add(71 * time.Hour)
+	again := call(b, exmdb.OpDeliver, q)
+	if !again.Duplicate || again.UID != first.UID || b.folder(schema.Inbox).Messages != 1 {
+		t.Fatalf("%+v then %+v", first, again)
+	}
+	b.now = b.now.Add(2 * time.Hour)
+	if late := call(b, exmdb.OpDeliver, q); late.Duplicate || late.UID != 2 {
+		t.Fatalf("after the window: %+v", late)
+	}
+	q.Key = [32]byte{}
+	call(b, exmdb.OpDeliver, q)
+	if call(b, exmdb.OpDeliver, q).Duplicate || b.folder(schema.Inbox).Messages != 4 {
+		t.Fatal("mail without Message-ID is never suppressed")
+	}
+}
+
+// TestStamps is the golden script of MAILBOX 2: which stamps move on what.
+func TestStamps(t *testing.T) {
+	b := newBox(t, 0)
+	b.deliver(text("x"))
+	type stamps struct{ cn, read, mod, content, folder mapi.Stamp }
+	now := func() stamps {
+		r, f := b.raw(schema.Inbox, 1), b.folder(schema.Inbox)
+		return stamps{r.CN, r.ReadCN, r.ModSeq, f.ContentSeq, f.CN}
+	}
+	steps := []struct {
+		name                            string
+		do                              func()
+		cn, read, mod, content, folders bool
+	}{
+		{`\Seen`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1) }, false, true, true, true, false},
+		{`\Seen again`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1) }, false, false, false, false, false},
+		{`\Deleted`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagDeleted, nil, 1) }, false, false, true, true, false},
+		{`\Flagged`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagFlagged, nil, 1) }, true, false, true, true, false},
+		{`a category`, func() { b.flags(exmdb.FlagsAdd, 0, []string{"Red Category"}, 1) }, true, false, true, true, false},
+		{`\Seen and \Answered`, func() { b.flags(exmdb.FlagsReplace, exmdb.FlagAnswered, nil, 1) }, true, true, true, true, false},
+		{`\Draft of a received mail`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagDraft, nil, 1) }, false, false, false, false, false},
+		{`a delivery`, func() { b.deliver(text("y")) }, false, false, false, true, false},
+		{`an expunge`, func() {
+			call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, UIDs: ranges(2), All: true})
+		}, false, false, false, true, false},
+	}
+	for _, s := range steps {
+		was := now()
+		s.do()
+		is := now()
+		got := [5]bool{was.cn != is.cn, was.read != is.read, was.mod != is.mod, was.content != is.content, was.folder != is.folder}
+		if want := [5]bool{s.cn, s.read, s.mod, s.content, s.folders}; got != want {
+			t.Errorf("%s moved cn, readCN, modseq, contentSeq, folder cn = %v, want %v", s.name, got, want)
+		}
+		if is.mod > is.content {
+			t.Errorf("%s: modseq %d above the folder's %d", s.name, is.mod, is.content)
+		}
+	}
+}
+
+func TestFoldersNamesAndPlaces(t *testing.T) {
+	b := newBox(t, 0)
+	made := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Projects"}).Folder
+	if made.FID.Counter() < schema.FirstCustom || made.UIDValidity == 0 || made.Class != schema.ClassMail || !made.IMAP {
+		t.Fatalf("%+v", made)
+	}
+	refused(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "PROJECTS"}, exmdb.KindFolderExists)
+	refused(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "a\x00b"}, exmdb.KindBadName)
+	refused(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: schema.Inbox, Parent: schema.IPMSubtree, Name: "x"}, exmdb.KindFixedFolder)
+	sub := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: made.FID, Name: "2026"}).Folder
+	refused(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: made.FID, Parent: sub.FID, Name: "x"}, exmdb.KindCycle)
+	refused(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: made.FID}, exmdb.KindHasChildren)
+	moved := call(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: made.FID, Parent: schema.Inbox, Name: "Work"}).Folder
+	if moved.FID != made.FID || moved.UIDValidity != made.UIDValidity || moved.CN <= made.CN || moved.Parent != schema.Inbox {
+		t.Fatalf("%+v became %+v", made, moved)
+	}
+	call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: sub.FID, Message: large(5, 20_000)})
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: made.FID, Recursive: true})
+	if info := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}); info.Messages != 0 || info.Used != 0 {
+		t.Fatalf("%+v", info)
+	}
+	again := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Projects"}).Folder
+	if again.UIDValidity <= made.UIDValidity || again.FID == made.FID {
+		t.Fatalf("a name made again repeats its identity: %+v then %+v", made, again)
+	}
+	for _, f := range call(b, exmdb.OpListFolders, &exmdb.Empty{}).Folders {
+		if fixed := schema.Fixed(f.FID); fixed != nil && (fixed.Name != f.Name || fixed.SpecialUse != f.SpecialUse || f.IMAP != fixed.IMAP) {
+			t.Errorf("%+v is not as the table has it", f)
+		}
+	}
+}
+
+func TestCopyMoveExpungeKeepCountsAndContent(t *testing.T) {
+	b := newBox(t, 0)
+	for i := range 5 {
+		b.deliver(large(byte(i+1), 30_000))
+	}
+	b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, []string{"$Label1"}, 2, 3)
+	cp := call(b, exmdb.OpCopy, &exmdb.CopyRequest{Folder: schema.Inbox, UIDs: ranges(2, 3), Target: schema.Sent})
+	mv := call(b, exmdb.OpMove, &exmdb.CopyRequest{Folder: schema.Inbox, UIDs: ranges(3, 4), Target: schema.Drafts})
+	if len(cp.Target) != 1 || cp.Target[0] != (exmdb.UIDRange{First: 1, Last: 2}) || len(mv.Source) != 1 || mv.Source[0].First != 3 {
+		t.Fatalf("%+v %+v", cp, mv)
+	}
+	in, sent, drafts := b.folder(schema.Inbox), b.folder(schema.Sent), b.folder(schema.Drafts)
+	if in.Messages != 3 || sent.Messages != 2 || sent.Unseen != 0 || drafts.Messages != 2 || drafts.Unseen != 1 || in.Unseen != 2 {
+		t.Fatalf("inbox %+v\nsent %+v\ndrafts %+v", in, sent, drafts)
+	}
+	if r := b.rows(schema.Sent); r[0].Flags.Keywords[0] != "$Label1" || r[0].Flags.Bits != exmdb.FlagSeen {
+		t.Fatalf("%+v", r[0])
+	}
+	// The original of a copied message goes; the copy still reads.
+	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	if got := call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Sent, UID: 1, Length: 30_014}); len(got.Data) != 30_014 {
+		t.Fatalf("%d octets", len(got.Data))
+	}
+	for _, f := range []mapi.FID{schema.Sent, schema.Drafts} {
+		call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: f, All: true})
+	}
+	b.checkEmpty()
+}
+
+// checkEmpty looks for anything that expunged messages left behind.
+func (b *box) checkEmpty() {
+	b.t.Helper()
+	info := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if info.Messages != 0 || info.Used != 0 {
+		b.t.Fatalf("%+v", info)
+	}
+	err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error {
+		it := r.Iter([]byte{schema.PrefixRow}, []byte{schema.PrefixContent + 1})
+		for it.Next() {
+			b.t.Errorf("left behind: %x", it.Key())
+		}
+		return it.Close()
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestChangesAndTombstones(t *testing.T) {
+	b := newBox(t, 0)
+	for range 6 {
+		b.deliver(text("x"))
+	}
+	start := b.folder(schema.Inbox).ContentSeq
+	b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 2)
+	b.flags(exmdb.FlagsAdd, exmdb.FlagDeleted, nil, 4, 5)
+	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox})
+	ch := call(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: start, Fields: exmdb.RowFlags})
+	if len(ch.Rows) != 1 || ch.Rows[0].UID != 2 || len(ch.Vanished) != 1 || ch.Vanished[0] != (exmdb.UIDRange{First: 4, Last: 5}) {
+		t.Fatalf("%+v", ch)
+	}
+	if none := call(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: ch.Stamp}); len(none.Rows)+len(none.Vanished) != 0 {
+		t.Fatalf("after the stamp: %+v", none)
+	}
+	refused(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: start, Epoch: 9}, exmdb.KindStaleToken)
+}
+
+func TestConditionalStore(t *testing.T) {
+	b := newBox(t, 0)
+	b.deliver(text("x"))
+	seen := b.deliver(text("y")).ModSeq
+	b.flags(exmdb.FlagsAdd, exmdb.FlagFlagged, nil, 2)
+	r := call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: ranges(1, 2), Mode: exmdb.FlagsAdd,
+		Flags: exmdb.Flags{Bits: exmdb.FlagSeen}, Conditional: true, UnchangedSince: seen})
+	if r.Changed != 1 || len(r.Modified) != 1 || r.Modified[0].First != 2 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestQuotaIsExact(t *testing.T) {
+	one := text("0123456789")
+	size := one.Recipe.Size()
+	b := newBox(t, 3*size)
+	for range 3 {
+		b.deliver(one)
+	}
+	refused(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: one}, exmdb.KindOverQuota)
+	refused(b, exmdb.OpCopy, &exmdb.CopyRequest{Folder: schema.Inbox, Target: schema.Sent}, exmdb.KindOverQuota)
+	call(b, exmdb.OpMove, &exmdb.CopyRequest{Folder: schema.Inbox, Target: schema.Sent})
+	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Sent, UIDs: ranges(1), All: true})
+	b.deliver(one)
+}
+
+func TestOnlyOwnerAndSystem(t *testing.T) {
+	b := newBox(t, 0)
+	b.as = exmdb.Identity{User: mapi.NewGUID()}
+	for _, h := range Handlers() {
+		if err := mayUse(&b.as); cluster.KindOf(err) != exmdb.KindAccessDenied {
+			t.Fatalf("%s: %v", h.Name, err)
+		}
+	}
+	refused(b, exmdb.OpListFolders, &exmdb.Empty{}, exmdb.KindAccessDenied)
+	refused(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: text("x")}, exmdb.KindAccessDenied)
+}
+
+func TestEpoch(t *testing.T) {
+	b := newBox(t, 0)
+	was := b.deliver(text("x"))
+	stamp := b.folder(schema.Inbox).ContentSeq
+	_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return nil, RaiseEpoch(w, 1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := b.deliver(text("y"))
+	if is.UID < was.UID+epochGap || is.ModSeq < was.ModSeq+epochGap || is.UIDValidity != was.UIDValidity {
+		t.Fatalf("%+v then %+v", was, is)
+	}
+	refused(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: stamp}, exmdb.KindStaleToken)
+}
+
+func TestLargeSetsGoInSteps(t *testing.T) {
+	b := newBox(t, 0)
+	n := stepLimit + 10
+	for range n {
+		b.deliver(text("x"))
+	}
+	if r := b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil); r.Changed != uint32(n) || r.Last-r.First != mapi.Stamp(n-1) {
+		t.Fatalf("%+v", r)
+	}
+	first := call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	if first.Next != mapi.UID(stepLimit+1) || b.folder(schema.Inbox).Messages != 10 {
+		t.Fatalf("next %d", first.Next)
+	}
+	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	b.checkEmpty()
+}
+
+func BenchmarkDeliver4K(b *testing.B) {
+	x := newBox(b, 0)
+	body := make([]byte, 4<<10)
+	m := text(string(body))
+	b.ReportAllocs()
+	for i := range b.N {
+		m.Digest = fmt.Appendf(m.Digest[:0], "digest %d", i)
+		x.deliver(m)
+	}
+}
+
+func BenchmarkRows10000(b *testing.B) {
+	x := newBox(b, 0)
+	for range 10_000 {
+		x.deliver(text("x"))
+	}
+	for b.Loop() {
+		n := 0
+		q := &exmdb.RowsRequest{Folder: schema.Inbox, Fields: exmdb.RowFlags, UIDs: allUIDs}
+		for {
+			r := call(x, exmdb.OpRows, q)
+			n += len(r.Rows)
+			if !r.More {
+				break
+			}
+			q.UIDs = []exmdb.UIDRange{{First: r.Next, Last: 1<<32 - 1}}
+		}
+		if n != 10_000 {
+			b.Fatal(n)
+		}
+	}
+}
