@@ -117,7 +117,6 @@ type deathCase struct {
 	reports map[cluster.NodeID]suspicion // of other survivors
 	// agreed is when a second survivor, or proof, confirmed it; zero before.
 	agreed time.Time
-	told   bool                       // PeerDead was called
 	stood  map[cluster.GroupID]uint64 // terms for whose leader this node has stood, or will
 }
 
@@ -235,7 +234,7 @@ func (u *undertaker) suspect(node cluster.NodeID, e evidence) {
 	u.mu.Unlock()
 	own := u.word(node, e)
 	for peer := range u.survivors(node) {
-		u.spawn(func() { u.tell(peer, own) })
+		u.h.spawn(func() { u.tell(peer, own) })
 	}
 	u.decide(node)
 }
@@ -247,15 +246,6 @@ func (u *undertaker) caseLocked(node cluster.NodeID) *deathCase {
 		u.cases[node] = c
 	}
 	return c
-}
-
-// spawn runs fn unless the host is closing.
-func (u *undertaker) spawn(fn func()) {
-	u.h.mu.RLock()
-	defer u.h.mu.RUnlock()
-	if !u.h.closed {
-		u.h.wg.Go(fn)
-	}
 }
 
 // survivors are the nodes of the other voters of the groups that the node led.
@@ -360,8 +350,8 @@ func (u *undertaker) decide(node cluster.NodeID) {
 	u.mu.Unlock()
 	led := u.ledBy(node)
 	if first {
-		u.spawn(func() { u.decideLater(node) })
-		if emit := u.h.cfg.Events.PeerDead; emit != nil {
+		u.h.spawn(func() { u.decideLater(node) })
+		if emit := u.h.cfg.Events.PeerDead; emit != nil && len(led) > 0 {
 			emit(node, own.String(), len(led))
 		}
 	}
@@ -435,7 +425,7 @@ func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, rank int
 		g.standFor(leader, term)
 		return
 	}
-	u.spawn(func() {
+	u.h.spawn(func() {
 		if pause(u.h.ctx, time.Duration(rank)*standStep, nil, g.stopped) == nil {
 			g.standFor(leader, term)
 		}

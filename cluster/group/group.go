@@ -163,6 +163,7 @@ func (g *Group) openState() error {
 	if g.log, err = g.host.logStore(g.id).Group(g.id); err != nil {
 		return err
 	}
+	g.snaps.lastIndex = g.log.LastIndex
 	return g.check(active.origin)
 }
 

@@ -240,6 +240,9 @@ func (h *Host) receiveStream(ctx context.Context, s *transport.Stream) {
 	if _, err := s.Write(encodeSnapshotReply(self, r, err)); err == nil {
 		s.CloseWrite() //nolint:errcheck // the sender sees that the answer is not whole
 	}
+	if g != nil && g.snaps.outgrown.Load() {
+		h.reopen(g)
+	}
 }
 
 func (h *Host) streamTarget(s *transport.Stream) (*Group, snapshotHeader, error) {

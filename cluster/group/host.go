@@ -70,15 +70,23 @@ func (h *Host) Open(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (
 	if g := h.Group(id); g != nil {
 		return nil, fmt.Errorf("group %d is open: %w", id, cluster.ErrExists)
 	}
+	if err := h.openClaimed(ctx, id, rc); err != nil {
+		return nil, fmt.Errorf("open group %d: %w", id, err)
+	}
+	return h.Group(id), nil
+}
+
+// openClaimed opens a replica that the caller has claimed.
+func (h *Host) openClaimed(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) error {
 	g, err := h.openGroup(ctx, id, rc)
 	if err != nil {
-		return nil, fmt.Errorf("open group %d: %w", id, err)
+		return err
 	}
 	h.mu.Lock()
 	h.groups[id] = g
 	h.mu.Unlock()
 	h.retime()
-	return g, nil
+	return nil
 }
 
 // claim makes the caller the only one that opens, closes or destroys the group's replica.
@@ -160,6 +168,35 @@ func (h *Host) closeGroup(ctx context.Context, id cluster.GroupID) error {
 		return fmt.Errorf("close group %d: %w", id, err)
 	}
 	return nil
+}
+
+// reopen stops a replica and starts it again. Whoever holds the Group finds it stopped, and asks Host.Group again.
+func (h *Host) reopen(g *Group) {
+	h.spawn(func() {
+		if h.claim(g.id) != nil {
+			return // its owner is about to do something with it
+		}
+		defer h.unclaim(g.id)
+		if h.Group(g.id) != g {
+			return
+		}
+		err := h.closeGroup(h.ctx, g.id)
+		if err == nil {
+			err = h.openClaimed(h.ctx, g.id, ReplicaConfig{})
+		}
+		if err != nil && h.cfg.Events.Fenced != nil {
+			h.cfg.Events.Fenced(g.id, fmt.Errorf("start again: %w", err))
+		}
+	})
+}
+
+// spawn runs fn as a goroutine that Close waits for, unless Close has begun.
+func (h *Host) spawn(fn func()) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if !h.closed {
+		h.wg.Go(fn)
+	}
 }
 
 // Destroy stops the node's replica of a group and removes everything it has: state, log, term and vote. A later

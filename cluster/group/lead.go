@@ -56,11 +56,19 @@ func (g *Group) follow() {
 	var leader cluster.ServerID
 	look := time.NewTicker(raftLease)
 	defer look.Stop()
+	known := make(chan raft.Observation, 1)
+	observer := raft.NewObserver(known, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	g.raft.RegisterObserver(observer)
+	defer g.raft.DeregisterObserver(observer)
 	for {
 		g.lead.evaluate()
 		g.reportLeader(&leader)
 		select {
 		case <-g.notify:
+		case <-known:
 		case <-look.C:
 		case <-g.stopped:
 			g.lead.lost(0)

@@ -95,6 +95,9 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 	if to == "" {
 		to = g.successor()
 	}
+	if to == "" {
+		return cluster.Errorf(cluster.KindUnavailable, "group %d: no other voter is up", g.id)
+	}
 	if to == g.self || suffrageOf(g.Members(), to) != Voter {
 		return cluster.Errorf(cluster.KindBadRequest, "group %d: cannot hand over to %q", g.id, to)
 	}

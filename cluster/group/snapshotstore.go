@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -30,6 +31,11 @@ type snapshotStore struct {
 	sending chan struct{}
 	// switched is told of a snapshot that was switched in.
 	switched func(index uint64)
+	// lastIndex is where the replica's log ends.
+	lastIndex func() (uint64, error)
+	// outgrown: a snapshot was switched in while the log went on behind it, on a branch that is void. raft empties such
+	// a log, but keeps its end in memory, and would refuse what follows the snapshot for ever; it must be started anew.
+	outgrown atomic.Bool
 
 	mu       sync.Mutex
 	next     uint64                        // number of the next directory; guarded by mu
@@ -256,6 +262,11 @@ func (s *snapshotStore) switchTo(name string) error {
 	if err := s.dir.activate(activeState{name: name, origin: meta.Index}); err != nil {
 		return errors.Join(err, db.Close())
 	}
+	last, err := s.lastIndex()
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.outgrown.Store(last > meta.Index)
 	old, err := s.machine.Replace(db)
 	s.mu.Lock()
 	before := s.active
