@@ -253,6 +253,19 @@ func TestAnswersExpire(t *testing.T) {
 	}
 }
 
+func TestHeaderTimeNeverGoesBack(t *testing.T) {
+	f := feed(t)
+	f.apply(Done, encodePart(t, f.m, f.head(partCreate, spaceN(1), 0), set("k", "v")))
+	late := f.wall
+	f.wall = f.wall.Add(-time.Hour)
+	f.apply(Done, encodePart(t, f.m, f.head(partUpdate, spaceN(1), 1), set("k", "w")))
+	h, err := readHeader(f.m.db, spaceN(1))
+	check(t, err)
+	if h.wall != late.UnixNano() || h.sequence != 2 {
+		t.Fatalf("header %+v", h)
+	}
+}
+
 func TestGroupRecordNeverFalls(t *testing.T) {
 	f := feed(t)
 	for _, g := range []GroupRecord{{2, 0}, {1, 3}} {

@@ -278,6 +278,32 @@ func TestUpdateThatChangesNothing(t *testing.T) {
 	wantKind(t, err, cluster.KindNotLeader)
 }
 
+// overtaking lets another update through before a read begins.
+type overtaking struct {
+	*Local
+	before func()
+}
+
+func (o *overtaking) BeginRead(ctx context.Context, mode ReadMode) (func() error, error) {
+	if f := o.before; f != nil {
+		o.before = nil
+		f()
+	}
+	return o.Local.BeginRead(ctx, mode)
+}
+
+func TestReadOnlyUpdateIsRunAgainWhenOvertaken(t *testing.T) {
+	r := openLocal(t, Config{})
+	create(t, r.Replica, spaceN(1))
+	o := &overtaking{Local: r.Local, before: func() { update(t, r.Replica, spaceN(1), set("made", "anew")) }}
+	late := New(r.Machine(), o, Config{})
+	t.Cleanup(late.Close)
+	got := update(t, late, spaceN(1), func(w Writer) ([]byte, error) { return w.Get([]byte("made")) })
+	if string(got) != "anew" {
+		t.Fatalf("answered %q, which was over when it was asked", got)
+	}
+}
+
 func TestUploadThenRefer(t *testing.T) {
 	r := openLocal(t, Config{})
 	a, b := spaceN(1), spaceN(2)
