@@ -538,7 +538,7 @@ func TestRestart(t *testing.T) {
 	leader := w.form(1)
 	leader.create(1)
 	rng := rand.New(rand.NewPCG(3, 4))
-	for round := range 3 {
+	for round := range 2 {
 		leader = w.leader(1)
 		for i := range 30 {
 			leader.mustPut(1, fmt.Sprintf("key-%d-%d", round, i), fmt.Sprint(round))
@@ -559,13 +559,13 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	leader = w.leader(1)
-	for round := range 3 {
+	for round := range 2 {
 		for i := range 30 {
 			leader.mustGet(1, space.ReadLease, fmt.Sprintf("key-%d-%d", round, i), fmt.Sprint(round))
 		}
 	}
 	follower := w.others(leader)[0]
-	follower.awaitValue(1, "key-2-29", "2")
+	follower.awaitValue(1, "key-1-29", "1")
 	applied := follower.group(1).machine.Applied().Index
 	follower.stop()
 	follower.start()
@@ -573,7 +573,7 @@ func TestRestart(t *testing.T) {
 	if d := g.machine.DurableApplied(); d < applied {
 		t.Errorf("an orderly stop at %d left %d", applied, d)
 	}
-	follower.awaitValue(1, "key-2-29", "2")
+	follower.awaitValue(1, "key-1-29", "1")
 }
 
 // A replica that meets an entry it does not know stops; it never skips.

@@ -267,9 +267,10 @@ func (w *streamWriter) writeFile(p []byte) (int, error) {
 		w.sum.Reset()
 	}
 	if w.left > 0 {
-		n, err := w.cur.Write(p[:min(int64(len(p)), w.left)])
+		p = p[:min(int64(len(p)), w.left)]
+		w.sum.Write(p) // first: the engine's file systems may change what they were given
+		n, err := w.cur.Write(p)
 		w.left -= int64(n)
-		w.sum.Write(p[:n])
 		if err != nil {
 			return n, fmt.Errorf("snapshot file %s: %w", f.name, err)
 		}

@@ -21,6 +21,8 @@ const (
 	// handOverTimeout bounds the word to the successor; without it the successor waits.
 	handOverTimeout = 500 * time.Millisecond
 	transfersAtOnce = 8
+	// successorLook is how often a leader that handed over looks for who leads now.
+	successorLook = 5 * time.Millisecond
 )
 
 // AddNonvoter makes a server a member that receives the log and has no vote. It runs on the leader.
@@ -109,7 +111,7 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 		return g.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to)).Error()
 	})
 	if err == nil {
-		err = g.awaitDeposed(ctx, term)
+		err = g.awaitSuccessor(ctx, term)
 	}
 	if err != nil {
 		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, g.raftError(err))
@@ -155,16 +157,14 @@ func (g *Group) promise(ctx context.Context, to cluster.ServerID, term uint64) {
 	}
 }
 
-// awaitDeposed waits until this replica itself knows that its term is over.
-func (g *Group) awaitDeposed(ctx context.Context, term uint64) error {
+// awaitSuccessor waits until this replica knows that its term is over and who leads now.
+func (g *Group) awaitSuccessor(ctx context.Context, term uint64) error {
 	for {
-		if now, leads := g.lead.term(); !leads || now != term {
+		leader, _ := g.Leader()
+		if now, leads := g.lead.term(); !leads && leader != "" && leader != g.self || leads && now != term {
 			return nil
 		}
-		g.lead.mu.Lock()
-		changed := g.lead.changed
-		g.lead.mu.Unlock()
-		if err := pause(ctx, 10*time.Millisecond, changed, g.stopped); err != nil {
+		if err := pause(ctx, successorLook, nil, g.stopped); err != nil {
 			return fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, err)
 		}
 	}

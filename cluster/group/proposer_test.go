@@ -208,6 +208,7 @@ func TestProposerRefusesBeforeRaft(t *testing.T) {
 	close(r.next("b", 1).done)
 	close(r.next("a", 1).done)
 	r.wantDone(second, third)
+	r.p.wg.Wait()
 	if r.p.bytes != 0 || a.bytes != 0 || b.bytes != 0 || r.p.free != r.p.maxInFlight {
 		t.Errorf("left over: %d bytes, %d slots", r.p.bytes, r.p.free)
 	}
