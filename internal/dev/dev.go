@@ -1,0 +1,291 @@
+// Package dev runs a whole cluster on one machine, for trying out and for tests: three processes on 127.0.0.1,
+// 127.0.0.2, 127.0.0.3 with the same ports, and a domain with a few users (DESIGN 6).
+//
+// It knows processes, folders and the admin API; it never looks inside a node. What it starts is set up in the same
+// way as a production cluster is: by a secret and a list of nodes.
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/node"
+)
+
+// Options say what cluster to run.
+type Options struct {
+	// Dir holds the nodes' folders.
+	Dir string
+	// Nodes is how many; Users how many users u1, u2, … beside alice, bob and carol.
+	Nodes, Users int
+	// Groups is how many mailbox groups to make.
+	Groups    int
+	Plaintext bool
+	// PortShift is added to every port, so that several clusters fit on one machine.
+	PortShift int
+	// Program is the path of the flotilla binary.
+	Program string
+}
+
+// Domain and Password of the users that a dev cluster has.
+const (
+	Domain   = "example.test"
+	Password = "flotilla"
+)
+
+// Cluster is a cluster in a folder.
+type Cluster struct{ Options }
+
+// Names are the nodes' names.
+func (c *Cluster) Names() []string {
+	names := make([]string, c.Nodes)
+	for i := range names {
+		names[i] = "n" + strconv.Itoa(i+1)
+	}
+	return names
+}
+
+// Host is a node's address.
+func Host(name string) string { return "127.0.0." + strings.TrimPrefix(name, "n") }
+
+// Port is a service's port in this cluster.
+func (c *Cluster) Port(port int) int { return port + c.PortShift }
+
+// Open finds the cluster in a folder.
+func Open(dir, program string) (*Cluster, error) {
+	c := &Cluster{Options{Dir: dir, Program: program}}
+	for {
+		name := "n" + strconv.Itoa(c.Nodes+1)
+		if _, err := os.Stat(filepath.Join(dir, name, "flotilla.toml")); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("look for a dev cluster: %w", err)
+		}
+		c.Nodes++
+	}
+	if c.Nodes == 0 {
+		return nil, fmt.Errorf("no dev cluster in %s: start one with 'flotilla dev'", dir)
+	}
+	cfg, err := node.ReadConfig(filepath.Join(dir, "n1", "flotilla.toml"))
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := strings.Cut(cfg.Listen.Node, ":")
+	n, err := strconv.Atoi(port)
+	c.PortShift, c.Groups, c.Plaintext = n-7400, cfg.Groups, cfg.Plaintext
+	return c, err
+}
+
+// Setup writes the folders of a new cluster; nodes that are there stay as they are.
+func (c *Cluster) Setup() error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", c.Dir, err)
+	}
+	path := filepath.Join(c.Dir, "secret")
+	secret, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var s string
+		if s, err = node.NewSecret(); err == nil {
+			secret = []byte(s)
+			err = os.WriteFile(path, secret, 0o600)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("secret: %w", err)
+	}
+	for _, name := range c.Names() {
+		if err := c.setupNode(name, string(secret)); err != nil {
+			return err
+		}
+	}
+	ca, err := os.ReadFile(filepath.Join(c.Dir, "n1", "tls", "ca.pem"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(c.Dir, "ca.pem"), ca, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("trust root: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) setupNode(name, secret string) error {
+	cfg := node.Defaults()
+	cfg.Node, cfg.External, cfg.Cluster = name, Host(name), "mail."+Domain
+	cfg.Dir = filepath.Join(c.Dir, name)
+	cfg.Zone = name
+	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
+	cfg.Replicas = min(3, c.Nodes)
+	cfg.Domains = []string{Domain}
+	for _, n := range c.Names() {
+		cfg.Nodes = append(cfg.Nodes, fmt.Sprintf("%s=%s:%d", n, Host(n), c.Port(7400)))
+	}
+	at := func(port int) string { return fmt.Sprintf("%s:%d", Host(name), c.Port(port)) }
+	cfg.Listen = node.Listen{Node: at(7400), Gossip: at(7946), SMTP: at(2525), Submission: at(2587), Submissions: at(2465),
+		LMTP: at(2424), IMAP: at(2143), IMAPS: at(2993), HTTP: at(2080), HTTPS: at(2443), Admin: at(2808)}
+	return node.Setup(cfg, secret, filepath.Join(cfg.Dir, "flotilla.toml"))
+}
+
+// Start starts one node; a node that runs is left alone.
+func (c *Cluster) Start(name string) error {
+	dir := filepath.Join(c.Dir, name)
+	if c.Running(name) != 0 {
+		return nil
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open log of %s: %w", name, err)
+	}
+	cmd := exec.Command(c.Program, "serve", "--config", filepath.Join(dir, "flotilla.toml"))
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w", name, err), log.Close())
+	}
+	pid := fmt.Sprintf("%d\n", cmd.Process.Pid)
+	err = os.WriteFile(filepath.Join(dir, "pid"), []byte(pid), 0o644)
+	go func() { _ = cmd.Wait() }() // reaps the child; how it ended is in its log
+	return errors.Join(err, log.Close())
+}
+
+// Running is the process id of a node, 0 when it does not run.
+func (c *Cluster) Running(name string) int {
+	b, err := os.ReadFile(filepath.Join(c.Dir, name, "pid"))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 || syscall.Kill(pid, 0) != nil {
+		return 0
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err == nil && !strings.Contains(string(cmdline), "flotilla") {
+		return 0 // the number was given to another process
+	}
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+		return 0
+	}
+	return pid
+}
+
+// Stop ends one node in order and waits for its process.
+func (c *Cluster) Stop(ctx context.Context, name string) error {
+	pid := c.Running(name)
+	if pid == 0 {
+		return nil
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	for c.Running(name) != 0 {
+		if ctx.Err() != nil {
+			return errors.Join(fmt.Errorf("%s did not stop in time and was killed", name), syscall.Kill(pid, syscall.SIGKILL))
+		}
+		wait(ctx, 20*time.Millisecond)
+	}
+	return nil
+}
+
+// Kill ends one node at once, as a crash would.
+func (c *Cluster) Kill(name string) error {
+	if pid := c.Running(name); pid != 0 {
+		return syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Admin is the admin API of a node.
+func (c *Cluster) Admin(name string) *adminclient.Client {
+	return adminclient.Socket(filepath.Join(c.Dir, name, "admin.sock"))
+}
+
+// Ready waits until every node serves clients; progress is told what they wait for.
+func (c *Cluster) Ready(ctx context.Context, progress func(string)) error {
+	for _, name := range c.Names() {
+		if err := c.ReadyNode(ctx, name, progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadyNode waits until one node serves clients.
+func (c *Cluster) ReadyNode(ctx context.Context, name string, progress func(string)) error {
+	for {
+		if c.Running(name) == 0 {
+			return fmt.Errorf("%s ended; the last lines of its log (%s):\n%s", name, filepath.Join(c.Dir, name, "log"), c.tail(name))
+		}
+		err := c.Admin(name).Do(ctx, "GET", "/healthz/ready", nil, nil)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s is not ready: %w", name, err)
+		}
+		if r := new(adminclient.Refused); errors.As(err, &r) {
+			progress(name + ": " + r.Text)
+		}
+		wait(ctx, 100*time.Millisecond)
+	}
+}
+
+func (c *Cluster) tail(name string) string {
+	b, err := os.ReadFile(filepath.Join(c.Dir, name, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-2000):])
+}
+
+// AddUsers makes the users that are not there yet.
+func (c *Cluster) AddUsers(ctx context.Context, progress func(string)) error {
+	names := []string{"alice", "bob", "carol"}
+	for i := range c.Users {
+		names = append(names, "u"+strconv.Itoa(i+1))
+	}
+	for i, n := range names {
+		progress(fmt.Sprintf("users: %d of %d", i+1, len(names)))
+		err := c.Admin("n1").Do(ctx, "POST", "/v1/objects", admin.NewObject{Kind: "user", Address: n + "@" + Domain,
+			Name: strings.ToUpper(n[:1]) + n[1:], Password: Password}, nil)
+		var r *adminclient.Refused
+		if errors.As(err, &r) && r.Status == 409 {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("add user %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// StopAll ends every node, all at a time.
+func (c *Cluster) StopAll(ctx context.Context) error {
+	errs := make(chan error, c.Nodes)
+	for _, name := range c.Names() {
+		go func() { errs <- c.Stop(ctx, name) }()
+	}
+	var all []error
+	for range c.Nodes {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,335 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/internal/auth"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// startAdmin opens the socket of the command line and the admin port: first of all listeners, since they say why the
+// others are not there yet.
+func (n *Node) startAdmin() error {
+	token, err := adminToken(n.cfg.path("admin.token"))
+	if err != nil {
+		return err
+	}
+	s := admin.New(backend{n}, n.log, token, n.metrics())
+	path := n.cfg.path("admin.sock")
+	if err := removeIfThere(path); err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	socket, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("admin socket: %w", err), socket.Close())
+	}
+	n.services.add("admin socket", n, socket, s.Serve, nil, s.Close)
+	if n.cfg.Listen.Admin == "" {
+		return nil
+	}
+	port, err := net.Listen("tcp", n.cfg.Listen.Admin)
+	if err != nil {
+		return fmt.Errorf("listen for administrators: %w", err)
+	}
+	n.services.add("admin", n, port, s.Serve, nil, nil)
+	return nil
+}
+
+// adminToken reads the token of the admin port, or makes one.
+func adminToken(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	raw := make([]byte, 24)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	token := hex.EncodeToString(raw)
+	return token, writeFile(path, []byte(token+"\n"), 0o600)
+}
+
+// backend is what the admin API asks of the node.
+type backend struct{ n *Node }
+
+var _ admin.Backend = backend{}
+
+// clusterStatus is the answer of `flotilla status`.
+type clusterStatus struct {
+	Cluster transport.ClusterID `json:"cluster"`
+	Ready   bool                `json:"ready"`
+	Nodes   []Status            `json:"nodes"`
+}
+
+// Status implements admin.Backend.
+func (b backend) Status(ctx context.Context) (any, error) {
+	s := clusterStatus{Cluster: b.n.trust.cluster, Ready: true, Nodes: b.n.allStatus(ctx)}
+	for i := range s.Nodes {
+		s.Nodes[i].Groups = nil
+		s.Ready = s.Ready && s.Nodes[i].Ready
+	}
+	return s, nil
+}
+
+// groupLine is a group in the answer of `flotilla groups`.
+type groupLine struct {
+	Group     cluster.GroupID `json:"group"`
+	Term      uint64          `json:"term"`
+	Leader    cluster.NodeID  `json:"leader"`
+	Applied   uint64          `json:"applied"`
+	Entries   uint64          `json:"entries"`
+	Ops       uint64          `json:"operations"`
+	Mailboxes int             `json:"mailboxes"`
+	Replicas  []replicaLine   `json:"replicas"`
+}
+
+type replicaLine struct {
+	Node     cluster.NodeID   `json:"node"`
+	Server   cluster.ServerID `json:"server"`
+	State    string           `json:"state"`
+	Applied  uint64           `json:"applied"`
+	CaughtUp bool             `json:"caught_up"`
+	// Hash is that of the replica's content at HashIndex, when it was asked for.
+	Hash      string `json:"hash,omitempty"`
+	HashIndex uint64 `json:"hash_index,omitempty"`
+}
+
+// Groups implements admin.Backend.
+func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
+	counts, err := b.n.mailboxCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sums map[cluster.NodeID]map[cluster.GroupID]groupHash
+	if hash {
+		if sums, err = b.n.allHashes(ctx); err != nil {
+			return nil, err
+		}
+	}
+	lines := []*groupLine{}
+	byID := make(map[cluster.GroupID]*groupLine)
+	m := b.n.view.Map()
+	for i := range m.Groups {
+		l := &groupLine{Group: m.Groups[i].ID, Mailboxes: counts[m.Groups[i].ID]}
+		lines, byID[l.Group] = append(lines, l), l
+	}
+	for _, s := range b.n.allStatus(ctx) {
+		for _, g := range s.Groups {
+			l := byID[g.Group]
+			if l == nil {
+				continue
+			}
+			h := sums[s.Node][g.Group]
+			l.Replicas = append(l.Replicas, replicaLine{Node: s.Node, Server: g.Server, State: g.State, Applied: g.Applied,
+				CaughtUp: g.CaughtUp, Hash: hex.EncodeToString(h.Sum), HashIndex: h.Index})
+			if g.Leader == g.Server && g.Term >= l.Term {
+				l.Term, l.Leader, l.Applied, l.Entries, l.Ops = g.Term, s.Node, g.Applied, g.Entries, g.Parts
+			}
+		}
+	}
+	return lines, nil
+}
+
+// Ready implements admin.Backend.
+func (b backend) Ready() error {
+	if b.n.ready.Load() {
+		return nil
+	}
+	return cluster.Errorf(cluster.KindUnavailable, "not ready: %s", *b.n.progress.Load())
+}
+
+// Drain implements admin.Backend.
+func (b backend) Drain(ctx context.Context) error { return b.n.Drain(ctx) }
+
+// Stop implements admin.Backend: the process ends as after SIGTERM.
+func (b backend) Stop() { b.n.askStop() }
+
+// Fault implements admin.Backend.
+func (b backend) Fault(_ context.Context, f admin.Fault) error {
+	if !b.n.cfg.Staging {
+		return cluster.Errorf(exmdb.KindAccessDenied, "this node was not started by 'flotilla dev': it takes no faults")
+	}
+	s, peer := &b.n.storage, cluster.NodeID(f.Peer)
+	switch f.Kind {
+	case "cut":
+		s.faults.Cut(peer, transport.Both)
+	case "latency":
+		s.faults.Latency(peer, f.Value)
+	case "clock":
+		s.clock.set(f.Value)
+	case "disk-slow":
+		s.disk.SyncDelay.Store(int64(f.Value))
+	case "disk-full":
+		s.disk.NoSpace.Store(true)
+	case "clear":
+		s.faults.Clear(peer)
+		s.clock.set(0)
+		s.disk.SyncDelay.Store(0)
+		s.disk.NoSpace.Store(false)
+	default:
+		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-slow or clear", f.Kind)
+	}
+	b.n.log.Warn("fault set", "code", "FL-1012", "kind", f.Kind, "value", f.Value, "peer", f.Peer)
+	return nil
+}
+
+// change performs an op on the directory and waits until every node that answers knows of it (CLUSTER 4.4).
+func (b backend) change(ctx context.Context, op ops.ID, req any) (*directory.Object, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	raw, err := b.n.ops.Call(ctx, &ops.Request{Op: op, Space: builtin.Space, Payload: wire.Marshal(req)}, ops.Write)
+	if err != nil {
+		return nil, err
+	}
+	var answer builtin.Answer
+	if err := wire.Unmarshal(raw, &answer); err != nil {
+		return nil, fmt.Errorf("decode directory answer: %w", err)
+	}
+	return &answer.Object, b.n.awaitDirectory(ctx, answer.Sequence+1)
+}
+
+func (n *Node) awaitDirectory(ctx context.Context, seq uint64) error {
+	for {
+		behind := 0
+		for _, s := range n.allStatus(ctx) {
+			if s.Err == "" && s.Directory < seq {
+				behind++
+			}
+		}
+		if behind == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// AddDomain implements admin.Backend.
+func (b backend) AddDomain(ctx context.Context, name string) error {
+	_, err := b.change(ctx, builtin.OpAddDomain, &builtin.DomainRequest{Name: name})
+	return err
+}
+
+// RemoveDomain implements admin.Backend.
+func (b backend) RemoveDomain(ctx context.Context, name string) error {
+	_, err := b.change(ctx, builtin.OpRemoveDomain, &builtin.DomainRequest{Name: name})
+	return err
+}
+
+// Domains implements admin.Backend.
+func (b backend) Domains(ctx context.Context) ([]*directory.Domain, error) {
+	return b.n.people.Domains(ctx)
+}
+
+// AddObject implements admin.Backend. The mailbox is made first: the directory's record is what makes it someone's,
+// so a crash in between leaves an empty mailbox that nothing leads to, never an address without one.
+func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.Object, error) {
+	kind, ok := admin.KindByName(o.Kind)
+	if !ok {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want user, shared, resource, list or contact", o.Kind)
+	}
+	address, err := directory.Normalise(o.Address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.n.people.Lookup(ctx, address); err == nil {
+		return nil, cluster.Errorf(exmdb.KindExists, "%s is taken", address)
+	} else if cluster.KindOf(err) != exmdb.KindNoSuchUser {
+		return nil, err
+	}
+	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
+		Aliases: o.Aliases, Members: o.Members}}
+	if o.Password != "" {
+		if req.Credential, err = auth.NewVerifiers(o.Password); err != nil {
+			return nil, err
+		}
+	}
+	if mk, has := mailboxKinds[kind]; has {
+		req.Object.Mailbox = mapi.NewMailboxID()
+		_, err := b.n.mail.CreateMailbox(ctx, req.Object.Mailbox, &exmdb.CreateMailboxRequest{Kind: mk, Language: o.Language, Quota: o.Quota})
+		if err != nil {
+			return nil, fmt.Errorf("create mailbox: %w", err)
+		}
+	}
+	return b.change(ctx, builtin.OpAdd, req)
+}
+
+var mailboxKinds = map[directory.Kind]exmdb.MailboxKind{directory.KindUser: exmdb.MailboxUser,
+	directory.KindShared: exmdb.MailboxShared, directory.KindResource: exmdb.MailboxResource}
+
+// ChangeObject implements admin.Backend.
+func (b backend) ChangeObject(ctx context.Context, address string, c admin.Change) (*directory.Object, error) {
+	req := &builtin.ChangeRequest{Address: address, Name: c.Name, Disabled: c.Disabled, Quota: c.Quota, Barred: c.Barred,
+		AddAliases: c.AddAliases, RemoveAliases: c.RemoveAliases, AddMembers: c.AddMembers, RemoveMembers: c.RemoveMembers}
+	var err error
+	if c.Password != nil {
+		if req.Credential, err = auth.NewVerifiers(*c.Password); err != nil {
+			return nil, err
+		}
+	}
+	o, err := b.change(ctx, builtin.OpChange, req)
+	if err != nil || c.Quota == nil || o.Mailbox.IsZero() {
+		return o, err
+	}
+	_, err = exmdb.Do(ctx, b.n.mail, exmdb.System, o.Mailbox, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Quota: *c.Quota})
+	return o, err
+}
+
+// RemoveObject implements admin.Backend. The mailbox stays as it is, unreachable; its space is reclaimed later.
+func (b backend) RemoveObject(ctx context.Context, address string) error {
+	_, err := b.change(ctx, builtin.OpRemove, &builtin.AddressRequest{Address: address})
+	return err
+}
+
+// Object implements admin.Backend.
+func (b backend) Object(ctx context.Context, address string) (*directory.Object, error) {
+	return b.n.people.Lookup(ctx, address)
+}
+
+// Objects implements admin.Backend.
+func (b backend) Objects(ctx context.Context, kind directory.Kind) ([]*directory.Object, error) {
+	all, err := b.n.people.Objects(ctx, kind)
+	if all == nil {
+		all = []*directory.Object{}
+	}
+	return all, err
+}
+
+// Mailbox implements admin.Backend.
+func (b backend) Mailbox(ctx context.Context, address string) (any, error) {
+	o, err := b.n.people.Lookup(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if o.Mailbox.IsZero() {
+		return nil, cluster.Errorf(exmdb.KindNoMailbox, "%s has no mailbox", address)
+	}
+	info, err := exmdb.Do(ctx, b.n.mail, exmdb.System, o.Mailbox, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err != nil {
+		return nil, err
+	}
+	route, err := b.n.view.Route(ctx, cluster.SpaceID(o.Mailbox))
+	return map[string]any{"mailbox": o.Mailbox, "group": route.Place.Group, "owner": route.Leader, "info": info}, err
+}

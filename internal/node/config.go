@@ -1,0 +1,226 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+// Config is flotilla.toml. The comments are the manual: `flotilla config default` prints them.
+type Config struct {
+	Node     string `toml:"node" comment:"This machine's name in the cluster: lower case letters, digits and dashes."`
+	Dir      string `toml:"dir" comment:"Where all data of this node is kept."`
+	External string `toml:"external_name" comment:"The host name under which clients reach this node."`
+	Cluster  string `toml:"cluster_name" comment:"The host name of the whole cluster, in greetings and in mail headers; empty takes external_name."`
+	DC       string `toml:"dc" comment:"Labels for placement: data centre and zone of this machine."`
+	Zone     string `toml:"zone"`
+
+	Roles    []string `toml:"roles" comment:"What this node does: store (holds mailboxes), frontend (serves clients)."`
+	Nodes    []string `toml:"nodes" comment:"The nodes that form the cluster, as name=host:port of their node-to-node listeners."`
+	Domains  []string `toml:"domains" comment:"Mail domains created when the cluster forms; later ones with 'flotilla domain add'."`
+	Groups   int      `toml:"groups" comment:"Mailbox groups made when the cluster forms."`
+	Replicas int      `toml:"replicas" comment:"Voting copies of every group: 3 or 5."`
+	LogStore string   `toml:"log_store" comment:"Log of mailbox groups: pebble, or bolt (slower, one file a group)."`
+	Reads    string   `toml:"reads" comment:"lease reads on the owner without asking, strict confirms every read with a majority."`
+
+	Listen Listen `toml:"listen" comment:"Addresses; an empty one turns the service off."`
+	Limits Limits `toml:"limits"`
+	TLS    TLS    `toml:"tls"`
+	Log    Log    `toml:"log"`
+
+	// Staging is set for nodes that `flotilla dev` and `flotilla selftest --staging` start: it admits fault commands.
+	Staging bool `toml:"staging,omitempty" comment:"Admits 'flotilla dev fault'. Never in production."`
+	// Plaintext admits sign-in without TLS; only on loopback addresses.
+	Plaintext bool `toml:"plaintext,omitempty" comment:"Admits sign-in without TLS, on loopback addresses only."`
+}
+
+// Listen holds the addresses of the services.
+type Listen struct {
+	Node        string `toml:"node" comment:"Node to node, mutual TLS."`
+	Gossip      string `toml:"gossip"`
+	SMTP        string `toml:"smtp" comment:"Mail from the world (MX)."`
+	Submission  string `toml:"submission" comment:"Mail from users, STARTTLS."`
+	Submissions string `toml:"submissions" comment:"Mail from users, TLS."`
+	LMTP        string `toml:"lmtp" comment:"Mail from an MTA of yours. Whoever reaches it may deliver."`
+	IMAP        string `toml:"imap"`
+	IMAPS       string `toml:"imaps"`
+	HTTP        string `toml:"http"`
+	HTTPS       string `toml:"https"`
+	Admin       string `toml:"admin" comment:"Admin API, metrics and health. The API wants the token in <dir>/admin.token."`
+}
+
+// Limits bounds what clients may ask for.
+type Limits struct {
+	Message            int64    `toml:"message" comment:"Largest mail, in bytes."`
+	Recipients         int      `toml:"recipients" comment:"Recipients of one mail."`
+	Connections        int      `toml:"connections" comment:"Client connections of a node, and of one user."`
+	ConnectionsPerUser int      `toml:"connections_per_user"`
+	Idle               Duration `toml:"idle" comment:"A silent client is disconnected after this."`
+	DuplicateWindow    Duration `toml:"duplicate_window" comment:"How long a delivered mail is known again; 0s turns it off."`
+}
+
+// TLS names the certificate shown to clients; without one the cluster's own authority issues it.
+type TLS struct {
+	Certificate string `toml:"certificate" comment:"PEM files of the certificate shown to clients; empty: issued by the cluster's own authority."`
+	Key         string `toml:"key"`
+}
+
+// Log says how much is written to standard error.
+type Log struct {
+	Level  string `toml:"level" comment:"debug, info, warn or error."`
+	Format string `toml:"format" comment:"text or json."`
+}
+
+// Duration is a time.Duration written as text, for example "30m".
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Defaults are the settings of a production node, on the standard ports.
+func Defaults() Config {
+	return Config{
+		Dir: "/var/lib/flotilla", Roles: []string{"store", "frontend"}, Groups: 16, Replicas: 3,
+		LogStore: "pebble", Reads: "lease",
+		Listen: Listen{
+			Node: ":7400", Gossip: ":7946", SMTP: ":25", Submission: ":587", Submissions: ":465", LMTP: "127.0.0.1:24",
+			IMAP: ":143", IMAPS: ":993", HTTP: ":80", HTTPS: ":443", Admin: "127.0.0.1:2808",
+		},
+		Limits: Limits{
+			Message: 150 << 20, Recipients: 1000, Connections: 10000, ConnectionsPerUser: 100,
+			Idle: Duration(30 * time.Minute), DuplicateWindow: Duration(72 * time.Hour),
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
+
+// ReadConfig reads a file over the defaults. Unknown settings are errors, with their line.
+func ReadConfig(path string) (Config, error) {
+	c := Defaults()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("read configuration: %w", err)
+	}
+	dec := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) {
+			return c, fmt.Errorf("%s: unknown setting:\n%s", path, strict.String())
+		}
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, c.Validate()
+}
+
+// Write writes the configuration with its comments.
+func (c Config) Write(w io.Writer) error {
+	return toml.NewEncoder(w).SetIndentTables(false).Encode(c)
+}
+
+// Validate refuses settings that cannot work, naming the setting and what it may be.
+func (c *Config) Validate() error {
+	switch {
+	case !cluster.NodeID(c.Node).Valid():
+		return fmt.Errorf("node = %q: want 1 to 63 lower case letters, digits or dashes", c.Node)
+	case c.Dir == "":
+		return errors.New("dir is empty: name the folder for this node's data")
+	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
+		return fmt.Errorf("replicas = %d: want 3 or 5 (1 only for trying out)", c.Replicas)
+	case c.Groups < 1 || c.Groups > 256:
+		return fmt.Errorf("groups = %d: want 1 to 256", c.Groups)
+	case c.LogStore != "pebble" && c.LogStore != "bolt":
+		return fmt.Errorf("log_store = %q: want pebble or bolt", c.LogStore)
+	case c.Reads != "lease" && c.Reads != "strict":
+		return fmt.Errorf("reads = %q: want lease or strict", c.Reads)
+	case c.Limits.Message < 1<<10 || c.Limits.Message > 1<<30:
+		return fmt.Errorf("limits.message = %d: want 1 KiB to 1 GiB", c.Limits.Message)
+	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
+		return errors.New("tls: certificate and key go together")
+	}
+	for _, r := range c.Roles {
+		if r != "store" && r != "frontend" {
+			return fmt.Errorf("roles: %q: want store or frontend", r)
+		}
+	}
+	if _, err := c.Peers(); err != nil {
+		return err
+	}
+	return c.validatePlaintext()
+}
+
+func (c *Config) validatePlaintext() error {
+	if !c.Plaintext {
+		return nil
+	}
+	for _, addr := range []string{c.Listen.IMAP, c.Listen.Submission, c.Listen.HTTP} {
+		host, _, err := net.SplitHostPort(addr)
+		if ip := net.ParseIP(host); addr != "" && (err != nil || ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("plaintext = true with listener %q: allowed on loopback addresses only", addr)
+		}
+	}
+	return nil
+}
+
+// Peer is a node named in the configuration.
+type Peer struct {
+	ID      cluster.NodeID
+	Address string
+}
+
+// Peers reads Nodes.
+func (c *Config) Peers() ([]Peer, error) {
+	var peers []Peer
+	self := false
+	for _, n := range c.Nodes {
+		id, addr, ok := strings.Cut(n, "=")
+		if _, _, err := net.SplitHostPort(addr); !ok || err != nil || !cluster.NodeID(id).Valid() {
+			return nil, fmt.Errorf("nodes: %q: want name=host:port", n)
+		}
+		self = self || id == c.Node
+		peers = append(peers, Peer{cluster.NodeID(id), addr})
+	}
+	if len(peers) > 0 && !self {
+		return nil, fmt.Errorf("nodes: this node, %q, is not among them", c.Node)
+	}
+	return peers, nil
+}
+
+// ExternalName is the host name shown to clients.
+func (c *Config) ExternalName() string {
+	if c.External != "" {
+		return c.External
+	}
+	if host, err := os.Hostname(); err == nil {
+		return host
+	}
+	return c.Node
+}
+
+// ClusterName is the name shown in greetings and trace headers.
+func (c *Config) ClusterName() string {
+	if c.Cluster != "" {
+		return c.Cluster
+	}
+	return c.ExternalName()
+}
+
+func (c *Config) path(elem ...string) string {
+	return filepath.Join(append([]string{c.Dir}, elem...)...)
+}

@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/controller"
+	"github.com/flotilla-mail/flotilla/placement/planner"
+)
+
+// leading follows who leads the system group: its leader makes the system's spaces and runs the controller.
+func (n *Node) leading(id cluster.GroupID, leads bool) {
+	if id != cluster.SystemGroup {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.controlled != nil {
+		n.controlled()
+		n.controlled = nil
+	}
+	if !leads || n.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	n.controlled = cancel
+	n.wg.Go(func() { n.control(ctx) })
+}
+
+func (n *Node) control(ctx context.Context) {
+	var g *group.Group
+	for ctx.Err() == nil {
+		if g = n.storage.host.Group(cluster.SystemGroup); g != nil {
+			err := n.initSystem(ctx, g)
+			if err == nil {
+				break
+			}
+			n.log.Warn("system group not ready", "code", "FL-1011", "err", err)
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	c := controller.Controller{System: g.Replica(), Cluster: clusterControl{n}, Every: time.Second,
+		Policy: placement.Policy{Replicas: min(n.cfg.Replicas, len(n.peers)), Groups: n.cfg.Groups},
+		Events: controller.Events{Step: func(step string, took time.Duration, err error) {
+			n.log.Info("placement", "step", step, "took", took, "err", err)
+		}}}
+	c.Run(ctx)
+}
+
+// clusterControl lets the controller see all nodes and move groups.
+type clusterControl struct{ n *Node }
+
+// observeTimeout bounds how long one node may take to say how it is.
+const observeTimeout = 2 * time.Second
+
+// Observe implements controller.Cluster.
+func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
+	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
+		Members: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{}}
+	terms := make(map[cluster.GroupID]uint64)
+	for _, s := range c.n.allStatus(ctx) {
+		if s.Err != "" {
+			continue
+		}
+		seen.Alive[s.Node] = s.Ready || !s.Draining
+		for i := range s.Groups {
+			g := &s.Groups[i]
+			if g.CaughtUp {
+				seen.CaughtUp[g.Server] = true
+			}
+			if g.Leader == g.Server && g.Term >= terms[g.Group] {
+				terms[g.Group] = g.Term
+				seen.Leaders[g.Group] = s.Node
+				for _, m := range g.Members {
+					seen.Members[m] = true
+				}
+			}
+		}
+	}
+	return seen, ctx.Err()
+}
+
+// memberRequest asks a group's leader to change its membership or to hand over. Tags are for ever.
+type memberRequest struct {
+	Group  cluster.GroupID  `wire:"1"`
+	Verb   memberVerb       `wire:"2"`
+	Server cluster.ServerID `wire:"3"`
+}
+
+type memberVerb uint8
+
+const (
+	memberAdd      memberVerb = 1
+	memberPromote  memberVerb = 2
+	memberRemove   memberVerb = 3
+	memberTransfer memberVerb = 4
+)
+
+func (n *Node) changeMember(ctx context.Context, req []byte) error {
+	var q memberRequest
+	if err := wire.Unmarshal(req, &q); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "decode member request: %v", err)
+	}
+	g := n.storage.host.Group(q.Group)
+	if g == nil {
+		return &cluster.Error{Kind: cluster.KindNotLeader, Group: q.Group}
+	}
+	switch q.Verb {
+	case memberAdd:
+		return g.AddNonvoter(ctx, q.Server)
+	case memberPromote:
+		return g.Promote(ctx, q.Server)
+	case memberRemove:
+		return g.Remove(ctx, q.Server)
+	case memberTransfer:
+		return g.Transfer(ctx, q.Server)
+	}
+	return cluster.Errorf(cluster.KindNoMethod, "member verb %d", q.Verb)
+}
+
+func (c clusterControl) member(ctx context.Context, node cluster.NodeID, q memberRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if node == "" {
+		node = c.n.view.Leader(q.Group).Node
+	}
+	if node == "" {
+		return fmt.Errorf("group %d has no leader that is known: %w", q.Group, cluster.ErrUnavailable)
+	}
+	_, err := c.n.storage.client.Call(ctx, node, methodMember, wire.Marshal(&q))
+	return err
+}
+
+// Transfer implements controller.Cluster.
+func (c clusterControl) Transfer(ctx context.Context, id cluster.GroupID, from, to cluster.NodeID) error {
+	g := c.n.view.Map().Group(id)
+	if g == nil || g.Replica(to) == nil {
+		return fmt.Errorf("group %d has no replica on %s", id, to)
+	}
+	return c.member(ctx, from, memberRequest{Group: id, Verb: memberTransfer, Server: g.Replica(to).Server})
+}
+
+// AddLearner implements controller.Cluster.
+func (c clusterControl) AddLearner(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
+	return c.member(ctx, "", memberRequest{Group: id, Verb: memberAdd, Server: s})
+}
+
+// Promote implements controller.Cluster.
+func (c clusterControl) Promote(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
+	return c.member(ctx, "", memberRequest{Group: id, Verb: memberPromote, Server: s})
+}
+
+// Remove implements controller.Cluster.
+func (c clusterControl) Remove(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
+	return c.member(ctx, "", memberRequest{Group: id, Verb: memberRemove, Server: s})
+}
+
+// Status is what a node says of itself. Tags are for ever.
+type Status struct {
+	Node     cluster.NodeID `wire:"1" json:"node"`
+	Version  string         `wire:"2" json:"version"`
+	Ready    bool           `wire:"3" json:"ready"`
+	Draining bool           `wire:"4" json:"draining"`
+	Progress string         `wire:"5" json:"progress"`
+	Groups   []GroupStatus  `wire:"6" json:"groups,omitempty"`
+	// Directory is how far the node's copy of the directory has come.
+	Directory uint64 `wire:"7" json:"directory"`
+	// Err says why the node did not answer; it never crosses a wire.
+	Err string `wire:"-" json:"error,omitempty"`
+}
+
+// GroupStatus is one replica as its node sees it.
+type GroupStatus struct {
+	Group    cluster.GroupID    `wire:"1" json:"group"`
+	Server   cluster.ServerID   `wire:"2" json:"server"`
+	State    string             `wire:"3" json:"state"`
+	Term     uint64             `wire:"4" json:"term"`
+	Leader   cluster.ServerID   `wire:"5" json:"leader"`
+	Commit   uint64             `wire:"6" json:"commit"`
+	Applied  uint64             `wire:"7" json:"applied"`
+	CaughtUp bool               `wire:"8" json:"caught_up"`
+	Members  []cluster.ServerID `wire:"9" json:"members"`
+	LogBytes uint64             `wire:"10" json:"log_bytes"`
+	Entries  uint64             `wire:"11" json:"entries"`
+	Parts    uint64             `wire:"12" json:"operations"`
+}
+
+// hashes is what a node answers about its replicas' content: the hash of the logical pairs of each, at an index.
+type hashes struct {
+	Groups []groupHash `wire:"1"`
+}
+
+type groupHash struct {
+	Group cluster.GroupID `wire:"1"`
+	Index uint64          `wire:"2"`
+	Sum   []byte          `wire:"3"`
+}
+
+func (n *Node) ownHashes(ctx context.Context) (*hashes, error) {
+	h := new(hashes)
+	for _, g := range n.storage.host.Groups() {
+		index, sum, err := g.Replica().Machine().Hash(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h.Groups = append(h.Groups, groupHash{g.ID(), index, sum[:]})
+	}
+	return h, nil
+}
+
+// allHashes asks every node for the hashes of its replicas.
+func (n *Node) allHashes(ctx context.Context) (map[cluster.NodeID]map[cluster.GroupID]groupHash, error) {
+	all := make(map[cluster.NodeID]map[cluster.GroupID]groupHash)
+	for _, p := range n.peers {
+		b, err := n.storage.client.Call(ctx, p.ID, methodHashes, nil)
+		if err != nil {
+			return nil, fmt.Errorf("hashes of %s: %w", p.ID, err)
+		}
+		var h hashes
+		if err := wire.Unmarshal(b, &h); err != nil {
+			return nil, fmt.Errorf("hashes of %s: %w", p.ID, err)
+		}
+		all[p.ID] = make(map[cluster.GroupID]groupHash)
+		for _, g := range h.Groups {
+			all[p.ID][g.Group] = g
+		}
+	}
+	return all, nil
+}
+
+func (n *Node) ownStatus(ctx context.Context) *Status {
+	s := &Status{Node: n.self, Version: versionString(), Ready: n.ready.Load(), Draining: n.draining.Load(), Progress: *n.progress.Load()}
+	for _, g := range n.storage.host.Groups() {
+		st := g.Stats()
+		gs := GroupStatus{Group: g.ID(), Server: g.Self(), State: st.State.String(), Term: st.Term, Leader: st.Leader,
+			Commit: st.Commit, Applied: st.Applied, CaughtUp: st.CaughtUp, LogBytes: st.LogBytes, Entries: st.Entries, Parts: st.Parts}
+		for _, m := range g.Members() {
+			gs.Members = append(gs.Members, m.ID)
+		}
+		s.Groups = append(s.Groups, gs)
+	}
+	if seq, err := n.people.Sequence(ctx); err == nil {
+		s.Directory = seq
+	}
+	return s
+}
+
+// allStatus asks every node; one that does not answer has Err.
+func (n *Node) allStatus(ctx context.Context) []Status {
+	all := make([]Status, len(n.peers))
+	var g errgroup.Group
+	for i, p := range n.peers {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+			defer cancel()
+			all[i] = Status{Node: p.ID}
+			b, err := n.storage.client.Call(ctx, p.ID, methodStatus, nil)
+			if err == nil {
+				err = wire.Unmarshal(b, &all[i])
+			}
+			if err != nil {
+				all[i] = Status{Node: p.ID, Err: err.Error()}
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each node has its own error
+	return all
+}

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb/server"
+	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
+	"github.com/flotilla-mail/flotilla/internal/version"
+	"github.com/flotilla-mail/flotilla/placement/store"
+)
+
+// makeServer builds the table of everything that can be asked of a space.
+func (n *Node) makeServer() {
+	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers())
+}
+
+func versionString() string { return version.Get().Release }
+
+// resolve gives a node's address: the configuration's, else the map's.
+func (n *Node) resolve(id cluster.NodeID) (string, bool) {
+	if v := n.view; v != nil {
+		if s := v.Map().Node(id); s != nil && s.Address != "" {
+			return s.Address, true
+		}
+	}
+	for _, p := range n.peers {
+		if p.ID == id {
+			return p.Address, true
+		}
+	}
+	return "", false
+}
+
+// clockShift is the machine's clock, which `flotilla dev fault clock=` can set off: the calendar moves, the monotonic
+// reading does not.
+type clockShift struct {
+	origin time.Time
+	off    atomic.Int64
+}
+
+func newClockShift() *clockShift { return &clockShift{origin: time.Now()} }
+
+func (c *clockShift) set(d time.Duration) { c.off.Store(int64(d)) }
+
+// Now is the calendar.
+func (c *clockShift) Now() time.Time { return time.Now().Add(time.Duration(c.off.Load())) }
+
+// Mono implements group.Clock.
+func (c *clockShift) Mono() time.Duration { return time.Since(c.origin) }
+
+// Wall implements group.Clock.
+func (c *clockShift) Wall() time.Time { return c.Now().Round(0) }
+
+// initDomains makes the configured domains, once, when the directory has none.
+func (n *Node) initDomains(ctx context.Context) error {
+	have, err := n.people.Domains(ctx)
+	if err != nil || len(have) > 0 {
+		return err
+	}
+	for _, d := range n.cfg.Domains {
+		if err := (backend{n}).addDomainHere(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addDomainHere adds a domain on the system group's leader, without waiting for others.
+func (b backend) addDomainHere(ctx context.Context, name string) error {
+	g := b.n.storage.host.Group(cluster.SystemGroup)
+	_, err := g.Replica().Update(ctx, builtin.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+		return nil, builtin.EnsureDomain(w, name)
+	})
+	return err
+}
+
+// placementCounts reads the number of spaces of every group.
+func placementCounts(ctx context.Context, s systemReplica) (counts map[cluster.GroupID]int, err error) {
+	err = s.View(ctx, store.Space, space.ReadLocal, func(r space.Reader) error {
+		counts, err = store.Counts(r)
+		return err
+	})
+	return counts, err
+}
+
+// askStop asks the process to end in order.
+func (n *Node) askStop() {
+	select {
+	case n.stopping <- struct{}{}:
+	default:
+	}
+}
+
+// Stopping is signalled when an administrator asked the node to stop.
+func (n *Node) Stopping() <-chan struct{} { return n.stopping }
+
+// metrics are the node's figures for Prometheus, read when they are asked for.
+func (n *Node) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), groupMetrics{n})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
+
+// groupMetrics collects the figures of the node's replicas.
+type groupMetrics struct{ n *Node }
+
+var (
+	descReady   = prometheus.NewDesc("flotilla_ready", "1 when the node serves clients.", nil, nil)
+	descLeads   = prometheus.NewDesc("flotilla_group_leads", "1 for a group that this node leads.", []string{"group"}, nil)
+	descApplied = prometheus.NewDesc("flotilla_group_applied_index", "Last log index applied.", []string{"group"}, nil)
+	descEntries = prometheus.NewDesc("flotilla_group_entries_total", "Raft entries proposed here.", []string{"group"}, nil)
+	descParts   = prometheus.NewDesc("flotilla_group_operations_total", "Effects proposed here.", []string{"group"}, nil)
+	descLog     = prometheus.NewDesc("flotilla_group_log_bytes", "Bytes of the group's log.", []string{"group"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m groupMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descReady, descLeads, descApplied, descEntries, descParts, descLog} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m groupMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(descReady, boolFloat(m.n.ready.Load()))
+	for _, s := range m.n.ownStatus(m.n.ctx).Groups {
+		id := s.Group.String()
+		gauge(descLeads, boolFloat(s.Leader == s.Server), id)
+		gauge(descApplied, float64(s.Applied), id)
+		gauge(descLog, float64(s.LogBytes), id)
+		ch <- prometheus.MustNewConstMetric(descEntries, prometheus.CounterValue, float64(s.Entries), id)
+		ch <- prometheus.MustNewConstMetric(descParts, prometheus.CounterValue, float64(s.Parts), id)
+	}
+}
+
+func boolFloat(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,221 @@
+// Package node assembles one node: it builds the parts, starts them in order, drains and stops them.
+//
+// It knows every part and decides nothing that a part could: what is served where, and in which order things come up
+// and go down. Invariants: no listener of clients is open before the node can answer; nothing is torn down that
+// something still running leans on.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/exmdb/client"
+	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
+	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/store"
+	"github.com/flotilla-mail/flotilla/placement/view"
+)
+
+// Node is one running node.
+type Node struct {
+	cfg   Config
+	self  cluster.NodeID
+	peers []Peer
+	log   *slog.Logger
+	trust *trust
+	exit  func(code int)
+
+	storage  storage
+	view     *view.View
+	server   *ops.Server
+	ops      *ops.Client
+	mail     client.Client
+	people   builtin.Reader
+	services services
+
+	ctx    context.Context // ends when Stop begins
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	ready     atomic.Bool
+	draining  atomic.Bool
+	progress  atomic.Pointer[string]
+	reconcile chan struct{}
+	stopping  chan struct{}
+
+	mu         sync.Mutex
+	controlled context.CancelFunc // stops the controller; guarded by mu
+}
+
+// New reads the node's certificates and makes its parts; nothing runs yet. exit ends the process when going on would
+// lose data.
+func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	t, err := readTrust(cfg.path("tls"))
+	if err != nil {
+		return nil, err
+	}
+	peers, err := cfg.Peers()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, self: cluster.NodeID(cfg.Node), peers: peers, trust: t, exit: exit,
+		log: log.With("node", cfg.Node), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.say("starting")
+	n.view = view.New(systemReplica{n})
+	n.people = builtin.Reader{System: systemReplica{n}}
+	if err := n.openStorage(); err != nil {
+		return nil, errors.Join(err, n.Stop(context.Background()))
+	}
+	n.makeOps()
+	return n, nil
+}
+
+func (n *Node) makeOps() {
+	router := router{n}
+	n.ops = ops.NewClient(n.self, n.server, opsConn{n}, router)
+	n.mail = client.Client{Ops: n.ops, Routes: router}
+}
+
+// fatal ends the process.
+func (n *Node) fatal(code, text string, err error) {
+	n.log.Error(text, "code", code, "err", err)
+	n.exit(1)
+}
+
+// say sets the progress line.
+func (n *Node) say(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	if old := n.progress.Swap(&s); old == nil || *old != s {
+		n.log.Info(s)
+	}
+}
+
+// Start brings the node up: it forms or joins the system group, follows the map, opens its replicas and then its
+// listeners. It returns when the node is ready, or with the first error.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.storage.net.Start(); err != nil {
+		return fmt.Errorf("listen for nodes on %s: %w", n.cfg.Listen.Node, err)
+	}
+	ids := make([]cluster.NodeID, len(n.peers))
+	for i, p := range n.peers {
+		ids[i] = p.ID
+	}
+	n.storage.net.SetPeers(ids)
+	if err := n.startAdmin(); err != nil {
+		return err
+	}
+	if err := n.form(ctx); err != nil {
+		return err
+	}
+	n.view.OnMap = func(*placement.Map) { n.poke() }
+	n.run("follow the map", n.followMap)
+	n.run("replicas", n.keepReplicas)
+	if err := n.register(ctx); err != nil {
+		return err
+	}
+	if err := n.awaitGroups(ctx); err != nil {
+		return err
+	}
+	if err := n.startServices(ctx); err != nil {
+		return err
+	}
+	n.ready.Store(true)
+	n.say("ready")
+	return nil
+}
+
+// run starts a goroutine that lives until Stop.
+func (n *Node) run(what string, fn func(context.Context) error) {
+	n.wg.Go(func() {
+		if err := fn(n.ctx); err != nil && n.ctx.Err() == nil {
+			n.log.Error("stopped early", "code", "FL-1008", "what", what, "err", err)
+		}
+	})
+}
+
+func (n *Node) poke() {
+	select {
+	case n.reconcile <- struct{}{}:
+	default:
+	}
+}
+
+// followMap keeps the view on the local replica, which may be replaced by another one under it.
+func (n *Node) followMap(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := n.view.Run(ctx); err != nil && ctx.Err() == nil {
+			n.log.Debug("map not readable", "err", err)
+			pause(ctx, 200*time.Millisecond)
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// register tells the map what this node is.
+func (n *Node) register(ctx context.Context) error {
+	n.say("registering with the system group")
+	var roles placement.Roles
+	for _, r := range n.cfg.Roles {
+		roles |= map[string]placement.Roles{"store": placement.RoleStore, "frontend": placement.RoleFrontend}[r]
+	}
+	address := n.cfg.Listen.Node
+	for _, p := range n.peers {
+		if p.ID == n.self {
+			address = p.Address
+		}
+	}
+	return n.mapOp(ctx, store.OpPutNode, &placement.NodeState{ID: n.self, Roles: roles, Address: address,
+		Gossip: n.cfg.Listen.Gossip, External: n.cfg.ExternalName(), DC: n.cfg.DC, Zone: n.cfg.Zone,
+		MinLevel: uint32(placement.FirstLevel), MaxLevel: uint32(placement.FirstLevel), Version: versionString()})
+}
+
+// Drain hands over what this node leads and ends its clients' sessions in their protocols' own words (DESIGN 4).
+func (n *Node) Drain(ctx context.Context) error {
+	n.draining.Store(true)
+	n.ready.Store(false)
+	n.say("draining: handing over leaderships")
+	err := n.storage.host.TransferAll(ctx)
+	n.say("draining: ending sessions")
+	return errors.Join(err, n.services.drain(ctx))
+}
+
+// Stop ends everything. Without Drain before it, peers find out by themselves.
+func (n *Node) Stop(ctx context.Context) error {
+	n.ready.Store(false)
+	err := n.services.close(ctx)
+	n.cancel()
+	n.mu.Lock()
+	if n.controlled != nil {
+		n.controlled()
+	}
+	n.mu.Unlock()
+	err = errors.Join(err, n.storage.close(ctx))
+	n.wg.Wait()
+	return errors.Join(err, removeIfThere(n.cfg.path("pid")))
+}
+
+// WritePID leaves the process id where `flotilla dev` and administrators look for it.
+func (n *Node) WritePID() error {
+	return writeFile(n.cfg.path("pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+}

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/auth"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
+)
+
+// services are the listeners of a node with their servers.
+type services struct {
+	mu      sync.Mutex
+	running []service // guarded by mu
+	wg      sync.WaitGroup
+}
+
+type service struct {
+	name     string
+	listener net.Listener
+	drain    func(context.Context) error // nil when there is nothing to say to clients
+	close    func(context.Context) error
+}
+
+// add serves a listener until close.
+func (s *services) add(name string, n *Node, l net.Listener, serve func(net.Listener) error, drain, end func(context.Context) error) {
+	s.mu.Lock()
+	s.running = append(s.running, service{name, l, drain, end})
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		if err := serve(l); err != nil && n.ctx.Err() == nil && !n.draining.Load() && !errors.Is(err, net.ErrClosed) {
+			n.log.Error("listener ended", "code", "FL-1013", "service", name, "err", err)
+		}
+	})
+}
+
+func (s *services) all() []service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]service(nil), s.running...)
+}
+
+// drain closes the listeners of clients and ends their sessions in the protocols' own words.
+func (s *services) drain(ctx context.Context) error {
+	var errs []error
+	for _, x := range s.all() {
+		if x.drain == nil {
+			continue
+		}
+		_ = x.listener.Close() // some servers close it themselves
+		errs = append(errs, x.drain(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *services) close(ctx context.Context) error {
+	var errs []error
+	for _, x := range s.all() {
+		_ = x.listener.Close() // some servers close it themselves
+		if x.close != nil {
+			errs = append(errs, x.close(ctx))
+		}
+	}
+	s.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// startServices opens the listeners of clients.
+func (n *Node) startServices(_ context.Context) error {
+	users, err := auth.NewPasswords(n.people, n.storage.clock.Now)
+	if err != nil {
+		return err
+	}
+	spool := n.cfg.path("spool")
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return fmt.Errorf("make spool folder: %w", err)
+	}
+	tlsConfig, err := n.clientTLS()
+	if err != nil {
+		return err
+	}
+	mail := &deliver.Deliverer{Caller: n.mail, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
+		Host: n.cfg.ClusterName(), Now: n.storage.clock.Now}
+	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP} {
+		if err := start(users, mail, tlsConfig); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clientTLS is what clients are shown.
+func (n *Node) clientTLS() (*tls.Config, error) {
+	cert, key := n.trust.server.CertPEM, n.trust.server.KeyPEM
+	if n.cfg.TLS.Certificate != "" {
+		var err error
+		if cert, err = os.ReadFile(n.cfg.TLS.Certificate); err != nil {
+			return nil, fmt.Errorf("tls.certificate: %w", err)
+		}
+		if key, err = os.ReadFile(n.cfg.TLS.Key); err != nil {
+			return nil, fmt.Errorf("tls.key: %w", err)
+		}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate for clients: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// mailboxCounts is the number of spaces of every group.
+func (n *Node) mailboxCounts(ctx context.Context) (map[cluster.GroupID]int, error) {
+	return placementCounts(ctx, systemReplica{n})
+}

@@ -1,0 +1,178 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/raftlog"
+	"github.com/flotilla-mail/flotilla/cluster/rpc"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+)
+
+// storage is the part of a node that agrees with others about bytes: engines, logs, transport and the groups.
+type storage struct {
+	shared *lsm.Shared
+	log    *raftlog.Store
+	system *raftlog.Store
+	stable *raftlog.StableStore
+	net    *transport.Transport
+	host   *group.Host
+	calls  *rpc.Server
+	client *rpc.Client
+	faults *transport.Faults
+	disk   *lsm.Faults
+	clock  *clockShift
+}
+
+// openStorage opens the logs and makes transport and host; nothing is listening yet.
+func (n *Node) openStorage() (err error) {
+	s := &n.storage
+	s.shared = lsm.NewShared(lsm.Budget{})
+	s.disk, s.faults = &lsm.Faults{}, transport.NewFaults()
+	fatal := func(err error) {
+		n.fatal("FL-1001", "the disk failed: the process ends so that no half-written log is used", err)
+	}
+	dir := n.cfg.path("raft")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	kind := raftlog.Pebble
+	if n.cfg.LogStore == "bolt" {
+		kind = raftlog.Bolt
+	}
+	events := raftlog.Events{SyncSlow: n.syncSlow}
+	if s.log, err = raftlog.Open(raftlog.Options{Dir: filepath.Join(dir, "log"), Kind: kind, Shared: s.shared,
+		Fatal: fatal, Faults: s.disk, Events: events}); err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	if s.system, err = raftlog.Open(raftlog.Options{Dir: filepath.Join(dir, "system"), Kind: raftlog.Bolt, Shared: s.shared,
+		Fatal: fatal, Faults: s.disk, Events: events}); err != nil {
+		return fmt.Errorf("open system log: %w", err)
+	}
+	if s.stable, err = raftlog.OpenStable(raftlog.StableOptions{Dir: filepath.Join(dir, "votes"), Fatal: fatal, Faults: s.disk}); err != nil {
+		return fmt.Errorf("open votes: %w", err)
+	}
+	return n.openTransport()
+}
+
+func (n *Node) openTransport() error {
+	s := &n.storage
+	creds, err := transport.NewCredentials(n.trust.authority, n.trust.node)
+	if err != nil {
+		return fmt.Errorf("node certificate: %w", err)
+	}
+	s.calls = rpc.NewServer(rpc.ServerConfig{})
+	cfg := transport.Config{Cluster: n.trust.cluster, Node: n.self, Listen: n.cfg.Listen.Node, Credentials: creds,
+		Resolve: n.resolve, Faults: s.faults, Events: transport.Events{
+			PeerUp: func(p cluster.NodeID, i uint64) { s.host.PeerUp(p, i); n.peerChanged(p, true, nil) },
+			PeerDown: func(p cluster.NodeID, err error, refused bool) {
+				s.host.PeerDown(p, err, refused)
+				n.peerChanged(p, false, err)
+			},
+			PeerReplaced: func(p cluster.NodeID, a, b uint64) { s.host.PeerReplaced(p, a, b) },
+			Rejected:     n.peerRejected,
+		}}
+	if s.net, err = transport.New(cfg); err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	s.clock = newClockShift()
+	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
+		Stable: s.stable, Shared: s.shared, StrictReads: n.cfg.Reads == "strict", Events: n.groupEvents(),
+		Space: space.Config{Now: s.clock.Now}, Clock: s.clock})
+	if err != nil {
+		return err
+	}
+	s.client = rpc.NewClient(s.net, s.calls)
+	n.registerCalls()
+	s.net.HandleCalls(s.calls.Serve)
+	return nil
+}
+
+// close stops everything in the reverse order of opening.
+func (s *storage) close(ctx context.Context) error {
+	var errs []error
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.host != nil {
+		errs = append(errs, s.host.Close(ctx))
+	}
+	if s.net != nil {
+		errs = append(errs, s.net.Close(ctx))
+	}
+	for _, l := range []*raftlog.Store{s.log, s.system} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	if s.stable != nil {
+		errs = append(errs, s.stable.Close())
+	}
+	if s.shared != nil {
+		s.shared.Close()
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Node) groupEvents() group.Events {
+	return group.Events{
+		LeaderGained: func(g cluster.GroupID, term uint64, planned bool) {
+			n.view.Learn(g, term, n.self)
+			n.leading(g, true)
+			n.log.Info("leads group", "group", g, "term", term, "planned", planned)
+		},
+		LeaderLost: func(g cluster.GroupID, term uint64) {
+			n.leading(g, false)
+			n.log.Info("leads group no more", "group", g, "term", term)
+		},
+		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
+			n.view.Learn(g, term, leader.Node())
+		},
+		Fenced: func(g cluster.GroupID, err error) {
+			n.log.Error("replica stopped for ever", "code", "FL-1002", "group", g, "err", err)
+		},
+		PeerDead: func(p cluster.NodeID, evidence string, groups int) {
+			n.log.Warn("node judged gone", "code", "FL-1003", "peer", p, "evidence", evidence, "groups", groups)
+		},
+		SnapshotInstalled: func(g cluster.GroupID, index uint64) {
+			n.log.Info("state replaced by a snapshot", "group", g, "index", index)
+		},
+		ClockJumped: func() { n.log.Warn("the clock jumped: leases dropped", "code", "FL-1004") },
+		RaftLog: func(g cluster.GroupID, level, text string) {
+			n.log.Debug("raft", "group", g, "level", level, "text", text)
+		},
+	}
+}
+
+func (n *Node) syncSlow(running time.Duration) {
+	n.log.Warn("a sync of the log takes long: the disk is slow or stuck", "code", "FL-1005", "running", running)
+	if running > stuckSync {
+		n.fatal("FL-1006", "the disk is stuck: the process ends so that others lead", fmt.Errorf("sync running for %v", running))
+	}
+}
+
+// stuckSync is how long one sync may run before the process ends (CLUSTER 5.5).
+const stuckSync = 5 * time.Second
+
+func (n *Node) peerChanged(p cluster.NodeID, up bool, err error) {
+	if up {
+		n.log.Info("node connected", "peer", p)
+		return
+	}
+	n.log.Info("node disconnected", "peer", p, "err", err)
+}
+
+func (n *Node) peerRejected(remote net.Addr, p cluster.NodeID, err error) {
+	n.log.LogAttrs(n.ctx, slog.LevelWarn, "connection of a node refused", slog.String("code", "FL-1007"),
+		slog.Any("remote", remote), slog.String("peer", string(p)), slog.Any("err", err))
+}
