@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/flotilla-mail/flotilla/internal/node"
+)
+
+func statusCommand(g *global) *cobra.Command {
+	type status struct {
+		Cluster string
+		Ready   bool
+		Nodes   []struct {
+			Node, Version, Progress, Error string
+			Ready, Draining                bool
+		}
+	}
+	return &cobra.Command{
+		Use: "status", Short: "Show how the nodes are",
+		Example: "  flotilla status\n  flotilla status --json",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/status", nil, func(w *tabwriter.Writer, s *status) {
+				fmt.Fprintf(w, "NODE\tSTATE\tVERSION\t\n")
+				for _, n := range s.Nodes {
+					state := n.Progress
+					if n.Error != "" {
+						state = "does not answer: " + n.Error
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t\n", n.Node, state, n.Version)
+				}
+			})
+		},
+	}
+}
+
+func groupsCommand(g *global) *cobra.Command {
+	type group struct {
+		Group, Term, Applied, Mailboxes uint64
+		Leader                          string
+		Replicas                        []struct {
+			Node, State string
+			Applied     uint64
+			CaughtUp    bool `json:"caught_up"`
+		}
+	}
+	var hash bool
+	cmd := &cobra.Command{
+		Use: "groups", Short: "Show the Raft groups: term, leader, replicas, mailboxes",
+		Example: "  flotilla groups\n  flotilla groups --json --hash",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			path := "/v1/groups"
+			if hash {
+				path += "?hash"
+			}
+			return call(c, g, "GET", path, nil, func(w *tabwriter.Writer, all *[]group) {
+				fmt.Fprintf(w, "GROUP\tTERM\tLEADER\tAPPLIED\tMAILBOXES\tREPLICAS\t\n")
+				for _, x := range *all {
+					var reps []string
+					for _, r := range x.Replicas {
+						reps = append(reps, fmt.Sprintf("%s:%d", r.Node, r.Applied))
+					}
+					fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%s\t\n", x.Group, x.Term, x.Leader, x.Applied, x.Mailboxes, strings.Join(reps, " "))
+				}
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&hash, "hash", false, "with --json: hash the content of every replica, to compare them")
+	return cmd
+}
+
+// done is the answer of a command that has nothing to show.
+type done struct{ OK bool }
+
+func showNothing(*tabwriter.Writer, *done) {}
+
+func drainCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "drain", Short: "Hand over what a node leads and end its clients' sessions in order",
+		Long:    "Hand over what the node leads and end its clients' sessions in their protocols' own words. The node goes on as a replica until it is stopped.",
+		Example: "  flotilla drain --dir /var/lib/flotilla",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "POST", "/v1/drain", nil, showNothing)
+		},
+	}
+}
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	c.AddCommand(&cobra.Command{
+		Use: "default", Short: "Print every setting with its default and what it means",
+		Example: "  flotilla config default > flotilla.toml",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(c *cobra.Command, _ []string) error { return node.Defaults().Write(c.OutOrStdout()) },
+	}, &cobra.Command{
+		Use: "check FILE", Short: "Check a configuration file",
+		Example: "  flotilla config check /etc/flotilla/flotilla.toml",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, a []string) error {
+			_, err := node.ReadConfig(a[0])
+			return err
+		},
+	})
+	return c
+}
+
+func setupCommand() *cobra.Command {
+	cfg := node.Defaults()
+	var nodes []string
+	var secretFile, config string
+	c := &cobra.Command{
+		Use:   "setup",
+		Short: "Prepare this machine as a node of a cluster",
+		Long: `Prepare this machine: write its configuration and its certificates. Run the same line on every machine, with the same
+secret; only --node differs, and it may be left out where the machine's host name is one of --nodes. Running it again
+changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
+		Example: `  flotilla setup secret > secret        # once; copy it to the three machines
+  flotilla setup --nodes a=10.0.0.1:7400,b=10.0.0.2:7400,c=10.0.0.3:7400 --secret-file secret --domain example.org`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if cfg.Nodes = nodes; len(nodes) == 0 {
+				return usageError{fmt.Errorf("--nodes is missing: name=host:port for every node, the same on all")}
+			}
+			if cfg.Node == "" {
+				host, err := os.Hostname()
+				if err != nil {
+					return fmt.Errorf("host name: %w", err)
+				}
+				cfg.Node, _, _ = strings.Cut(host, ".")
+			}
+			secret, err := readSecret(secretFile, c.InOrStdin())
+			if err != nil {
+				return err
+			}
+			if err := node.Setup(cfg, secret, config); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s is set up: configuration %s, data %s.\nStart it with: systemctl enable --now flotilla\n", cfg.Node, config, cfg.Dir)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&nodes, "nodes", nil, "the nodes of the cluster, name=host:port, the same on every machine")
+	f.StringVar(&cfg.Node, "node", "", "this machine's name among them (default: its host name)")
+	f.StringVar(&cfg.Dir, "data", cfg.Dir, "folder of all data")
+	f.StringVar(&cfg.External, "external-name", "", "host name under which clients reach this machine")
+	f.StringVar(&cfg.DC, "dc", "", "data centre label")
+	f.StringVar(&cfg.Zone, "zone", "", "zone label")
+	f.StringSliceVar(&cfg.Domains, "domain", nil, "mail domains to begin with")
+	f.StringVar(&secretFile, "secret-file", "", "file with the cluster's secret (default: standard input)")
+	f.StringVar(&config, "config", "/etc/flotilla/flotilla.toml", "configuration file to write")
+	c.AddCommand(&cobra.Command{
+		Use: "secret", Short: "Draw the secret of a new cluster",
+		Example: "  flotilla setup secret > secret && chmod 600 secret",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := node.NewSecret()
+			if err == nil {
+				fmt.Fprintln(c.OutOrStdout(), s)
+			}
+			return err
+		},
+	})
+	return c
+}
+
+func readSecret(path string, stdin io.Reader) (string, error) {
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read secret: %w", err)
+		}
+		return string(b), nil
+	}
+	b, err := io.ReadAll(io.LimitReader(stdin, 4096))
+	return string(b), err
+}
+
+func manCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "man DIR", Short: "Write the manual pages into a folder", Hidden: true,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, a []string) error {
+			if err := os.MkdirAll(a[0], 0o755); err != nil {
+				return fmt.Errorf("make folder: %w", err)
+			}
+			day := time.Time{}
+			return doc.GenManTree(root, &doc.GenManHeader{Title: "FLOTILLA", Section: "8", Source: "Flotilla", Date: &day}, a[0])
+		},
+	}
+}

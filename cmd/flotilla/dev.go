@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+)
+
+func devCommand(g *global) *cobra.Command {
+	o := dev.Options{}
+	var detach bool
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a cluster of three nodes on this machine, to try out",
+		Long: `Run three node processes on 127.0.0.1, 127.0.0.2 and 127.0.0.3 with the domain example.test and the users alice,
+bob and carol (password "flotilla"). Data is kept under ./data/dev, so that a second start goes on where the first
+ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop'.`,
+		Example: `  flotilla dev
+  flotilla dev --users 50 --detach
+  kill -9 $(cat data/dev/n2/pid)
+  flotilla dev start n2`,
+		Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			if o.Dir, err = g.devDir(); err != nil {
+				return err
+			}
+			if o.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			return runDev(c.Context(), c.OutOrStdout(), &dev.Cluster{Options: o}, detach)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&o.Nodes, "nodes", 3, "number of nodes")
+	f.IntVar(&o.Users, "users", 0, "make users u1, u2, … as well")
+	f.IntVar(&o.Groups, "groups", 6, "mailbox groups to make")
+	f.BoolVar(&o.Plaintext, "plaintext", false, "allow sign-in without TLS")
+	f.IntVar(&o.PortShift, "port-shift", 0, "add this to every port")
+	f.BoolVar(&detach, "detach", false, "return when every node is ready, and leave the nodes running")
+	c.AddCommand(devStop(g), devStart(g), devFault(g))
+	return c
+}
+
+func runDev(ctx context.Context, out io.Writer, c *dev.Cluster, detach bool) error {
+	if c.Nodes < 1 || c.Nodes > 9 {
+		return usageError{fmt.Errorf("--nodes %d: want 1 to 9", c.Nodes)}
+	}
+	if err := c.Setup(); err != nil {
+		return err
+	}
+	for _, n := range c.Names() {
+		if err := c.Start(n); err != nil {
+			return err
+		}
+	}
+	progress := progressLine(out)
+	start, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	err := c.Ready(start, progress)
+	if err == nil {
+		err = c.AddUsers(ctx, progress)
+	}
+	progress("")
+	if err == nil {
+		banner(out, c, detach)
+		if detach {
+			return nil
+		}
+		<-ctx.Done()
+		fmt.Fprintln(out, "\nStopping the nodes …")
+	}
+	if detach && err != nil {
+		return err
+	}
+	end, stop := context.WithTimeout(context.Background(), 40*time.Second)
+	defer stop()
+	if serr := c.StopAll(end); err == nil {
+		err = serr
+	}
+	return err
+}
+
+// progressLine shows what is waited for: on a terminal in one line, elsewhere a line for each change.
+func progressLine(out io.Writer) func(string) {
+	f, ok := out.(*os.File)
+	last := ""
+	if ok && term.IsTerminal(int(f.Fd())) {
+		return func(s string) { fmt.Fprintf(out, "\r\x1b[K%s", s) }
+	}
+	return func(s string) {
+		if s != last && s != "" {
+			fmt.Fprintln(out, s)
+		}
+		last = s
+	}
+}
+
+func banner(out io.Writer, c *dev.Cluster, detach bool) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nFlotilla runs: %d nodes, data in %s\n\n", c.Nodes, c.Dir)
+	for _, n := range c.Names() {
+		fmt.Fprintf(&b, "  %s  %s  log %s/%s/log\n", n, dev.Host(n), c.Dir, n)
+	}
+	fmt.Fprintf(&b, "\n  SMTP %d   submission %d / %d (TLS)   LMTP %d   IMAP %d / %d (TLS)   HTTPS %d   admin %d\n",
+		c.Port(2525), c.Port(2587), c.Port(2465), c.Port(2424), c.Port(2143), c.Port(2993), c.Port(2443), c.Port(2808))
+	users := "alice, bob, carol"
+	if c.Users > 0 {
+		users += fmt.Sprintf(", u1 … u%d", c.Users)
+	}
+	fmt.Fprintf(&b, "  users %s @%s, password %q; trust root %s/ca.pem\n", users, dev.Domain, dev.Password, c.Dir)
+	fmt.Fprintf(&b, `
+Try:
+  printf 'Subject: hello\r\n\r\nhi\r\n' | curl -sS smtp://127.0.0.1:%d --mail-from me@example.org --mail-rcpt alice@%s -T -
+  curl -sS --cacert %s/ca.pem -u alice@%s:%s 'imaps://127.0.0.3:%d/INBOX' -X 'FETCH 1:* (UID FLAGS ENVELOPE)'
+  kill -9 $(cat %s/n2/pid)     and both again; then: flotilla dev start n2
+  flotilla status · flotilla groups
+`, c.Port(2525), dev.Domain, c.Dir, dev.Domain, dev.Password, c.Port(2993), c.Dir)
+	if detach {
+		b.WriteString("\nThe nodes go on running: 'flotilla dev stop' ends them.\n")
+	} else {
+		b.WriteString("\nCtrl-C stops the nodes.\n")
+	}
+	fmt.Fprint(out, b.String())
+}
+
+// devNodes is the running dev cluster with the nodes meant by the arguments: all when there are none.
+func devNodes(g *global, names []string) (*dev.Cluster, []string, error) {
+	dir, err := g.devDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := dev.Open(dir, program)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(names) == 0 {
+		return c, c.Names(), nil
+	}
+	for _, n := range names {
+		if !contains(c.Names(), n) {
+			return nil, nil, usageError{fmt.Errorf("%s is no node of the dev cluster: it has %s", n, strings.Join(c.Names(), ", "))}
+		}
+	}
+	return c, names, nil
+}
+
+func contains(all []string, s string) bool {
+	for _, a := range all {
+		if a == s {
+			return true
+		}
+	}
+	return false
+}
+
+func devStop(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "stop [NODE…]", Short: "Stop the dev cluster, or some of its nodes",
+		Example: "  flotilla dev stop\n  flotilla dev stop n2",
+		RunE: func(c *cobra.Command, names []string) error {
+			cl, names, err := devNodes(g, names)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 40*time.Second)
+			defer cancel()
+			errs := make(chan error, len(names))
+			for _, n := range names {
+				go func() { errs <- cl.Stop(ctx, n) }()
+			}
+			for range names {
+				if e := <-errs; e != nil {
+					err = e
+				}
+			}
+			return err
+		},
+	}
+}
+
+func devStart(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "start [NODE…]", Short: "Start nodes of the dev cluster again",
+		Example: "  flotilla dev start n2",
+		RunE: func(c *cobra.Command, names []string) error {
+			cl, names, err := devNodes(g, names)
+			if err != nil {
+				return err
+			}
+			for _, n := range names {
+				if err := cl.Start(n); err != nil {
+					return err
+				}
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+			defer cancel()
+			for _, n := range names {
+				if err := cl.ReadyNode(ctx, n, func(string) {}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func devFault(g *global) *cobra.Command {
+	var peer string
+	c := &cobra.Command{
+		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-slow=50ms|clear", Short: "Break something on a node of the dev cluster",
+		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
+		Args:    args(cobra.ExactArgs(2)),
+		RunE: func(c *cobra.Command, a []string) error {
+			cl, names, err := devNodes(g, a[:1])
+			if err != nil {
+				return err
+			}
+			f := admin.Fault{Peer: peer}
+			kind, value, has := strings.Cut(a[1], "=")
+			f.Kind = kind
+			if has {
+				if f.Value, err = time.ParseDuration(value); err != nil {
+					return usageError{err}
+				}
+			}
+			peers := []string{peer}
+			if peer == "" {
+				peers = cl.Names()
+			}
+			for _, p := range peers {
+				if p == names[0] {
+					continue
+				}
+				f.Peer = p
+				if err := cl.Admin(names[0]).Do(c.Context(), "POST", "/v1/fault", f, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&peer, "peer", "", "only between the node and this one (default: every other)")
+	return c
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+)
+
+// global holds the flags every command has.
+type global struct {
+	dir, server, token string
+	json               bool
+}
+
+// defaultDev is where a dev cluster is looked for.
+const defaultDev = "data/dev"
+
+// devDir is the folder of the dev cluster.
+func (g *global) devDir() (string, error) {
+	dir := g.dir
+	if dir == "" {
+		dir = defaultDev
+	}
+	return filepath.Abs(dir)
+}
+
+// client finds the node to ask: the server named, the node in a folder, or the first node of a dev cluster that runs.
+func (g *global) client() (*adminclient.Client, error) {
+	if g.server != "" {
+		token := g.token
+		if token == "" {
+			token = os.Getenv("FLOTILLA_TOKEN")
+		}
+		return adminclient.Port(g.server, token), nil
+	}
+	dir := g.dir
+	if dir == "" {
+		if dir = defaultDev; !exists(dir) {
+			dir = "/var/lib/flotilla"
+		}
+	}
+	if socket := filepath.Join(dir, "admin.sock"); exists(socket) {
+		return adminclient.Socket(socket), nil
+	}
+	c, err := dev.Open(dir, "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: no node in %s: name one with --dir or --server", adminclient.ErrUnreachable, dir)
+	}
+	for _, n := range c.Names() {
+		if c.Running(n) != 0 {
+			return c.Admin(n), nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no node of the dev cluster in %s runs", adminclient.ErrUnreachable, dir)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// call sends one request and shows the answer, as JSON or by show.
+func call[T any](c *cobra.Command, g *global, method, path string, body any, show func(*tabwriter.Writer, *T)) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := client.Do(c.Context(), method, path, body, &raw); err != nil {
+		return err
+	}
+	if g.json {
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", raw)
+		return err
+	}
+	v := new(T)
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("decode answer: %w", err)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	show(w, v)
+	return errors.Join(w.Flush())
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+)
+
+// object is a directory object as the API shows it.
+type object struct {
+	GUID, Address, Name, Mailbox string
+	Kind                         int
+	Aliases, Members             []string
+	Disabled                     bool
+	Quota                        uint64
+}
+
+func objectPath(address string, rest ...string) string {
+	return adminclient.Path(append([]string{"v1", "objects", address}, rest...)...)
+}
+
+func domainCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "domain", Short: "Mail domains of the cluster"}
+	one := func(use, short, method string) *cobra.Command {
+		return &cobra.Command{Use: use + " DOMAIN", Short: short, Example: "  flotilla domain " + use + " example.org", Args: args(cobra.ExactArgs(1)),
+			RunE: func(c *cobra.Command, a []string) error {
+				return call(c, g, method, adminclient.Path("v1", "domains", a[0]), nil, showNothing)
+			}}
+	}
+	type domain struct{ Name string }
+	c.AddCommand(one("add", "Make a domain ours", "PUT"), one("remove", "Give a domain up", "DELETE"),
+		&cobra.Command{Use: "list", Short: "List the domains", Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/domains", nil, func(w *tabwriter.Writer, all *[]domain) {
+				for _, d := range *all {
+					fmt.Fprintln(w, d.Name)
+				}
+			})
+		}})
+	return c
+}
+
+func userCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "user", Short: "Users and their mailboxes"}
+	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user"), userPassword(g), userQuota(g),
+		userSwitch(g, "disable", "Bar a user from signing in; mail is still delivered", true),
+		userSwitch(g, "enable", "Let a user sign in again", false))
+	return c
+}
+
+func userAdd(g *global) *cobra.Command {
+	var o admin.NewObject
+	var fromStdin bool
+	var quota string
+	c := &cobra.Command{
+		Use: "add NAME@DOMAIN", Short: "Make a user with a mailbox",
+		Example: `  flotilla user add alice@example.org --name "Alice Example" --quota 50G
+  echo secret | flotilla user add bob@example.org --password-stdin`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, a []string) (err error) {
+			o.Address = a[0]
+			if o.Quota, err = parseSize(quota); err != nil {
+				return err
+			}
+			if o.Kind == "user" {
+				if o.Password, err = readPassword(c.InOrStdin(), fromStdin); err != nil {
+					return err
+				}
+			}
+			return call(c, g, "POST", "/v1/objects", o, showObject)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Name, "name", "", "display name")
+	f.StringVar(&o.Kind, "kind", "user", "user, shared or resource")
+	f.StringVar(&quota, "quota", "", "storage limit, for example 50G")
+	f.StringVar(&o.Language, "language", "", "language of the folder names")
+	f.StringSliceVar(&o.Aliases, "alias", nil, "further addresses")
+	f.BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	return c
+}
+
+func showObject(w *tabwriter.Writer, o *object) {
+	fmt.Fprintf(w, "address\t%s\nname\t%s\nguid\t%s\nmailbox\t%s\n", o.Address, o.Name, o.GUID, o.Mailbox)
+	if len(o.Aliases) > 0 {
+		fmt.Fprintf(w, "aliases\t%s\n", strings.Join(o.Aliases, " "))
+	}
+	if len(o.Members) > 0 {
+		fmt.Fprintf(w, "members\t%s\n", strings.Join(o.Members, " "))
+	}
+	if o.Quota > 0 {
+		fmt.Fprintf(w, "quota\t%d\n", o.Quota)
+	}
+	if o.Disabled {
+		fmt.Fprintf(w, "disabled\tyes\n")
+	}
+}
+
+func userRemove(g *global) *cobra.Command {
+	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user or list from the directory", Args: args(cobra.ExactArgs(1)),
+		Example: "  flotilla user remove alice@example.org",
+		RunE: func(c *cobra.Command, a []string) error {
+			return call(c, g, "DELETE", objectPath(a[0]), nil, showNothing)
+		}}
+}
+
+func userShow(g *global) *cobra.Command {
+	var mailbox bool
+	c := &cobra.Command{Use: "show ADDRESS", Short: "Show a user, or its mailbox", Args: args(cobra.ExactArgs(1)),
+		Example: "  flotilla user show alice@example.org\n  flotilla user show alice@example.org --mailbox --json",
+		RunE: func(c *cobra.Command, a []string) error {
+			if !mailbox {
+				return call(c, g, "GET", objectPath(a[0]), nil, showObject)
+			}
+			type box struct {
+				Mailbox, Owner string
+				Group          uint64
+				Info           struct{ Messages, Used, Quota, Folders uint64 }
+			}
+			return call(c, g, "GET", objectPath(a[0], "mailbox"), nil, func(w *tabwriter.Writer, b *box) {
+				fmt.Fprintf(w, "mailbox\t%s\ngroup\t%d\nowner\t%s\nmessages\t%d\nused\t%d\nquota\t%d\n",
+					b.Mailbox, b.Group, b.Owner, b.Info.Messages, b.Info.Used, b.Info.Quota)
+			})
+		}}
+	c.Flags().BoolVar(&mailbox, "mailbox", false, "show the mailbox: group, owner, counts")
+	return c
+}
+
+func objectList(g *global, kind string) *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List them", Args: args(cobra.NoArgs), Example: "  flotilla " + kind + " list --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/objects?kind="+kind, nil, func(w *tabwriter.Writer, all *[]object) {
+				for _, o := range *all {
+					fmt.Fprintf(w, "%s\t%s\t%s\t\n", o.Address, o.Name, strings.Join(o.Aliases, " "))
+				}
+			})
+		}}
+}
+
+func userPassword(g *global) *cobra.Command {
+	var fromStdin bool
+	c := &cobra.Command{Use: "password ADDRESS", Short: "Set a user's password", Args: args(cobra.ExactArgs(1)),
+		Example: "  flotilla user password alice@example.org",
+		RunE: func(c *cobra.Command, a []string) error {
+			p, err := readPassword(c.InOrStdin(), fromStdin)
+			if err != nil {
+				return err
+			}
+			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Password: &p}, func(*tabwriter.Writer, *object) {})
+		}}
+	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	return c
+}
+
+func userQuota(g *global) *cobra.Command {
+	return &cobra.Command{Use: "quota ADDRESS SIZE", Short: "Set a storage limit; 0 is none", Args: args(cobra.ExactArgs(2)),
+		Example: "  flotilla user quota alice@example.org 50G",
+		RunE: func(c *cobra.Command, a []string) error {
+			n, err := parseSize(a[1])
+			if err != nil {
+				return err
+			}
+			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Quota: &n}, func(*tabwriter.Writer, *object) {})
+		}}
+}
+
+func userSwitch(g *global, use, short string, disabled bool) *cobra.Command {
+	return &cobra.Command{Use: use + " ADDRESS", Short: short, Args: args(cobra.ExactArgs(1)),
+		Example: "  flotilla user " + use + " alice@example.org",
+		RunE: func(c *cobra.Command, a []string) error {
+			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Disabled: &disabled}, func(*tabwriter.Writer, *object) {})
+		}}
+}
+
+func aliasCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "alias", Short: "Further addresses of a user or list"}
+	one := func(use, short string, change func(alias string) admin.Change) *cobra.Command {
+		return &cobra.Command{Use: use + " ALIAS ADDRESS", Short: short, Args: args(cobra.ExactArgs(2)),
+			Example: "  flotilla alias " + use + " sales@example.org alice@example.org",
+			RunE: func(c *cobra.Command, a []string) error {
+				return call(c, g, "PATCH", objectPath(a[1]), change(a[0]), func(*tabwriter.Writer, *object) {})
+			}}
+	}
+	c.AddCommand(
+		one("add", "Let an address lead to a user or list", func(a string) admin.Change { return admin.Change{AddAliases: []string{a}} }),
+		one("remove", "Take an address away", func(a string) admin.Change { return admin.Change{RemoveAliases: []string{a}} }))
+	return c
+}
+
+func listCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "list", Short: "Distribution lists"}
+	add := &cobra.Command{Use: "add ADDRESS MEMBER…", Short: "Make a list", Args: args(cobra.MinimumNArgs(1)),
+		Example: "  flotilla list add team@example.org alice@example.org bob@example.org",
+		RunE: func(c *cobra.Command, a []string) error {
+			return call(c, g, "POST", "/v1/objects", admin.NewObject{Kind: "list", Address: a[0], Members: a[1:]}, showObject)
+		}}
+	member := func(use, short string, change func(m []string) admin.Change) *cobra.Command {
+		return &cobra.Command{Use: use + " ADDRESS MEMBER…", Short: short, Args: args(cobra.MinimumNArgs(2)),
+			Example: "  flotilla list " + use + " team@example.org carol@example.org",
+			RunE: func(c *cobra.Command, a []string) error {
+				return call(c, g, "PATCH", objectPath(a[0]), change(a[1:]), func(*tabwriter.Writer, *object) {})
+			}}
+	}
+	c.AddCommand(add, objectList(g, "list"), userRemove(g), userShow(g),
+		member("join", "Add members", func(m []string) admin.Change { return admin.Change{AddMembers: m} }),
+		member("leave", "Take members out", func(m []string) admin.Change { return admin.Change{RemoveMembers: m} }))
+	return c
+}
+
+// readPassword reads a line from standard input, or asks twice on the terminal.
+func readPassword(stdin io.Reader, fromStdin bool) (string, error) {
+	if fromStdin {
+		line, err := bufio.NewReader(stdin).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("read password: %w", err)
+		}
+		return strings.TrimRight(line, "\r\n"), nil
+	}
+	fd := int(os.Stdin.Fd())
+	if !term.IsTerminal(fd) {
+		return "", usageError{errors.New("there is no terminal to ask for a password on: use --password-stdin")}
+	}
+	var p [2][]byte
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(os.Stderr, prompt)
+		var err error
+		p[i], err = term.ReadPassword(fd)
+		fmt.Fprintln(os.Stderr)
+		if err != nil {
+			return "", fmt.Errorf("read password: %w", err)
+		}
+	}
+	if string(p[0]) != string(p[1]) {
+		return "", errors.New("the two passwords differ")
+	}
+	return string(p[0]), nil
+}
+
+// parseSize reads a number of bytes with an optional K, M, G or T (powers of 1024).
+func parseSize(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	shift := map[byte]int{'K': 10, 'M': 20, 'G': 30, 'T': 40}[strings.ToUpper(s)[len(s)-1]]
+	digits := s
+	if shift > 0 {
+		digits = s[:len(s)-1]
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n<<shift>>shift != n {
+		return 0, usageError{fmt.Errorf("size %q: want a number of bytes, or one with K, M, G or T", s)}
+	}
+	return n << shift, nil
+}

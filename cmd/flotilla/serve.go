@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/internal/node"
+)
+
+// drainTime is how long a node that is asked to stop may take to hand over.
+const drainTime = 30 * time.Second
+
+func serveCommand() *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run this machine's node",
+		Long:    "Run this machine's node until it is asked to stop. SIGTERM hands over what it leads and ends sessions in order.",
+		Example: "  flotilla serve --config /etc/flotilla/flotilla.toml",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := node.ReadConfig(config)
+			if err != nil {
+				return err
+			}
+			return serve(c.Context(), cfg)
+		},
+	}
+	c.Flags().StringVar(&config, "config", "/etc/flotilla/flotilla.toml", "configuration file")
+	return c
+}
+
+func serve(ctx context.Context, cfg node.Config) error {
+	log, err := newLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(cfg, log, os.Exit)
+	if err != nil {
+		return err
+	}
+	if err := n.WritePID(); err != nil {
+		return errors.Join(err, n.Stop(context.Background()))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-n.Stopping():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	watchdog := startWatchdog(ctx)
+	err = n.Start(ctx)
+	if err == nil {
+		notify(log, daemon.SdNotifyReady)
+		<-ctx.Done()
+	}
+	notify(log, daemon.SdNotifyStopping)
+	end, stop := context.WithTimeout(context.Background(), drainTime)
+	defer stop()
+	if err == nil {
+		if derr := n.Drain(end); derr != nil {
+			log.Warn("drain not complete", "code", "FL-1014", "err", derr)
+		}
+	} else if ctx.Err() != nil {
+		err = nil // stopped while starting
+	}
+	cancel()
+	<-watchdog
+	return errors.Join(err, n.Stop(end))
+}
+
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("cannot tell systemd", "code", "FL-1015", "state", state, "err", err)
+	}
+}
+
+// startWatchdog tells systemd that the process lives, as often as it wants to hear it.
+func startWatchdog(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		t := time.NewTicker(every / 2)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) // if it does not arrive, systemd acts
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return done
+}
+
+func newLogger(c node.Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(c.Level))); err != nil {
+		return nil, fmt.Errorf("log.level = %q: want debug, info, warn or error", c.Level)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch c.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("log.format = %q: want text or json", c.Format)
+}
