@@ -168,7 +168,8 @@ func (r *Replica) Drop(ctx context.Context, space cluster.SpaceID) error {
 	return err
 }
 
-// View runs fn on a consistent state of the space, as fresh as mode says. fn may run again.
+// View runs fn on a consistent state of the space, as fresh as mode says. fn may run again, and must not call the
+// Replica.
 func (r *Replica) View(ctx context.Context, space cluster.SpaceID, mode ReadMode, fn ViewFunc) error {
 	for attempt := 0; ; attempt++ {
 		end, err := r.repl.BeginRead(ctx, mode)
