@@ -23,7 +23,8 @@ import (
 // Backend is the node behind the API.
 type Backend interface {
 	Status(ctx context.Context) (any, error)
-	Groups(ctx context.Context) (any, error)
+	// Groups shows the groups; with hash each replica's content is hashed, which reads all of it.
+	Groups(ctx context.Context, hash bool) (any, error)
 	Ready() error
 	Drain(ctx context.Context) error
 	Fault(ctx context.Context, f Fault) error
@@ -119,7 +120,9 @@ var routes = []route{
 	{"GET /healthz/live", true, func(*Server, *http.Request) (any, error) { return okay, nil }},
 	{"GET /healthz/ready", true, func(s *Server, _ *http.Request) (any, error) { return okay, s.backend.Ready() }},
 	{"GET /v1/status", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Status(r.Context()) }},
-	{"GET /v1/groups", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Groups(r.Context()) }},
+	{"GET /v1/groups", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.Groups(r.Context(), r.URL.Query().Has("hash"))
+	}},
 	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) { return okay, s.backend.Drain(r.Context()) }},
 	{"POST /v1/stop", false, func(s *Server, r *http.Request) (any, error) { s.backend.Stop(); return okay, nil }},
 	{"POST /v1/fault", false, withBody(func(s *Server, r *http.Request, f *Fault) (any, error) {

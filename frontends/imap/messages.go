@@ -1,0 +1,290 @@
+package imap
+
+import (
+	"context"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+func parseUIDs(d *imapwire.Decoder) imapwire.NumSet {
+	d.SP()
+	return d.NumSet()
+}
+
+func (s *session) expunge(ctx context.Context) error { return s.expungeIn(ctx, nil) }
+
+// uidExpunge removes those of the UIDs that carry \Deleted (RFC 4315 2.1).
+func (s *session) uidExpunge(ctx context.Context, set imapwire.NumSet) error {
+	uids, err := s.resolve(set, true)
+	if err != nil || len(uids) == 0 {
+		return err
+	}
+	return s.expungeIn(ctx, uids)
+}
+
+func (s *session) expungeIn(ctx context.Context, uids []exmdb.UIDRange) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	if err := s.remove(ctx, s.selected.fid, uids); err != nil {
+		return err
+	}
+	return s.poll(ctx, expunges)
+}
+
+// remove expunges messages with \Deleted, all of the folder when uids is nil, in as many steps as the store makes.
+func (s *session) remove(ctx context.Context, folder mapi.FID, uids []exmdb.UIDRange) error {
+	for {
+		resp, err := do(ctx, s, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: folder, UIDs: uids})
+		if err != nil {
+			return err
+		}
+		if resp.Next == 0 {
+			return nil
+		}
+		if uids = from(uids, resp.Next); len(uids) == 0 {
+			return nil
+		}
+	}
+}
+
+// copyArgs is COPY and MOVE.
+type copyArgs struct {
+	set     imapwire.NumSet
+	uid     bool
+	mailbox string
+}
+
+func (a *copyArgs) setUID() { a.uid = true }
+
+func parseCopy(d *imapwire.Decoder) *copyArgs {
+	d.SP()
+	a := &copyArgs{set: d.NumSet()}
+	a.mailbox = parseMailbox(d)
+	return a
+}
+
+func (s *session) copy(ctx context.Context, a *copyArgs) error {
+	moved, err := s.transferSet(ctx, exmdb.OpCopy, a)
+	if err != nil || moved == nil {
+		return err
+	}
+	s.done = reply{code: copyUID(moved)}
+	return s.poll(ctx, expunges)
+}
+
+// move is MOVE (RFC 6851): COPYUID comes before the EXPUNGEs that it causes.
+func (s *session) move(ctx context.Context, a *copyArgs) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	moved, err := s.transferSet(ctx, exmdb.OpMove, a)
+	if err != nil || moved == nil {
+		return err
+	}
+	s.untagged("OK", copyUID(moved), "Moved")
+	return s.poll(ctx, expunges)
+}
+
+// transferSet copies or moves a set of messages of the selected folder; nil means there was nothing to do.
+func (s *session) transferSet(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], a *copyArgs) (*exmdb.CopyResponse, error) {
+	uids, err := s.resolve(a.set, a.uid)
+	if err != nil {
+		return nil, err
+	}
+	path, err := canonical(a.mailbox)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.folders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	target, err := t.target(path)
+	if err != nil || len(uids) == 0 {
+		return nil, err
+	}
+	moved, err := s.transfer(ctx, op, s.selected.fid, uids, target.FID)
+	if err != nil || len(moved.Source) == 0 {
+		return nil, err
+	}
+	return moved, nil
+}
+
+// transfer works through a copy or move in as many steps as the store makes. A failure after some steps leaves those
+// done: for a move that is allowed (RFC 6851 3.3), and a copy is begun again by the client.
+func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], source mapi.FID,
+	uids []exmdb.UIDRange, target mapi.FID) (*exmdb.CopyResponse, error) {
+	var all exmdb.CopyResponse
+	for {
+		resp, err := do(ctx, s, op, &exmdb.CopyRequest{Folder: source, UIDs: uids, Target: target})
+		if err != nil {
+			return nil, err
+		}
+		all.UIDValidity = resp.UIDValidity
+		all.Source = append(all.Source, resp.Source...)
+		all.Target = append(all.Target, resp.Target...)
+		if resp.Next == 0 {
+			return &all, nil
+		}
+		if uids = from(uids, resp.Next); len(uids) == 0 {
+			return &all, nil
+		}
+	}
+}
+
+// copyUID is the response code of RFC 4315 3.
+func copyUID(r *exmdb.CopyResponse) string {
+	code := append([]byte("COPYUID "), decimal(uint64(r.UIDValidity))...)
+	code = append(code, ' ')
+	code = imapwire.AppendRanges(code, toWire(r.Source))
+	code = append(code, ' ')
+	return string(imapwire.AppendRanges(code, toWire(r.Target)))
+}
+
+// storeArgs is STORE.
+type storeArgs struct {
+	set         imapwire.NumSet
+	uid         bool
+	mode        exmdb.FlagMode
+	silent      bool
+	flags       exmdb.Flags
+	conditional bool
+	unchanged   mapi.Stamp
+}
+
+func (a *storeArgs) setUID() { a.uid = true }
+
+func parseStore(d *imapwire.Decoder) *storeArgs {
+	d.SP()
+	a := &storeArgs{set: d.NumSet()}
+	d.SP()
+	if d.Peek() == '(' {
+		d.List(func() {
+			if d.Keyword() != "UNCHANGEDSINCE" {
+				d.Fail("unknown modifier of STORE")
+			}
+			d.SP()
+			a.unchanged, a.conditional = mapi.Stamp(d.Number64()), true
+		})
+		d.SP()
+	}
+	a.mode = exmdb.FlagsReplace
+	switch {
+	case d.TrySpecial('+'):
+		a.mode = exmdb.FlagsAdd
+	case d.TrySpecial('-'):
+		a.mode = exmdb.FlagsRemove
+	}
+	switch d.Keyword() {
+	case "FLAGS":
+	case "FLAGS.SILENT":
+		a.silent = true
+	default:
+		d.Fail("expected FLAGS")
+	}
+	d.SP()
+	if d.Peek() == '(' {
+		a.flags = parseFlagList(d)
+		return a
+	}
+	for addFlag(d, &a.flags, parseFlag(d)); d.TrySP(); {
+		addFlag(d, &a.flags, parseFlag(d))
+	}
+	return a
+}
+
+// store is STORE with UNCHANGEDSINCE (RFC 9051 6.4.6, RFC 7162 3.1.3): one op whatever the number of messages.
+func (s *session) store(ctx context.Context, a *storeArgs) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	s.enabled.condstore = s.enabled.condstore || a.conditional
+	uids, err := s.resolve(a.set, a.uid)
+	if err != nil || len(uids) == 0 {
+		return err
+	}
+	resp, err := do(ctx, s, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: uids, Mode: a.mode,
+		Flags: a.flags, Conditional: a.conditional, UnchangedSince: a.unchanged})
+	if err != nil {
+		return err
+	}
+	s.noteOwn(resp)
+	if err := s.tellStored(ctx, a, subtract(uids, resp.Modified)); err != nil {
+		return err
+	}
+	if len(resp.Modified) > 0 {
+		s.done = reply{code: codeModified + " " + s.numbers(resp.Modified, a.uid), text: "Some were changed by somebody else"}
+	}
+	return nil
+}
+
+// noteOwn remembers which stamps came from a flag change of this session.
+func (s *session) noteOwn(resp *exmdb.SetFlagsResponse) {
+	if resp.Changed > 0 {
+		s.selected.own = append(s.selected.own, stampRange{resp.First, resp.Last})
+	}
+}
+
+// tellStored writes the flags of all messages named, unless the client asked for silence; what others changed
+// meanwhile is told either way, and with CONDSTORE the new MODSEQ too (RFC 7162 3.1.3).
+func (s *session) tellStored(ctx context.Context, a *storeArgs, uids []exmdb.UIDRange) error {
+	var told uidList
+	named := newUIDList(uids)
+	var shown []exmdb.UIDRange
+	err := s.pollWith(ctx, expungesIf(a.uid), func(seq uint32, row *exmdb.Row) {
+		switch {
+		case named.seq(row.UID) == 0 || !s.isOwn(row.ModSeq) || !a.silent:
+			s.flagsUpdate(seq, row)
+			shown = append(shown, exmdb.UIDRange{First: row.UID, Last: row.UID})
+		case s.enabled.condstore:
+			s.modSeqUpdate(seq, row)
+		}
+	})
+	if err != nil || a.silent {
+		return err
+	}
+	told = newUIDList(mergeUIDs(shown))
+	rest := subtract(uids, told.ranges())
+	if len(rest) == 0 {
+		return nil
+	}
+	return s.rows(ctx, rowsQuery{uids: rest, fields: exmdb.RowFlags}, func(page []exmdb.Row) error {
+		for i := range page {
+			if seq := s.selected.uids.seq(page[i].UID); seq != 0 {
+				s.flagsUpdate(seq, &page[i])
+			}
+		}
+		return s.out.Err()
+	})
+}
+
+func (s *session) modSeqUpdate(seq uint32, row *exmdb.Row) {
+	s.out.Raw("* ")
+	s.out.Num(uint64(seq))
+	s.out.Raw(" FETCH (UID ")
+	s.out.Num(uint64(row.UID))
+	s.modSeqItem(row)
+	s.out.Byte(')')
+	s.out.CRLF()
+}
+
+// numbers writes UIDs as the command counts messages.
+func (s *session) numbers(uids []exmdb.UIDRange, byUID bool) string {
+	if byUID {
+		return string(imapwire.AppendRanges(nil, toWire(uids)))
+	}
+	return string(imapwire.AppendRanges(nil, s.seqRanges(uids)))
+}
+
+// seqRanges turns UIDs into sequence numbers.
+func (s *session) seqRanges(uids []exmdb.UIDRange) []imapwire.Range {
+	l := &s.selected.uids
+	var out []imapwire.Range
+	for _, r := range l.within(uids) {
+		out = append(out, imapwire.Range{First: l.seq(r.First), Last: l.seq(r.Last)})
+	}
+	return imapwire.Merge(out)
+}

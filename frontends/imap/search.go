@@ -1,0 +1,358 @@
+package imap
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/emersion/go-imap/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// searchWorkers is how many messages a SEARCH reads at the same time.
+const searchWorkers = 4
+
+// candidate is a message while it is tested.
+type candidate struct {
+	s   *session
+	ctx context.Context // of the command; a candidate lives no longer
+	row *exmdb.Row
+	m   *message
+}
+
+// test tells whether the message has k. Of a compound key, parts that read octets are asked last.
+func (c *candidate) test(k *key) (bool, error) {
+	if k.matches != nil {
+		return k.matches(c)
+	}
+	for _, reads := range [...]bool{false, true} {
+		for _, part := range k.of {
+			if part.reads != reads {
+				continue
+			}
+			ok, err := c.test(part)
+			if err != nil || ok != k.and {
+				return ok, err
+			}
+		}
+	}
+	return k.and, nil
+}
+
+// message gives the candidate with its tree.
+func (c *candidate) message() (*message, error) {
+	if c.m == nil {
+		m := &message{ctx: c.ctx, row: c.row}
+		if err := c.s.structure(m); err != nil {
+			return nil, err
+		}
+		c.m = m
+	}
+	return c.m, nil
+}
+
+const rowDigest = exmdb.RowMeta | exmdb.RowDigest
+
+func envelopeKey(match func(*mime.Envelope) bool) *key {
+	return &key{fields: rowDigest, matches: func(c *candidate) (bool, error) {
+		if c.m == nil {
+			if e, err := mime.DigestEnvelope(c.row.Digest); err == nil {
+				return match(e), nil
+			}
+		}
+		m, err := c.message()
+		return err == nil && match(m.root.Envelope), err
+	}}
+}
+
+// textKey is BODY and TEXT: the decoded text parts, and for TEXT all headers.
+func textKey(text string, scope mime.SearchScope) *key {
+	if text == "" {
+		return always(true)(nil)
+	}
+	return &key{fields: rowDigest, reads: true, matches: func(c *candidate) (bool, error) {
+		m, err := c.message()
+		if err != nil {
+			return false, err
+		}
+		src := c.s.reader(m)
+		prefix := int64(c.row.Prefix)
+		if scope == mime.InHeaderOrBody && prefix > 0 {
+			head, err := c.s.octets(m, mime.Range{End: prefix})
+			if err != nil || contains(string(head), text) {
+				return err == nil, err
+			}
+		}
+		return m.root.SearchMessage(io.NewSectionReader(src, prefix, int64(c.row.Size)-prefix), text, scope)
+	}}
+}
+
+// contains tells whether needle is in text by the rules of SEARCH.
+func contains(text, needle string) bool {
+	m := mime.NewMatcher(needle)
+	_, _ = io.WriteString(m, text) // never fails
+	return m.Found()
+}
+
+// headerKey is HEADER and the keys for single fields; what the envelope holds is not read again.
+func headerKey(name, text string) *key {
+	switch upper(name) {
+	case "SUBJECT":
+		return envelopeKey(func(e *mime.Envelope) bool {
+			return e.Has&mime.HasSubject != 0 && contains(e.DecodedSubject(), text)
+		})
+	case "MESSAGE-ID":
+		return envelopeKey(func(e *mime.Envelope) bool {
+			return e.Has&mime.HasMessageID != 0 && contains(e.MessageID, text)
+		})
+	case "FROM":
+		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.From })
+	case "TO":
+		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.To })
+	case "CC":
+		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.Cc })
+	case "BCC":
+		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.Bcc })
+	}
+	return &key{fields: rowDigest, reads: true, matches: func(c *candidate) (bool, error) {
+		m, err := c.message()
+		if err != nil {
+			return false, err
+		}
+		r, _ := m.locate(&section{spec: mime.SpecHeader})
+		header, err := c.s.octets(m, mime.Range{Start: r.Start, End: min(r.End, maxHeader)})
+		if err != nil {
+			return false, err
+		}
+		for f := range mime.ParseHeader(header).All(name) {
+			if contains(f.Text(), text) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}
+}
+
+func addressKey(text string, list func(*mime.Envelope) []mime.Address) *key {
+	return envelopeKey(func(e *mime.Envelope) bool {
+		for _, a := range list(e) {
+			whole := a.DisplayName() + " <" + a.Local + "@" + a.Host + ">"
+			if contains(whole, text) || contains(a.Name, text) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// search is SEARCH: rows are tested page by page; only what matches is kept.
+func (s *session) search(ctx context.Context, a *searchArgs) error {
+	if a.charset != "" && a.charset != "UTF-8" && a.charset != "US-ASCII" {
+		return &refusal{reply{imap.StatusResponseTypeNo, codeBadCharset + " (UTF-8 US-ASCII)", "Charset is not supported"}}
+	}
+	result, err := s.findMessages(ctx, a)
+	if a.returns.save {
+		s.selected.saved = a.returns.saved(result.hits.ranges())
+	}
+	if err != nil {
+		return err
+	}
+	s.enabled.condstore = s.enabled.condstore || result.byModSeq
+	if a.returns.given {
+		s.writeESearch(a, result)
+		return nil
+	}
+	s.writeSearch(a, result)
+	return nil
+}
+
+// searchResult is the messages found and their stamps.
+type searchResult struct {
+	hits     uidList
+	byModSeq bool // a MODSEQ key was given: the response tells the highest
+	highest  mapi.Stamp
+	first    mapi.Stamp
+	last     mapi.Stamp
+}
+
+func (r *searchResult) add(row *exmdb.Row) {
+	if r.hits.count() == 0 {
+		r.first = row.ModSeq
+	}
+	r.last, r.highest = row.ModSeq, max(r.highest, row.ModSeq)
+	r.hits.add(exmdb.UIDRange{First: row.UID, Last: row.UID})
+}
+
+func (s *session) findMessages(ctx context.Context, a *searchArgs) (searchResult, error) {
+	var result searchResult
+	if err := s.bind(a.key, &result); err != nil {
+		return result, err
+	}
+	q := rowsQuery{uids: []exmdb.UIDRange{{First: 1, Last: s.selected.uids.highest()}}, fields: a.key.fields}
+	if s.selected.uids.count() == 0 {
+		return result, nil
+	}
+	for _, k := range a.key.of { // keys at the top narrow what is read at all
+		if k.isSet {
+			q.uids = intersect(q.uids, k.uids)
+		}
+		if k.since > 0 {
+			q.since = max(q.since, k.since-1)
+		}
+	}
+	err := s.rows(ctx, q, func(page []exmdb.Row) error {
+		matched, err := s.testPage(ctx, a.key, page)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if matched[i] && s.selected.uids.seq(page[i].UID) != 0 {
+				result.add(&page[i])
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
+// bind prepares a key and its parts.
+func (s *session) bind(k *key, r *searchResult) error {
+	r.byModSeq = r.byModSeq || k.since > 0
+	if k.bind != nil {
+		return k.bind(s)
+	}
+	for _, part := range k.of {
+		if err := s.bind(part, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// intersect is what two ascending lists of ranges have in common.
+func intersect(a, b []exmdb.UIDRange) []exmdb.UIDRange {
+	l := newUIDList(a)
+	return orEmpty(l.within(b))
+}
+
+// testPage tests a page of rows, several at a time where octets are read.
+func (s *session) testPage(ctx context.Context, k *key, page []exmdb.Row) ([]bool, error) {
+	matched := make([]bool, len(page))
+	workers := 1
+	if k.reads {
+		workers = searchWorkers
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for w := range workers {
+		g.Go(func() error {
+			for i := w; i < len(page) && gctx.Err() == nil; i += workers {
+				c := &candidate{s: s, ctx: gctx, row: &page[i]}
+				ok, err := c.test(k)
+				if err != nil && kindOf(err) != exmdb.KindNoMessage {
+					return fmt.Errorf("search UID %d: %w", page[i].UID, err)
+				}
+				matched[i] = ok && err == nil
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return matched, ctx.Err()
+}
+
+// saved is what "$" stands for afterwards (RFC 5182 2.1).
+func (r *searchReturn) saved(hits []exmdb.UIDRange) []exmdb.UIDRange {
+	if r.all || r.count || !r.min && !r.max || len(hits) == 0 {
+		return hits
+	}
+	var out []exmdb.UIDRange
+	if r.min {
+		out = append(out, exmdb.UIDRange{First: hits[0].First, Last: hits[0].First})
+	}
+	if r.max {
+		last := hits[len(hits)-1].Last
+		out = append(out, exmdb.UIDRange{First: last, Last: last})
+	}
+	return mergeUIDs(out)
+}
+
+// writeSearch is the response of RFC 3501 7.2.5.
+func (s *session) writeSearch(a *searchArgs, r searchResult) {
+	s.out.Raw("* SEARCH")
+	hits := r.hits.ranges()
+	numbers := toWire(hits)
+	if !a.uid {
+		numbers = s.seqRanges(hits)
+	}
+	for _, n := range numbers {
+		for i := n.First; ; i++ {
+			s.out.Byte(' ')
+			s.out.Num(uint64(i))
+			if i == n.Last {
+				break
+			}
+		}
+	}
+	if r.byModSeq && r.hits.count() > 0 {
+		s.out.Raw(" (MODSEQ " + decimal(modSeq(r.highest)) + ")")
+	}
+	s.out.CRLF()
+}
+
+// writeESearch is the response of RFC 4731 3.1. With SAVE alone there is none.
+func (s *session) writeESearch(a *searchArgs, r searchResult) {
+	opts := a.returns
+	if opts.save && !opts.min && !opts.max && !opts.all && !opts.count {
+		return
+	}
+	s.out.Raw("* ESEARCH (TAG ")
+	s.out.String(s.tag)
+	s.out.Raw(")")
+	if a.uid {
+		s.out.Raw(" UID")
+	}
+	hits := r.hits.ranges()
+	numbers := toWire(hits)
+	if !a.uid {
+		numbers = s.seqRanges(hits)
+	}
+	if n := len(numbers); n > 0 {
+		if opts.min {
+			s.out.Raw(" MIN " + decimal(uint64(numbers[0].First)))
+		}
+		if opts.max {
+			s.out.Raw(" MAX " + decimal(uint64(numbers[n-1].Last)))
+		}
+		if opts.all {
+			s.out.Raw(" ALL ")
+			s.out.Ranges(numbers)
+		}
+	}
+	if opts.count {
+		s.out.Raw(" COUNT " + decimal(uint64(r.hits.count())))
+	}
+	if r.byModSeq && len(numbers) > 0 {
+		s.out.Raw(" MODSEQ " + decimal(modSeq(opts.modSeq(r))))
+	}
+	s.out.CRLF()
+}
+
+// modSeq is the stamp that MODSEQ tells: that of the messages named when only MIN and MAX are asked for (RFC 7162
+// 3.1.10).
+func (r *searchReturn) modSeq(result searchResult) mapi.Stamp {
+	switch {
+	case r.all || r.count:
+		return result.highest
+	case r.min && r.max:
+		return max(result.first, result.last)
+	case r.min:
+		return result.first
+	}
+	return result.last
+}
