@@ -119,12 +119,8 @@ func (s *session) markSeen(ctx context.Context, p *fetchPlan, page []exmdb.Row) 
 	if err != nil {
 		return uidList{}, err
 	}
-	alone := resp.Changed == 1 && len(page) == 1
-	if alone || !s.enabled.condstore { // else the poll at the end tells the new MODSEQs
+	if !s.enabled.condstore { // else the poll at the end tells the new MODSEQs (RFC 7162 3.2)
 		s.noteOwn(resp)
-	}
-	if alone {
-		page[0].ModSeq = max(page[0].ModSeq, resp.First)
 	}
 	marked := newUIDList(mergeUIDs(unseen))
 	for i := range page {

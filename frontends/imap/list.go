@@ -115,9 +115,10 @@ func (s *session) list(ctx context.Context, a *listArgs) error {
 		return err
 	}
 	patterns := a.fullPatterns()
-	below := subscribedBelow(t)
+	matching := func(n *node) bool { return n.exists() && matchAny(patterns, n.path) }
+	below := subscribedBelow(t, func(n *node) bool { return !a.lsub || !matching(n) })
 	for _, n := range t.nodes {
-		if !n.exists() || !matchAny(patterns, n.path) {
+		if !matching(n) {
 			continue
 		}
 		l, ok := a.listed(n, below[n.FID])
@@ -153,15 +154,16 @@ func matchAny(patterns []string, path string) bool {
 	return false
 }
 
-// subscribedBelow says for each folder whether one below it is subscribed.
-func subscribedBelow(t *tree) map[mapi.FID]bool {
+// subscribedBelow says for each folder whether one below it is subscribed and counts. LSUB names a folder for what
+// is below it only if that is not named itself (RFC 3501 6.3.9).
+func subscribedBelow(t *tree, counts func(*node) bool) map[mapi.FID]bool {
 	parent := make(map[mapi.FID]mapi.FID, len(t.nodes))
 	for _, n := range t.nodes {
 		parent[n.FID] = n.Parent
 	}
 	below := map[mapi.FID]bool{}
 	for _, n := range t.nodes {
-		if !n.Subscribed || !n.shown {
+		if !n.Subscribed || !n.shown || !counts(n) {
 			continue
 		}
 		for p := n.Parent; p != t.ipm && p != 0 && !below[p]; p = parent[p] {
