@@ -3,7 +3,9 @@ package group
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +33,12 @@ type benchClient struct {
 }
 
 func benchWorld(b *testing.B, groups, clients int) (*world, []benchClient) {
-	w := newWorldOn(b, 3, b.TempDir(), func(c *Config) { c.Heartbeat = 0 })
+	w := newWorldOn(b, 3, benchDir(b), func(c *Config) {
+		c.Heartbeat = 0
+		if n, err := strconv.Atoi(os.Getenv("FLOTILLA_BENCH_INFLIGHT")); err == nil {
+			c.GroupEntriesInFlight = n
+		}
+	})
 	var cs []benchClient
 	leaders := make([]*node, groups)
 	for i := range leaders {
@@ -65,6 +72,11 @@ func benchmarkCommit(b *testing.B, groups, clients int) {
 		value[i] = byte(i * i >> 3) // does not compress to nothing
 	}
 	entries, parts := w.sent()
+	for _, nd := range w.nodes {
+		nd.mu.Lock()
+		nd.measured, nd.syncs = true, nil
+		nd.mu.Unlock()
+	}
 	var next atomic.Int64
 	took := make([][]time.Duration, clients)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,6 +98,7 @@ func benchmarkCommit(b *testing.B, groups, clients int) {
 	wg.Wait()
 	b.StopTimer()
 	entries2, parts2 := w.sent()
+	reportSyncs(b, w)
 	all := slices.Concat(took...)
 	slices.Sort(all)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
@@ -152,4 +165,32 @@ func BenchmarkFailover(b *testing.B) {
 	}
 	b.ReportMetric(float64(total.Milliseconds())/float64(b.N), "ms/failover")
 	b.ReportMetric(float64(worst.Milliseconds()), "worst-ms")
+}
+
+func benchDir(b *testing.B) string {
+	if os.Getenv("FLOTILLA_BENCH_MEM") != "" {
+		return ""
+	}
+	return b.TempDir()
+}
+
+// reportSyncs tells how the log was written: how long a StoreLogs takes, and how many were under way together.
+func reportSyncs(b *testing.B, w *world) {
+	var took []time.Duration
+	waiting, entries := 0, 0
+	for _, nd := range w.nodes {
+		nd.mu.Lock()
+		for _, s := range nd.syncs {
+			took = append(took, s.Took)
+			waiting, entries = waiting+s.Waiting, entries+s.Entries
+		}
+		nd.mu.Unlock()
+	}
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "sync-p50-µs")
+	b.ReportMetric(float64(waiting)/float64(len(took)), "syncs-together")
+	b.ReportMetric(float64(entries)/float64(len(took)), "entries/sync")
 }

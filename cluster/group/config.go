@@ -66,7 +66,7 @@ func (c *Config) Defaults() {
 		c.SystemLog = c.Log
 	}
 	setDefault(&c.EntriesInFlight, 16)
-	setDefault(&c.GroupEntriesInFlight, 4)
+	setDefault(&c.GroupEntriesInFlight, 2)
 	setDefault(&c.NodeBytes, 256<<20)
 	setDefault(&c.GroupBytes, 8<<20)
 	setDefault(&c.SnapshotsOut, 2)

@@ -68,7 +68,7 @@ func (s State) String() string {
 var _ space.Replicator = (*Group)(nil)
 
 // openGroup makes or finds the replica's files, checks that they belong together, and starts raft.
-func (h *Host) openGroup(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
+func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	dir := h.dir(id)
 	ident, err := dir.readIdentity()
 	if err != nil {

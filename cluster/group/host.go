@@ -63,6 +63,9 @@ func New(cfg Config) (*Host, error) {
 // Open starts the node's replica of a group. One whose files do not fit together is not started; the error is of
 // kind Damaged and says why (CLUSTER 5.3).
 func (h *Host) Open(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open group %d: %w: %w", id, cluster.ErrDeadline, err)
+	}
 	if err := h.claim(id); err != nil {
 		return nil, err
 	}
@@ -70,15 +73,15 @@ func (h *Host) Open(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (
 	if g := h.Group(id); g != nil {
 		return nil, fmt.Errorf("group %d is open: %w", id, cluster.ErrExists)
 	}
-	if err := h.openClaimed(ctx, id, rc); err != nil {
+	if err := h.openClaimed(id, rc); err != nil {
 		return nil, fmt.Errorf("open group %d: %w", id, err)
 	}
 	return h.Group(id), nil
 }
 
 // openClaimed opens a replica that the caller has claimed.
-func (h *Host) openClaimed(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) error {
-	g, err := h.openGroup(ctx, id, rc)
+func (h *Host) openClaimed(id cluster.GroupID, rc ReplicaConfig) error {
+	g, err := h.openGroup(id, rc)
 	if err != nil {
 		return err
 	}
@@ -182,7 +185,7 @@ func (h *Host) reopen(g *Group) {
 		}
 		err := h.closeGroup(h.ctx, g.id)
 		if err == nil {
-			err = h.openClaimed(h.ctx, g.id, ReplicaConfig{})
+			err = h.openClaimed(g.id, ReplicaConfig{})
 		}
 		if err != nil && h.cfg.Events.Fenced != nil {
 			h.cfg.Events.Fenced(g.id, fmt.Errorf("start again: %w", err))

@@ -79,6 +79,17 @@ type node struct {
 	mu     sync.Mutex
 	log    []string                  // events; guarded by mu
 	fenced map[cluster.GroupID]error // guarded by mu
+	syncs  []raftlog.SyncInfo        // when measured; guarded by mu
+
+	measured bool // guarded by mu
+}
+
+func (nd *node) synced(s raftlog.SyncInfo) {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	if nd.measured {
+		nd.syncs = append(nd.syncs, s)
+	}
 }
 
 // testClock is the machine's clock, which a test can set off.
@@ -203,7 +214,8 @@ func (nd *node) start() {
 	must(nd.fs.MkdirAll(nd.dir("groups"), 0o755))
 	nd.shared = lsm.NewShared(lsm.Budget{CacheBytes: 8 << 20})
 	fatal := func(err error) { nd.note("fatal: %v", err) }
-	nd.logs, err = raftlog.Open(raftlog.Options{Dir: nd.dir("log"), FS: nd.fs, Shared: nd.shared, Fatal: fatal})
+	nd.logs, err = raftlog.Open(raftlog.Options{Dir: nd.dir("log"), FS: nd.fs, Shared: nd.shared, Fatal: fatal,
+		Events: raftlog.Events{SyncDone: nd.synced}})
 	must(err)
 	nd.votes, err = raftlog.OpenStable(raftlog.StableOptions{Dir: nd.stable, Fatal: fatal})
 	must(err)
