@@ -623,4 +623,3 @@ func (fakeUsers) Authenticate(_ context.Context, a auth.Attempt) (*auth.Principa
 	return &auth.Principal{Identity: exmdb.Identity{User: mapi.GUID{1}, Privileges: exmdb.PrivilegeOwner},
 		Mailbox: mapi.MailboxID{2}, Address: a.User}, nil
 }
-

@@ -272,4 +272,3 @@ func TestEveryCommandHasAScript(t *testing.T) {
 		}
 	}
 }
-
