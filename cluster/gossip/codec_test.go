@@ -1,0 +1,186 @@
+package gossip
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+func genHint() *rapid.Generator[hint] {
+	return rapid.Custom(func(t *rapid.T) hint {
+		return hint{
+			Group:  cluster.GroupID(rapid.Uint32Range(0, 5).Draw(t, "group")),
+			Term:   rapid.Uint64Range(1, 4).Draw(t, "term"),
+			Leader: cluster.NodeID(rapid.SampledFrom([]string{"n1", "n2", "n3"}).Draw(t, "leader")),
+			Lost:   rapid.Bool().Draw(t, "lost"),
+		}
+	})
+}
+
+// TestMergeDoesNotDependOnOrder: whatever way hints come, all nodes end with the same.
+func TestMergeDoesNotDependOnOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hints := rapid.SliceOf(genHint()).Draw(t, "hints")
+		a, b := newKnowledge("x", 4), newKnowledge("y", 4)
+		a.learn(hints)
+		b.learn(rapid.Permutation(hints).Draw(t, "other order"))
+		b.learn(hints)
+		if !bytes.Equal(a.state(), b.state()) {
+			t.Fatalf("%v and %v", a.hints, b.hints)
+		}
+	})
+}
+
+func TestHintsSurviveCoding(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hints := rapid.SliceOf(genHint()).Draw(t, "hints")
+		got, _, err := decodeMessage(encodeMessage(hints, nil))
+		if err != nil || !slices.Equal(got, hints) {
+			t.Fatalf("%v, %v", got, err)
+		}
+	})
+}
+
+func TestEarlierRunsLeadershipIsEnded(t *testing.T) {
+	k := newKnowledge("n1", 4)
+	k.node(Node{ID: "n1", Alive: true})
+	k.learn([]hint{{Group: 1, Term: 5, Leader: "n1"}})
+	if h, _ := k.hint(1); !h.Lost || k.left[1] == 0 {
+		t.Errorf("%+v, %d sendings", h, k.left[1])
+	}
+	k.announce(1, 6, "n1")
+	if news := k.learn([]hint{{Group: 1, Term: 6, Leader: "n1"}}); news != nil {
+		t.Errorf("own hint came back as news: %v", news)
+	}
+	k.announce(1, 7, "n2")
+	if h, _ := k.hint(1); h.Leader != "n2" || h.Term != 7 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestBroadcastsFitAndEnd(t *testing.T) {
+	k := newKnowledge("n1", 4)
+	k.node(Node{ID: "n1", Alive: true})
+	for g := range cluster.GroupID(400) {
+		k.announce(g, math.MaxUint64, "n1")
+	}
+	seen := map[cluster.GroupID]int{}
+	for b := k.broadcast(1300); b != nil; b = k.broadcast(1300) {
+		hints, _, err := decodeMessage(b)
+		if err != nil || len(b) > 1300 || len(hints) > maxHintsInPacket {
+			t.Fatalf("%d bytes, %d hints, %v", len(b), len(hints), err)
+		}
+		for _, h := range hints {
+			seen[h.Group]++
+		}
+	}
+	for g := range cluster.GroupID(400) {
+		if seen[g] != 4 {
+			t.Errorf("group %v sent %d times", g, seen[g])
+		}
+	}
+	if b := k.broadcast(3); b != nil {
+		t.Errorf("%d bytes", len(b))
+	}
+}
+
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	k := newKnowledge("n1", 4)
+	for g := range cluster.GroupID(maxGroups + 10) {
+		k.announce(g, 1, "n2")
+	}
+	if len(k.hints) != maxGroups || len(k.state()) > maxState {
+		t.Errorf("%d hints, %d bytes", len(k.hints), len(k.state()))
+	}
+	if _, _, err := decodeMessage(make([]byte, maxState+1)); err == nil {
+		t.Error("a state beyond the limit was read")
+	}
+}
+
+func TestLoadsOfTheAliveByNumber(t *testing.T) {
+	k := newKnowledge("n1", 4)
+	k.node(Node{ID: "n2", Alive: true})
+	load := func(node string, seq uint64) []nodeLoad { return []nodeLoad{{Node: node, Seq: seq}} }
+	for i, c := range []struct {
+		in   []nodeLoad
+		want int
+	}{{load("n2", 5), 1}, {load("n2", 5), 0}, {load("n2", 4), 0}, {load("n3", 9), 0}} {
+		if got := k.learnLoads(c.in); len(got) != c.want {
+			t.Errorf("row %d: %v", i, got)
+		}
+	}
+	k.node(Node{ID: "n1", Alive: true})
+	k.setLoad(Load{Groups: 1}, time.Unix(0, 10))
+	k.learnLoads(load("n1", 1000))
+	if own := k.loads["n1"]; own.Seq != 1001 || own.Load.Groups != 1 {
+		t.Errorf("%+v", own)
+	}
+}
+
+func TestMetaKeepsUnknown(t *testing.T) {
+	b, err := encodeMeta(Meta{NodeAddress: "a:1", DC: "d", State: StateLeaving})
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := append(bytes.Clone(b), 0xF8, 0x01, 5) // tag 31, a number
+	m, err := decodeMeta(later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := encodeMeta(m)
+	if err != nil || !bytes.Equal(again, later) {
+		t.Errorf("% x, want % x (%v)", again, later, err)
+	}
+	if _, err := decodeMeta([]byte{2}); !errors.Is(err, errForm) {
+		t.Errorf("unknown form: %v", err)
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(encodeMessage([]hint{{1, 2, "n1", false}, {2, 9, "n2", true}}, []nodeLoad{{"n1", 3, Load{Groups: 4, CPU: 0.5}}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		hints, loads, err := decodeMessage(b)
+		if err != nil {
+			return
+		}
+		again, more, err := decodeMessage(encodeMessage(hints, loads))
+		if err != nil || !slices.Equal(again, hints) || len(more) != len(loads) {
+			t.Fatalf("%v, %v, %v", again, more, err)
+		}
+		k := newKnowledge("n1", 4)
+		k.learn(hints)
+		k.learnLoads(loads)
+		k.broadcast(1300)
+	})
+}
+
+func FuzzMeta(f *testing.F) {
+	f.Add([]byte{form1})
+	b, err := encodeMeta(Meta{NodeAddress: "10.0.0.1:7400", External: "mail.example", DC: "a", Zone: "z", MaxLevel: 3})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decodeMeta(b)
+		if err != nil {
+			return
+		}
+		out, err := encodeMeta(m)
+		if err != nil {
+			return // longer in our coding than in theirs
+		}
+		if again, err := decodeMeta(out); err != nil || !reflect.DeepEqual(again, m) {
+			t.Fatalf("%+v, %v", again, err)
+		}
+	})
+}

@@ -1,0 +1,126 @@
+package gossip
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+const maxConflicts = 64 // names told of in one run of the teller
+
+// teller calls Events from one goroutine. It holds the newest of each kind, so a slow owner costs no memory.
+type teller struct {
+	events Events
+	know   *knowledge
+	wake   chan struct{}
+
+	mu        sync.Mutex
+	hints     map[cluster.GroupID]hint // guarded by mu
+	nodes     map[cluster.NodeID]bool  // guarded by mu
+	loads     map[cluster.NodeID]Load  // guarded by mu
+	conflicts map[string][]string      // guarded by mu
+}
+
+func newTeller(events Events, know *knowledge) *teller {
+	t := &teller{events: events, know: know, wake: make(chan struct{}, 1)}
+	t.clearLocked()
+	return t
+}
+
+func (t *teller) clearLocked() {
+	t.hints, t.nodes = map[cluster.GroupID]hint{}, map[cluster.NodeID]bool{}
+	t.loads, t.conflicts = map[cluster.NodeID]Load{}, map[string][]string{}
+}
+
+// note lets put change the maps and wakes the goroutine.
+func (t *teller) note(put func()) {
+	t.mu.Lock()
+	put()
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *teller) hint(news []hint) {
+	if len(news) == 0 {
+		return
+	}
+	t.note(func() {
+		for _, h := range news {
+			if h.newer(t.hints[h.Group]) {
+				t.hints[h.Group] = h
+			}
+		}
+	})
+}
+
+func (t *teller) node(id cluster.NodeID) { t.note(func() { t.nodes[id] = true }) }
+
+func (t *teller) load(news []nodeLoad) {
+	t.note(func() {
+		for _, l := range news {
+			t.loads[cluster.NodeID(l.Node)] = l.Load
+		}
+	})
+}
+
+func (t *teller) conflict(name string, addrs ...string) {
+	t.note(func() {
+		if len(t.conflicts) < maxConflicts {
+			slices.Sort(addrs)
+			t.conflicts[name] = addrs
+		}
+	})
+}
+
+func (t *teller) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+			t.tell()
+		}
+	}
+}
+
+func (t *teller) tell() {
+	t.mu.Lock()
+	hints, nodes, loads, conflicts := t.hints, t.nodes, t.loads, t.conflicts
+	t.clearLocked()
+	t.mu.Unlock()
+	for id := range nodes {
+		t.tellNode(t.know.get(id))
+	}
+	for _, h := range sortedHints(hints) {
+		if h.Lost {
+			h.Leader = ""
+		}
+		if t.events.Hint != nil {
+			t.events.Hint(h.Group, h.Term, h.Leader)
+		}
+	}
+	for id, load := range loads {
+		if t.events.Load != nil {
+			t.events.Load(id, load)
+		}
+	}
+	for name, addrs := range conflicts {
+		if t.events.Conflict != nil {
+			t.events.Conflict(name, addrs)
+		}
+	}
+}
+
+func (t *teller) tellNode(n Node) {
+	if n.Alive && t.events.NodeUp != nil {
+		t.events.NodeUp(n)
+	}
+	if !n.Alive && t.events.NodeDown != nil {
+		t.events.NodeDown(n)
+	}
+}
