@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,10 +95,17 @@ func runDev(ctx context.Context, out io.Writer, c *dev.Cluster, detach bool) err
 func progressLine(out io.Writer) func(string) {
 	f, ok := out.(*os.File)
 	last := ""
+	var mu sync.Mutex
 	if ok && term.IsTerminal(int(f.Fd())) {
-		return func(s string) { fmt.Fprintf(out, "\r\x1b[K%s", s) }
+		return func(s string) {
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(out, "\r\x1b[K%s", s)
+		}
 	}
 	return func(s string) {
+		mu.Lock()
+		defer mu.Unlock()
 		if s != last && s != "" {
 			fmt.Fprintln(out, s)
 		}

@@ -10,13 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
@@ -256,25 +260,35 @@ func (c *Cluster) tail(name string) string {
 	return string(b[max(0, len(b)-2000):])
 }
 
-// AddUsers makes the users that are not there yet.
+// AddUsers makes the users that are not there yet; progress may be called from several goroutines.
 func (c *Cluster) AddUsers(ctx context.Context, progress func(string)) error {
 	names := []string{"alice", "bob", "carol"}
 	for i := range c.Users {
 		names = append(names, "u"+strconv.Itoa(i+1))
 	}
-	for i, n := range names {
-		progress(fmt.Sprintf("users: %d of %d", i+1, len(names)))
-		err := c.Admin("n1").Do(ctx, "POST", "/v1/objects", admin.NewObject{Kind: "user", Address: n + "@" + Domain,
-			Name: strings.ToUpper(n[:1]) + n[1:], Password: Password}, nil)
-		var r *adminclient.Refused
-		if errors.As(err, &r) && r.Status == 409 {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("add user %s: %w", n, err)
-		}
+	// A node that is not the leader learns of a change with the next one, or half a second later: side by side the
+	// users do not wait for each other.
+	var g errgroup.Group
+	g.SetLimit(16)
+	var made atomic.Int64
+	for _, n := range names {
+		g.Go(func() error {
+			err := c.addUser(ctx, n)
+			progress(fmt.Sprintf("users: %d of %d", made.Add(1), len(names)))
+			return err
+		})
 	}
-	return nil
+	return g.Wait()
+}
+
+func (c *Cluster) addUser(ctx context.Context, n string) error {
+	err := c.Admin("n1").Do(ctx, "POST", "/v1/objects", admin.NewObject{Kind: "user", Address: n + "@" + Domain,
+		Name: strings.ToUpper(n[:1]) + n[1:], Password: Password}, nil)
+	var r *adminclient.Refused
+	if err == nil || errors.As(err, &r) && r.Status == http.StatusConflict {
+		return nil
+	}
+	return fmt.Errorf("add user %s: %w", n, err)
 }
 
 // StopAll ends every node, all at a time.

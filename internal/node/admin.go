@@ -281,8 +281,11 @@ var mailboxKinds = map[directory.Kind]exmdb.MailboxKind{directory.KindUser: exmd
 
 // ChangeObject implements admin.Backend.
 func (b backend) ChangeObject(ctx context.Context, address string, c admin.Change) (*directory.Object, error) {
-	req := &builtin.ChangeRequest{Address: address, Name: c.Name, Disabled: c.Disabled, Quota: c.Quota, Barred: c.Barred,
+	req := &builtin.ChangeRequest{Address: address, Name: c.Name, Disabled: c.Disabled, Quota: c.Quota,
 		AddAliases: c.AddAliases, RemoveAliases: c.RemoveAliases, AddMembers: c.AddMembers, RemoveMembers: c.RemoveMembers}
+	if c.Barred != nil {
+		req.Barred = &builtin.Protocols{Names: *c.Barred}
+	}
 	var err error
 	if c.Password != nil {
 		if req.Credential, err = auth.NewVerifiers(*c.Password); err != nil {

@@ -38,4 +38,3 @@ func (n *Node) startIMAP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 	}
 	return nil
 }
-

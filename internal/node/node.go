@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
@@ -122,6 +123,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.view.OnMap = func(*placement.Map) { n.poke() }
 	n.run("follow the map", n.followMap)
 	n.run("replicas", n.keepReplicas)
+	n.run("collect content", n.collectContent)
 	if err := n.register(ctx); err != nil {
 		return err
 	}
@@ -145,6 +147,30 @@ func (n *Node) run(what string, fn func(context.Context) error) {
 	})
 }
 
+// collectEvery is how often the groups led here look for content that nothing refers to.
+const collectEvery = 2 * time.Minute
+
+// collectContent lets content go that no space of a group holds any more (CLUSTER 3.2).
+func (n *Node) collectContent(ctx context.Context) error {
+	t := time.NewTicker(collectEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		for _, g := range n.storage.host.Groups() {
+			if g.State() != group.Leader {
+				continue
+			}
+			if _, err := g.Replica().Collect(ctx); err != nil && ctx.Err() == nil {
+				n.log.Warn("content not collected", "code", "FL-1016", "group", g.ID(), "err", err)
+			}
+		}
+	}
+}
+
 func (n *Node) poke() {
 	select {
 	case n.reconcile <- struct{}{}:
@@ -155,10 +181,9 @@ func (n *Node) poke() {
 // followMap keeps the view on the local replica, which may be replaced by another one under it.
 func (n *Node) followMap(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := n.view.Run(ctx); err != nil && ctx.Err() == nil {
-			n.log.Debug("map not readable", "err", err)
-			pause(ctx, 200*time.Millisecond)
-		}
+		err := n.view.Run(ctx)
+		n.log.Debug("map not readable", "err", err)
+		pause(ctx, 200*time.Millisecond)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (n *Node) startServices(_ context.Context) error {
 	}
 	mail := &deliver.Deliverer{Caller: n.mail, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
 		Host: n.cfg.ClusterName(), Now: n.storage.clock.Now}
-	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP} {
+	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP, n.startWeb} {
 		if err := start(users, mail, tlsConfig); err != nil {
 			return err
 		}
