@@ -37,16 +37,21 @@ type AddressRequest struct {
 
 // ChangeRequest changes what is set.
 type ChangeRequest struct {
-	Address       string    `wire:"1"`
-	Name          *string   `wire:"2"`
-	Disabled      *bool     `wire:"3"`
-	Quota         *uint64   `wire:"4"`
-	Barred        *[]string `wire:"5"`
-	AddAliases    []string  `wire:"6"`
-	RemoveAliases []string  `wire:"7"`
-	AddMembers    []string  `wire:"8"`
-	RemoveMembers []string  `wire:"9"`
-	Credential    []byte    `wire:"10"`
+	Address       string     `wire:"1"`
+	Name          *string    `wire:"2"`
+	Disabled      *bool      `wire:"3"`
+	Quota         *uint64    `wire:"4"`
+	Barred        *Protocols `wire:"5"`
+	AddAliases    []string   `wire:"6"`
+	RemoveAliases []string   `wire:"7"`
+	AddMembers    []string   `wire:"8"`
+	RemoveMembers []string   `wire:"9"`
+	Credential    []byte     `wire:"10"`
+}
+
+// Protocols are names of protocols; none is something else than not said.
+type Protocols struct {
+	Names []string `wire:"1"`
 }
 
 // Answer is what every change of the directory answers with: the object as it is now, and the sequence of the space

@@ -281,7 +281,9 @@ func change(w space.Writer, q *ChangeRequest) (*directory.Object, error) {
 	setIf(&o.Name, q.Name)
 	setIf(&o.Disabled, q.Disabled)
 	setIf(&o.Quota, q.Quota)
-	setIf(&o.Barred, q.Barred)
+	if q.Barred != nil {
+		o.Barred = q.Barred.Names
+	}
 	if err := changeAliases(w, o, q); err != nil {
 		return nil, err
 	}
@@ -381,9 +383,7 @@ func expand(r space.Reader, address string, depth int, seen map[string]bool, res
 			}
 		}
 	case o.Kind == directory.KindContact:
-		for _, m := range o.Members {
-			res.External = append(res.External, m)
-		}
+		res.External = append(res.External, o.Members...)
 	case !slices.ContainsFunc(res.Mailboxes, func(x directory.Recipient) bool { return x.Mailbox == o.Mailbox }):
 		res.Mailboxes = append(res.Mailboxes, directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address})
 	}
