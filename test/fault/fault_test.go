@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/test/devtest"
 )
 
 // The long form is `make chaos`: it sets these.
@@ -26,52 +26,12 @@ func setting(t *testing.T, name string, def int) int {
 	return n
 }
 
-// start runs a cluster for one test, with its data in the test's folder.
-func start(t *testing.T, users, shift int) *dev.Cluster {
-	t.Helper()
-	program, err := filepath.Abs("../../bin/flotilla")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("bin/flotilla is not built: make build")
-	}
-	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: 3, Users: users, Groups: 6, Plaintext: true, PortShift: shift, Program: program}}
-	if err := c.Setup(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, n := range c.Names() {
-			if err := c.Kill(n); err != nil {
-				t.Error(err)
-			}
-			if b, err := os.ReadFile(filepath.Join(c.Dir, n, "log")); err == nil && t.Failed() {
-				t.Logf("--- log of %s\n%s", n, b[max(0, len(b)-20000):])
-			}
-		}
-	})
-	for _, n := range c.Names() {
-		if err := c.Start(n); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := c.Ready(ctx, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.AddUsers(ctx, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // TestNothingAcknowledgedIsLost: SMTP and LMTP from 16 connections to 50 mailboxes while the owner of the busiest
 // group, and each node in turn, is killed, frozen and cut off.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 6)
 	const boxes = 50
-	c := start(t, boxes, 10000)
+	c := devtest.Start(t, boxes)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(setting(t, "FLOTILLA_MINUTES", 6))*time.Minute)
 	defer cancel()
 	load := &Load{Cluster: c, Mailboxes: boxes, Connections: 16, Count: mails,

@@ -41,7 +41,7 @@ type Load struct {
 
 	next     atomic.Int64
 	finished atomic.Bool
-	retries atomic.Int64
+	retries  atomic.Int64
 
 	mu    sync.Mutex
 	acked []*Mail // guarded by mu

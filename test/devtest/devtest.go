@@ -1,0 +1,73 @@
+// Package devtest runs a dev cluster of real processes for one test and ends it with the test.
+//
+// It knows the built binary and where a test's data goes; it never looks inside a node.
+package devtest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+)
+
+// shift keeps the tests' ports away from those of a cluster that somebody tries out; tests run one at a time.
+const shift = 10000
+
+// Start runs three nodes with alice, bob, carol and as many numbered users as asked for, ready when it returns. The
+// nodes' logs are shown when the test fails.
+func Start(t testing.TB, users int) *dev.Cluster { return StartGroups(t, users, 6) }
+
+// StartGroups is Start with a number of mailbox groups.
+func StartGroups(t testing.TB, users, groups int) *dev.Cluster {
+	t.Helper()
+	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: 3, Users: users, Groups: groups, Plaintext: true,
+		PortShift: shift, Program: testkit.Binary(t)}}
+	if err := c.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, c) })
+	for _, n := range c.Names() {
+		if err := c.Start(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := c.Ready(ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddUsers(ctx, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func stop(t testing.TB, c *dev.Cluster) {
+	for _, n := range c.Names() {
+		if err := c.Kill(n); err != nil {
+			t.Error(err)
+		}
+		b, err := os.ReadFile(filepath.Join(c.Dir, n, "log"))
+		if err == nil && t.Failed() {
+			t.Logf("--- log of %s\n%s", n, b[max(0, len(b)-20000):])
+		}
+	}
+	// The ports are the next test's only when the processes are gone.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); anyRuns(c) && time.Now().Before(deadline); <-tick.C {
+	}
+}
+
+func anyRuns(c *dev.Cluster) bool {
+	for _, n := range c.Names() {
+		if c.Running(n) != 0 {
+			return true
+		}
+	}
+	return false
+}
