@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -21,6 +22,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Most of a test's time is waiting for elections; a flag on the command line wins.
+	if err := flag.Set("test.parallel", "5"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(os.Exit))
 }
 
