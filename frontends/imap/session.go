@@ -19,7 +19,7 @@ import (
 )
 
 // readBuffer is small because ten thousand of them may be idle; large literals are read past it.
-const readBuffer = 2 << 10
+const readBuffer = 1 << 10
 
 // session is the dialogue with one client. All of it belongs to the goroutine that serves it; IDLE lends it to the
 // watcher until the watcher has ended.
@@ -43,7 +43,7 @@ type session struct {
 
 // enabled are the extensions that change what a client is sent (RFC 5161).
 type enabled struct {
-	condstore, qresync, rev2, utf8 bool
+	condstore bool
 }
 
 func newSession(s *Server, c *conn) *session {
@@ -248,12 +248,6 @@ func do[Q, R any](ctx context.Context, s *session, op exmdb.Op[Q, R], req *Q) (*
 		return nil, fmt.Errorf("%s: %w", op.Name, err)
 	}
 	return resp, nil
-}
-
-// setUTF8 changes how names and texts are coded from the next response on.
-func (s *session) setUTF8() {
-	s.enabled.utf8 = true
-	s.dec.UTF8, s.out.UTF8 = true, true
 }
 
 func upper(text string) string { return strings.ToUpper(text) }

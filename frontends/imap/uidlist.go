@@ -110,12 +110,13 @@ func (l *uidList) remove(ranges []exmdb.UIDRange) {
 			if gone.First > from {
 				l.add(exmdb.UIDRange{First: from, Last: gone.First - 1})
 			}
-			from = max(from, gone.Last+1)
 			if gone.Last >= r.last {
+				from = 0 // nothing is left; the next UID may not exist
 				break
 			}
+			from = max(from, gone.Last+1)
 		}
-		if from <= r.last && from >= r.first {
+		if from != 0 {
 			l.add(exmdb.UIDRange{First: from, Last: r.last})
 		}
 	}
