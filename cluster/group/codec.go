@@ -95,7 +95,8 @@ func decodeAppend(b []byte) (to cluster.ServerID, a *raft.AppendEntriesRequest, 
 	from := r.id()
 	to = r.id()
 	a = &raft.AppendEntriesRequest{
-		RPCHeader:         header(from),
+		RPCHeader: header(from),
+		//lint:ignore SA1019 raft 1.8.0 still reads it
 		Leader:            []byte(from),
 		Term:              r.u64(),
 		PrevLogEntry:      r.u64(),
@@ -168,6 +169,7 @@ func decodeHeartbeat(b []byte) (to cluster.ServerID, a *raft.AppendEntriesReques
 	r := &reader{b: b}
 	from := r.id()
 	to = r.id()
+	//lint:ignore SA1019 raft 1.8.0 still reads Leader
 	a = &raft.AppendEntriesRequest{RPCHeader: header(from), Leader: []byte(from), Term: r.u64()}
 	if err := r.done(); err != nil {
 		return "", nil, fmt.Errorf("heartbeat: %w", err)

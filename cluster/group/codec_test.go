@@ -1,5 +1,7 @@
 package group
 
+//lint:file-ignore SA1019 raft 1.8.0 still reads Leader
+
 import (
 	"bytes"
 	"encoding/hex"

@@ -13,7 +13,6 @@ import (
 type memFiles struct {
 	names []string
 	data  map[string][]byte
-	limit int // of one read
 }
 
 func (m *memFiles) Files() ([]streamFile, error) {

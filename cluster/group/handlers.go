@@ -90,6 +90,7 @@ func (h *Host) receiveVote(in transport.Inbound) {
 	v, err := decodeVote(in.Payload)
 	if g := h.target(in, []byte(v.from), v.to, err); g != nil {
 		g.trans.receive(in, &raft.RequestVoteRequest{RPCHeader: header(v.from), Term: v.term,
+			//lint:ignore SA1019 raft 1.8.0 still reads it
 			Candidate: []byte(v.from), LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm,
 			LeadershipTransfer: v.transfer}, encodeVoteResponse)
 	}

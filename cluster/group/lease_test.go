@@ -181,7 +181,6 @@ type leaseWorld struct {
 
 type leaseNode struct {
 	term   uint64 // highest seen, in which it votes at most once
-	voted  bool
 	lead   tenure
 	lease  lease
 	leads  bool

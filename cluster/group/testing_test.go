@@ -390,8 +390,6 @@ func (w *world) others(not *node) []*node {
 	return rest
 }
 
-var testSpace = cluster.SpaceID{1}
-
 func spaceOf(id cluster.GroupID) cluster.SpaceID { return cluster.SpaceID{1, byte(id)} }
 
 func (nd *node) create(id cluster.GroupID) {

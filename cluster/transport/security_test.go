@@ -123,7 +123,7 @@ func TestListenerJudges(t *testing.T) {
 			RootCAs: roots, Certificates: c.certs, NextProtos: c.alpn, ServerName: "127.0.0.1",
 		})
 		if err == nil {
-			_, err = conn.Write(c.send)
+			_, _ = conn.Write(c.send) // it may be refused already
 			defer conn.Close()
 		}
 		eventually(t, c.name, func() bool { return seen.has(c.want) })
