@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/gossip"
 	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/exmdb/client"
@@ -41,6 +42,7 @@ type Node struct {
 	mail     client.Client
 	people   builtin.Reader
 	services services
+	gossip   *gossip.Gossip
 
 	ctx    context.Context // ends when Stop begins
 	cancel context.CancelFunc
@@ -76,6 +78,9 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	n.say("starting")
 	n.view = view.New(systemReplica{n})
 	n.people = builtin.Reader{System: systemReplica{n}}
+	if err := n.makeGossip(); err != nil {
+		return nil, err
+	}
 	if err := n.openStorage(); err != nil {
 		return nil, errors.Join(err, n.Stop(context.Background()))
 	}
@@ -116,6 +121,9 @@ func (n *Node) Start(ctx context.Context) error {
 	n.storage.net.SetPeers(ids)
 	if err := n.startAdmin(); err != nil {
 		return err
+	}
+	if err := n.gossip.Start(ctx); err != nil {
+		return fmt.Errorf("gossip on %s: %w", n.cfg.Listen.Gossip, err)
 	}
 	if err := n.form(ctx); err != nil {
 		return err
@@ -235,7 +243,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.controlled()
 	}
 	n.mu.Unlock()
-	err = errors.Join(err, n.storage.close(ctx))
+	err = errors.Join(err, n.gossip.Close(ctx), n.storage.close(ctx))
 	n.wg.Wait()
 	return errors.Join(err, removeIfThere(n.cfg.path("pid")))
 }

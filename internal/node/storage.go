@@ -129,10 +129,12 @@ func (n *Node) groupEvents() group.Events {
 		LeaderGained: func(g cluster.GroupID, term uint64, planned bool) {
 			n.view.Learn(g, term, n.self)
 			n.leading(g, true)
+			n.gossip.Announce(g, term, n.self)
 			n.log.Info("leads group", "group", g, "term", term, "planned", planned)
 		},
 		LeaderLost: func(g cluster.GroupID, term uint64) {
 			n.leading(g, false)
+			n.gossip.Announce(g, term, "")
 			n.log.Info("leads group no more", "group", g, "term", term)
 		},
 		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {

@@ -66,6 +66,9 @@ var (
 	authorityUntil = time.Date(2056, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// gossipKeyBytes is the length of the key that gossip is encrypted with.
+const gossipKeyBytes = 32
+
 // certificateValidity is that of a node's certificates; they are issued anew at each start that finds less than half
 // of it left.
 const certificateValidity = 2 * 365 * 24 * time.Hour
@@ -130,6 +133,7 @@ type trust struct {
 	authority []byte // certificate, PEM
 	node      transport.KeyPair
 	server    transport.KeyPair
+	gossip    []byte // key of the gossip, 32 bytes
 }
 
 func readTrust(dir string) (*trust, error) {
@@ -140,7 +144,7 @@ func readTrust(dir string) (*trust, error) {
 	}{
 		{"ca.pem", &t.authority},
 		{"node.pem", &t.node.CertPEM}, {"node.key", &t.node.KeyPEM},
-		{"server.pem", &t.server.CertPEM}, {"server.key", &t.server.KeyPEM},
+		{"server.pem", &t.server.CertPEM}, {"server.key", &t.server.KeyPEM}, {"gossip.key", &t.gossip},
 	}
 	for _, f := range files {
 		b, err := os.ReadFile(filepath.Join(dir, f.name))
@@ -169,6 +173,14 @@ func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) 
 	if have, err := os.ReadFile(filepath.Join(dir, "cluster")); err == nil && strings.TrimSpace(string(have)) != string(a.Cluster) {
 		return fmt.Errorf("%s belongs to another cluster: its secret was a different one", dir)
 	}
+	seed, err := parseSecret(secret)
+	if err != nil {
+		return err
+	}
+	gossipKey, err := hkdf.Key(sha256.New, seed, nil, "flotilla gossip", gossipKeyBytes)
+	if err != nil {
+		return fmt.Errorf("derive gossip key: %w", err)
+	}
 	nodePair, err := a.IssueNode(node, names, certificateValidity)
 	if err != nil {
 		return err
@@ -188,6 +200,7 @@ func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) 
 		{"ca.pem", a.CertPEM(), 0o644},
 		{"node.pem", nodePair.CertPEM, 0o644}, {"node.key", nodePair.KeyPEM, 0o600},
 		{"server.pem", serverPair.CertPEM, 0o644}, {"server.key", serverPair.KeyPEM, 0o600},
+		{"gossip.key", gossipKey, 0o600},
 		{"cluster", []byte(a.Cluster + "\n"), 0o644},
 	} {
 		if err := writeFile(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
