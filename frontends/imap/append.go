@@ -55,6 +55,9 @@ func (s *session) appendCommand(ctx context.Context) error {
 	}
 	req := &exmdb.AppendRequest{Folder: target.FID, Message: message, Flags: a.flags, Received: a.received.UTC()}
 	resp, err := do(ctx, s, exmdb.OpAppend, req)
+	if kindOf(err) == exmdb.KindNoFolder { // deleted while the message came
+		return no(imap.ResponseCodeTryCreate, "No such mailbox")
+	}
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,13 @@ func TestEveryKindHasWords(t *testing.T) {
 	}
 }
 
+func TestContained(t *testing.T) {
+	err := contained(func() error { var rows []int; _ = rows[len(t.Name())]; return nil })
+	if r := statusOf(err); r.code != "SERVERBUG" || r.text != "Internal error" {
+		t.Errorf("a bug answers %+v", r)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	if err := (Config{}).Defaults().Validate(); err == nil {
 		t.Error("a server where nobody can sign in is accepted")

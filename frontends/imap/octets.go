@@ -154,7 +154,7 @@ func (a *readAhead) begin(row *exmdb.Row) <-chan prepared {
 	result := make(chan prepared, 1)
 	go func() {
 		m := &message{ctx: a.ctx, row: row}
-		err := a.s.prepare(m, a.plan)
+		err := contained(func() error { return a.s.prepare(m, a.plan) })
 		result <- prepared{m, err}
 	}()
 	return result

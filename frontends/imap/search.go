@@ -251,7 +251,8 @@ func (s *session) testPage(ctx context.Context, k *key, page []exmdb.Row) ([]boo
 		g.Go(func() error {
 			for i := w; i < len(page) && gctx.Err() == nil; i += workers {
 				c := &candidate{s: s, ctx: gctx, row: &page[i]}
-				ok, err := c.test(k)
+				var ok bool
+				err := contained(func() (err error) { ok, err = c.test(k); return err })
 				if err != nil && kindOf(err) != exmdb.KindNoMessage {
 					return fmt.Errorf("search UID %d: %w", page[i].UID, err)
 				}

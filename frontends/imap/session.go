@@ -98,6 +98,20 @@ func (s *session) contain() {
 		slog.String("stack", string(debug.Stack())))
 }
 
+// contained is contain for a goroutine that reads one message: a bug met in it fails the command.
+func contained(f func() error) (err error) {
+	defer func() {
+		r := recover()
+		if v, ok := r.(invariant.Violation); ok {
+			panic(v)
+		}
+		if r != nil {
+			err = fmt.Errorf("bug: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
+}
+
 // farewell says BYE where the client can still hear it and does not know yet.
 func (s *session) farewell(err error) {
 	switch {
