@@ -12,7 +12,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(MODULE)/internal/version.release=$(VERSION)
 
 FUZZTIME ?= 30s
-DURATION ?= 10m
+MAILS ?= 100000
+FAULTS ?= 200
+MINUTES ?= 120
 SEED ?=
 BENCH ?= .
 
@@ -56,8 +58,8 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
-chaos: build ## faults under load, long form (SEED= DURATION=10m)
-	$(call phase,chaos,list="$(call packages,./test/chaos/...)"; if [ -n "$$list" ]; then FLOTILLA_CHAOS=1 SEED='$(SEED)' DURATION='$(DURATION)' go test -p 1 -count=1 -v -timeout 24h $(TAGS) $$list; else echo "no chaos tests in this tree"; exit 1; fi)
+chaos: build ## faults under load, long form (SEED=1 MAILS=100000 FAULTS=200)
+	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=$(MINUTES) go test -count=1 -v -timeout 24h $(TAGS) ./test/fault)
 
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -v /testdata/ | sort -u | while IFS=: read -r file name; do \

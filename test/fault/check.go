@@ -157,6 +157,7 @@ type Groups []struct {
 	Group, Term uint64
 	Leader      string
 	Mailboxes   int
+	Entries     uint64
 	Operations  uint64
 	Replicas    []struct {
 		Node      string

@@ -1,0 +1,274 @@
+// Package bench measures a cluster of three real processes on this machine, fsync on, and writes what it found to
+// docs/measurements. It asserts nothing about time: a person, or a later run, compares.
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-smtp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+	"github.com/flotilla-mail/flotilla/test/fault"
+)
+
+// measured is a file of docs/measurements.
+type measured struct {
+	Name    string         `json:"name"`
+	Commit  string         `json:"commit"`
+	Machine string         `json:"machine"`
+	Load    string         `json:"load"`
+	Date    string         `json:"date"`
+	Results map[string]any `json:"results"`
+}
+
+func record(t *testing.T, name string, results map[string]any) {
+	t.Helper()
+	root := testkit.Root(t)
+	commit, err := exec.Command("git", "-C", root, "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		t.Logf("commit not known: %v", err)
+	}
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		t.Logf("load not known: %v", err)
+	}
+	m := measured{Name: name, Commit: strings.TrimSpace(string(commit)), Load: strings.TrimSpace(string(load)), Results: results,
+		Machine: fmt.Sprintf("%d cores, %s %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		Date:    time.Now().UTC().Format(time.RFC3339)}
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", b)
+	if err := os.WriteFile(filepath.Join(root, "docs", "measurements", name+".json"), append(b, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func only(t *testing.T) {
+	t.Helper()
+	if os.Getenv("FLOTILLA_BENCH") == "" {
+		t.Skip("measurements are made by make bench")
+	}
+}
+
+// mail is a text mail of about size octets.
+func mail(n, size int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "From: Bench <bench@example.org>\r\nTo: someone@example.test\r\nSubject: mail number %d\r\n"+
+		"Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%d.%d@bench.example.org>\r\n\r\n", n, n, time.Now().UnixNano())
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, "%08x the quick brown fox jumps over the lazy dog %08x\r\n", i*2654435761, n*40503+i)
+	}
+	return b.String()
+}
+
+// TestDelivery: deliveries per second by LMTP.
+func TestDelivery(t *testing.T) {
+	only(t)
+	const users = 50
+	c := devtest.Start(t, users)
+	results := map[string]any{}
+	for _, size := range []int{4 << 10, 75 << 10} {
+		for _, conns := range []int{1, 16, 64} {
+			before, err := fault.ReadGroups(context.Background(), c, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			perSecond, p50, p99 := deliver(t, c, users, size, conns, 8*time.Second)
+			after, err := fault.ReadGroups(context.Background(), c, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries, ops := uint64(0), uint64(0)
+			for i := range after {
+				entries += after[i].Entries - before[i].Entries
+				ops += after[i].Operations - before[i].Operations
+			}
+			results[fmt.Sprintf("%d KiB, %d connections", size>>10, conns)] = map[string]any{"deliveries per second": int(perSecond),
+				"p50 ms": p50.Seconds() * 1000, "p99 ms": p99.Seconds() * 1000, "effects per entry": float64(ops) / float64(max(entries, 1))}
+		}
+	}
+	record(t, "delivery", results)
+}
+
+func deliver(t *testing.T, c *dev.Cluster, users, size, conns int, d time.Duration) (perSecond float64, p50, p99 time.Duration) {
+	t.Helper()
+	var n atomic.Int64
+	took := make([][]time.Duration, conns)
+	start := time.Now()
+	var g errgroup.Group
+	for i := range conns {
+		g.Go(func() error {
+			client, err := dialLMTP(c, c.Names()[i%c.Nodes])
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			for time.Since(start) < d {
+				k := int(n.Add(1))
+				begin := time.Now()
+				err := client.SendMail("bench@example.org", []string{fmt.Sprintf("u%d@example.test", k%users+1)}, strings.NewReader(mail(k, size)))
+				if err != nil {
+					return err
+				}
+				took[i] = append(took[i], time.Since(begin))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	perSecond = float64(n.Load()) / time.Since(start).Seconds()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	return perSecond, all[len(all)/2], all[len(all)*99/100]
+}
+
+func dialLMTP(c *dev.Cluster, node string) (*smtp.Client, error) {
+	return dialAt(fmt.Sprintf("%s:%d", dev.Host(node), c.Port(2424)))
+}
+
+// TestFetch: FETCH 1:* of flags and of envelopes over ten thousand messages, from a node that does not own them.
+func TestFetch(t *testing.T) {
+	only(t)
+	const messages = 10_000
+	c := devtest.Start(t, 1)
+	var g errgroup.Group
+	for i := range 16 {
+		g.Go(func() error {
+			client, err := dialLMTP(c, c.Names()[i%c.Nodes])
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			for k := i; k < messages; k += 16 {
+				if err := client.SendMail("bench@example.org", []string{"u1@example.test"}, strings.NewReader(mail(k, 1500))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	results := map[string]any{}
+	for _, node := range c.Names() {
+		client, err := imapclient.DialInsecure(fmt.Sprintf("%s:%d", dev.Host(node), c.Port(2143)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Login("u1@example.test", dev.Password).Wait(); err != nil {
+			t.Fatal(err)
+		}
+		box, err := client.Select("INBOX", nil).Wait()
+		if err != nil || box.NumMessages != messages {
+			t.Fatalf("%+v, %v", box, err)
+		}
+		for name, o := range map[string]*imap.FetchOptions{"UID FLAGS": {UID: true, Flags: true}, "ENVELOPE": {Envelope: true}} {
+			var best time.Duration
+			for range 3 {
+				begin := time.Now()
+				got, err := client.Fetch(imap.SeqSet{imap.SeqRange{Start: 1}}, o).Collect()
+				if err != nil || len(got) != messages {
+					t.Fatalf("%d, %v", len(got), err)
+				}
+				if d := time.Since(begin); best == 0 || d < best {
+					best = d
+				}
+			}
+			results[fmt.Sprintf("%s of %d messages at %s, client included, ms", name, messages, node)] = best.Milliseconds()
+		}
+		if err := client.Logout().Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(t, "fetch", results)
+}
+
+// TestFailOver: how long a client on another node waits for its next delivery after the owner was killed or frozen.
+func TestFailOver(t *testing.T) {
+	only(t)
+	c := devtest.Start(t, 6)
+	results := map[string]any{}
+	for _, x := range []struct {
+		kind   fault.Kind
+		rounds int
+	}{{fault.Kill, count("FLOTILLA_KILLS", 50)}, {fault.Freeze, count("FLOTILLA_FREEZES", 10)}, {fault.Cut, count("FLOTILLA_CUTS", 10)}} {
+		var gaps []time.Duration
+		for range x.rounds {
+			gaps = append(gaps, gap(t, c, x.kind))
+		}
+		slices.Sort(gaps)
+		results[string(x.kind)] = map[string]any{"rounds": len(gaps), "p50 ms": gaps[len(gaps)/2].Milliseconds(),
+			"p99 ms": gaps[len(gaps)*99/100].Milliseconds(), "longest ms": gaps[len(gaps)-1].Milliseconds()}
+	}
+	record(t, "fail-over", results)
+}
+
+func count(name string, def int) int {
+	n := def
+	if v := os.Getenv(name); v != "" {
+		if _, err := fmt.Sscan(v, &n); err != nil {
+			return def
+		}
+	}
+	return n
+}
+
+// gap inflicts one fault on the owner of u1 and returns how long the delivery that was under way then took.
+func gap(t *testing.T, c *dev.Cluster, kind fault.Kind) time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var box struct{ Owner string }
+	if err := c.Admin("n1").Do(ctx, "GET", "/v1/objects/u1@example.test/mailbox", nil, &box); err != nil {
+		t.Fatal(err)
+	}
+	other := c.Names()[0]
+	if other == box.Owner {
+		other = c.Names()[1]
+	}
+	client, err := dialLMTP(c, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	client.SubmissionTimeout = time.Minute
+	done := make(chan error, 1)
+	go func() { done <- fault.Inflict(ctx, c, box.Owner, kind) }()
+	var longest time.Duration
+	for k := 0; ; k++ {
+		begin := time.Now()
+		if err := client.SendMail("bench@example.org", []string{"u1@example.test"}, strings.NewReader(mail(k, 1500))); err != nil {
+			t.Fatalf("a client on another node saw an error: %v", err)
+		}
+		longest = max(longest, time.Since(begin))
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return longest
+		default:
+		}
+	}
+}

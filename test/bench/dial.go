@@ -1,0 +1,17 @@
+package bench
+
+import (
+	"net"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// dialAt opens an LMTP connection.
+func dialAt(addr string) (*smtp.Client, error) {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return smtp.NewClientLMTP(conn), nil
+}
