@@ -1,0 +1,280 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mailflow"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// store is a Caller that keeps what is delivered and puts the octets together again.
+type store struct {
+	mu      sync.Mutex
+	chunks  map[[32]byte][]byte
+	mails   map[mapi.MailboxID][]*exmdb.DeliverRequest
+	uploads int
+	fail    map[mapi.MailboxID]error
+}
+
+func newStore() *store {
+	return &store{chunks: map[[32]byte][]byte{}, mails: map[mapi.MailboxID][]*exmdb.DeliverRequest{}, fail: map[mapi.MailboxID]error{}}
+}
+
+func (s *store) Call(_ context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, _ any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fail[box]; err != nil {
+		return err
+	}
+	q := req.(*exmdb.DeliverRequest)
+	for _, b := range q.Message.Inline {
+		s.putLocked(b)
+	}
+	s.mails[box] = append(s.mails[box], q)
+	return nil
+}
+
+func (s *store) putLocked(b []byte) exmdb.ChunkRef {
+	ref := exmdb.ChunkRef{Hash: sha256.Sum256(b), Size: uint32(len(b))}
+	s.chunks[ref.Hash] = bytes.Clone(b)
+	return ref
+}
+
+func (s *store) Upload(context.Context, exmdb.Identity, mapi.MailboxID) (exmdb.Upload, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uploads++
+	return uploader{s}, nil
+}
+
+// Locality puts all mailboxes into one group.
+func (s *store) Locality(context.Context, mapi.MailboxID) (uint64, error) { return 1, nil }
+
+type uploader struct{ s *store }
+
+func (u uploader) Put(_ context.Context, chunk []byte) (exmdb.ChunkRef, error) {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	return u.s.putLocked(chunk), nil
+}
+
+func (u uploader) Close(context.Context) error { return nil }
+
+// octets puts a recipe's segments together again.
+func (s *store) octets(t *testing.T, r *exmdb.Recipe) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for i := range r.Segments {
+		seg := &r.Segments[i]
+		if len(seg.Chunks) == 0 {
+			b.Write(seg.Raw)
+			continue
+		}
+		var content []byte
+		for _, c := range seg.Chunks {
+			got, ok := s.chunks[c.Hash]
+			if !ok {
+				t.Fatal("a chunk was never sent")
+			}
+			content = append(content, got...)
+		}
+		if seg.Encoding == exmdb.EncodingBase64 {
+			content = encode(content, int(seg.Line), seg.LastCRLF)
+		}
+		if uint64(len(content)) != seg.Octets {
+			t.Fatalf("segment of %d octets says %d", len(content), seg.Octets)
+		}
+		b.Write(content)
+	}
+	return b.Bytes()
+}
+
+func encode(content []byte, line int, last bool) []byte {
+	var b bytes.Buffer
+	for s := base64.StdEncoding.EncodeToString(content); s != ""; {
+		n := min(line, len(s))
+		b.WriteString(s[:n])
+		if s = s[n:]; s != "" || last {
+			b.WriteString("\r\n")
+		}
+	}
+	return b.Bytes()
+}
+
+func deliverer(t *testing.T, s *store) *Deliverer {
+	t.Helper()
+	return &Deliverer{Caller: s, Spool: t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Now: func() time.Time { return time.Unix(1.8e9, 0) }}
+}
+
+func to(boxes ...mapi.MailboxID) []mailflow.Recipient {
+	var rs []mailflow.Recipient
+	for i, b := range boxes {
+		rs = append(rs, mailflow.Recipient{Address: fmt.Sprintf("u%d@example.test", i),
+			To: directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: b}}}})
+	}
+	return rs
+}
+
+// compose makes a mail with parts of many sizes and encodings.
+func compose(rng *rand.Rand) []byte {
+	var b bytes.Buffer
+	b.WriteString("Subject: x\r\nMessage-ID: <a@b>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\npreamble\r\n")
+	for range rng.IntN(6) {
+		raw := make([]byte, []int{0, 10, 6000, 60_000, 600_000}[rng.IntN(5)]+rng.IntN(100))
+		for i := range raw {
+			raw[i] = byte(rng.Uint32())
+		}
+		b.WriteString("--q\r\n")
+		switch rng.IntN(4) {
+		case 0:
+			b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
+			b.Write(encode(raw, []int{76, 64, 72}[rng.IntN(3)], rng.IntN(2) == 0))
+			b.WriteString(strings.Repeat("\r\n", rng.IntN(3)))
+		case 1:
+			b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
+			b.WriteString(base64.StdEncoding.EncodeToString(raw))
+		case 2:
+			b.WriteString("Content-Transfer-Encoding: base64\r\n\r\nnot = base64 at all " + base64.StdEncoding.EncodeToString(raw))
+		default:
+			b.WriteString("Content-Type: text/plain\r\n\r\n" + strings.Repeat("line of text\r\n", len(raw)/14))
+		}
+		b.WriteString("\r\n")
+	}
+	b.WriteString("--q--\r\n")
+	return b.Bytes()
+}
+
+func TestTheRecipeGivesTheOctetsBack(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for range 60 {
+		s := newStore()
+		d := deliverer(t, s)
+		sent := compose(rng)
+		m, err := d.Receive(context.Background(), bytes.NewReader(sent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		boxes := []mapi.MailboxID{{1}, {2}, {3}}
+		for _, r := range d.Deliver(context.Background(), &mailflow.Envelope{From: "a@b", With: "ESMTP"}, to(boxes...), m) {
+			if r.Err != nil {
+				t.Fatalf("seed %d: %v", seed, r.Err)
+			}
+		}
+		for _, b := range boxes {
+			if got := s.octets(t, &s.mails[b][0].Message.Recipe); !bytes.Equal(got, sent) {
+				t.Fatalf("seed %d: %d octets became %d", seed, len(sent), len(got))
+			}
+			if n := len(s.mails[b][0].Message.Inline); s.uploads > 0 && n > 0 {
+				t.Fatalf("seed %d: content went both ways", seed)
+			}
+		}
+		if s.uploads > 1 {
+			t.Fatalf("seed %d: content was uploaded %d times to one group", seed, s.uploads)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestBareLineFeedsAreMended(t *testing.T) {
+	s := newStore()
+	d := deliverer(t, s)
+	m, err := d.Receive(context.Background(), strings.NewReader("Subject: x\n\nhi\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Deliver(context.Background(), &mailflow.Envelope{}, to(mapi.MailboxID{1}), m)
+	if got := s.octets(t, &s.mails[mapi.MailboxID{1}][0].Message.Recipe); string(got) != "Subject: x\r\n\r\nhi\r\n" {
+		t.Fatalf("%q", got)
+	}
+	if key := s.mails[mapi.MailboxID{1}][0].Key; key != [32]byte{} {
+		t.Fatal("a mail without Message-ID has a delivery key")
+	}
+}
+
+func TestTooLongLeavesNothing(t *testing.T) {
+	s := newStore()
+	d := deliverer(t, s)
+	d.Limit = 1 << 20
+	if _, err := d.Receive(context.Background(), strings.NewReader(strings.Repeat("x", 2<<20))); cluster.KindOf(err) != exmdb.KindTooBig {
+		t.Fatal(err)
+	}
+}
+
+// later keeps what it is given.
+type later struct{ kept []Target }
+
+func (l *later) Keep(_ context.Context, _ *mailflow.Envelope, to []Target, _ *Received) error {
+	l.kept = append(l.kept, to...)
+	return nil
+}
+
+func TestWhatCannotBeStoredNowIsKeptOnceOthersAre(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		first      error
+		with       string
+		kept, errs int
+	}{
+		{"the second waits", nil, "ESMTP", 1, 0},
+		{"nothing was stored", cluster.ErrUnavailable, "ESMTP", 0, 2},
+		{"LMTP answers for each", nil, "LMTP", 0, 1},
+	} {
+		s := newStore()
+		d, l := deliverer(t, s), &later{}
+		d.Later = l
+		a, b := mapi.MailboxID{1}, mapi.MailboxID{2}
+		s.fail[a], s.fail[b] = c.first, cluster.ErrUnavailable
+		m, err := d.Receive(context.Background(), strings.NewReader("Subject: x\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := 0
+		for _, r := range d.Deliver(context.Background(), &mailflow.Envelope{With: c.with}, to(a, b), m) {
+			if r.Err != nil {
+				errs++
+				if !errors.Is(r.Err, cluster.ErrUnavailable) {
+					t.Fatal(r.Err)
+				}
+			}
+		}
+		if len(l.kept) != c.kept || errs != c.errs {
+			t.Errorf("%s: %d kept, %d refused", c.name, len(l.kept), errs)
+		}
+	}
+}
+
+func TestDeliveryKeyNamesSenderRecipientAndOctets(t *testing.T) {
+	d := deliverer(t, newStore())
+	key := func(from, rcpt, body string) [32]byte {
+		m, err := d.Receive(context.Background(), strings.NewReader("Message-ID: <1@x>\r\n\r\n"+body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return deliveryKey(&mailflow.Envelope{From: from}, Target{Address: rcpt}, m.(*Received))
+	}
+	same := key("a", "b", "c")
+	if same != key("a", "b", "c") {
+		t.Fatal("one mail has two keys")
+	}
+	for _, other := range [][32]byte{key("x", "b", "c"), key("a", "x", "c"), key("a", "b", "x"), {}} {
+		if other == same {
+			t.Fatal("different mails share a key")
+		}
+	}
+}
