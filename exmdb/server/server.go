@@ -117,3 +117,19 @@ func identity(q *ops.Request) (*exmdb.Identity, error) {
 	q.Identity = as
 	return as, nil
 }
+
+// Due does what falls due in the mailboxes of one group (CLUSTER 2.2); a space.DueRunner of the group's leader calls it.
+type Due struct{ Replica *space.Replica }
+
+// PerformDue implements space.DuePerformer.
+func (d Due) PerformDue(ctx context.Context, id cluster.SpaceID, work space.Due) error {
+	mailboxes := store.New(store.Defaults())
+	_, err := d.Replica.Update(ctx, id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+		mine, err := space.Take(w, work)
+		if err != nil || !mine {
+			return nil, err
+		}
+		return nil, mailboxes.PerformDue(w, work)
+	})
+	return err
+}

@@ -2,227 +2,237 @@ package store
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
-// setFlags changes flags of any number of messages in one effect (MAILBOX 4).
-func setFlags(t *tx, q *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error) {
-	if q.Mode < exmdb.FlagsReplace || q.Mode > exmdb.FlagsRemove {
-		return nil, cluster.Errorf(cluster.KindBadRequest, "flag mode %d", q.Mode)
-	}
-	counts, err := t.countsOf(q.Folder)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := t.flagKeywords(q)
-	if err != nil {
-		return nil, err
-	}
-	resp := &exmdb.SetFlagsResponse{}
-	_, err = t.eachRow(q.Folder, q.UIDs, 0, func(uid mapi.UID, row *schema.Row) error {
-		if q.Conditional && row.ModSeq > q.UnchangedSince {
-			resp.Modified = addUID(resp.Modified, uid)
-			return nil
+// flag is a row of the one table of MAILBOX 4: which stamps a flag moves, and what MAPI shows of it beside its bit.
+// Every flag moves the modseq.
+type flag struct {
+	bit   exmdb.FlagBits
+	moves schema.ChangeKinds
+	// shown keeps the MAPI properties in step; nil where the bit says all.
+	shown func(row *schema.Row, on bool)
+}
+
+var flags = []flag{
+	{exmdb.FlagSeen, schema.ChangeRead, nil},      // mfRead
+	{exmdb.FlagDeleted, schema.ChangeStatus, nil}, // msDelMarked
+	{exmdb.FlagDraft, schema.ChangeContent, nil},  // mfUnsent
+	{exmdb.FlagFlagged, schema.ChangeContent, func(row *schema.Row, on bool) { // PidTagFlagStatus
+		if on {
+			row.Bits &^= schema.RowFlagComplete
 		}
-		bits, keywords := wanted(row, q, ids)
-		if bits == row.Bits && slices.Equal(keywords, row.Keywords) {
-			return nil
-		}
-		s := t.restamp(q.Folder, uid, counts, row, bits, keywords)
-		if resp.Changed++; resp.First == 0 {
-			resp.First = s
-		}
-		resp.Last = s
-		return nil
-	})
-	return resp, err
+	}},
+	{exmdb.FlagAnswered, schema.ChangeContent, func(row *schema.Row, on bool) { showVerb(row, mapi.VerbReply, on) }},
+	{exmdb.FlagForwarded, schema.ChangeContent, func(row *schema.Row, on bool) { showVerb(row, mapi.VerbForward, on) }},
 }
 
-// flagKeywords finds the ids of the keywords meant; removing names that do not exist is nothing.
-func (t *tx) flagKeywords(q *exmdb.SetFlagsRequest) ([]uint16, error) {
-	if q.Mode == exmdb.FlagsRemove {
-		return t.knownKeywords(q.Flags.Keywords)
+// keywordMoves is what a keyword moves: PidNameKeywords is content.
+const keywordMoves = schema.ChangeContent
+
+func iconOf(verb uint32) uint32 {
+	switch verb {
+	case mapi.VerbReply, mapi.VerbReplyAll:
+		return mapi.IconReplied
+	case mapi.VerbForward:
+		return mapi.IconForwarded
 	}
-	return t.keywordIDs(q.Flags.Keywords)
+	return 0
 }
 
-// wanted is what bits and keywords become. \Draft of a received mail stays as it is.
-func wanted(row *schema.Row, q *exmdb.SetFlagsRequest, ids []uint16) (schema.RowBits, []uint16) {
-	mask := schema.RowFlagMask
-	if row.Bits&schema.RowBorn == 0 {
-		mask &^= schema.RowBits(exmdb.FlagDraft)
-	}
-	set := schema.RowBits(q.Flags.Bits) & mask
-	switch q.Mode {
-	case exmdb.FlagsAdd:
-		return row.Bits | set, merged(row.Keywords, ids)
-	case exmdb.FlagsRemove:
-		return row.Bits &^ set, without(row.Keywords, ids)
-	}
-	return row.Bits&^mask | set, ids
-}
-
-func merged(a, b []uint16) []uint16 {
-	all := append(slices.Clone(a), b...)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-func without(a, b []uint16) []uint16 {
-	return slices.DeleteFunc(slices.Clone(a), func(id uint16) bool { return slices.Contains(b, id) })
-}
-
-// Flags by what they are in MAPI: \Seen moves readCN, \Deleted is a status that moves only modseq, the rest are
-// properties that Outlook sees as content (MAILBOX 2, 4).
-const (
-	readBits   = schema.RowBits(exmdb.FlagSeen)
-	statusBits = schema.RowBits(exmdb.FlagDeleted)
-)
-
-// Values of PidTagLastVerbExecuted and PidTagIconIndex (MS-OXOMSG 2.2.1.4, 2.2.1.10).
-const (
-	verbReply, iconReplied     = 102, 0x105
-	verbForward, iconForwarded = 104, 0x106
-)
-
-// restamp writes new bits and keywords and moves the stamps that they ask for.
-func (t *tx) restamp(f mapi.FID, uid mapi.UID, c *schema.FolderCounts, row *schema.Row, bits schema.RowBits, keywords []uint16) mapi.Stamp {
-	changed := bits ^ row.Bits
-	old := [3]mapi.Stamp{row.CN, row.ReadCN, row.ModSeq}
-	s := t.stamp()
-	kinds := schema.ChangeStatus
-	if changed&readBits != 0 {
-		row.ReadCN = s
-		kinds |= schema.ChangeRead
-	}
-	if changed&^(readBits|statusBits) != 0 || !slices.Equal(keywords, row.Keywords) {
-		row.CN, row.ChangeKey = s, nil
-		kinds |= schema.ChangeContent
-	}
-	row.ModSeq = s
-	t.count(c, row, -1)
-	row.Bits, row.Keywords = bits, keywords
-	setVerb(row, changed)
-	t.count(c, row, 1)
-	c.ContentSeq = s
-	for _, o := range old {
-		if o != 0 && o != row.CN && o != row.ReadCN && o != row.ModSeq {
-			t.w.Delete(schema.ChangeKey(f, o))
-		}
-	}
-	t.w.Set(schema.RowKey(f, uint64(uid)), row.AppendWire(nil))
-	t.w.Set(schema.ChangeKey(f, s), wire.Marshal(&schema.Change{Kinds: kinds, UID: uid}))
-	return s
-}
-
-// setVerb keeps last verb and icon in step with \Answered and $Forwarded.
-func setVerb(row *schema.Row, changed schema.RowBits) {
-	flags := row.Bits.Flags()
-	if exmdb.FlagBits(changed)&(exmdb.FlagAnswered|exmdb.FlagForwarded) == 0 {
-		return
-	}
+// showVerb sets the last verb with its icon. A verb taken back leaves the other one, if that was done too.
+func showVerb(row *schema.Row, verb uint32, on bool) {
 	switch {
-	case exmdb.FlagBits(changed)&flags&exmdb.FlagForwarded != 0:
-		row.Verb, row.Icon = verbForward, iconForwarded
-	case flags&exmdb.FlagAnswered != 0:
-		row.Verb, row.Icon = verbReply, iconReplied
-	case flags&exmdb.FlagForwarded != 0:
-		row.Verb, row.Icon = verbForward, iconForwarded
+	case on && iconOf(row.Verb) != iconOf(verb):
+		row.Verb = verb
+	case on || iconOf(row.Verb) != iconOf(verb):
+		return
+	case verb == mapi.VerbReply && row.Bits&schema.RowBits(exmdb.FlagForwarded) != 0:
+		row.Verb = mapi.VerbForward
+	case verb == mapi.VerbForward && row.Bits&schema.RowBits(exmdb.FlagAnswered) != 0:
+		row.Verb = mapi.VerbReply
 	default:
-		row.Verb, row.Icon = 0, 0
+		row.Verb = 0
+	}
+	row.Icon = iconOf(row.Verb)
+}
+
+// wanted is a change of flags, with keywords by id.
+type wanted struct {
+	mode     exmdb.FlagMode
+	bits     exmdb.FlagBits
+	keywords []uint16 // ascending
+}
+
+// newBits are the flags of row after the change. \Draft is not set on a received message (MAILBOX 4).
+func (w wanted) newBits(row *schema.Row) exmdb.FlagBits {
+	old, bits := row.Bits.Flags(), w.bits
+	switch w.mode {
+	case exmdb.FlagsAdd:
+		bits = old | w.bits
+	case exmdb.FlagsRemove:
+		bits = old &^ w.bits
+	}
+	if row.Bits&schema.RowBorn == 0 {
+		bits &^= exmdb.FlagDraft
+	}
+	return bits
+}
+
+func (w wanted) newKeywords(old []uint16) []uint16 {
+	switch {
+	case w.mode == exmdb.FlagsReplace:
+		return w.keywords
+	case len(w.keywords) == 0:
+		return old
+	case w.mode == exmdb.FlagsRemove:
+		return slices.DeleteFunc(slices.Clone(old), func(k uint16) bool { return slices.Contains(w.keywords, k) })
+	}
+	both := append(slices.Clone(old), w.keywords...)
+	slices.Sort(both)
+	return slices.Compact(both)
+}
+
+// applyFlags changes a row and says which stamps that moves; none when nothing is different.
+func applyFlags(row *schema.Row, w wanted) schema.ChangeKinds {
+	var moved schema.ChangeKinds
+	bits := w.newBits(row)
+	diff := bits ^ row.Bits.Flags()
+	row.Bits = row.Bits&^schema.RowFlagMask | schema.RowBits(bits)
+	for i := range flags {
+		f := &flags[i]
+		if diff&f.bit == 0 {
+			continue
+		}
+		moved |= f.moves
+		if f.shown != nil {
+			f.shown(row, bits&f.bit != 0)
+		}
+	}
+	if ids := w.newKeywords(row.Keywords); !slices.Equal(ids, row.Keywords) {
+		row.Keywords = ids
+		moved |= keywordMoves
+	}
+	return moved
+}
+
+// countFlags keeps Unseen and Deleted in step with a row's flags.
+func countFlags(c *schema.FolderCounts, old, now schema.RowBits) {
+	seen, deleted := schema.RowBits(exmdb.FlagSeen), schema.RowBits(exmdb.FlagDeleted)
+	switch diff := old ^ now; {
+	case diff&deleted == 0:
+	case now&deleted != 0:
+		c.Deleted++
+	default:
+		c.Deleted--
+	}
+	switch diff := old ^ now; {
+	case diff&seen == 0:
+	case now&seen != 0:
+		c.Unseen--
+	default:
+		c.Unseen++
 	}
 }
 
-// keywords is the mailbox's name table, read once for a transaction.
-type keywords struct {
-	ids map[string]uint16 // by name in lower case
-}
+// maxFlagChanges bounds the messages of one SetFlags, so that the effect fits (CLUSTER 1.6).
+const maxFlagChanges = 100_000
 
-// MaxKeywords bounds the names of one mailbox; maxKeyword one name.
-const (
-	MaxKeywords = 1000
-	maxKeyword  = 255
-)
+// allFlags are the bits that a client may name.
+const allFlags = exmdb.FlagSeen | exmdb.FlagAnswered | exmdb.FlagFlagged | exmdb.FlagDeleted | exmdb.FlagDraft | exmdb.FlagForwarded
 
-func (t *tx) keywordTable() (*keywords, error) {
-	if t.keywords != nil {
-		return t.keywords, nil
+func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error) {
+	if err := checkRanges(req.UIDs); err != nil {
+		return nil, err
 	}
-	names, err := t.keywordNames()
+	if req.Mode < exmdb.FlagsReplace || req.Mode > exmdb.FlagsRemove || req.Flags.Bits&^allFlags != 0 {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "flags %#x in mode %d", req.Flags.Bits, req.Mode)
+	}
+	c, err := t.edit(req.Folder)
 	if err != nil {
 		return nil, err
 	}
-	t.keywords = &keywords{ids: make(map[string]uint16, len(names))}
-	for id, name := range names {
-		t.keywords.ids[strings.ToLower(name)] = id
+	ids, err := t.keywordIDs(req.Flags.Keywords, req.Mode)
+	if err != nil {
+		return nil, err
 	}
-	return t.keywords, nil
-}
-
-// keywordNames reads the table id to name.
-func (v *view) keywordNames() (map[uint16]string, error) {
-	names := make(map[uint16]string)
-	it := v.r.Iter([]byte{schema.PrefixKeyword}, []byte{schema.PrefixKeyword + 1})
-	var err error
-	for err == nil && it.Next() {
-		var rec schema.Keyword
-		var id uint16
-		if id, err = schema.ParseKeywordKey(it.Key()); err == nil {
-			err = schema.Decode(it.Value(), &rec)
-		}
-		names[id] = rec.Name
-	}
-	return names, joined(err, it.Close())
-}
-
-func joined(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// keywordIDs finds or makes the ids of names, ascending.
-func (t *tx) keywordIDs(names []string) ([]uint16, error) {
-	var ids []uint16
-	for _, name := range names {
-		table, err := t.keywordTable()
+	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}}
+	for ranges := req.UIDs; ranges == nil || len(ranges) > 0; {
+		var found []message
+		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages})
 		if err != nil {
 			return nil, err
 		}
-		id, ok := table.ids[strings.ToLower(name)]
-		if !ok {
-			if name == "" || len(name) > maxKeyword || len(table.ids) >= MaxKeywords {
-				return nil, cluster.Errorf(exmdb.KindKeywordLimit, "keyword %.40q: a mailbox takes %d names of up to %d bytes", name, MaxKeywords, maxKeyword)
+		for i := range found {
+			if err := s.one(&found[i]); err != nil {
+				return nil, err
 			}
-			t.counters.Keyword++
-			id = t.counters.Keyword
-			table.ids[strings.ToLower(name)] = id
-			t.w.Set(schema.KeywordKey(id), wire.Marshal(&schema.Keyword{Name: name}))
 		}
-		ids = append(ids, id)
+		if ranges == nil {
+			break
+		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return &s.resp, nil
 }
 
-// knownKeywords finds the ids of those names that have one.
-func (t *tx) knownKeywords(names []string) ([]uint16, error) {
-	var ids []uint16
-	for _, name := range names {
-		table, err := t.keywordTable()
-		if err != nil {
-			return nil, err
-		}
-		if id, ok := table.ids[strings.ToLower(name)]; ok {
-			ids = append(ids, id)
+type flagSetter struct {
+	*tx
+	req    *exmdb.SetFlagsRequest
+	counts *schema.FolderCounts
+	want   wanted
+	resp   exmdb.SetFlagsResponse
+}
+
+func (s *flagSetter) one(m *message) error {
+	if s.req.Conditional && m.row.ModSeq > s.req.UnchangedSince {
+		s.resp.Modified = addUID(s.resp.Modified, m.uid)
+		return nil
+	}
+	old := m.row
+	moved := applyFlags(&m.row, s.want)
+	if moved == 0 {
+		return nil
+	}
+	if len(m.row.Keywords) > maxRowKeywords {
+		return cluster.Errorf(exmdb.KindKeywordLimit, "message with %d keywords", len(m.row.Keywords))
+	}
+	if s.resp.Changed == maxFlagChanges {
+		return cluster.Errorf(cluster.KindTooLarge, "flags of more than %d messages at once", maxFlagChanges)
+	}
+	countFlags(s.counts, old.Bits, m.row.Bits)
+	s.touch(s.req.Folder, s.counts, m, moved)
+	if s.resp.Changed == 0 {
+		s.resp.First = m.row.ModSeq
+	}
+	s.resp.Last = m.row.ModSeq
+	s.resp.Changed++
+	return nil
+}
+
+// touch gives a message its next stamp, of the kinds that moved, in row and change index (MAILBOX 2). A step of the
+// index whose kinds have all moved on goes.
+func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schema.ChangeKinds) {
+	row, old := &m.row, stampsOf(&m.row)
+	s := t.stamp()
+	row.ModSeq, c.ContentSeq = s, s
+	if moved&schema.ChangeContent != 0 {
+		row.CN, row.ChangeKey = s, nil
+	}
+	if moved&schema.ChangeRead != 0 {
+		row.ReadCN = s
+	}
+	now := stampsOf(row)
+	for i, past := range old {
+		if past != 0 && !slices.Contains(now[:], past) && !slices.Contains(old[:i], past) {
+			t.w.Delete(schema.ChangeKey(fid, past))
 		}
 	}
-	return ids, nil
+	t.set(schema.ChangeKey(fid, s), &schema.Change{Kinds: moved | schema.ChangeStatus, UID: m.uid})
+	t.w.Set(schema.RowKey(fid, uint64(m.uid)), row.AppendWire(nil))
 }
+
+func stampsOf(row *schema.Row) [3]mapi.Stamp { return [3]mapi.Stamp{row.CN, row.ReadCN, row.ModSeq} }

@@ -1,301 +1,284 @@
 package store
 
 import (
-	"errors"
-	"slices"
 	"strings"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/flotilla-mail/flotilla/cluster"
-	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
-type writer = space.Writer
-
-// Limits of the hierarchy.
 const (
-	maxName    = 255
+	// maxFolders bounds the folders of a mailbox, because clients list them all at once.
 	maxFolders = 10_000
-	maxDepth   = 100
+	// maxDepth bounds how deep folders nest, and every walk to the root.
+	maxDepth = 64
+	// maxLabel bounds container class and special-use attribute.
+	maxLabel = 255
 )
 
-// fold brings a name into the form in which siblings differ (MAILBOX 6).
-func fold(name string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(name))) }
-
-func checkName(name string) error {
-	bad := name == "" || len(name) > maxName || !strings.EqualFold(name, strings.ToValidUTF8(name, "")) ||
-		strings.ContainsFunc(name, unicode.IsControl) || strings.TrimSpace(name) == ""
-	if bad {
-		return cluster.Errorf(exmdb.KindBadName, "folder name %.40q: want 1 to %d bytes without control characters", name, maxName)
-	}
-	return nil
-}
-
-// eachFolder walks the folders in order of their ids.
-func eachFolder(r space.Reader, fn func(mapi.FID, *schema.Folder) error) error {
-	it := r.Iter([]byte{schema.PrefixFolder}, []byte{schema.PrefixFolder + 1})
-	var err error
-	for err == nil && it.Next() {
-		var f mapi.FID
-		rec := new(schema.Folder)
-		if f, err = schema.ParseFolderKey(it.Key()); err == nil {
-			err = schema.Decode(it.Value(), rec)
-		}
-		if err == nil {
-			err = fn(f, rec)
-		}
-	}
-	return errors.Join(err, it.Close())
-}
-
-// putFolder writes a new folder with its counts, name and change.
-func (t *tx) putFolder(f mapi.FID, rec *schema.Folder) {
-	rec.CN, rec.Created = t.stamp(), t.w.Now()
-	t.w.Set(schema.FolderKey(f), wire.Marshal(rec))
-	t.w.Set(schema.FolderNameKey(mapi.LocalFID(rec.Parent), fold(rec.Name)), schema.AppendCounter(f.Counter()))
+// addFolder writes a new folder with its place, validity and stamp.
+func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
+	f.Created, f.CN = t.now, t.stamp()
 	t.counters.UIDValidity++
 	t.counters.Folders++
-	t.counts[f] = &schema.FolderCounts{UIDValidity: t.counters.UIDValidity, UIDNext: 1, ContentSeq: rec.CN}
-	t.folderChange(f, rec.CN)
+	t.counts[fid] = &openCounts{FolderCounts: schema.FolderCounts{UIDValidity: t.counters.UIDValidity, UIDNext: 1, ContentSeq: f.CN}}
+	t.set(schema.FolderKey(fid), f)
+	t.w.Set(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)), schema.AppendCounter(fid.Counter()))
+	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
 }
 
-func (t *tx) folderChange(f mapi.FID, s mapi.Stamp) {
-	t.w.Set(schema.ChangeKey(schema.Hierarchy, s), wire.Marshal(&schema.Change{Kinds: schema.ChangeFolder, Folder: f.Counter()}))
+// folderChanged gives a folder that was edited its new stamp, and writes it.
+func (t *tx) folderChanged(fid mapi.FID, f *schema.Folder) {
+	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
+	f.CN, f.ChangeKey = t.stamp(), nil
+	t.set(schema.FolderKey(fid), f)
+	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
 }
 
-// shown is a folder as protocols see it.
-func (v *view) shown(f mapi.FID, rec *schema.Folder, c *schema.FolderCounts) (exmdb.Folder, error) {
-	x := exmdb.Folder{FID: f, Parent: mapi.LocalFID(rec.Parent), Name: rec.Name, Class: rec.Class, SpecialUse: rec.SpecialUse,
-		UIDValidity: c.UIDValidity, UIDNext: c.UIDNext, CN: rec.CN, ContentSeq: c.ContentSeq,
-		Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted, Size: c.Octets}
-	if rec.Parent == 0 {
-		x.Parent = 0
-	}
-	fixed := schema.Fixed(f)
-	x.Fixed = fixed != nil
-	x.IMAP = rec.Class == "" || rec.Class == schema.ClassMail || strings.HasPrefix(rec.Class, schema.ClassMail+".")
-	if fixed != nil {
-		x.IMAP = fixed.IMAP
-	}
-	b, err := v.r.Get(schema.SubscriptionKey(v.as.User, f))
-	x.Subscribed = b != nil && len(b) == 0 || b == nil && fixed != nil && fixed.IMAP
-	return x, err
-}
-
-func listFolders(v *view, _ *exmdb.Empty) (*exmdb.ListFoldersResponse, error) {
-	resp := &exmdb.ListFoldersResponse{IPM: schema.IPMSubtree, Sequence: v.r.Sequence()}
-	children := make(map[mapi.FID][]exmdb.Folder)
-	err := eachFolder(v.r, func(f mapi.FID, rec *schema.Folder) error {
-		c := new(schema.FolderCounts)
-		_, err := get(v.r, schema.FolderCountsKey(f), c)
-		if err != nil {
-			return err
-		}
-		x, err := v.shown(f, rec, c)
-		if f != schema.Root {
-			children[x.Parent] = append(children[x.Parent], x)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for queue := []mapi.FID{schema.Root}; len(queue) > 0; queue = queue[1:] {
-		for _, x := range children[queue[0]] {
-			resp.Folders = append(resp.Folders, x)
-			queue = append(queue, x.FID)
-		}
-	}
-	return resp, nil
-}
-
-func oneFolder(v *view, q *exmdb.FolderRequest) (*exmdb.FolderResponse, error) {
-	rec, c, err := v.folder(q.Folder)
-	if err != nil {
-		return nil, err
-	}
-	x, err := v.shown(q.Folder, rec, c)
-	return &exmdb.FolderResponse{Folder: x, Sequence: v.r.Sequence()}, err
-}
-
-// free refuses a name that a sibling has, except the folder itself.
-func (t *tx) free(parent mapi.FID, name string, self mapi.FID) error {
-	b, err := t.r.Get(schema.FolderNameKey(parent, fold(name)))
+// child finds a folder by its name below a parent.
+func (v *view) child(parent mapi.FID, name string) (fid mapi.FID, found bool, err error) {
+	b, err := v.r.Get(schema.FolderNameKey(parent, foldName(name)))
 	if err != nil || b == nil {
-		return err
+		return 0, false, err
 	}
 	c, err := schema.ParseCounter(b)
-	if err == nil && mapi.LocalFID(c) != self {
-		err = cluster.Errorf(exmdb.KindFolderExists, "there is a folder %q", name)
-	}
-	return err
+	return mapi.LocalFID(c), true, err
 }
 
-func createFolder(t *tx, q *exmdb.CreateFolderRequest) (*exmdb.FolderResponse, error) {
-	if err := checkName(q.Name); err != nil {
-		return nil, err
+// children lists the folders right below one.
+func (v *view) children(parent mapi.FID) (fids []mapi.FID, err error) {
+	it := v.r.Iter(schema.FolderNameKey(parent, ""), schema.FolderNameKey(parent+1, ""))
+	for it.Next() && err == nil {
+		var c mapi.GlobalCounter
+		if c, err = schema.ParseCounter(it.Value()); err == nil {
+			fids = append(fids, mapi.LocalFID(c))
+		}
 	}
-	parent, _, err := t.folder(q.Parent)
-	if err != nil {
-		return nil, err
+	if cerr := it.Close(); err == nil {
+		err = cerr
 	}
-	if err := t.free(q.Parent, q.Name, 0); err != nil {
-		return nil, err
-	}
-	if t.counters.Folders >= maxFolders {
-		return nil, cluster.Errorf(cluster.KindTooLarge, "a mailbox has at most %d folders", maxFolders)
-	}
-	if depth, err := t.depth(q.Parent); err != nil || depth >= maxDepth {
-		return nil, errors.Join(err, cluster.Errorf(exmdb.KindBadName, "folders nest at most %d deep", maxDepth))
-	}
-	rec := &schema.Folder{Parent: q.Parent.Counter(), Name: q.Name, Class: q.Class, SpecialUse: q.SpecialUse}
-	if rec.Class == "" {
-		rec.Class = parent.Class
-	}
-	if rec.Class == "" {
-		rec.Class = schema.ClassMail
-	}
-	f := mapi.LocalFID(t.draw(1))
-	t.putFolder(f, rec)
-	if q.Subscribe {
-		t.w.Set(schema.SubscriptionKey(t.as.User, f), []byte{})
-	}
-	x, err := t.shown(f, rec, t.counts[f])
-	return &exmdb.FolderResponse{Folder: x, Sequence: t.r.Sequence()}, err
+	return fids, err
 }
 
-// depth is how many folders are above f.
-func (t *tx) depth(f mapi.FID) (int, error) {
-	for n := 0; ; n++ {
-		if f == schema.Root || n > maxDepth {
-			return n, nil
-		}
-		rec, _, err := t.folder(f)
-		if err != nil {
-			return n, err
-		}
-		f = mapi.LocalFID(rec.Parent)
-	}
-}
-
-func moveFolder(t *tx, q *exmdb.MoveFolderRequest) (*exmdb.FolderResponse, error) {
-	rec, c, err := t.folder(q.Folder)
-	if err != nil {
-		return nil, err
-	}
-	if schema.Fixed(q.Folder) != nil {
-		return nil, cluster.Errorf(exmdb.KindFixedFolder, "%q keeps its name and place", rec.Name)
-	}
-	if err := errors.Join(checkName(q.Name), t.free(q.Parent, q.Name, q.Folder)); err != nil {
-		return nil, err
-	}
-	for f, n := q.Parent, 0; f != schema.Root; n++ {
-		if f == q.Folder || n > maxDepth {
-			return nil, cluster.Errorf(exmdb.KindCycle, "a folder cannot be moved below itself")
-		}
-		above, _, err := t.folder(f)
+// path is the folder and all above it, up to the root.
+func (v *view) path(fid mapi.FID) ([]mapi.FID, error) {
+	var path []mapi.FID
+	for at := fid; len(path) <= maxDepth+1; {
+		path = append(path, at)
+		f, err := v.folder(at)
 		if err != nil {
 			return nil, err
 		}
-		f = mapi.LocalFID(above.Parent)
-	}
-	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(rec.Parent), fold(rec.Name)))
-	t.w.Delete(schema.ChangeKey(schema.Hierarchy, rec.CN))
-	rec.Parent, rec.Name, rec.CN = q.Parent.Counter(), q.Name, t.stamp()
-	t.w.Set(schema.FolderKey(q.Folder), wire.Marshal(rec))
-	t.w.Set(schema.FolderNameKey(q.Parent, fold(rec.Name)), schema.AppendCounter(q.Folder.Counter()))
-	t.folderChange(q.Folder, rec.CN)
-	x, err := t.shown(q.Folder, rec, c)
-	return &exmdb.FolderResponse{Folder: x, Sequence: t.r.Sequence()}, err
-}
-
-// maxDeleted bounds the messages that go with one folder delete: their effect has to fit space.MaxEffect.
-const maxDeleted = 50_000
-
-func deleteFolder(t *tx, q *exmdb.DeleteFolderRequest) (*exmdb.Empty, error) {
-	rec, _, err := t.folder(q.Folder)
-	if err != nil {
-		return nil, err
-	}
-	if schema.Fixed(q.Folder) != nil {
-		return nil, cluster.Errorf(exmdb.KindFixedFolder, "%q cannot be deleted", rec.Name)
-	}
-	below, err := t.below(q.Folder)
-	if err != nil {
-		return nil, err
-	}
-	if len(below) > 1 && !q.Recursive {
-		return nil, cluster.Errorf(exmdb.KindHasChildren, "%q has folders below it", rec.Name)
-	}
-	var gone schema.Runs
-	for _, f := range slices.Backward(below) {
-		if err := t.dropFolder(f); err != nil {
-			return nil, err
+		if f.Parent == 0 {
+			return path, nil
 		}
-		gone = gone.Add(uint64(f.Counter()))
+		at = mapi.LocalFID(f.Parent)
 	}
-	t.bury(schema.Hierarchy, &schema.Tombstone{Folders: gone}, uint64(len(below)))
-	return &exmdb.Empty{}, nil
+	return nil, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
 }
 
-// below is a folder with all folders under it, parents first.
-func (t *tx) below(f mapi.FID) ([]mapi.FID, error) {
-	children := make(map[mapi.FID][]mapi.FID)
-	err := eachFolder(t.r, func(c mapi.FID, rec *schema.Folder) error {
-		p := mapi.LocalFID(rec.Parent)
-		children[p] = append(children[p], c)
-		return nil
-	})
-	all := []mapi.FID{f}
-	for i := 0; i < len(all); i++ {
-		all = append(all, children[all[i]]...)
-	}
-	return all, err
-}
-
-func (t *tx) dropFolder(f mapi.FID) error {
-	rec, c, err := t.folder(f)
-	if err != nil {
+func (v *view) freeName(parent mapi.FID, name string, except mapi.FID) error {
+	if err := checkName(name); err != nil {
 		return err
 	}
-	if c.Messages > maxDeleted {
-		return cluster.Errorf(cluster.KindTooLarge, "%q holds more than %d messages: delete some first", rec.Name, maxDeleted)
-	}
-	_, _, err = t.removeRows(f, nil, maxDeleted+1, func(*schema.Row) bool { return true })
-	if err != nil {
+	if fid, found, err := v.child(parent, name); err != nil || !found || fid == except {
 		return err
 	}
-	delete(t.counts, f)
-	t.w.Delete(schema.FolderKey(f))
-	t.w.Delete(schema.FolderCountsKey(f))
-	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(rec.Parent), fold(rec.Name)))
-	t.w.Delete(schema.ChangeKey(schema.Hierarchy, rec.CN))
-	t.w.DeleteRange(schema.ChangeKey(f, 0), schema.ChangeKey(f+1, 0))
-	t.w.DeleteRange(schema.TombstoneKey(f, 0), schema.TombstoneKey(f+1, 0))
-	t.counters.Folders--
-	return nil
+	return cluster.Errorf(exmdb.KindFolderExists, "a folder of that name is there already")
 }
 
-// subscribe sets the caller's own mark. The fixed folders that IMAP shows are subscribed unless someone says no.
-func subscribe(t *tx, q *exmdb.SubscribeRequest) (*exmdb.Empty, error) {
-	if _, _, err := t.folder(q.Folder); err != nil {
+func createFolder(t *tx, req *exmdb.CreateFolderRequest) (*exmdb.FolderResponse, error) {
+	parent, err := t.folder(req.Parent)
+	if err != nil {
 		return nil, err
 	}
-	key := schema.SubscriptionKey(t.as.User, q.Folder)
-	fixed := schema.Fixed(q.Folder)
+	path, err := t.path(req.Parent)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.freeName(req.Parent, req.Name, 0); err != nil {
+		return nil, err
+	}
 	switch {
-	case q.Subscribed:
-		t.w.Set(key, []byte{})
-	case fixed != nil && fixed.IMAP:
-		t.w.Set(key, []byte{0})
-	default:
+	case len(path) > maxDepth:
+		return nil, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
+	case len(req.Class) > maxLabel || len(req.SpecialUse) > maxLabel:
+		return nil, cluster.Errorf(cluster.KindBadRequest, "class or special use of more than %d bytes", maxLabel)
+	case t.counters.Folders >= maxFolders:
+		return nil, cluster.Errorf(cluster.KindTooLarge, "mailbox has %d folders", t.counters.Folders)
+	}
+	f := &schema.Folder{Parent: req.Parent.Counter(), Name: req.Name, Class: req.Class, SpecialUse: req.SpecialUse}
+	if f.Class == "" {
+		f.Class = parent.Class
+	}
+	if f.Class == "" {
+		f.Class = schema.ClassMail
+	}
+	fid := mapi.LocalFID(t.draw())
+	t.addFolder(fid, f)
+	if req.Subscribe {
+		t.w.Set(schema.SubscriptionKey(t.subscriber(), fid), []byte{})
+	}
+	return t.folderResponse(fid, f)
+}
+
+func moveFolder(t *tx, req *exmdb.MoveFolderRequest) (*exmdb.FolderResponse, error) {
+	f, err := t.folder(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if schema.Fixed(req.Folder) != nil {
+		return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not moved or renamed", f.Name)
+	}
+	path, err := t.path(req.Parent)
+	if err != nil {
+		return nil, err
+	}
+	for _, above := range path {
+		if above == req.Folder {
+			return nil, cluster.Errorf(exmdb.KindCycle, "a folder cannot be below itself")
+		}
+	}
+	height, err := t.height(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if len(path)+height > maxDepth+1 {
+		return nil, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
+	}
+	if err := t.freeName(req.Parent, req.Name, req.Folder); err != nil {
+		return nil, err
+	}
+	if f.Parent != req.Parent.Counter() || f.Name != req.Name {
+		t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
+		f.Parent, f.Name = req.Parent.Counter(), req.Name
+		t.w.Set(schema.FolderNameKey(req.Parent, foldName(f.Name)), schema.AppendCounter(req.Folder.Counter()))
+		t.folderChanged(req.Folder, f)
+	}
+	return t.folderResponse(req.Folder, f)
+}
+
+// subtree lists a folder and everything below it, parents first.
+func (v *view) subtree(fid mapi.FID) ([]mapi.FID, error) {
+	list := []mapi.FID{fid}
+	for i := 0; i < len(list); i++ {
+		below, err := v.children(list[i])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, below...)
+	}
+	return list, nil
+}
+
+// height is how many levels a folder with what is below it takes.
+func (v *view) height(fid mapi.FID) (int, error) {
+	level, n := []mapi.FID{fid}, 0
+	for ; len(level) > 0; n++ {
+		var next []mapi.FID
+		for _, f := range level {
+			below, err := v.children(f)
+			if err != nil {
+				return 0, err
+			}
+			next = append(next, below...)
+		}
+		level = next
+	}
+	return n, nil
+}
+
+// subscriber is whose subscriptions the caller sees: his own; the owner's for the system and for the owner's own.
+func (v *view) subscriber() mapi.GUID {
+	if v.as.User.IsZero() {
+		return v.header.Owner
+	}
+	return v.as.User
+}
+
+func subscribe(t *tx, req *exmdb.SubscribeRequest) (*exmdb.Empty, error) {
+	if _, err := t.folderCounts(req.Folder); err != nil {
+		return nil, err
+	}
+	key := schema.SubscriptionKey(t.subscriber(), req.Folder)
+	switch {
+	case req.Subscribed == subscribedByDefault(req.Folder):
 		t.w.Delete(key)
+	case req.Subscribed:
+		t.w.Set(key, []byte{})
+	default:
+		t.w.Set(key, []byte{unsubscribed})
 	}
 	return &exmdb.Empty{}, nil
+}
+
+// unsubscribed is the value of a subscription that someone ended though it is there by default.
+const unsubscribed = 0
+
+// subscribedByDefault are the fixed folders that IMAP shows.
+func subscribedByDefault(fid mapi.FID) bool {
+	fixed := schema.Fixed(fid)
+	return fixed != nil && fixed.IMAP
+}
+
+func isMail(class string) bool {
+	return class == "" || class == schema.ClassMail || strings.HasPrefix(class, schema.ClassMail+".")
+}
+
+// describe is the folder as protocols see it; inIPM says whether it lies below the IPM subtree.
+func describe(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts, inIPM bool) exmdb.Folder {
+	out := exmdb.Folder{FID: fid, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse, UIDValidity: c.UIDValidity,
+		UIDNext: c.UIDNext, CN: f.CN, ContentSeq: c.ContentSeq, Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted,
+		Size: c.Octets, IMAP: inIPM && isMail(f.Class)}
+	if f.Parent != 0 {
+		out.Parent = mapi.LocalFID(f.Parent)
+	}
+	if fixed := schema.Fixed(fid); fixed != nil {
+		out.Fixed, out.IMAP = true, fixed.IMAP
+	}
+	return out
+}
+
+func (v *view) describeFolder(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts) (exmdb.Folder, error) {
+	path, err := v.path(fid)
+	if err != nil {
+		return exmdb.Folder{}, err
+	}
+	inIPM := false
+	for _, above := range path[1:] {
+		inIPM = inIPM || above == schema.IPMSubtree
+	}
+	out := describe(fid, f, c, inIPM)
+	b, err := v.r.Get(schema.SubscriptionKey(v.subscriber(), fid))
+	out.Subscribed = b != nil && len(b) == 0 || b == nil && subscribedByDefault(fid)
+	return out, err
+}
+
+// folderResponse is the folder as the op leaves it.
+func (t *tx) folderResponse(fid mapi.FID, f *schema.Folder) (*exmdb.FolderResponse, error) {
+	c, err := t.edit(fid)
+	if err != nil {
+		return nil, err
+	}
+	out, err := t.describeFolder(fid, f, c)
+	return &exmdb.FolderResponse{Folder: out, Sequence: t.r.Sequence()}, err
+}
+
+func folderInfo(v *view, req *exmdb.FolderRequest) (*exmdb.FolderResponse, error) {
+	out, err := v.wholeFolder(req.Folder)
+	return &exmdb.FolderResponse{Folder: out, Sequence: v.r.Sequence()}, err
+}
+
+func (v *view) wholeFolder(fid mapi.FID) (exmdb.Folder, error) {
+	f, err := v.folder(fid)
+	if err != nil {
+		return exmdb.Folder{}, err
+	}
+	c, err := v.folderCounts(fid)
+	if err != nil {
+		return exmdb.Folder{}, err
+	}
+	return v.describeFolder(fid, f, c)
 }

@@ -2,85 +2,83 @@ package store
 
 import (
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
-// createMailbox makes the header and the fixed folders (MAILBOX 1).
-func createMailbox(t *tx, q *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
-	if q.Kind < exmdb.MailboxUser || q.Kind > exmdb.MailboxPublic {
-		return nil, cluster.Errorf(cluster.KindBadRequest, "mailbox kind %d", q.Kind)
+// creation is the one op that meets no mailbox.
+func (s *Store) creation() Handler {
+	op := exmdb.OpCreateMailbox.OpInfo
+	return Handler{OpInfo: op, Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
+		var req exmdb.CreateMailboxRequest
+		if err := decode(b, &req); err != nil {
+			return nil, err
+		}
+		info, err := s.create(w, as, &req)
+		if err != nil {
+			return nil, opError(op, err)
+		}
+		return wire.Marshal(info), nil
+	}}
+}
+
+func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
+	if err := allow(as, rightAdminister); err != nil {
+		return nil, err
 	}
-	t.header = schema.Header{Kind: q.Kind, Owner: q.Owner, ReplicaGUID: mapi.NewGUID(), Signature: mapi.NewGUID(),
-		Epoch: 1, Quota: q.Quota, Created: t.w.Now(), Language: q.Language, Level: 1}
-	t.w.Set(schema.HeaderKey(), wire.Marshal(&t.header))
-	t.w.Set(schema.ReplicaKey(mapi.LocalReplica), wire.Marshal(&schema.Replica{GUID: t.header.ReplicaGUID}))
+	if req.Kind < exmdb.MailboxUser || req.Kind > exmdb.MailboxPublic {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "mailbox of kind %d", req.Kind)
+	}
+	if len(req.Language) > 64 {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "language tag of %d bytes", len(req.Language))
+	}
+	if b, err := w.Get(schema.HeaderKey()); err != nil || b != nil {
+		if err == nil {
+			err = cluster.Errorf(exmdb.KindMailboxExists, "mailbox exists")
+		}
+		return nil, err
+	}
+	t := &tx{view: view{r: w, as: as, config: s.config}, w: w, now: w.Now(), counts: make(map[mapi.FID]*openCounts)}
+	t.header = schema.Header{Kind: req.Kind, Owner: req.Owner, ReplicaGUID: mapi.NewGUID(), Signature: mapi.NewGUID(), Epoch: 1,
+		Quota: req.Quota, Created: t.now, Language: req.Language}
 	t.counters.Global = schema.FirstCustom - 1
+	// A mailbox made again under an old address must not repeat a validity the client has seen there.
+	t.counters.UIDValidity = uint32(t.now.Unix())
+	t.set(schema.HeaderKey(), &t.header)
+	t.set(schema.ReplicaKey(mapi.LocalReplica), &schema.Replica{GUID: t.header.ReplicaGUID})
 	for i := range schema.FixedFolders {
-		if f := &schema.FixedFolders[i]; f.In(q.Kind) {
-			t.putFolder(f.FID(), &schema.Folder{Parent: f.Parent, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse})
+		if f := &schema.FixedFolders[i]; f.In(req.Kind) {
+			t.createFixed(f)
 		}
 	}
-	return t.info(), nil
+	return t.info(), t.end()
+}
+
+func (t *tx) createFixed(f *schema.FixedFolder) {
+	t.addFolder(f.FID(), &schema.Folder{Parent: f.Parent, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse})
+}
+
+func (v *view) info() *exmdb.MailboxInfo {
+	return &exmdb.MailboxInfo{Kind: v.header.Kind, Owner: v.header.Owner, ReplicaGUID: v.header.ReplicaGUID, Epoch: v.header.Epoch,
+		Quota: v.header.Quota, Used: v.counters.Used, Messages: v.counters.Messages, Folders: v.counters.Folders,
+		Stamp: v.counters.Stamp, Floor: v.counters.Floor, Sequence: v.r.Sequence(), Created: v.header.Created}
 }
 
 func mailboxInfo(v *view, _ *exmdb.Empty) (*exmdb.MailboxInfo, error) { return v.info(), nil }
 
-func (v *view) info() *exmdb.MailboxInfo {
-	return &exmdb.MailboxInfo{Kind: v.header.Kind, Owner: v.header.Owner, ReplicaGUID: v.header.ReplicaGUID,
-		Epoch: v.header.Epoch, Quota: v.header.Quota, Used: v.counters.Used, Messages: v.counters.Messages,
-		Folders: v.counters.Folders, Stamp: v.counters.Stamp, Floor: v.counters.Floor, Sequence: v.r.Sequence(),
-		Created: v.header.Created}
-}
-
-func setQuota(t *tx, q *exmdb.SetQuotaRequest) (*exmdb.Empty, error) {
-	t.header.Quota = q.Quota
-	t.w.Set(schema.HeaderKey(), wire.Marshal(&t.header))
+func setQuota(t *tx, req *exmdb.SetQuotaRequest) (*exmdb.Empty, error) {
+	t.header.Quota = req.Quota
+	t.set(schema.HeaderKey(), &t.header)
 	return &exmdb.Empty{}, nil
 }
 
-// admit refuses what would go over the quota (MAILBOX 3: PidTagMessageSize is what quotas count).
-func (t *tx) admit(size uint64) error {
-	if t.header.Quota != 0 && t.counters.Used+size > t.header.Quota {
-		return cluster.Errorf(exmdb.KindOverQuota, "the mailbox is full: %d of %d bytes used", t.counters.Used, t.header.Quota)
+// room refuses what would not fit into the quota.
+func (v *view) room(size uint64) error {
+	if q := v.header.Quota; q != 0 && (v.counters.Used > q || size > q-v.counters.Used) {
+		return cluster.Errorf(exmdb.KindOverQuota, "mailbox holds %d of %d bytes, %d more do not fit", v.counters.Used, q, size)
 	}
-	return nil
-}
-
-// epochGap is how far counters are raised past anything that may have been given out (MAILBOX 2).
-const epochGap = 1 << 20
-
-// RaiseEpoch makes a mailbox that starts from an older state than it once acknowledged safe to use: identities and
-// stamps it may have given out are never given out again, and clients' tokens are refused (MAILBOX 2).
-func RaiseEpoch(w writer, recovery uint64) error {
-	t := &tx{view: view{r: w, as: &exmdb.System}, w: w, counts: make(map[mapi.FID]*schema.FolderCounts)}
-	if err := t.open(false); err != nil {
-		return err
-	}
-	old := t.header.ReplicaGUID
-	last := mapi.Stamp(t.counters.Global)
-	t.counters.Global += epochGap
-	t.counters.Stamp = mapi.Stamp(t.counters.Global)
-	t.counters.Object += epochGap
-	t.counters.Floor = t.counters.Stamp
-	t.header.Epoch++
-	t.header.EpochStart, t.header.Recovery, t.header.ReplicaGUID = t.counters.Stamp, recovery, mapi.NewGUID()
-	w.Set(schema.ReplicaKey(mapi.ReplicaID(5+t.header.Epoch)), wire.Marshal(&schema.Replica{GUID: old, Last: last}))
-	w.Set(schema.ReplicaKey(mapi.LocalReplica), wire.Marshal(&schema.Replica{GUID: t.header.ReplicaGUID}))
-	w.Set(schema.HeaderKey(), wire.Marshal(&t.header))
-	err := eachFolder(w, func(f mapi.FID, _ *schema.Folder) error {
-		c, err := t.countsOf(f)
-		if err == nil {
-			c.UIDNext += epochGap
-			c.ContentSeq = t.counters.Stamp
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	t.flush()
 	return nil
 }

@@ -2,182 +2,121 @@ package store
 
 import (
 	"encoding/binary"
-	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
-const day = 24 * time.Hour
+const (
+	// stepMessages and stepBytes bound what one step of a large op does (CLUSTER 1.6).
+	stepMessages = 2000
+	stepBytes    = 4 << 20
+	// stepRanges bounds the UID ranges of a step's answer, which a space remembers for retries.
+	stepRanges = 2000
+	// batchMessages is how many rows are in memory at a time.
+	batchMessages = 2000
+)
 
-// keptDays is how many days of delivery keys are kept beside today: the window of 72 hours (MAILBOX 7).
-const keptDays = 3
+// message is a row with its UID.
+type message struct {
+	uid mapi.UID
+	row schema.Row
+}
 
-func dayOf(t time.Time) uint32 { return uint32(t.Unix() / int64(day/time.Second)) }
+// collectLimit bounds what collect returns; only is the flag that a message must have.
+type collectLimit struct {
+	messages int
+	only     exmdb.FlagBits
+}
 
-// deliver stores a mail in the Inbox unless its key is known (MAILBOX 7).
-func deliver(t *tx, q *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
-	known := q.Key != [32]byte{}
-	today := dayOf(t.w.Now())
-	if known {
-		if first, err := t.delivered(q.Key, today); err != nil || first != nil {
-			return first, err
+// collect reads rows of a folder, up to the limit. The ranges it returns are those still to be read, nil for none.
+func (v *view) collect(fid mapi.FID, ranges []exmdb.UIDRange, limit collectLimit) ([]message, []exmdb.UIDRange, error) {
+	if ranges == nil {
+		ranges = []exmdb.UIDRange{{First: 1, Last: schema.EndOfUIDs - 1}}
+	}
+	var found []message
+	next := mapi.UID(0)
+	err := v.scan(fid, ranges, func(uid mapi.UID, stored []byte) (bool, error) {
+		if bits, _ := schema.PeekRow(stored); bits.Flags()&limit.only != limit.only {
+			return true, nil
 		}
-	}
-	resp, err := t.add(schema.Inbox, &q.Message, &schema.Row{Received: mapi.FileTimeOf(q.Received)}, nil)
-	if err != nil || !known {
-		return resp, err
-	}
-	t.w.Set(schema.DeliveryKey(today, q.Key), wire.Marshal(&schema.Delivery{Time: t.w.Now(), Folder: resp.Folder.Counter(),
-		UIDValidity: resp.UIDValidity, UID: resp.UID, MID: resp.MID.Counter(), Object: resp.Object, ModSeq: resp.ModSeq}))
-	t.forgetDeliveries(today)
-	return resp, nil
-}
-
-// delivered looks a key up in the days of the window.
-func (t *tx) delivered(key [32]byte, today uint32) (*exmdb.DeliverResponse, error) {
-	for d := today; d+keptDays >= today && d >= t.counters.DeliveryDay; d-- {
-		var first schema.Delivery
-		ok, err := get(t.r, schema.DeliveryKey(d, key), &first)
-		if err != nil {
-			return nil, err
+		if len(found) == limit.messages {
+			next = uid
+			return false, nil
 		}
-		if ok && t.w.Now().Sub(first.Time) < keptDays*day {
-			return &exmdb.DeliverResponse{Folder: mapi.LocalFID(first.Folder), UIDValidity: first.UIDValidity, UID: first.UID,
-				MID: mapi.NewMID(mapi.LocalReplica, first.MID), Object: first.Object, ModSeq: first.ModSeq, Duplicate: true}, nil
+		found = append(found, message{uid: uid})
+		return true, found[len(found)-1].row.UnmarshalWire(stored)
+	})
+	if err != nil || next == 0 {
+		return found, nil, err
+	}
+	return found, clip(ranges, next), nil
+}
+
+// clip is what of ranges lies at or above a UID.
+func clip(ranges []exmdb.UIDRange, from mapi.UID) []exmdb.UIDRange {
+	for i, r := range ranges {
+		if r.Last < from {
+			continue
 		}
+		rest := append([]exmdb.UIDRange(nil), ranges[i:]...)
+		rest[0].First = max(r.First, from)
+		return rest
 	}
-	return nil, nil
+	return nil
 }
 
-func (t *tx) forgetDeliveries(today uint32) {
-	switch oldest := today - keptDays; {
-	case t.counters.DeliveryDay == 0:
-		t.counters.DeliveryDay = oldest
-	case t.counters.DeliveryDay < oldest:
-		t.w.DeleteRange(schema.DeliveryDayKey(t.counters.DeliveryDay), schema.DeliveryDayKey(oldest))
-		t.counters.DeliveryDay = oldest
+// take removes a message from its folder: row, place, index, counts. What belongs to the object stays.
+func (t *tx) take(fid mapi.FID, c *schema.FolderCounts, m *message) {
+	row := &m.row
+	t.w.Delete(schema.RowKey(fid, uint64(m.uid)))
+	t.w.Delete(schema.MIDKey(row.MID))
+	t.w.Delete(schema.ChangeKey(fid, row.CN))
+	if row.ReadCN != 0 && row.ReadCN != row.CN {
+		t.w.Delete(schema.ChangeKey(fid, row.ReadCN))
 	}
-}
-
-func appendMessage(t *tx, q *exmdb.AppendRequest) (*exmdb.DeliverResponse, error) {
-	if q.Received.IsZero() {
-		q.Received = t.w.Now()
+	if row.ModSeq != row.CN && row.ModSeq != row.ReadCN {
+		t.w.Delete(schema.ChangeKey(fid, row.ModSeq))
 	}
-	row := &schema.Row{Received: mapi.FileTimeOf(q.Received), Bits: schema.RowBits(q.Flags.Bits) & schema.RowFlagMask}
-	if row.Bits.Flags()&exmdb.FlagDraft != 0 {
-		row.Bits |= schema.RowBorn
-	}
-	return t.add(q.Folder, &q.Message, row, q.Flags.Keywords)
-}
-
-// add stores a message in a folder under a new object, MID and UID.
-func (t *tx) add(f mapi.FID, m *exmdb.NewMessage, row *schema.Row, names []string) (*exmdb.DeliverResponse, error) {
-	counts, err := t.countsOf(f)
-	if err != nil {
-		return nil, err
-	}
-	inline, err := content.Check(m, exmdb.MaxMessage)
-	if err != nil {
-		return nil, err
-	}
-	row.Size, row.Prefix, row.Props = m.Recipe.Size(), uint32(len(m.Recipe.Prefix)), uint32(len(m.Props))
-	if err := t.admit(row.MessageSize()); err != nil {
-		return nil, err
-	}
-	if row.Keywords, err = t.keywordIDs(names); err != nil {
-		return nil, err
-	}
-	t.counters.Object++
-	row.Object = t.counters.Object
-	hashes := content.Hashes(&m.Recipe)
-	if len(hashes) > 0 {
-		row.Bits |= schema.RowContent
-	}
-	if err := content.Hold(t.w, hashes, inline); err != nil {
-		return nil, err
-	}
-	t.w.Set(schema.RecipeKey(row.Object), wire.Marshal(&m.Recipe))
-	if len(m.Digest) > 0 {
-		t.w.Set(schema.DigestKey(row.Object), m.Digest)
-	}
-	if len(m.Props) > 0 {
-		t.w.Set(schema.BagKey(row.Object), m.Props)
-	}
-	uid := t.place(f, counts, row)
-	return &exmdb.DeliverResponse{Folder: f, UIDValidity: counts.UIDValidity, UID: uid, MID: row.MID, Object: row.Object, ModSeq: row.ModSeq}, nil
-}
-
-// place gives a row its MID, UID and stamps in a folder and counts it.
-func (t *tx) place(f mapi.FID, counts *schema.FolderCounts, row *schema.Row) mapi.UID {
-	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw(1))
-	s := t.stamp()
-	row.CN, row.ModSeq, row.ReadCN = s, s, 0
-	row.ChangeKey, row.PCL = nil, nil
-	row.Saved = t.w.Now().Unix()
-	uid := counts.UIDNext
-	counts.UIDNext++
-	counts.ContentSeq = s
-	t.w.Set(schema.RowKey(f, uint64(uid)), row.AppendWire(nil))
-	t.w.Set(schema.MIDKey(row.MID), wire.Marshal(&schema.Place{Folder: f.Counter(), UID: uid}))
-	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
-	t.w.Set(schema.ChangeKey(f, s), wire.Marshal(&schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid}))
-	t.count(counts, row, 1)
-	return uid
-}
-
-// count adds a row to the counts of its folder and mailbox, or with -1 takes it out.
-func (t *tx) count(c *schema.FolderCounts, row *schema.Row, by int) {
-	n, size, used := uint32(by), uint64(by)*row.Size, uint64(by)*row.MessageSize()
-	c.Messages += n
+	c.Messages--
+	c.Octets -= row.Size
+	c.Used -= row.MessageSize()
 	if row.Bits.Flags()&exmdb.FlagSeen == 0 {
-		c.Unseen += n
+		c.Unseen--
 	}
 	if row.Bits.Flags()&exmdb.FlagDeleted != 0 {
-		c.Deleted += n
+		c.Deleted--
 	}
-	c.Octets += size
-	c.Used += used
-	t.counters.Messages += uint64(by)
-	t.counters.Used += used
 }
 
-// unplace removes a row's keys; its object and body stay.
-func (t *tx) unplace(f mapi.FID, uid mapi.UID, c *schema.FolderCounts, row *schema.Row) {
-	t.w.Delete(schema.RowKey(f, uint64(uid)))
-	t.w.Delete(schema.MIDKey(row.MID))
-	for _, s := range []mapi.Stamp{row.CN, row.ReadCN, row.ModSeq} {
-		if s != 0 {
-			t.w.Delete(schema.ChangeKey(f, s))
-		}
-	}
-	t.count(c, row, -1)
-}
-
-// dropObject removes what belongs to the object, and its body when no copy has it any more.
-func (t *tx) dropObject(row *schema.Row) error {
+// destroy removes what belongs to an object that is in no folder any more, and its body with the last copy.
+func (t *tx) destroy(row *schema.Row) error {
 	t.w.Delete(schema.ObjectKey(row.Object))
-	if row.Props > 0 {
-		t.w.Delete(schema.BagKey(row.Object))
+	if err := t.destroyBag(row); err != nil {
+		return err
 	}
 	body := row.BodyNumber()
-	n, err := t.sharers(body)
+	shares, err := t.shares(body)
 	if err != nil {
 		return err
 	}
-	if n > 1 {
-		t.setSharers(body, n-1)
+	switch {
+	case shares > 2:
+		t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, shares-1))
+		return nil
+	case shares == 2:
+		t.w.Delete(schema.ShareKey(body))
 		return nil
 	}
 	if row.Bits&schema.RowContent != 0 {
-		var recipe exmdb.Recipe
-		if _, err := get(t.r, schema.RecipeKey(body), &recipe); err != nil {
+		recipe, err := t.recipe(row)
+		if err != nil {
 			return err
 		}
-		if err := content.Release(t.w, content.Hashes(&recipe)); err != nil {
+		if err := content.Release(t.w, content.Hashes(recipe)); err != nil {
 			return err
 		}
 	}
@@ -186,36 +125,238 @@ func (t *tx) dropObject(row *schema.Row) error {
 	return nil
 }
 
-// sharers is how many messages have a body: one unless there is a record.
-func (t *tx) sharers(body mapi.ObjectNumber) (uint64, error) {
-	b, err := t.r.Get(schema.ShareKey(body))
+func (t *tx) destroyBag(row *schema.Row) error {
+	if row.Props == 0 {
+		return nil
+	}
+	if row.Bits&schema.RowBagContent != 0 {
+		var bag mapi.PropBag
+		if _, err := load(t.r, schema.BagKey(row.Object), &bag); err != nil {
+			return err
+		}
+		if err := content.Release(t.w, content.BagHashes(&bag)); err != nil {
+			return err
+		}
+	}
+	t.w.Delete(schema.BagKey(row.Object))
+	return nil
+}
+
+// shares is how many messages have a body, 0 standing for one.
+func (v *view) shares(body mapi.ObjectNumber) (uint64, error) {
+	b, err := v.r.Get(schema.ShareKey(body))
 	if err != nil || b == nil {
-		return 1, err
+		return 0, err
 	}
 	n, size := binary.Uvarint(b)
 	if size != len(b) || n < 2 {
-		return 0, schema.ErrBadRecord
+		return 0, cluster.Errorf(cluster.KindDamaged, "share count of body %d", body)
 	}
 	return n, nil
 }
 
-func (t *tx) setSharers(body mapi.ObjectNumber, n uint64) {
-	if n < 2 {
-		t.w.Delete(schema.ShareKey(body))
-		return
+// duplicate makes a new object of a message: the body is shared, the bag is copied, because it may be edited.
+func (t *tx) duplicate(row *schema.Row) error {
+	from := row.Object
+	body := row.BodyNumber()
+	shares, err := t.shares(body)
+	if err != nil {
+		return err
 	}
-	t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, n))
+	t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, max(shares, 1)+1))
+	row.Object, row.Body = t.object(), body
+	if row.Props == 0 {
+		return nil
+	}
+	b, err := t.r.Get(schema.BagKey(from))
+	if err != nil {
+		return err
+	}
+	t.w.Set(schema.BagKey(row.Object), b)
+	if row.Bits&schema.RowBagContent == 0 {
+		return nil
+	}
+	var bag mapi.PropBag
+	if err := schema.Decode(b, &bag); err != nil {
+		return err
+	}
+	return content.Hold(t.w, content.BagHashes(&bag), nil)
 }
 
-func readBytes(v *view, q *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, error) {
-	row, err := v.row(q.Folder, q.UID)
+func copyMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
+	s, found, err := t.beginStep(req)
+	if err != nil || len(found) == 0 {
+		return s.answer(nil, err)
+	}
+	total, err := t.sizeOf(req)
 	if err != nil {
 		return nil, err
 	}
-	var recipe exmdb.Recipe
-	if _, err := get(v.r, schema.RecipeKey(row.BodyNumber()), &recipe); err != nil {
+	if err := t.room(total); err != nil {
 		return nil, err
 	}
-	b, err := content.Read(v.r, &recipe, q.Offset, min(q.Length, exmdb.MaxReadBytes))
-	return &exmdb.ReadBytesResponse{Data: b}, err
+	for i := range found {
+		m := &found[i]
+		if s.done(m) {
+			break
+		}
+		if err := t.duplicate(&m.row); err != nil {
+			return nil, err
+		}
+		t.counters.Messages++
+		t.counters.Used += m.row.MessageSize()
+		if err := s.arrive(m); err != nil {
+			return nil, err
+		}
+	}
+	return s.answer(found, nil)
+}
+
+func moveMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
+	s, found, err := t.beginStep(req)
+	if err != nil || len(found) == 0 {
+		return s.answer(nil, err)
+	}
+	source, err := t.edit(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	var gone schema.Tombstone
+	for i := range found {
+		m := &found[i]
+		if s.done(m) {
+			break
+		}
+		bury(&gone, m)
+		t.take(req.Folder, source, m)
+		if err := s.arrive(m); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := t.tombstone(req.Folder, source, gone); err != nil {
+		return nil, err
+	}
+	return s.answer(found, nil)
+}
+
+// step is one bounded part of a copy or move.
+type step struct {
+	tx     *tx
+	req    *exmdb.CopyRequest
+	target *schema.FolderCounts
+	rest   []exmdb.UIDRange // what collect left
+	bytes  int
+	next   mapi.UID
+	resp   exmdb.CopyResponse
+}
+
+func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
+	s := &step{tx: t, req: req}
+	if err := checkRanges(req.UIDs); err != nil {
+		return s, nil, err
+	}
+	if _, err := t.folderCounts(req.Folder); err != nil {
+		return s, nil, err
+	}
+	target, err := t.edit(req.Target)
+	if err != nil {
+		return s, nil, err
+	}
+	s.target, s.resp.UIDValidity = target, target.UIDValidity
+	end := target.UIDNext
+	found, rest, err := t.collect(req.Folder, req.UIDs, collectLimit{messages: stepMessages})
+	if err == nil && req.Folder == req.Target && len(rest) > 0 && rest[len(rest)-1].Last >= end {
+		// The next step would meet the messages this one makes, and so on without end.
+		err = cluster.Errorf(cluster.KindBadRequest, "more than %d messages into their own folder need named UIDs", stepMessages)
+	}
+	s.rest = rest
+	return s, found, err
+}
+
+// done reports whether the step is full before m, and notes where to go on.
+func (s *step) done(m *message) bool {
+	if s.bytes < stepBytes && len(s.resp.Source) < stepRanges && len(s.resp.Target) < stepRanges {
+		return false
+	}
+	s.next = m.uid
+	return true
+}
+
+// arrive places a message in the target.
+func (s *step) arrive(m *message) error {
+	from := m.uid
+	uid, err := s.tx.place(s.req.Target, s.target, &m.row)
+	if err != nil {
+		return err
+	}
+	s.bytes += rowBytes*4 + int(m.row.Props)
+	s.resp.Source = addUID(s.resp.Source, from)
+	s.resp.Target = addUID(s.resp.Target, uid)
+	return nil
+}
+
+func (s *step) answer(found []message, err error) (*exmdb.CopyResponse, error) {
+	if err != nil {
+		return nil, err
+	}
+	s.resp.Next = s.next
+	if s.next == 0 && len(found) > 0 && len(s.rest) > 0 {
+		s.resp.Next = s.rest[0].First
+	}
+	return &s.resp, nil
+}
+
+// sizeOf is what a copy still has to make room for, so that it is refused before its first step and not in the middle.
+func (v *view) sizeOf(req *exmdb.CopyRequest) (uint64, error) {
+	if v.header.Quota == 0 {
+		return 0, nil
+	}
+	total := uint64(0)
+	var row schema.Row
+	err := v.scan(req.Folder, req.UIDs, func(_ mapi.UID, stored []byte) (bool, error) {
+		err := row.UnmarshalWire(stored)
+		total += row.MessageSize()
+		return true, err
+	})
+	return total, err
+}
+
+func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
+	if err := checkRanges(req.UIDs); err != nil {
+		return nil, err
+	}
+	c, err := t.edit(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	limit := collectLimit{messages: stepMessages, only: exmdb.FlagDeleted}
+	if req.All {
+		limit.only = 0
+	}
+	found, rest, err := t.collect(req.Folder, req.UIDs, limit)
+	if err != nil || len(found) == 0 {
+		return &exmdb.ExpungeResponse{}, err
+	}
+	resp := &exmdb.ExpungeResponse{}
+	var gone schema.Tombstone
+	for i := range found {
+		m := &found[i]
+		if len(resp.Vanished) == stepRanges {
+			resp.Next = m.uid
+			break
+		}
+		bury(&gone, m)
+		t.take(req.Folder, c, m)
+		t.counters.Messages--
+		t.counters.Used -= m.row.MessageSize()
+		if err := t.destroy(&m.row); err != nil {
+			return nil, err
+		}
+		resp.Vanished = addUID(resp.Vanished, m.uid)
+	}
+	if resp.Next == 0 && len(rest) > 0 {
+		resp.Next = rest[0].First
+	}
+	resp.ModSeq, err = t.tombstone(req.Folder, c, gone)
+	return resp, err
 }

@@ -1,208 +1,132 @@
-// Package store holds the ops of a mailbox as functions over a transaction.
+// Package store holds the ops on a mailbox as functions over one transaction of its space: mailbox, folders,
+// messages, flags, counters, changes.
 //
-// It knows records and what an op makes of them: who gets which UID, MID and stamp, what is counted, what vanishes. It
-// never knows groups, nodes or protocols, does no I/O beside its space, and keeps nothing between two ops. Invariants:
-// every number is drawn in the transaction that uses it; counts equal what a recount would give; the bytes under one
-// UID never change; a stamp moves only when MAILBOX 2 says so.
+// It knows schema and content; it never knows where the mailbox lives, who carries the op, or a protocol. Invariants:
+// every number (UID, UIDVALIDITY, FID, MID, object, stamp) is handed out inside the transaction that uses it;
+// every op checks its caller's rights here; the counts of folder and mailbox are the sums of its rows; nothing is
+// kept outside the transaction, because an op may be run again (CLUSTER 1.1). MAILBOX says what the ops mean.
 package store
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/exmdb/schema"
-	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
-// Handler is an op as it runs: one of Write and Read is set.
+// Config is what the administrator may choose.
+type Config struct {
+	// DuplicateWindow is how long delivery keys are kept (MAILBOX 7); zero turns suppression off.
+	DuplicateWindow time.Duration
+	// MaxMessage is the largest message in octets.
+	MaxMessage uint64
+}
+
+// Defaults are what a mailbox has when nobody chose.
+func Defaults() Config { return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage} }
+
+// Store is the op table under one configuration. It has no state.
+type Store struct{ config Config }
+
+// New makes a Store.
+func New(c Config) *Store { return &Store{config: c} }
+
+// Handler is a row of the op table: a write op has Run, a read op View. Request and response are coded by
+// internal/wire. OpCreateMailbox is the first update of a new space.
 type Handler struct {
 	exmdb.OpInfo
-	// Run computes a write's effect; View answers a read. req and the answer are coded by internal/wire.
 	Run  func(w space.Writer, as *exmdb.Identity, req []byte) ([]byte, error)
 	View func(r space.Reader, as *exmdb.Identity, req []byte) ([]byte, error)
 }
 
-// Handlers is the table of ops that read or write a mailbox's space.
-func Handlers() []Handler {
+// Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
+func (s *Store) Handlers() []Handler {
 	return []Handler{
-		write(exmdb.OpCreateMailbox, createMailbox),
-		read(exmdb.OpMailboxInfo, mailboxInfo),
-		write(exmdb.OpSetQuota, setQuota),
-		read(exmdb.OpListFolders, listFolders),
-		read(exmdb.OpFolder, oneFolder),
-		write(exmdb.OpCreateFolder, createFolder),
-		write(exmdb.OpMoveFolder, moveFolder),
-		write(exmdb.OpDeleteFolder, deleteFolder),
-		write(exmdb.OpSubscribe, subscribe),
-		write(exmdb.OpDeliver, deliver),
-		write(exmdb.OpAppend, appendMessage),
-		read(exmdb.OpRows, rows),
-		read(exmdb.OpUIDs, uids),
-		read(exmdb.OpReadBytes, readBytes),
-		write(exmdb.OpSetFlags, setFlags),
-		write(exmdb.OpCopy, copyMessages),
-		write(exmdb.OpMove, moveMessages),
-		write(exmdb.OpExpunge, expunge),
-		read(exmdb.OpChanges, changes),
+		s.creation(),
+		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
+		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),
+		read(s, exmdb.OpListFolders, rightRead, listFolders),
+		read(s, exmdb.OpFolder, rightRead, folderInfo),
+		write(s, exmdb.OpCreateFolder, rightWrite, createFolder),
+		write(s, exmdb.OpMoveFolder, rightWrite, moveFolder),
+		write(s, exmdb.OpDeleteFolder, rightWrite, deleteFolder),
+		write(s, exmdb.OpSubscribe, rightRead, subscribe),
+		write(s, exmdb.OpDeliver, rightDeliver, deliver),
+		write(s, exmdb.OpAppend, rightWrite, appendMessage),
+		read(s, exmdb.OpRows, rightRead, rows),
+		read(s, exmdb.OpUIDs, rightRead, uids),
+		read(s, exmdb.OpReadBytes, rightRead, readBytes),
+		write(s, exmdb.OpSetFlags, rightWrite, setFlags),
+		write(s, exmdb.OpCopy, rightWrite, copyMessages),
+		write(s, exmdb.OpMove, rightWrite, moveMessages),
+		write(s, exmdb.OpExpunge, rightWrite, expunge),
+		read(s, exmdb.OpChanges, rightRead, changes),
 	}
 }
 
-func write[Q, R any](op exmdb.Op[Q, R], fn func(*tx, *Q) (*R, error)) Handler {
-	return Handler{OpInfo: op.OpInfo, Run: func(w space.Writer, as *exmdb.Identity, req []byte) ([]byte, error) {
-		q := new(Q)
-		if err := decode(op.OpInfo, req, q); err != nil {
-			return nil, err
-		}
-		t := &tx{view: view{r: w, as: as}, w: w, counts: make(map[mapi.FID]*schema.FolderCounts)}
-		if err := t.open(op.ID == exmdb.OpCreateMailbox.ID); err != nil {
-			return nil, err
-		}
-		resp, err := fn(t, q)
-		if err != nil {
-			return nil, err
-		}
-		t.flush()
-		return wire.Marshal(resp), nil
-	}}
-}
+// Handlers is the op table under the defaults.
+func Handlers() []Handler { return New(Defaults()).Handlers() }
 
-func read[Q, R any](op exmdb.Op[Q, R], fn func(*view, *Q) (*R, error)) Handler {
-	return Handler{OpInfo: op.OpInfo, View: func(r space.Reader, as *exmdb.Identity, req []byte) ([]byte, error) {
-		q := new(Q)
-		if err := decode(op.OpInfo, req, q); err != nil {
-			return nil, err
-		}
-		v := &view{r: r, as: as}
-		if err := v.open(false); err != nil {
-			return nil, err
-		}
-		resp, err := fn(v, q)
-		if err != nil {
-			return nil, err
-		}
-		return wire.Marshal(resp), nil
-	}}
-}
-
-func decode(op exmdb.OpInfo, req []byte, q any) error {
-	if err := wire.Unmarshal(req, q); err != nil {
-		return cluster.Errorf(cluster.KindBadRequest, "request of %s: %v", op.Name, err)
+func decode(b []byte, req any) error {
+	if err := wire.UnmarshalShared(b, req); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "decode %T: %v", req, err)
 	}
 	return nil
 }
 
-// view is a mailbox being read by someone.
-type view struct {
-	r        space.Reader
-	as       *exmdb.Identity
-	header   schema.Header
-	counters schema.Counters
+// opError says which op a failure belongs to; refusals are complete as they are.
+func opError(op exmdb.OpInfo, err error) error {
+	if cluster.KindOf(err) != cluster.KindInternal {
+		return err
+	}
+	return fmt.Errorf("%s: %w", op.Name, err)
 }
 
-// open reads what every op needs. Only creation finds a mailbox without a header.
-func (v *view) open(creating bool) error {
-	if err := mayUse(v.as); err != nil {
-		return err
-	}
-	ok, err := get(v.r, schema.HeaderKey(), &v.header)
-	if err != nil {
-		return err
-	}
-	if ok == creating {
-		if creating {
-			return cluster.Errorf(exmdb.KindMailboxExists, "the mailbox exists")
+func read[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*view, *Q) (*R, error)) Handler {
+	run := func(r space.Reader, as *exmdb.Identity, b []byte) (*R, error) {
+		req := new(Q)
+		if err := decode(b, req); err != nil {
+			return nil, err
 		}
-		return cluster.Errorf(exmdb.KindNoMailbox, "no such mailbox")
+		v, err := s.open(r, as, need)
+		if err != nil {
+			return nil, err
+		}
+		return fn(v, req)
 	}
-	_, err = get(v.r, schema.CountersKey(), &v.counters)
-	return err
+	return Handler{OpInfo: op.OpInfo, View: func(r space.Reader, as *exmdb.Identity, b []byte) ([]byte, error) {
+		resp, err := run(r, as, b)
+		if err != nil {
+			return nil, opError(op.OpInfo, err)
+		}
+		return wire.Marshal(resp), nil
+	}}
 }
 
-// get reads a record; ok is false when it is absent.
-func get(r space.Reader, key []byte, into any) (ok bool, err error) {
-	b, err := r.Get(key)
-	if err != nil || b == nil {
-		return false, err
+func write[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*tx, *Q) (*R, error)) Handler {
+	run := func(w space.Writer, as *exmdb.Identity, b []byte) (*R, error) {
+		req := new(Q)
+		if err := decode(b, req); err != nil {
+			return nil, err
+		}
+		t, err := s.begin(w, as, need)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := fn(t, req)
+		if err != nil {
+			return nil, err
+		}
+		return resp, t.end()
 	}
-	return true, schema.Decode(b, into)
-}
-
-// folder reads a folder's record and counts.
-func (v *view) folder(f mapi.FID) (*schema.Folder, *schema.FolderCounts, error) {
-	rec, counts := new(schema.Folder), new(schema.FolderCounts)
-	ok, err := get(v.r, schema.FolderKey(f), rec)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !ok || f.Replica() != mapi.LocalReplica {
-		return nil, nil, cluster.Errorf(exmdb.KindNoFolder, "no folder %#x", uint64(f))
-	}
-	ok, err = get(v.r, schema.FolderCountsKey(f), counts)
-	if err == nil && !ok {
-		err = fmt.Errorf("folder %#x has no counts: %w", uint64(f), schema.ErrBadRecord)
-	}
-	return rec, counts, err
-}
-
-// row reads one message's row.
-func (v *view) row(f mapi.FID, uid mapi.UID) (*schema.Row, error) {
-	row := new(schema.Row)
-	ok, err := get(v.r, schema.RowKey(f, uint64(uid)), row)
-	if err == nil && !ok {
-		err = cluster.Errorf(exmdb.KindNoMessage, "no message with UID %d in folder %#x", uid, uint64(f))
-	}
-	return row, err
-}
-
-// tx is a mailbox being changed. Counters and folder counts are read once, changed in memory, and written by flush.
-type tx struct {
-	view
-	w        space.Writer
-	counts   map[mapi.FID]*schema.FolderCounts
-	keywords *keywords
-}
-
-// flush writes what the op moved.
-func (t *tx) flush() {
-	t.w.Set(schema.CountersKey(), wire.Marshal(&t.counters))
-	for f, c := range t.counts {
-		t.w.Set(schema.FolderCountsKey(f), wire.Marshal(c))
-	}
-}
-
-// countsOf is a folder's counts, to be changed.
-func (t *tx) countsOf(f mapi.FID) (*schema.FolderCounts, error) {
-	if c := t.counts[f]; c != nil {
-		return c, nil
-	}
-	_, c, err := t.folder(f)
-	if err == nil {
-		t.counts[f] = c
-	}
-	return c, err
-}
-
-// draw gives out n values of the mailbox's one counter and returns the first.
-func (t *tx) draw(n uint64) mapi.GlobalCounter {
-	first := t.counters.Global + 1
-	t.counters.Global += mapi.GlobalCounter(n)
-	return first
-}
-
-// stamp gives out the next stamp.
-func (t *tx) stamp() mapi.Stamp {
-	t.counters.Stamp = mapi.Stamp(t.draw(1))
-	return t.counters.Stamp
-}
-
-// mayUse is the seam of folder rights: until they are kept, the owner and the system may do everything and others
-// nothing.
-func mayUse(as *exmdb.Identity) error {
-	if as.Privileges&(exmdb.PrivilegeSystem|exmdb.PrivilegeOwner) == 0 {
-		return cluster.Errorf(exmdb.KindAccessDenied, "the mailbox is another's")
-	}
-	return nil
+	return Handler{OpInfo: op.OpInfo, Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
+		resp, err := run(w, as, b)
+		if err != nil {
+			return nil, opError(op.OpInfo, err)
+		}
+		return wire.Marshal(resp), nil
+	}}
 }

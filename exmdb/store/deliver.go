@@ -1,0 +1,185 @@
+package store
+
+import (
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
+	first, err := t.delivered(req.Key)
+	if err != nil || first != nil {
+		return first, err
+	}
+	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
+	resp, err := t.store(schema.Inbox, &req.Message, &row)
+	if err != nil {
+		return nil, err
+	}
+	t.remember(req.Key, resp)
+	return resp, nil
+}
+
+func orNow(at, now time.Time) time.Time {
+	if at.IsZero() {
+		return now
+	}
+	return at
+}
+
+func appendMessage(t *tx, req *exmdb.AppendRequest) (*exmdb.DeliverResponse, error) {
+	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
+	ids, err := t.internKeywords(req.Flags.Keywords)
+	if err != nil {
+		return nil, err
+	}
+	if req.Flags.Bits&exmdb.FlagDraft != 0 {
+		row.Bits |= schema.RowBorn
+	}
+	applyFlags(&row, wanted{exmdb.FlagsReplace, req.Flags.Bits, ids})
+	return t.store(req.Folder, &req.Message, &row)
+}
+
+// store checks a message and puts it into a folder with the flags and times of row.
+func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.DeliverResponse, error) {
+	c, err := t.edit(fid)
+	if err != nil {
+		return nil, err
+	}
+	inline, err := content.Check(m, t.config.MaxMessage)
+	if err != nil {
+		return nil, err
+	}
+	row.Size, row.Prefix = m.Recipe.Size(), uint32(len(m.Recipe.Prefix))
+	row.Object = t.object()
+	if err := t.storeBag(m.Props, row); err != nil {
+		return nil, err
+	}
+	if err := t.room(row.MessageSize()); err != nil {
+		return nil, err
+	}
+	if hashes := content.Hashes(&m.Recipe); len(hashes) > 0 {
+		row.Bits |= schema.RowContent
+		if err := content.Hold(t.w, hashes, inline); err != nil {
+			return nil, err
+		}
+	}
+	t.set(schema.RecipeKey(row.Object), &m.Recipe)
+	if len(m.Digest) > 0 {
+		t.w.Set(schema.DigestKey(row.Object), m.Digest)
+	}
+	t.counters.Used += row.MessageSize()
+	t.counters.Messages++
+	uid, err := t.place(fid, c, row)
+	if err != nil {
+		return nil, err
+	}
+	return &exmdb.DeliverResponse{Folder: fid, UIDValidity: c.UIDValidity, UID: uid, MID: row.MID, Object: row.Object, ModSeq: row.ModSeq}, nil
+}
+
+// storeBag writes the property bag, with long values as content.
+func (t *tx) storeBag(props []byte, row *schema.Row) error {
+	if len(props) == 0 {
+		return nil
+	}
+	var bag mapi.PropBag
+	if err := bag.UnmarshalWire(props); err != nil {
+		return cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
+	}
+	long := make(map[space.Hash][]byte)
+	bag.Externalise(func(payload []byte) mapi.Reference {
+		var ref mapi.Reference
+		for len(payload) > 0 {
+			n := min(len(payload), exmdb.MaxChunk)
+			h := space.HashOf(payload[:n])
+			long[h] = payload[:n]
+			ref = append(ref, mapi.ContentRef{Hash: h, Size: uint32(n)})
+			payload = payload[n:]
+		}
+		return ref
+	})
+	if hashes := content.BagHashes(&bag); len(hashes) > 0 {
+		row.Bits |= schema.RowBagContent
+		if err := content.Hold(t.w, hashes, long); err != nil {
+			return err
+		}
+	}
+	b := bag.AppendWire(nil)
+	row.Props = uint32(len(b))
+	for _, ref := range bag.References() {
+		row.Props += ref.Size
+	}
+	t.w.Set(schema.BagKey(row.Object), b)
+	return nil
+}
+
+// place puts a row that has an object into a folder: with a new UID, MID and stamp, and its counts.
+func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
+	uid := c.UIDNext
+	if uid == schema.EndOfUIDs-1 {
+		return 0, cluster.Errorf(cluster.KindTooLarge, "folder has given out all UIDs")
+	}
+	c.UIDNext++
+	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw())
+	row.CN = t.stamp()
+	row.ModSeq, row.ReadCN = row.CN, 0
+	row.ChangeKey, row.PCL = nil, nil
+	row.Saved = t.now.Unix()
+	t.w.Set(schema.RowKey(fid, uint64(uid)), row.AppendWire(nil))
+	t.set(schema.MIDKey(row.MID), &schema.Place{Folder: fid.Counter(), UID: uid})
+	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
+	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid})
+	c.Messages++
+	c.Octets += row.Size
+	c.Used += row.MessageSize()
+	c.Unseen++ // as if it came without flags
+	countFlags(c, 0, row.Bits)
+	c.ContentSeq = row.CN
+	return uid, nil
+}
+
+const dayLength = 24 * time.Hour
+
+func dayOf(at time.Time) uint32 { return uint32(max(0, at.Unix()/int64(dayLength/time.Second))) }
+
+// delivered is the first answer to a delivery that was made within the window, nil when there was none.
+func (t *tx) delivered(key [32]byte) (*exmdb.DeliverResponse, error) {
+	if key == [32]byte{} || t.config.DuplicateWindow <= 0 {
+		return nil, nil
+	}
+	since := t.now.Add(-t.config.DuplicateWindow)
+	for day := dayOf(t.now); day >= dayOf(since); day-- {
+		var d schema.Delivery
+		found, err := load(t.r, schema.DeliveryKey(day, key), &d)
+		if err != nil {
+			return nil, err
+		}
+		if found && d.Time.After(since) {
+			return &exmdb.DeliverResponse{Folder: mapi.LocalFID(d.Folder), UIDValidity: d.UIDValidity, UID: d.UID,
+				MID: mapi.NewMID(mapi.LocalReplica, d.MID), Object: d.Object, ModSeq: d.ModSeq, Duplicate: true}, nil
+		}
+		if day == 0 {
+			break
+		}
+	}
+	return nil, nil
+}
+
+// remember keeps the answer to a delivery, and forgets the days that have left the window, whole.
+func (t *tx) remember(key [32]byte, r *exmdb.DeliverResponse) {
+	if key == [32]byte{} || t.config.DuplicateWindow <= 0 {
+		return
+	}
+	if oldest := dayOf(t.now.Add(-t.config.DuplicateWindow)); t.counters.DeliveryDay < oldest {
+		t.w.DeleteRange(schema.DeliveryDayKey(t.counters.DeliveryDay), schema.DeliveryDayKey(oldest))
+		t.counters.DeliveryDay = oldest
+	}
+	t.w.Set(schema.DeliveryKey(dayOf(t.now), key), wire.Marshal(&schema.Delivery{Time: t.now, Folder: r.Folder.Counter(),
+		UIDValidity: r.UIDValidity, UID: r.UID, MID: r.MID.Counter(), Object: r.Object, ModSeq: r.ModSeq}))
+}

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/invariant"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// view is a mailbox as one op reads it.
+type view struct {
+	r        space.Reader
+	as       *exmdb.Identity
+	config   Config
+	header   schema.Header
+	counters schema.Counters
+	keywords *keywordTable // loaded when first needed
+}
+
+// tx is a mailbox as one op changes it. Counters and folder counts are written by end, where they have changed.
+type tx struct {
+	view
+	w              space.Writer
+	now            time.Time
+	storedCounters []byte
+	counts         map[mapi.FID]*openCounts
+}
+
+// openCounts is a folder's counts with what is stored of them.
+type openCounts struct {
+	schema.FolderCounts
+	stored []byte
+}
+
+// load reads the record at key; false means there is none.
+func load(r space.Reader, key []byte, record any) (bool, error) {
+	b, err := r.Get(key)
+	if err != nil || b == nil {
+		return false, err
+	}
+	if err := schema.Decode(b, record); err != nil {
+		return false, fmt.Errorf("key %x: %w", key, err)
+	}
+	return true, nil
+}
+
+func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, error) {
+	if err := allow(as, need); err != nil {
+		return nil, err
+	}
+	v := &view{r: r, as: as, config: s.config}
+	found, err := load(r, schema.HeaderKey(), &v.header)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, cluster.Errorf(exmdb.KindNoMailbox, "mailbox does not exist")
+	}
+	_, err = load(r, schema.CountersKey(), &v.counters)
+	return v, err
+}
+
+func (s *Store) begin(w space.Writer, as *exmdb.Identity, need right) (*tx, error) {
+	v, err := s.open(w, as, need)
+	if err != nil {
+		return nil, err
+	}
+	return &tx{view: *v, w: w, now: w.Now(), storedCounters: wire.Marshal(&v.counters), counts: make(map[mapi.FID]*openCounts)}, nil
+}
+
+// end writes what the op has moved in the counts.
+func (t *tx) end() error {
+	for fid, c := range t.counts {
+		if b := wire.Marshal(&c.FolderCounts); !bytes.Equal(b, c.stored) {
+			t.w.Set(schema.FolderCountsKey(fid), b)
+		}
+	}
+	if b := wire.Marshal(&t.counters); !bytes.Equal(b, t.storedCounters) {
+		t.w.Set(schema.CountersKey(), b)
+	}
+	return nil
+}
+
+func (t *tx) set(key []byte, record any) { t.w.Set(key, wire.Marshal(record)) }
+
+// draw takes the next value of the mailbox's one counter (MAILBOX 2).
+func (t *tx) draw() mapi.GlobalCounter {
+	if t.counters.Global >= mapi.MaxGlobalCounter {
+		invariant.Failf("the counter of a mailbox is used up")
+	}
+	t.counters.Global++
+	return t.counters.Global
+}
+
+func (t *tx) stamp() mapi.Stamp {
+	t.counters.Stamp = mapi.Stamp(t.draw())
+	return t.counters.Stamp
+}
+
+func (t *tx) object() mapi.ObjectNumber {
+	t.counters.Object++
+	return t.counters.Object
+}
+
+func noFolder(fid mapi.FID) error {
+	return cluster.Errorf(exmdb.KindNoFolder, "no folder %#x", uint64(fid))
+}
+
+// folder reads a folder's record.
+func (v *view) folder(fid mapi.FID) (*schema.Folder, error) {
+	f := new(schema.Folder)
+	if fid.Replica() != mapi.LocalReplica {
+		return nil, noFolder(fid)
+	}
+	found, err := load(v.r, schema.FolderKey(fid), f)
+	if err == nil && !found {
+		err = noFolder(fid)
+	}
+	return f, err
+}
+
+// folderCounts reads a folder's counts. Where they are, the folder is.
+func (v *view) folderCounts(fid mapi.FID) (*schema.FolderCounts, error) {
+	c := new(schema.FolderCounts)
+	if fid.Replica() != mapi.LocalReplica {
+		return nil, noFolder(fid)
+	}
+	found, err := load(v.r, schema.FolderCountsKey(fid), c)
+	if err == nil && !found {
+		err = noFolder(fid)
+	}
+	return c, err
+}
+
+// edit gives a folder's counts to be changed; end writes them.
+func (t *tx) edit(fid mapi.FID) (*schema.FolderCounts, error) {
+	if c := t.counts[fid]; c != nil {
+		return &c.FolderCounts, nil
+	}
+	c, err := t.folderCounts(fid)
+	if err != nil {
+		return nil, err
+	}
+	open := &openCounts{*c, wire.Marshal(c)}
+	t.counts[fid] = open
+	return &open.FolderCounts, nil
+}
+
+// scan calls fn with every stored row of a folder in ranges (nil for all) in ascending UID, until it says stop. The
+// value is valid during the call only, and fn does not write.
+func (v *view) scan(fid mapi.FID, ranges []exmdb.UIDRange, fn func(uid mapi.UID, stored []byte) (more bool, err error)) (err error) {
+	if ranges == nil {
+		ranges = []exmdb.UIDRange{{First: 1, Last: schema.EndOfUIDs - 1}}
+	}
+	if len(ranges) == 0 {
+		return nil
+	}
+	it := v.r.Iter(schema.RowKey(fid, uint64(ranges[0].First)), schema.RowKey(fid, uint64(ranges[len(ranges)-1].Last)+1))
+	defer func() {
+		if cerr := it.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	for ok := it.Next(); ok; {
+		_, uid, err := schema.ParseRowKey(it.Key())
+		if err != nil {
+			return err
+		}
+		for len(ranges) > 0 && uid > ranges[0].Last {
+			ranges = ranges[1:]
+		}
+		if len(ranges) == 0 {
+			return nil
+		}
+		if uid < ranges[0].First {
+			ok = it.SeekGE(schema.RowKey(fid, uint64(ranges[0].First)))
+			continue
+		}
+		if more, err := fn(uid, it.Value()); err != nil || !more {
+			return err
+		}
+		ok = it.Next()
+	}
+	return nil
+}
+
+// checkRanges refuses lists that scan could not walk.
+func checkRanges(ranges []exmdb.UIDRange) error {
+	last := mapi.UID(0)
+	for _, r := range ranges {
+		if r.First <= last || r.Last < r.First {
+			return cluster.Errorf(cluster.KindBadRequest, "uid range %d to %d after %d", r.First, r.Last, last)
+		}
+		last = r.Last
+	}
+	return nil
+}
+
+// addUID appends to ranges in the making. UIDs come in the order of the list.
+func addUID(ranges []exmdb.UIDRange, uid mapi.UID) []exmdb.UIDRange {
+	if n := len(ranges); n > 0 && ranges[n-1].Last+1 == uid {
+		ranges[n-1].Last = uid
+		return ranges
+	}
+	return append(ranges, exmdb.UIDRange{First: uid, Last: uid})
+}
