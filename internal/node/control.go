@@ -9,29 +9,46 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
 	"github.com/flotilla-mail/flotilla/placement/planner"
 )
 
-// leading follows who leads the system group: its leader makes the system's spaces and runs the controller.
+// leading follows which groups this node leads: their due work is done here, and the leader of the system group makes
+// the system's spaces and runs the controller.
 func (n *Node) leading(id cluster.GroupID, leads bool) {
-	if id != cluster.SystemGroup {
-		return
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.controlled != nil {
-		n.controlled()
-		n.controlled = nil
+	if stop := n.leads[id]; stop != nil {
+		stop()
+		delete(n.leads, id)
 	}
 	if !leads || n.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
-	n.controlled = cancel
-	n.wg.Go(func() { n.control(ctx) })
+	n.leads[id] = cancel
+	if id == cluster.SystemGroup {
+		n.wg.Go(func() { n.control(ctx) })
+		return
+	}
+	n.wg.Go(func() { n.work(ctx, id) })
+}
+
+// work does what falls due in a group's mailboxes while this node leads it.
+func (n *Node) work(ctx context.Context, id cluster.GroupID) {
+	for ctx.Err() == nil {
+		if g := n.storage.host.Group(id); g != nil {
+			space.NewDueRunner(g.Replica(), server.Due{Replica: g.Replica()}, space.WorkConfig{Now: n.storage.clock.Now,
+				Failed: func(box cluster.SpaceID, err error) {
+					n.log.Warn("due work failed", "code", "FL-1018", "group", id, "mailbox", box, "err", err)
+				}}).Run(ctx)
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
 }
 
 func (n *Node) control(ctx context.Context) {

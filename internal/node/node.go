@@ -54,8 +54,8 @@ type Node struct {
 	reconcile chan struct{}
 	stopping  chan struct{}
 
-	mu         sync.Mutex
-	controlled context.CancelFunc // stops the controller; guarded by mu
+	mu    sync.Mutex
+	leads map[cluster.GroupID]context.CancelFunc // ends what is done as a leader; guarded by mu
 }
 
 // New reads the node's certificates and makes its parts; nothing runs yet. exit ends the process when going on would
@@ -73,7 +73,8 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, self: cluster.NodeID(cfg.Node), peers: peers, trust: t, exit: exit,
-		log: log.With("node", cfg.Node), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1)}
+		log: log.With("node", cfg.Node), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
+		leads: make(map[cluster.GroupID]context.CancelFunc)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
 	n.view = view.New(systemReplica{n})
@@ -238,11 +239,6 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.ready.Store(false)
 	err := n.services.close(ctx)
 	n.cancel()
-	n.mu.Lock()
-	if n.controlled != nil {
-		n.controlled()
-	}
-	n.mu.Unlock()
 	err = errors.Join(err, n.gossip.Close(ctx), n.storage.close(ctx))
 	n.wg.Wait()
 	return errors.Join(err, removeIfThere(n.cfg.path("pid")))
