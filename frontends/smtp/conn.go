@@ -1,0 +1,339 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// conn is a client's connection as go-smtp sees it, below TLS. It keeps what the engine does not:
+//
+//   - replies are gathered and written when the engine is about to wait for input, one packet for a pipelined group;
+//   - the first failure to read is the last: the engine goes on after a timeout inside a BDAT chunk and would take
+//     the rest of the chunk for commands;
+//   - io.EOF never comes out of Read: the engine takes it for the proper end of a chunk (whole does the same for the
+//     end of a TLS session);
+//   - deadlines: the engine sets one when it begins to wait for a command; while a mail arrives every read moves it;
+//   - drain ends it where no mail is under way.
+type conn struct {
+	net.Conn
+	server  *Server
+	service Service
+	remote  string       // address without port
+	prefix  netip.Prefix // what MaxPerRemote counts
+	ctx     context.Context
+	cancel  context.CancelFunc
+	closing sync.Once
+
+	// write is held while the socket is written to; it orders this connection's output and is never taken under mu.
+	write sync.Mutex
+	out   []byte // guarded by write; replies not yet written
+
+	mu       sync.Mutex
+	helo     bool      // guarded by mu; greeted by HELO, not by EHLO
+	inMail   bool      // guarded by mu; between MAIL and the answer to the mail's end
+	transfer bool      // guarded by mu; octets of a mail are expected
+	until    time.Time // guarded by mu; end of the time for the whole mail
+	draining bool      // guarded by mu
+	spoiled  bool      // guarded by mu; nothing more is read
+	probing  bool      // guarded by mu; Read answers errProbe
+	peeked   []byte    // guarded by mu; what watch read
+}
+
+// farewell bounds the time in which the last replies may be written.
+const farewell = 5 * time.Second
+
+// gather is how many octets of replies wait for a read at most.
+const gather = 4 << 10
+
+var errGone = fmt.Errorf("connection is at its end: %w", net.ErrClosed) // the engine ends silently at net.ErrClosed
+
+// timeoutError makes the engine say 421.
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "timeout" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
+
+// probeError tells TLS that there is nothing to read now; being temporary, it leaves no trace.
+type probeError struct{ timeoutError }
+
+func newConn(s *Server, service Service, raw net.Conn) *conn {
+	c := &conn{Conn: raw, server: s, service: service}
+	c.remote = raw.RemoteAddr().String()
+	if ap, err := netip.ParseAddrPort(c.remote); err == nil {
+		addr := ap.Addr().Unmap().WithZone("")
+		c.remote = addr.String()
+		bits := addr.BitLen()
+		if addr.Is6() {
+			bits = 64
+		}
+		c.prefix = netip.PrefixFrom(addr, bits).Masked()
+	}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	return c
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.isProbing() {
+		return 0, probeError{}
+	}
+	if err := c.flush(c.server.config.Idle); err != nil {
+		c.spoil()
+		return 0, errGone
+	}
+	if n, done := c.unread(p); done {
+		if n == 0 {
+			return 0, errGone
+		}
+		return n, nil
+	}
+	if err := c.keepAlive(); err != nil {
+		return 0, c.failed(err)
+	}
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		return n, c.failed(err)
+	}
+	c.noteGreeting(p[:n])
+	return n, nil
+}
+
+// unread gives back what watch took, or says that nothing is to be read any more.
+func (c *conn) unread(p []byte) (int, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(p, c.peeked)
+	c.peeked = c.peeked[n:]
+	return n, n > 0 || c.spoiled
+}
+
+// failed is what the engine is told of a failed read, once; after that the connection is at its end.
+func (c *conn) failed(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spoiled = true
+	var ne net.Error
+	switch {
+	case c.transfer:
+		return refusals.cutOff // the engine shows plain errors to the client
+	case errors.As(err, &ne) && ne.Timeout():
+		return timeoutError{}
+	}
+	return errGone
+}
+
+// noteGreeting looks for HELO: the engine does not tell it from EHLO, and a Received field does (RFC 3848).
+func (c *conn) noteGreeting(p []byte) {
+	if len(p) < 4 || p[1] != 'e' && p[1] != 'E' && p[1] != 'h' && p[1] != 'H' {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch verb := strings.ToUpper(string(p[:4])); {
+	case c.transfer:
+	case verb == "HELO":
+		c.helo = true
+	case verb == "EHLO":
+		c.helo = false
+	}
+}
+
+// Write implements net.Conn: it keeps p for the next flush.
+func (c *conn) Write(p []byte) (int, error) {
+	c.write.Lock()
+	c.out = append(c.out, p...)
+	full := len(c.out) > gather
+	c.write.Unlock()
+	if full {
+		if err := c.flush(c.server.config.Idle); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// flush writes what is kept.
+func (c *conn) flush(limit time.Duration) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	if len(c.out) == 0 {
+		return nil
+	}
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	_, err := c.Conn.Write(c.out)
+	if c.out = c.out[:0]; cap(c.out) > gather {
+		c.out = nil
+	}
+	return err
+}
+
+// SetReadDeadline implements net.Conn. The engine calls it when it begins to wait for a command.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining && !c.inMail {
+		t = time.Unix(1, 0)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn. Writes are bounded by flush.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// Close implements net.Conn: the last replies are written first.
+func (c *conn) Close() error {
+	err := net.ErrClosed
+	c.closing.Do(func() {
+		c.cancel()
+		_ = c.flush(farewell) // the client may have gone first
+		err = c.Conn.Close()
+		c.server.forget(c)
+	})
+	return err
+}
+
+// cut ends the connection without a word; the engine then closes it.
+func (c *conn) cut() {
+	c.cancel()
+	_ = c.Conn.Close() // the client may have gone first
+}
+
+// drain ends the connection as soon as no mail is under way.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	if !c.inMail {
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // fails when it is closed
+	}
+}
+
+// spoil lets the replies that are due go out, and nothing more come in.
+func (c *conn) spoil() {
+	c.mu.Lock()
+	c.spoiled = true
+	c.mu.Unlock()
+}
+
+func (c *conn) isSpoiled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spoiled
+}
+
+func (c *conn) greetedByHELO() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.helo
+}
+
+// setMail says whether a mail is under way.
+func (c *conn) setMail(inMail bool) {
+	c.mu.Lock()
+	c.inMail, c.transfer = inMail, false
+	c.mu.Unlock()
+}
+
+// beginTransfer starts the clock of a mail's octets.
+func (c *conn) beginTransfer() {
+	c.mu.Lock()
+	c.transfer, c.until = true, time.Now().Add(c.server.config.Transfer)
+	c.mu.Unlock()
+}
+
+// keepAlive gives the client another Idle to go on with its mail, if one is arriving.
+func (c *conn) keepAlive() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.transfer {
+		return nil
+	}
+	t := time.Now().Add(c.server.config.Idle)
+	if t.After(c.until) {
+		t = c.until
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// watch looks out for the client's death until stop is called; then the context it returns ends. Nobody may read
+// meanwhile. A client that has only finished sending (a pipe into nc) is not dead.
+func (c *conn) watch(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if c.flush(c.server.config.Idle) != nil {
+		cancel()
+		return ctx, cancel
+	}
+	_ = c.Conn.SetReadDeadline(time.Time{}) // if it fails, so does the read
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		one := make([]byte, 1)
+		n, err := c.Conn.Read(one)
+		var ne net.Error
+		switch {
+		case n > 0:
+			c.mu.Lock()
+			c.peeked = append(c.peeked, one...)
+			c.mu.Unlock()
+		case err != nil && !errors.Is(err, io.EOF) && !(errors.As(err, &ne) && ne.Timeout()):
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes the goroutine; a closed connection has
+		<-done
+		cancel()
+	}
+}
+
+func (c *conn) isProbing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.probing
+}
+
+func (c *conn) probe(on bool) {
+	c.mu.Lock()
+	c.probing = on
+	c.mu.Unlock()
+}
+
+// whole reports whether the TLS session over c was still open when the last octet of a BDAT mail came. The engine
+// cannot tell a chunk's end from a client that closed its session inside it. What the client sent behind the chunk
+// may lose an octet in this, so such a connection ends with the reply.
+func (c *conn) whole(session io.Reader) bool {
+	c.probe(true)
+	defer c.probe(false)
+	n, err := session.Read(make([]byte, 1))
+	if n > 0 {
+		c.spoil()
+		return true
+	}
+	var probe probeError
+	return errors.As(err, &probe)
+}
+
+// connOf is the conn below the engine's.
+func connOf(ec *smtp.Conn) *conn {
+	nc := ec.Conn()
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = t.NetConn()
+	}
+	c, _ := nc.(*conn)
+	return c
+}
