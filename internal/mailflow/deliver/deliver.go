@@ -227,7 +227,7 @@ func (d *Deliverer) keepRest(ctx context.Context, env *mailflow.Envelope, target
 			rest = append(rest, targets[i])
 		}
 	}
-	if !stored || len(rest) == 0 || d.Later == nil || env.With == "LMTP" {
+	if !stored || len(rest) == 0 || d.Later == nil || strings.HasPrefix(env.With, "LMTP") {
 		return
 	}
 	if d.Later.Keep(ctx, env, rest, rec) != nil {
