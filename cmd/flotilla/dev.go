@@ -44,7 +44,7 @@ ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop
 	f := c.Flags()
 	f.IntVar(&o.Nodes, "nodes", 3, "number of nodes")
 	f.IntVar(&o.Users, "users", 0, "make users u1, u2, … as well")
-	f.IntVar(&o.Groups, "groups", 6, "mailbox groups to make")
+	f.IntVar(&o.Groups, "groups", 3, "mailbox groups to make")
 	f.BoolVar(&o.Plaintext, "plaintext", false, "allow sign-in without TLS")
 	f.IntVar(&o.PortShift, "port-shift", 0, "add this to every port")
 	f.BoolVar(&detach, "detach", false, "return when every node is ready, and leave the nodes running")

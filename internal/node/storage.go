@@ -88,7 +88,10 @@ func (n *Node) openTransport() error {
 	s.clock = newClockShift()
 	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
 		Stable: s.stable, Shared: s.shared, StrictReads: n.cfg.Reads == "strict", Events: n.groupEvents(),
-		Space: space.Config{Now: s.clock.Now}, Clock: s.clock})
+		// One entry of a group under way at a time: what arrives meanwhile shares the next entry and its syncs. Measured
+		// on two cores, 6 groups: a quarter more deliveries at 16 connections and half more at 64 than with two.
+		GroupEntriesInFlight: 1,
+		Space:                space.Config{Now: s.clock.Now}, Clock: s.clock})
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func mail(n, size int) string {
 func TestDelivery(t *testing.T) {
 	only(t)
 	const users = 50
-	c := devtest.Start(t, users)
+	c := devtest.StartGroups(t, users, 3) // as many as `flotilla dev` makes
 	results := map[string]any{}
 	for _, size := range []int{4 << 10, 75 << 10} {
 		for _, conns := range []int{1, 16, 64} {
