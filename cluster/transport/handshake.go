@@ -42,9 +42,9 @@ func (t *Transport) open(ctx context.Context, p *peer, h hello, alpn string) (op
 		w.kill(err)
 		return opened{}, fmt.Errorf("handshake: %w", err)
 	}
-	if !p.adopt(w) {
-		w.kill(errors.New("too many connections"))
-		return opened{}, fmt.Errorf("%w: too many %s connections to %s", cluster.ErrOverloaded, h.class, p.id)
+	if err := p.adopt(w, o.incarnation); err != nil {
+		w.kill(err)
+		return opened{}, fmt.Errorf("%s connection to %s: %w", h.class, p.id, err)
 	}
 	if t.isClosed() {
 		p.disown(w)
@@ -97,7 +97,6 @@ func (t *Transport) introduce(ctx context.Context, p *peer, w *wire, h hello, al
 	if !stop() {
 		return opened{}, ctx.Err()
 	}
-	p.observe(answer.incarnation)
 	return opened{conn: conn, wire: w, incarnation: answer.incarnation, version: answer.version}, nil
 }
 
@@ -229,11 +228,13 @@ func (t *Transport) enrol(w *wire, h hello, answer welcome, alpn string) (*peer,
 		return nil, answer
 	}
 	p := t.peer(h.from)
-	p.observe(h.incarnation)
 	w.class = h.class
-	if !p.adopt(w) {
+	if err := p.adopt(w, h.incarnation); err != nil {
 		answer.status = welcomeBusy
-		answer.text = fmt.Sprintf("%s has too many %s connections from %s", t.cfg.Node, h.class, h.from)
+		if errors.Is(err, errReplaced) {
+			answer.status = welcomeGone
+		}
+		answer.text = fmt.Sprintf("%s connection from %s to %s: %v", h.class, h.from, t.cfg.Node, err)
 		return nil, answer
 	}
 	return p, answer

@@ -37,6 +37,7 @@ const (
 	welcomeNode    welcomeStatus = 3 // hello for another node, or from one the certificate does not name
 	welcomeBusy    welcomeStatus = 4 // too many connections of this class
 	welcomeClass   welcomeStatus = 5 // class unknown, or not served here
+	welcomeGone    welcomeStatus = 6 // hello from a process that another of the same node has replaced
 )
 
 type welcome struct {

@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +24,8 @@ const (
 	// connection may be stale while the peer speaks on others.
 	bulkPingEvery = 10
 	staleAfter    = 5
+	// maxRetired is how many replaced processes of a peer are remembered.
+	maxRetired = 16
 	// maxAccepted bounds a peer's stream and call connections, each.
 	maxAccepted = 32
 )
@@ -39,6 +43,7 @@ type peer struct {
 	since       int64              // stamp from which silence counts; guarded by mu
 	kept        bool               // guarded by mu
 	incarnation uint64             // guarded by mu
+	retired     []uint64           // incarnations before it, the newest last; guarded by mu
 	dialled     [3]*link           // by class, Control and Bulk; guarded by mu
 	accepted    [3]*link           // the same; guarded by mu
 	attempts    [3]*attempt        // the last of each class; guarded by mu
@@ -195,26 +200,19 @@ func (p *peer) downLocked(err error, refused bool) {
 	p.t.events.peerDown(p.id, err, refused)
 }
 
-// observe notes the incarnation of a handshake; what belonged to another process of the peer is closed.
-func (p *peer) observe(incarnation uint64) {
-	p.mu.Lock()
-	old := p.incarnation
-	p.incarnation = incarnation
-	replaced := old != 0 && old != incarnation
-	if replaced {
-		p.t.events.peerReplaced(p.id, old, incarnation)
-		p.nextDial = 0
-	}
-	p.mu.Unlock()
-	if replaced {
-		p.killAll(errReplaced)
-	}
-}
-
-// adopt ties a connection to the peer; false when there are too many of its class.
-func (p *peer) adopt(w *wire) bool {
+// adopt ties a connection to the peer's process that the handshake named. What belonged to the process before it is
+// closed, and a process that was replaced does not come back: were both alive, each would otherwise undo the other for
+// ever. All of it is one step: connections of a new process come in on several goroutines at once, and none may close
+// another's. It refuses with errReplaced or cluster.ErrOverloaded.
+func (p *peer) adopt(w *wire, incarnation uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if slices.Contains(p.retired, incarnation) {
+		return errReplaced
+	}
+	for _, old := range p.observeLocked(incarnation) {
+		old.kill(errReplaced)
+	}
 	n := 0
 	for o := range p.wires {
 		if o.class == w.class {
@@ -222,11 +220,34 @@ func (p *peer) adopt(w *wire) bool {
 		}
 	}
 	if n >= 2*maxAccepted {
-		return false
+		return fmt.Errorf("%w: too many connections of this class", cluster.ErrOverloaded)
 	}
 	p.wires[w] = struct{}{}
 	w.identify(p)
-	return true
+	return nil
+}
+
+// observeLocked notes the incarnation of a handshake and takes out the connections of the process before it.
+func (p *peer) observeLocked(incarnation uint64) []*wire {
+	old := p.incarnation
+	p.incarnation = incarnation
+	if old == 0 || old == incarnation {
+		return nil
+	}
+	p.retired = append(p.retired[max(0, len(p.retired)-maxRetired+1):], old)
+	p.t.events.peerReplaced(p.id, old, incarnation)
+	p.nextDial = 0
+	return p.takeLocked()
+}
+
+// takeLocked empties the set of connections.
+func (p *peer) takeLocked() []*wire {
+	wires := make([]*wire, 0, len(p.wires))
+	for w := range p.wires {
+		wires = append(wires, w)
+	}
+	clear(p.wires)
+	return wires
 }
 
 func (p *peer) disown(w *wire) {
@@ -269,10 +290,7 @@ func (p *peer) lost(l *link, err error) {
 
 func (p *peer) killAll(cause error) {
 	p.mu.Lock()
-	wires := make([]*wire, 0, len(p.wires))
-	for w := range p.wires {
-		wires = append(wires, w)
-	}
+	wires := p.takeLocked()
 	p.mu.Unlock()
 	for _, w := range wires {
 		w.kill(cause)

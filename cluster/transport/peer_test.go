@@ -99,6 +99,42 @@ func TestNewProcessReplacesOld(t *testing.T) {
 	eventually(t, "event", func() bool { return d.has("n2 replaced 100 200") })
 }
 
+// TestNewcomersSpareEachOther: connections of a new process come in on several goroutines at once; only those of the
+// process before it are closed.
+func TestNewcomersSpareEachOther(t *testing.T) {
+	n := newNetwork(t)
+	tr := n.start(n.config("n1"))
+	for range 200 {
+		p := newPeer(tr, "n2")
+		join := func(incarnation uint64) *wire {
+			c, _ := net.Pipe()
+			w := &wire{Conn: c, t: tr, class: Bulk}
+			if err := p.adopt(w, incarnation); err != nil {
+				t.Error(err)
+			}
+			return w
+		}
+		old := join(100)
+		var fresh [4]*wire
+		var wg sync.WaitGroup
+		for i := range fresh {
+			wg.Go(func() { fresh[i] = join(200) })
+		}
+		wg.Wait()
+		if cause := old.explain(nil); !errors.Is(cause, errReplaced) {
+			t.Fatalf("connection of the old process: %v", cause)
+		}
+		for _, w := range fresh {
+			if cause := w.explain(nil); cause != nil {
+				t.Fatalf("connection of the new process: %v", cause)
+			}
+		}
+		if err := p.adopt(&wire{Conn: old.Conn, t: tr}, 100); !errors.Is(err, errReplaced) {
+			t.Fatalf("the old process came back: %v", err)
+		}
+	}
+}
+
 func TestBlackholeIsSilence(t *testing.T) {
 	for _, way := range []Direction{Both, Incoming, Outgoing} {
 		t.Run(fmt.Sprint(way), func(t *testing.T) {
