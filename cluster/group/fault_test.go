@@ -269,6 +269,47 @@ func TestUpdatesSurviveHandOvers(t *testing.T) {
 	wg.Wait()
 }
 
+// A read behind a read index meets a change of leader as a pause, on every replica and without anybody asking again.
+func TestReadIndexOutlivesHandOversAndAKill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	defer w.dump()
+	leader := w.form(1)
+	leader.create(1)
+	leader.mustPut(1, "a", "1")
+	ctx, cancel := context.WithCancel(within(t))
+	reader := w.others(leader)[0]
+	var reads int
+	done := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if v, err := reader.get(ctx, 1, space.ReadIndex, "a"); ctx.Err() == nil && (err != nil || v != "1") {
+				done <- fmt.Errorf("read %d: %q, %w", reads, v, err)
+				return
+			}
+			reads++
+		}
+		done <- nil
+	}()
+	for range 4 {
+		if err := w.leader(1).group(1).Transfer(within(t), ""); err != nil {
+			t.Error(err)
+		}
+	}
+	if w.leader(1) == reader {
+		if err := reader.group(1).Transfer(within(t), ""); err != nil {
+			t.Error(err)
+		}
+	}
+	killed := w.leaderAmong(1, reader)
+	killed.stop()
+	w.leaderAmong(1, killed)
+	cancel()
+	if err := <-done; err != nil || reads == 0 {
+		t.Errorf("%d reads, then %v", reads, err)
+	}
+}
+
 // count writes 1, 2, 3 … under a key of its own wherever the leader is, retrying by request id, and checks at the end
 // that each was written once.
 func count(t *testing.T, ctx context.Context, w *world, client int) {

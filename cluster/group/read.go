@@ -15,6 +15,10 @@ import (
 const (
 	// confirmRetry is how often a wait for confirmation asks again.
 	confirmRetry = 200 * time.Millisecond
+	// readIndexWait is how long a read waits for somebody to lead: longer than a fail-over takes.
+	readIndexWait = 8 * time.Second
+	// readIndexRetry is the pause between two questions.
+	readIndexRetry = 20 * time.Millisecond
 	// catchUpEvery is how often a starting replica asks for a read index.
 	catchUpEvery = 500 * time.Millisecond
 	// catchUpWait bounds one attempt.
@@ -158,22 +162,31 @@ func (l *leading) visible(commit uint64) uint64 {
 	return commit
 }
 
-// awaitReadIndex waits until the state holds everything that was committed when it was called (CLUSTER 4.3).
+// awaitReadIndex waits until the state holds everything that was committed when it was called (CLUSTER 4.3). A change
+// of leader is a pause: the question is put again, to whoever leads then, for as long as readIndexWait.
 func (g *Group) awaitReadIndex(ctx context.Context) error {
-	if err := g.fenced(); err != nil {
-		return err
+	asking, done := context.WithTimeout(ctx, readIndexWait)
+	defer done()
+	for {
+		if err := g.fenced(); err != nil {
+			return err
+		}
+		index, err := g.commonReadIndex(asking)
+		if err == nil {
+			return g.machine.WaitApplied(ctx, index)
+		}
+		if !cluster.Retryable(err) || pause(asking, readIndexRetry, nil, g.stopped) != nil {
+			return err
+		}
 	}
-	var index uint64
-	var err error
+}
+
+// commonReadIndex takes the read index here, or asks the leader for it.
+func (g *Group) commonReadIndex(ctx context.Context) (uint64, error) {
 	if _, leads := g.lead.term(); leads {
-		index, err = g.readIndex(ctx)
-	} else {
-		index, err = g.askReadIndex(ctx)
+		return g.readIndex(ctx)
 	}
-	if err != nil {
-		return err
-	}
-	return g.machine.WaitApplied(ctx, index)
+	return g.askReadIndex(ctx)
 }
 
 // askReadIndex asks the leader.
