@@ -196,8 +196,7 @@ func (s *Server) routes() http.Handler {
 	for _, row := range routes {
 		mux.HandleFunc(row.pattern, func(w http.ResponseWriter, r *http.Request) {
 			if !row.open && !s.allowed(r) {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
-				writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "this needs the token in <dir>/admin.token"})
+				refuseStranger(w)
 				return
 			}
 			v, err := row.handle(s, r)
@@ -211,6 +210,7 @@ func (s *Server) routes() http.Handler {
 	if s.metrics != nil {
 		mux.Handle("GET /metrics", s.metrics)
 	}
+	s.profiles(mux)
 	return mux
 }
 
