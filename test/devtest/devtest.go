@@ -5,8 +5,10 @@ package devtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,8 +16,32 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
-// shift keeps the tests' ports away from those of a cluster that somebody tries out; tests run one at a time.
-const shift = 10000
+// The shifts of ports that tests use keep away from those of a cluster that somebody tries out, from each other, and
+// from the ports that the kernel gives to clients.
+const (
+	firstShift = 10000
+	shiftStep  = 1000
+	shifts     = 15
+)
+
+// freePorts gives the test a shift that no other test has, whichever process that runs in, until it ends.
+func freePorts(t testing.TB) int {
+	t.Helper()
+	for shift := firstShift; shift < firstShift+shifts*shiftStep; shift += shiftStep {
+		f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("flotilla-test-ports-%d", shift)), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			_ = f.Close() // another test has them
+			continue
+		}
+		t.Cleanup(func() { _ = f.Close() }) // ends the lock
+		return shift
+	}
+	t.Fatalf("all %d sets of ports are in use by other tests", shifts)
+	return 0
+}
 
 // Start runs three nodes with alice, bob, carol and as many numbered users as asked for, ready when it returns. The
 // nodes' logs are shown when the test fails.
@@ -25,7 +51,7 @@ func Start(t testing.TB, users int) *dev.Cluster { return StartGroups(t, users, 
 func StartGroups(t testing.TB, users, groups int) *dev.Cluster {
 	t.Helper()
 	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: 3, Users: users, Groups: groups, Plaintext: true,
-		PortShift: shift, Program: testkit.Binary(t)}}
+		PortShift: freePorts(t), Program: testkit.Binary(t)}}
 	if err := c.Setup(); err != nil {
 		t.Fatal(err)
 	}
