@@ -111,7 +111,7 @@ func copied(value []byte, closer io.Closer, err error) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get: %w", err)
+		return nil, fmt.Errorf("get: %w", marked(err))
 	}
 	own := append(make([]byte, 0, len(value)), value...)
 	return own, closer.Close()

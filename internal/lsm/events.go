@@ -12,7 +12,7 @@ func (db *DB) listener() *pebble.EventListener {
 		BackgroundError: db.fail,
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			if ev.Corrupt != nil {
-				ev.Corrupt(fmt.Errorf("%w: %s", ErrCorrupt, info))
+				ev.Corrupt(fmt.Errorf("%w: %s: %v", ErrCorrupt, info.Path, info.Details))
 			}
 		},
 		FlushBegin: func(pebble.FlushInfo) { db.shared.flushBegan(db) },

@@ -20,7 +20,7 @@ type Iter struct {
 func newIter(of iterable, lo, hi []byte) *Iter {
 	it, err := of.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
 	if err != nil {
-		return &Iter{err: fmt.Errorf("iterate: %w", err)}
+		return &Iter{err: fmt.Errorf("iterate: %w", marked(err))}
 	}
 	return &Iter{it: it}
 }
@@ -78,6 +78,6 @@ func (i *Iter) Close() error {
 
 func (i *Iter) keep(err error) {
 	if i.err == nil && err != nil {
-		i.err = fmt.Errorf("iterate: %w", err)
+		i.err = fmt.Errorf("iterate: %w", marked(err))
 	}
 }

@@ -10,6 +10,7 @@ package lsm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,14 @@ var ErrClosed = errors.New("database is closed")
 
 // ErrCorrupt marks every error that means bytes on disk are not what was written there.
 var ErrCorrupt = pebble.ErrCorruption
+
+// marked makes errors.Is find ErrCorrupt: the engine marks its errors in a way that only its own library sees.
+func marked(err error) error {
+	if errors.Is(err, ErrCorrupt) || !pebble.IsCorruptionError(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
 
 // formatVersion is the on-disk form that this release writes. It is raised with the cluster's level (CLUSTER 7.2).
 const formatVersion = pebble.FormatValueSeparation
@@ -109,7 +118,8 @@ type DB struct {
 	closeOnce sync.Once
 }
 
-// Open opens or creates a database. When the log's synced part is damaged it refuses with ErrCorrupt.
+// Open opens or creates a database. When the log's synced part is damaged, or a file that the database names is not
+// there, it refuses with ErrCorrupt. Tables that are there are read, and found damaged, only when they are needed.
 func Open(o Options) (*DB, error) {
 	if o.FS == nil {
 		o.FS = OSFS()
@@ -137,7 +147,10 @@ func (db *DB) open() error {
 	p, err := pebble.Open(db.opts.Dir, db.pebbleOptions())
 	if err != nil {
 		db.shared.forget(db.sched)
-		return err
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return marked(err)
 	}
 	db.p = p
 	if err := db.Failure(); err != nil {
@@ -236,7 +249,7 @@ func (db *DB) Checkpoint(dir string) error {
 		}
 	}
 	if err := db.p.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", marked(err))
 	}
 	return db.Failure()
 }
@@ -280,7 +293,7 @@ func (db *DB) close() error {
 // fail makes err the database's end.
 func (db *DB) fail(err error) {
 	db.failOnce.Do(func() {
-		db.failure = fmt.Errorf("database %s failed: %w", db.opts.Dir, err)
+		db.failure = fmt.Errorf("database %s failed: %w", db.opts.Dir, marked(err))
 		close(db.failed)
 		if db.opts.Events.Failed != nil {
 			db.opts.Events.Failed(db.failure)

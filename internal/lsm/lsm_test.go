@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -208,5 +210,55 @@ func TestFullDiskFailsOnce(t *testing.T) {
 		if n := failed.Load(); n != 1 {
 			t.Fatalf("wal %v: %d failures reported", wal, n)
 		}
+	}
+}
+
+// TestDamageIsCorrupt removes and garbles the files of a flushed database: each shows as ErrCorrupt, at Open or when
+// it is read, and is told to Events.
+func TestDamageIsCorrupt(t *testing.T) {
+	garble := func(path string) error {
+		b, err := os.ReadFile(path)
+		for i := range b {
+			b[i] ^= 0x55
+		}
+		return errors.Join(err, os.WriteFile(path, b, 0o600))
+	}
+	for _, tt := range []struct {
+		pattern string
+		damage  func(path string) error
+		atOpen  bool
+	}{
+		{"*.sst", os.Remove, true},
+		{"MANIFEST-*", os.Remove, true},
+		{"MANIFEST-*", garble, true},
+		{"*.sst", garble, false},
+	} {
+		o := StateOptions(t.TempDir())
+		db := open(t, o)
+		set(t, db, false, "a", "1", "b", strings.Repeat("2", 1000))
+		must(t, db.Close())
+		found, err := filepath.Glob(filepath.Join(o.Dir, tt.pattern))
+		if must(t, err); len(found) == 0 {
+			t.Fatalf("no %s", tt.pattern)
+		}
+		for _, path := range found {
+			must(t, tt.damage(path))
+		}
+		var told error
+		o.Events.Corrupt = func(err error) { told = err }
+		db, err = Open(o)
+		if tt.atOpen {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: open: %v", tt.pattern, err)
+			}
+			continue
+		}
+		must(t, err)
+		_, err = db.Get([]byte("a"))
+		it := db.NewIter(nil, nil)
+		if it.First() || !errors.Is(it.Close(), ErrCorrupt) || !errors.Is(err, ErrCorrupt) || !errors.Is(told, ErrCorrupt) {
+			t.Errorf("%s: get %v, iterate %v, told %v", tt.pattern, err, it.Err(), told)
+		}
+		must(t, db.Close())
 	}
 }
