@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // boltEngine keeps each group in a raft-boltdb file of its own. An entry is stored in our coding as the data of a
@@ -64,7 +65,10 @@ func openBoltFile(name string) (store *raftboltdb.BoltStore, err error) {
 		},
 		MsgpackUseNewTimeFormat: true,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("open %s: %w: %w", name, cluster.ErrDamaged, err)
+	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	return store, nil

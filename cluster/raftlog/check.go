@@ -50,6 +50,14 @@ func asDamaged(err error) (*DamagedError, bool) {
 	return d, errors.As(err, &d)
 }
 
+// asDamage gives an error of bytes that are not what was written the kind Damaged.
+func asDamage(err error) error {
+	if !errors.Is(err, errCoding) && !isCorrupt(err) || errors.Is(err, cluster.ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", cluster.ErrDamaged, err)
+}
+
 // readError tells bytes that do not check, which are the group's damage, from a disk that does not answer, which is
 // the end of the process.
 func (l *Log) readError(index uint64, err error) error {

@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -382,5 +383,41 @@ func TestMarksRise(t *testing.T) {
 	}
 	if _, err := s.Group(1); !errors.Is(err, ErrClosed) {
 		t.Fatal(err)
+	}
+}
+
+// TestGarbledStoresAreDamaged: a store that does not open says whether its files are damaged or could not be read.
+func TestGarbledStoresAreDamaged(t *testing.T) {
+	garble := func(pattern string) {
+		files, err := filepath.Glob(pattern)
+		if must(t, err); len(files) == 0 {
+			t.Fatalf("no %s", pattern)
+		}
+		for _, f := range files {
+			must(t, os.WriteFile(f, bytes.Repeat([]byte("garbage "), 1<<12), 0o600))
+		}
+	}
+	votes := StableOptions{Dir: t.TempDir()}
+	st, err := OpenStable(votes)
+	must(t, err)
+	must(t, st.Close())
+	garble(filepath.Join(votes.Dir, "stable-3.bolt"))
+	if _, err := OpenStable(votes); !errors.Is(err, cluster.ErrDamaged) {
+		t.Errorf("votes: %v", err)
+	}
+	for kind, pattern := range map[Kind]string{Pebble: "pebble/MANIFEST-*", Bolt: "*.bolt"} {
+		o := Options{Dir: t.TempDir(), Kind: kind}
+		s := openStore(t, o)
+		must(t, openLog(t, s, testGroup).StoreLogs(entries(1, 3, 1, 3)))
+		must(t, s.Close())
+		garble(filepath.Join(o.Dir, pattern))
+		if _, err := Open(o); !errors.Is(err, cluster.ErrDamaged) {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+	plain := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(plain, nil, 0o600))
+	if _, err := Open(Options{Dir: plain}); err == nil || errors.Is(err, cluster.ErrDamaged) {
+		t.Errorf("a file in the folder's place: %v", err)
 	}
 }

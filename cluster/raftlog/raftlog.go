@@ -121,7 +121,8 @@ type Store struct {
 	closed bool
 }
 
-// Open opens or creates a store.
+// Open opens or creates a store. One whose files are not as they were written is refused with cluster.ErrDamaged; its
+// owner may put it aside and open an empty one, and every group then finds its log lost.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
@@ -131,7 +132,7 @@ func Open(o Options) (*Store, error) {
 	s.cache.limit = o.CacheBytes
 	s.watch.running = make(map[*time.Time]struct{})
 	if err := s.openEngine(); err != nil {
-		return nil, fmt.Errorf("open log store %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("open log store %s: %w", o.Dir, asDamage(err))
 	}
 	if err := s.openMarks(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log store %s: %w", o.Dir, err), s.engine.close())

@@ -44,7 +44,7 @@ type StableStore struct {
 	failure error
 }
 
-// OpenStable opens or creates a node's stable store.
+// OpenStable opens or creates a node's stable store; as Open does, it refuses one that is damaged.
 func OpenStable(o StableOptions) (*StableStore, error) {
 	if o.Faults == nil {
 		o.Faults = &Faults{}
@@ -56,11 +56,11 @@ func OpenStable(o StableOptions) (*StableStore, error) {
 	for i := range s.files {
 		f, err := openBoltFile(filepath.Join(o.Dir, "stable-"+strconv.Itoa(i)+boltSuffix))
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open stable store: %w", err), s.Close())
+			return nil, errors.Join(fmt.Errorf("open stable store: %w", asDamage(err)), s.Close())
 		}
 		s.files[i] = f
 		if s.ids[i], err = boltIdentityOf(f); err != nil {
-			return nil, errors.Join(fmt.Errorf("open stable store: %w", err), s.Close())
+			return nil, errors.Join(fmt.Errorf("open stable store: %w", asDamage(err)), s.Close())
 		}
 	}
 	return s, nil
