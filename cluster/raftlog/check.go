@@ -83,7 +83,7 @@ type State struct {
 // interrupted it. It runs before Raft is started.
 func Check(l *Log, st *Stable, s State) error {
 	for _, check := range []func(*Log, *Stable, State) error{
-		checkIdentity, checkEnd, checkSpan, checkTerms, checkStable,
+		checkIdentity, checkEnd, checkSpan, checkTerms, checkEntries, checkStable,
 	} {
 		if err := check(l, st, s); err != nil {
 			return err
@@ -187,6 +187,20 @@ func checkTerms(l *Log, _ *Stable, s State) error {
 		return l.supersede(s)
 	}
 	return damaged(l.group, CauseTermDiffers, "index %d is of term %d in the log, %d in the state", s.Index, term, s.Term)
+}
+
+// checkEntries reads what raft is about to apply: it ends the process with an entry that it cannot read.
+func checkEntries(l *Log, _ *Stable, s State) error {
+	now := l.spanNow()
+	if now.first == 0 {
+		return nil
+	}
+	for index := max(now.first, s.Index+1); index <= now.last; index++ {
+		if _, err := l.read(index); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkStable(l *Log, st *Stable, s State) error {

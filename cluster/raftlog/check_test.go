@@ -97,6 +97,15 @@ var checks = []struct {
 	{"log emptied", func(t *testing.T, r *replica) { must(t, r.log.DeleteRange(11, 20)) }, CauseLogBehind},
 	{"other term in the log", func(_ *testing.T, r *replica) { r.state.Term = 2 }, CauseTermDiffers},
 	{"other term at the floor", func(_ *testing.T, r *replica) { r.state.Index, r.state.Term = 10, 2 }, CauseTermDiffers},
+	{"bad entry to be applied", func(t *testing.T, r *replica) {
+		must(t, r.store.engine.append(testGroup, 17, [][]byte{[]byte("not an entry, but long enough")}, nil))
+	}, CauseBadEntry},
+	{"entry to be applied is gone", func(t *testing.T, r *replica) {
+		must(t, r.store.engine.deleteRange(testGroup, 17, 17, nil))
+	}, CauseBadEntry},
+	{"bad entry that was applied", func(t *testing.T, r *replica) {
+		must(t, r.store.engine.append(testGroup, 12, [][]byte{[]byte("not an entry, but long enough")}, nil))
+	}, ""},
 	{"no term", func(t *testing.T, r *replica) { must(t, r.stable.Reset()) }, CauseNoTerm},
 	{"old term", func(t *testing.T, r *replica) {
 		must(t, r.stable.SetUint64([]byte(raftCurrentTerm), 1))
