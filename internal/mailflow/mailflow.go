@@ -29,7 +29,7 @@ type Recipient struct {
 	To directory.Resolution
 }
 
-// Result is what became of one recipient; Err is nil when the mail is stored for good.
+// Result is what became of one recipient; Err is nil when the mail is stored for good, or kept durably until it can be.
 type Result struct {
 	Recipient string
 	Err       error

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -25,21 +24,31 @@ type store struct {
 	mu      sync.Mutex
 	chunks  map[[32]byte][]byte
 	mails   map[mapi.MailboxID][]*exmdb.DeliverRequest
+	keys    [][32]byte // of all attempts
 	uploads int
 	fail    map[mapi.MailboxID]error
+	silent  map[mapi.MailboxID]bool // answers only when the caller gives up
+	apart   bool                    // every mailbox is in a group of its own
 }
 
 func newStore() *store {
-	return &store{chunks: map[[32]byte][]byte{}, mails: map[mapi.MailboxID][]*exmdb.DeliverRequest{}, fail: map[mapi.MailboxID]error{}}
+	return &store{chunks: map[[32]byte][]byte{}, mails: map[mapi.MailboxID][]*exmdb.DeliverRequest{}, fail: map[mapi.MailboxID]error{}, silent: map[mapi.MailboxID]bool{}}
 }
 
-func (s *store) Call(_ context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, _ any) error {
+func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, _ any) error {
+	q := req.(*exmdb.DeliverRequest)
+	if s.silent[box] {
+		<-ctx.Done()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.keys = append(s.keys, q.Key)
 	if err := s.fail[box]; err != nil {
 		return err
 	}
-	q := req.(*exmdb.DeliverRequest)
+	if ctx.Err() != nil {
+		return cluster.ErrUnknownOutcome
+	}
 	for _, b := range q.Message.Inline {
 		s.putLocked(b)
 	}
@@ -60,8 +69,13 @@ func (s *store) Upload(context.Context, exmdb.Identity, mapi.MailboxID) (exmdb.U
 	return uploader{s}, nil
 }
 
-// Locality puts all mailboxes into one group.
-func (s *store) Locality(context.Context, mapi.MailboxID) (uint64, error) { return 1, nil }
+// Locality puts all mailboxes into one group, unless they are apart.
+func (s *store) Locality(_ context.Context, box mapi.MailboxID) (uint64, error) {
+	if s.apart {
+		return uint64(box[0]), nil
+	}
+	return 1, nil
+}
 
 type uploader struct{ s *store }
 
@@ -213,68 +227,5 @@ func TestTooLongLeavesNothing(t *testing.T) {
 	d.Limit = 1 << 20
 	if _, err := d.Receive(context.Background(), strings.NewReader(strings.Repeat("x", 2<<20))); cluster.KindOf(err) != exmdb.KindTooBig {
 		t.Fatal(err)
-	}
-}
-
-// later keeps what it is given.
-type later struct{ kept []Target }
-
-func (l *later) Keep(_ context.Context, _ *mailflow.Envelope, to []Target, _ *Received) error {
-	l.kept = append(l.kept, to...)
-	return nil
-}
-
-func TestWhatCannotBeStoredNowIsKeptOnceOthersAre(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		first      error
-		with       string
-		kept, errs int
-	}{
-		{"the second waits", nil, "ESMTP", 1, 0},
-		{"nothing was stored", cluster.ErrUnavailable, "ESMTP", 0, 2},
-		{"LMTP answers for each", nil, "LMTP", 0, 1},
-	} {
-		s := newStore()
-		d, l := deliverer(t, s), &later{}
-		d.Later = l
-		a, b := mapi.MailboxID{1}, mapi.MailboxID{2}
-		s.fail[a], s.fail[b] = c.first, cluster.ErrUnavailable
-		m, err := d.Receive(context.Background(), strings.NewReader("Subject: x\r\n\r\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		errs := 0
-		for _, r := range d.Deliver(context.Background(), &mailflow.Envelope{With: c.with}, to(a, b), m) {
-			if r.Err != nil {
-				errs++
-				if !errors.Is(r.Err, cluster.ErrUnavailable) {
-					t.Fatal(r.Err)
-				}
-			}
-		}
-		if len(l.kept) != c.kept || errs != c.errs {
-			t.Errorf("%s: %d kept, %d refused", c.name, len(l.kept), errs)
-		}
-	}
-}
-
-func TestDeliveryKeyNamesSenderRecipientAndOctets(t *testing.T) {
-	d := deliverer(t, newStore())
-	key := func(from, rcpt, body string) [32]byte {
-		m, err := d.Receive(context.Background(), strings.NewReader("Message-ID: <1@x>\r\n\r\n"+body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return deliveryKey(&mailflow.Envelope{From: from}, Target{Address: rcpt}, m.(*Received))
-	}
-	same := key("a", "b", "c")
-	if same != key("a", "b", "c") {
-		t.Fatal("one mail has two keys")
-	}
-	for _, other := range [][32]byte{key("x", "b", "c"), key("a", "x", "c"), key("a", "b", "x"), {}} {
-		if other == same {
-			t.Fatal("different mails share a key")
-		}
 	}
 }

@@ -12,17 +12,15 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// parcel is one mail on its way to the mailboxes of one group: its recipe, made once, and whether its content is
-// there already.
+// parcel is one mail on its way to the mailboxes of one group, and whether its content is there already.
 type parcel struct {
-	deliverer *Deliverer
-	mail      *Received
-	// shared says that more than one mailbox of the group gets the mail.
+	caller exmdb.Caller
+	mail   *Received
+	// shared says that more than one space of the group gets the mail.
 	shared bool
 
 	mu       sync.Mutex
-	made     *plan // guarded by mu
-	uploaded bool  // guarded by mu; content is in the group
+	uploaded bool // guarded by mu; content is in the group
 }
 
 // plan is the recipe of a mail with the places its content comes from.
@@ -44,22 +42,21 @@ type piece struct {
 // becomes content, or a mail of ten thousand small parts would be one gigantic record.
 const maxRawRun = 32 << 10
 
+// inlineShared is the content above which a mail for several spaces of a group is uploaded once instead of being sent
+// with each.
+const inlineShared = 16 << 10
+
 // message gives the mail in the form for one mailbox, its content either inside or uploaded.
 func (p *parcel) message(ctx context.Context, box mapi.MailboxID) (exmdb.NewMessage, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.made == nil {
-		made, err := makePlan(p.mail)
-		if err != nil {
-			return exmdb.NewMessage{}, err
-		}
-		p.made = made
+	pl, err := p.mail.plan()
+	if err != nil {
+		return exmdb.NewMessage{}, err
 	}
-	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: p.made.segments}, Digest: p.made.digest}
-	if p.made.content > exmdb.MaxInline || p.shared && p.made.content > inlineShared {
-		return msg, p.uploadLocked(ctx, box)
+	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: pl.segments}, Digest: pl.digest}
+	if pl.content > exmdb.MaxInline || p.shared && pl.content > inlineShared {
+		return msg, p.upload(ctx, box, pl.pieces)
 	}
-	for _, pc := range p.made.pieces {
+	for _, pc := range pl.pieces {
 		err := p.mail.chunks(pc, func(chunk []byte) error {
 			msg.Inline = append(msg.Inline, append([]byte(nil), chunk...))
 			return nil
@@ -78,15 +75,18 @@ func (p *parcel) forget() {
 	p.mu.Unlock()
 }
 
-func (p *parcel) uploadLocked(ctx context.Context, box mapi.MailboxID) error {
+// upload brings the content to the group, once however many ask for it.
+func (p *parcel) upload(ctx context.Context, box mapi.MailboxID, pieces []piece) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.uploaded {
 		return nil
 	}
-	up, err := p.deliverer.Caller.Upload(ctx, exmdb.System, box)
+	up, err := p.caller.Upload(ctx, exmdb.System, box)
 	if err != nil {
 		return err
 	}
-	for _, pc := range p.made.pieces {
+	for _, pc := range pieces {
 		err := p.mail.chunks(pc, func(chunk []byte) error {
 			_, err := up.Put(ctx, chunk)
 			return err

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -26,6 +27,10 @@ type Received struct {
 	file *os.File // else; its name is gone already, so that nothing is left behind however the process ends
 	sum  [sha256.Size]byte
 	root *mime.Part
+
+	once    sync.Once
+	made    *plan // set by once
+	planErr error // set by once
 }
 
 // receive reads r to its end. Octets beyond limit are an error of kind KindTooBig; the rest of r is not read then.
@@ -112,6 +117,12 @@ func (w *spoolWriter) discard() error {
 
 // Size implements mailflow.Mail.
 func (m *Received) Size() int64 { return m.size }
+
+// plan is the mail's recipe, the same for every group.
+func (m *Received) plan() (*plan, error) {
+	m.once.Do(func() { m.made, m.planErr = makePlan(m) })
+	return m.made, m.planErr
+}
 
 // Close implements mailflow.Mail.
 func (m *Received) Close() error {

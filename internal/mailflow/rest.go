@@ -1,0 +1,51 @@
+package mailflow
+
+import (
+	"context"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Rest is what could not be stored now of a mail that was stored for others (CLUSTER 2.3).
+type Rest struct {
+	// From is the reverse-path; Received is when the mail came, Size its octets without trace headers.
+	From     string
+	Received time.Time
+	Size     int64
+	// To are the mailboxes that are still to get it, each once.
+	To []Pending
+	// Near are mailboxes that got it just now: their groups have a quorum, and its content.
+	Near []mapi.MailboxID
+	// Message gives the mail without trace headers in the form for the group of a space, addressed as a mailbox would
+	// be: its content is inside, or in the group already. Called again, it brings the content again.
+	Message func(ctx context.Context, box mapi.MailboxID) (exmdb.NewMessage, error)
+}
+
+// Pending is one mailbox that a mail is still to be stored in.
+type Pending struct {
+	Mailbox mapi.MailboxID
+	// Address is the forward-path as given.
+	Address string
+	// Trace are the headers in front of the mail in this mailbox (RFC 5321 4.4).
+	Trace []byte
+	// Key is the delivery key under which the mailbox may have stored the mail already, unheard.
+	Key [32]byte
+}
+
+// Patience is how long one attempt to store a mail of so many octets may take: longer than any fail-over, and enough
+// to send its content.
+func Patience(octets int64) time.Duration {
+	return 15*time.Second + time.Duration(octets>>20)*time.Second
+}
+
+// final are the refusals that time does not heal. All others, those of broken machines too, are worth another try.
+var final = map[cluster.Kind]bool{
+	exmdb.KindNoSuchUser: true, exmdb.KindBadAddress: true, exmdb.KindAccessDenied: true, exmdb.KindOverQuota: true,
+	exmdb.KindTooBig: true, exmdb.KindBadContent: true, cluster.KindTooLarge: true, KindRelay: true, KindLoop: true,
+}
+
+// Final reports whether a mailbox refused a mail for good.
+func Final(err error) bool { return final[cluster.KindOf(err)] }
