@@ -3,6 +3,7 @@ package exmdb
 import (
 	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -192,6 +193,10 @@ type DeliverRequest struct {
 	Sender   string    `wire:"4"`
 	// Recipient is the address as it was given in RCPT TO.
 	Recipient string `wire:"5"`
+	// Source and Number, when set, name a delivery out of another space's queue: the mailbox performs it once, however
+	// much later it is tried again, and performs those of one source in ascending order (CLUSTER 2.1).
+	Source cluster.SpaceID `wire:"6"`
+	Number uint64          `wire:"7"`
 }
 
 // DeliverResponse says where a message is.
@@ -202,7 +207,8 @@ type DeliverResponse struct {
 	MID         mapi.MID          `wire:"4"`
 	Object      mapi.ObjectNumber `wire:"5"`
 	ModSeq      mapi.Stamp        `wire:"6"`
-	// Duplicate says that the delivery key was known and nothing was stored.
+	// Duplicate says that the delivery was known and nothing was stored. Where it was known by its number only, the
+	// answer does not say where the message is.
 	Duplicate bool `wire:"7"`
 }
 

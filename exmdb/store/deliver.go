@@ -13,6 +13,12 @@ import (
 )
 
 func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
+	if req.Source != (cluster.SpaceID{}) {
+		done, err := space.Once(t.w, req.Source, req.Number)
+		if err != nil || done {
+			return &exmdb.DeliverResponse{Duplicate: done}, err
+		}
+	}
 	first, err := t.delivered(req.Key)
 	if err != nil || first != nil {
 		return first, err

@@ -193,6 +193,36 @@ func TestDeliveryOnce(t *testing.T) {
 	}
 }
 
+// A delivery out of a queue is known by its number however much later it comes again, with and without a delivery key.
+func TestDeliveryOutOfAQueueOnce(t *testing.T) {
+	b := newBox(t, 1000)
+	queue, other := cluster.SpaceID{7}, cluster.SpaceID{8}
+	deliver := func(source cluster.SpaceID, number uint64, key byte) *exmdb.DeliverResponse {
+		return call(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: text("x"), Received: b.now, Source: source, Number: number, Key: [32]byte{key}})
+	}
+	if deliver(queue, 5, 0).Duplicate || deliver(queue, 9, 1).Duplicate || deliver(other, 5, 0).Duplicate {
+		t.Fatal("new deliveries were taken for old ones")
+	}
+	b.now = b.now.Add(365 * 24 * time.Hour)
+	for _, n := range []uint64{5, 7, 9} {
+		if !deliver(queue, n, 0).Duplicate {
+			t.Errorf("number %d was stored again", n)
+		}
+	}
+	refused(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: large(1, 2000), Received: b.now, Source: queue, Number: 10}, exmdb.KindOverQuota)
+	if deliver(queue, 10, 2).Duplicate {
+		t.Error("a refused delivery was taken for a stored one")
+	}
+	// What a sender's own attempt has stored is not stored again, and the number is used up with it.
+	straight := call(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: text("x"), Received: b.now, Key: [32]byte{3}})
+	if known := deliver(queue, 11, 3); !known.Duplicate || known.UID != straight.UID {
+		t.Errorf("%+v, want the UID of %+v", known, straight)
+	}
+	if !deliver(queue, 11, 4).Duplicate || b.folder(schema.Inbox).Messages != 5 {
+		t.Errorf("%d messages", b.folder(schema.Inbox).Messages)
+	}
+}
+
 // TestStamps is the golden script of MAILBOX 2: which stamps move on what.
 func TestStamps(t *testing.T) {
 	b := newBox(t, 0)
