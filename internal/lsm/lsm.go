@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,15 @@ func marked(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// misfit is marked for what Open found. Two of the engine's errors carry no mark: a file that the manifest names is not
+// there, or has another size than the manifest says; for the second there is nothing but its text.
+func misfit(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "object size mismatch") {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return marked(err)
 }
 
 // formatVersion is the on-disk form that this release writes. It is raised with the cluster's level (CLUSTER 7.2).
@@ -147,10 +157,7 @@ func (db *DB) open() error {
 	p, err := pebble.Open(db.opts.Dir, db.pebbleOptions())
 	if err != nil {
 		db.shared.forget(db.sched)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		return marked(err)
+		return misfit(err)
 	}
 	db.p = p
 	if err := db.Failure(); err != nil {
