@@ -1,7 +1,9 @@
 package group
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/hashicorp/raft"
 )
 
@@ -480,6 +483,23 @@ func TestSnapshotShorterThanTheLog(t *testing.T) {
 	}
 }
 
+// stateFiles does something to the files of a state whose name begins with text.
+func (nd *node) stateFiles(text string, do func(path string) error) error {
+	dir := nd.dir("groups/g1/state-000000000001")
+	names, err := nd.fs.List(dir)
+	found := false
+	for _, name := range names {
+		if strings.HasPrefix(name, text) {
+			found = true
+			err = errors.Join(err, do(dir+"/"+name))
+		}
+	}
+	if !found {
+		err = errors.Join(err, fmt.Errorf("%s holds no %s…", dir, text))
+	}
+	return err
+}
+
 func TestDamagedReplicaDoesNotStart(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(nd *node) error{
@@ -488,9 +508,15 @@ func TestDamagedReplicaDoesNotStart(t *testing.T) {
 		"one vote file gone": func(nd *node) error {
 			return os.Remove(filepath.Join(nd.stable, "stable-1.bolt"))
 		},
-		"state gone, log truncated": func(nd *node) error { return nd.fs.RemoveAll(nd.dir("groups/g1/state-000000000001")) },
-		"pointer gone":              func(nd *node) error { return nd.fs.Remove(nd.dir("groups/g1/ACTIVE")) },
-		"other replica":             func(nd *node) error { return nd.fs.Rename(nd.dir("groups/g1"), nd.dir("groups/g9")) },
+		"state gone, log truncated":  func(nd *node) error { return nd.fs.RemoveAll(nd.dir("groups/g1/state-000000000001")) },
+		"state without its manifest": func(nd *node) error { return nd.stateFiles("MANIFEST", nd.fs.Remove) },
+		"state garbled": func(nd *node) error {
+			return nd.stateFiles("00", func(path string) error {
+				return lsm.WriteFile(nd.fs, path, bytes.Repeat([]byte("garbage "), 1<<10))
+			})
+		},
+		"pointer gone":  func(nd *node) error { return nd.fs.Remove(nd.dir("groups/g1/ACTIVE")) },
+		"other replica": func(nd *node) error { return nd.fs.Rename(nd.dir("groups/g1"), nd.dir("groups/g9")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -534,8 +560,16 @@ func TestDamagedReplicaRejoinsAsAnother(t *testing.T) {
 	if err := lost.host.Destroy(within(t), 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lost.host.Open(within(t), 1, ReplicaConfig{}); cluster.KindOf(err) != cluster.KindUnavailable {
+	if _, err := lost.host.Open(within(t), 1, ReplicaConfig{}); cluster.KindOf(err) != cluster.KindUnavailable || !errors.Is(err, ErrNoReplica) {
 		t.Fatalf("a replica that was destroyed: %v", err)
+	}
+	eventually(t, "silence of the lost replica alone", func() bool {
+		gone, _ := leader.group(1).Silence(before)
+		there, leads := leader.group(1).Silence(w.others(leader)[1].group(1).Self())
+		return leads && gone > 2*time.Second && there < time.Second
+	})
+	if _, leads := w.others(leader)[1].group(1).Silence(before); leads {
+		t.Error("a follower judges silence")
 	}
 	after := lost.open(1).Self()
 	if after == before || after.Node() != lost.id {
@@ -551,6 +585,10 @@ func TestDamagedReplicaRejoinsAsAnother(t *testing.T) {
 		}
 	}
 	lost.awaitValue(1, "a", "1")
+	eventually(t, "answers of a learner", func() bool {
+		silent, leads := g.Silence(after)
+		return leads && silent < time.Second
+	})
 	if err := g.Remove(within(t), before); err != nil {
 		t.Fatal(err)
 	}

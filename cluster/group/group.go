@@ -67,6 +67,9 @@ func (s State) String() string {
 
 var _ space.Replicator = (*Group)(nil)
 
+// ErrNoReplica is in the error of an Open that may not make a replica and finds none.
+var ErrNoReplica = errors.New("node holds no replica")
+
 // openGroup makes or finds the replica's files, checks that they belong together, and starts raft.
 func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	dir := h.dir(id)
@@ -76,7 +79,7 @@ func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	}
 	if ident == nil {
 		if !rc.Create {
-			return nil, cluster.Errorf(cluster.KindUnavailable, "node holds no replica")
+			return nil, fmt.Errorf("%w: %w", cluster.ErrUnavailable, ErrNoReplica)
 		}
 		if ident, err = h.createReplica(dir, id, rc); err != nil {
 			return nil, fmt.Errorf("make replica: %w", err)
@@ -91,6 +94,9 @@ func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	}
 	g.lead.init(g)
 	if err := g.openState(); err != nil {
+		if errors.Is(err, lsm.ErrCorrupt) {
+			err = fmt.Errorf("%w: %w", cluster.ErrDamaged, err)
+		}
 		return nil, errors.Join(err, g.closeState())
 	}
 	if err := g.start(); err != nil {
@@ -189,7 +195,7 @@ func (g *Group) check(origin uint64) error {
 func (g *Group) openEngine(path string) (*lsm.DB, error) {
 	o := lsm.StateOptions(path)
 	o.FS, o.Shared = g.host.cfg.FS, g.host.cfg.Shared
-	o.Events.Failed = g.fence
+	o.Events.Failed, o.Events.Corrupt = g.fence, g.fence
 	return lsm.Open(o)
 }
 

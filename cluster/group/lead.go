@@ -132,6 +132,7 @@ func (l *leading) won(term uint64) {
 	planned := l.now.quiet == 0
 	l.lease.begin(term, now)
 	l.mu.Unlock()
+	l.g.trans.watch()
 	if emit := l.g.host.cfg.Events.LeaderGained; emit != nil {
 		emit(l.g.id, term, planned)
 	}
@@ -158,6 +159,18 @@ func (l *leading) awaitBarrier(term uint64) {
 		l.barrier, l.applied = index, l.g.machine.Applied().Index
 		l.wakeLocked()
 	}
+}
+
+// Silence is how long another member of the group has not answered this replica, which leads it; false when it does
+// not lead.
+func (g *Group) Silence(id cluster.ServerID) (time.Duration, bool) {
+	g.lead.mu.Lock()
+	known := g.lead.now.term
+	g.lead.mu.Unlock()
+	if term, leads := g.lead.term(); !leads || term != known {
+		return 0, false
+	}
+	return g.trans.silence(id), true
 }
 
 // notLeader names who leads, as far as the replica knows.

@@ -51,6 +51,9 @@ type raftTransport struct {
 
 	mu      sync.Mutex
 	matched map[cluster.ServerID]uint64 // highest index a follower is known to hold; guarded by mu
+	// heard is when a follower last answered a heartbeat, watched since when this replica leads; guarded by mu.
+	heard   map[cluster.ServerID]time.Time
+	watched time.Time
 }
 
 // network is what a replica needs of the node's transport.
@@ -73,6 +76,7 @@ func newRaftTransport(ctx context.Context, self cluster.ServerID, group cluster.
 		rpcs:    make(chan raft.RPC, inboundWindow),
 		pending: make(chan pendingRPC, inboundWindow),
 		matched: map[cluster.ServerID]uint64{},
+		heard:   map[cluster.ServerID]time.Time{},
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.wg.Go(t.answer)
@@ -125,10 +129,13 @@ func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, ar
 		m := transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindHeartbeat,
 			Payload: [][]byte{encodeHeartbeat(cluster.ServerID(id), args)}}
 		b, err := t.call(heartbeatTimeout, m)
-		if err != nil {
-			return err
+		if err == nil {
+			err = decodeAppendReply(b, resp)
 		}
-		return decodeAppendReply(b, resp)
+		if err == nil {
+			t.answered(cluster.ServerID(id))
+		}
+		return err
 	}
 	payload, err := encodeAppend(cluster.ServerID(id), args)
 	if err != nil {
@@ -152,6 +159,32 @@ func (t *raftTransport) note(id cluster.ServerID, args *raft.AppendEntriesReques
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.matched[id] = max(t.matched[id], index)
+}
+
+// answered notes that a follower has answered a heartbeat; those of all members come again and again while this
+// replica leads.
+func (t *raftTransport) answered(id cluster.ServerID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard[id] = time.Now()
+}
+
+// watch begins to listen for the followers of a leader anew.
+func (t *raftTransport) watch() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.heard)
+	t.watched = time.Now()
+}
+
+// silence is how long a follower has answered no heartbeat; one that never did counts from the leadership's beginning.
+func (t *raftTransport) silence(id cluster.ServerID) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, ok := t.heard[id]; ok {
+		return time.Since(at)
+	}
+	return time.Since(t.watched)
 }
 
 // progress is the highest index that a follower is known to hold.
