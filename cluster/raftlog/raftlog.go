@@ -130,7 +130,7 @@ func Open(o Options) (*Store, error) {
 		logs: make(map[cluster.GroupID]*Log),
 	}
 	s.cache.limit = o.CacheBytes
-	s.watch.running = make(map[*time.Time]struct{})
+	s.watch = watch{cap: o.SlowSync, running: make(map[*syncing]struct{})}
 	if err := s.openEngine(); err != nil {
 		return nil, fmt.Errorf("open log store %s: %w", o.Dir, asDamage(err))
 	}
@@ -286,40 +286,62 @@ func (s *Store) writeMarks() {
 }
 
 func (s *Store) reportSlow() {
-	if d := s.watch.oldest(); d >= s.opts.SlowSync && s.opts.Events.SyncSlow != nil {
+	if d := s.watch.look(time.Now()); d >= s.opts.SlowSync && s.opts.Events.SyncSlow != nil {
 		s.opts.Events.SyncSlow(d)
 	}
 }
 
-// watch knows the syncs under way.
+// watch knows the syncs under way, and how long each has been running while the process did: when the process itself
+// stood still, frozen or with its whole machine, the disk is not to blame.
 type watch struct {
-	mu      sync.Mutex // guards running
-	running map[*time.Time]struct{}
+	// cap is the most that the time between two looks counts.
+	cap time.Duration
+
+	mu      sync.Mutex
+	running map[*syncing]struct{} // guarded by mu
+	looked  time.Time             // guarded by mu
+	awake   time.Duration         // until looked; guarded by mu
 }
 
-func (w *watch) begin() *time.Time {
-	at := time.Now()
+// syncing is one sync under way.
+type syncing struct {
+	began time.Time
+	awake time.Duration // the watch's when it began
+}
+
+func (w *watch) begin() *syncing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running[&at] = struct{}{}
-	return &at
+	now := time.Now()
+	s := &syncing{began: now, awake: w.awakeLocked(now)}
+	w.running[s] = struct{}{}
+	return s
 }
 
 // end returns how long the sync took and how many, with it, were under way.
-func (w *watch) end(at *time.Time) (time.Duration, int) {
+func (w *watch) end(s *syncing) (time.Duration, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(w.running)
-	delete(w.running, at)
-	return time.Since(*at), n
+	delete(w.running, s)
+	return time.Since(s.began), n
 }
 
-func (w *watch) oldest() time.Duration {
+// look is called regularly; it returns how long the oldest sync has been running.
+func (w *watch) look(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.awake, w.looked = w.awakeLocked(now), now
 	var longest time.Duration
-	for at := range w.running {
-		longest = max(longest, time.Since(*at))
+	for s := range w.running {
+		longest = max(longest, w.awake-s.awake)
 	}
 	return longest
+}
+
+func (w *watch) awakeLocked(now time.Time) time.Duration {
+	if w.looked.IsZero() {
+		return w.awake
+	}
+	return w.awake + min(now.Sub(w.looked), w.cap)
 }
