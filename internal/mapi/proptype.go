@@ -30,6 +30,8 @@ const (
 
 	// MultiValue turns a type into the list of it.
 	MultiValue Type = 0x1000
+	// MultiInstance is set beside MultiValue in a column that makes a row of each value of the list (MS-OXCTABL 2.2.2.2).
+	MultiInstance Type = 0x2000
 
 	TypeMultiInteger16  = MultiValue | TypeInteger16
 	TypeMultiInteger32  = MultiValue | TypeInteger32
@@ -45,6 +47,20 @@ const (
 	TypeMultiBinary     = MultiValue | TypeBinary
 )
 
+// Multi reports whether t is a list.
+func (t Type) Multi() bool { return t&MultiValue != 0 }
+
+// Element is the type of a list's elements, and of one value of a column that makes a row of each; else t itself.
+func (t Type) Element() Type { return t &^ (MultiValue | MultiInstance) }
+
+// Column is the type of what stands in a table's row under t: the element where the list is spread over rows.
+func (t Type) Column() Type {
+	if t&MultiInstance != 0 {
+		return t.Element()
+	}
+	return t
+}
+
 // Tag names a property: its id in the upper 16 bits, its type in the lower.
 type Tag uint32
 
@@ -57,42 +73,16 @@ func (t Tag) ID() uint16 { return uint16(t >> 16) }
 // Type is the property's type.
 func (t Tag) Type() Type { return Type(t) }
 
+// WithType is the same property id under another type.
+func (t Tag) WithType(to Type) Tag { return NewTag(t.ID(), to) }
+
 // Named reports whether the id is given out per mailbox (MAILBOX 5).
 func (t Tag) Named() bool { return t >= 0x8000_0000 }
 
 func (t Tag) String() string { return fmt.Sprintf("0x%08X", uint32(t)) }
 
-// The properties the store itself reads or writes (MS-OXPROPS).
-const (
-	PidTagMessageClass          = Tag(0x001A_001F)
-	PidTagSubject               = Tag(0x0037_001F)
-	PidTagClientSubmitTime      = Tag(0x0039_0040)
-	PidTagSentRepresentingName  = Tag(0x0042_001F)
-	PidTagSentRepresentingSMTP  = Tag(0x5D02_001F)
-	PidTagTransportHeaders      = Tag(0x007D_001F)
-	PidTagSenderName            = Tag(0x0C1A_001F)
-	PidTagSenderSMTPAddress     = Tag(0x5D01_001F)
-	PidTagDisplayTo             = Tag(0x0E04_001F)
-	PidTagDisplayCc             = Tag(0x0E03_001F)
-	PidTagMessageDeliveryTime   = Tag(0x0E06_0040)
-	PidTagMessageFlags          = Tag(0x0E07_0003)
-	PidTagMessageSize           = Tag(0x0E08_0003)
-	PidTagMessageSizeExtended   = Tag(0x0E08_0014)
-	PidTagMessageStatus         = Tag(0x0E17_0003)
-	PidTagHasAttachments        = Tag(0x0E1B_000B)
-	PidTagInternetMessageID     = Tag(0x1035_001F)
-	PidTagInReplyToID           = Tag(0x1042_001F)
-	PidTagInternetReferences    = Tag(0x1039_001F)
-	PidTagIconIndex             = Tag(0x1080_0003)
-	PidTagLastVerbExecuted      = Tag(0x1081_0003)
-	PidTagFlagStatus            = Tag(0x1090_0003)
-	PidTagDisplayName           = Tag(0x3001_001F)
-	PidTagLastModificationTime  = Tag(0x3008_0040)
-	PidTagContainerClass        = Tag(0x3613_001F)
-	PidTagSourceKey             = Tag(0x65E0_0102)
-	PidTagChangeKey             = Tag(0x65E2_0102)
-	PidTagPredecessorChangeList = Tag(0x65E3_0102)
-)
+// PidTagTransportHeaders is the short name of PidTagTransportMessageHeaders.
+const PidTagTransportHeaders = PidTagTransportMessageHeaders
 
 // Values of PidTagMessageFlags (MS-OXCMSG 2.2.1.6).
 const (
