@@ -2,7 +2,6 @@ package mapi
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,9 +23,7 @@ var ErrBadXID = errors.New("malformed change key or predecessor change list")
 
 // ChangeKey is the XID of a change made in a replica.
 func ChangeKey(replica GUID, cn CN) XID {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(cn))
-	return XID{Namespace: replica, Local: string(b[2:])}
+	return XID{Namespace: replica, Local: string(AppendGlobalCounter(nil, GlobalCounter(cn)))}
 }
 
 // Append adds the wire form.
@@ -90,6 +87,34 @@ func (p PCL) Includes(x XID) bool {
 // Covers reports whether every change of q is included: then q's version of the object is not newer anywhere.
 func (p PCL) Covers(q PCL) bool {
 	return !slices.ContainsFunc(q, func(x XID) bool { return !p.Includes(x) })
+}
+
+// PCLOrder says how two versions of an object stand to each other by what went into them.
+type PCLOrder int
+
+// The orders.
+const (
+	// PCLEqual: the same changes went into both.
+	PCLEqual PCLOrder = iota
+	// PCLNewer: all of the other's changes are included, and more.
+	PCLNewer
+	// PCLOlder: the other includes all changes, and more.
+	PCLOlder
+	// PCLConflict: each has a change that the other lacks (MS-OXCFXICS 3.1.5.6).
+	PCLConflict
+)
+
+// Compare says how the version with p stands to the version with q.
+func (p PCL) Compare(q PCL) PCLOrder {
+	switch newer, older := p.Covers(q), q.Covers(p); {
+	case newer && older:
+		return PCLEqual
+	case newer:
+		return PCLNewer
+	case older:
+		return PCLOlder
+	}
+	return PCLConflict
 }
 
 // Append adds the wire form: each XID behind its size in one byte.

@@ -48,11 +48,34 @@ func TestPCLMerge(t *testing.T) {
 		if p.Covers(q) != bytes.Equal(m.Append(nil), p.Append(nil)) {
 			t.Fatalf("covers(%v, %v) is wrong", p, q)
 		}
+		opposite := map[PCLOrder]PCLOrder{PCLEqual: PCLEqual, PCLNewer: PCLOlder, PCLOlder: PCLNewer, PCLConflict: PCLConflict}
+		if p.Compare(q) != opposite[q.Compare(p)] {
+			t.Fatalf("%v to %v is %d, the other way round %d", p, q, p.Compare(q), q.Compare(p))
+		}
+		if m.Compare(p) > PCLNewer || p.Compare(p) != PCLEqual {
+			t.Fatalf("%v to %v, which it includes, is %d", m, p, m.Compare(p))
+		}
 		back, err := ParsePCL(m.Append(nil))
 		if err != nil || !bytes.Equal(back.Append(nil), m.Append(nil)) {
 			t.Fatalf("came back as %v, %v", back, err)
 		}
 	})
+}
+
+func TestPCLCompare(t *testing.T) {
+	base := PCL{}.Add(ChangeKey(GUID{1}, 5))
+	mine, theirs := base.Add(ChangeKey(GUID{1}, 6)), base.Add(ChangeKey(GUID{2}, 1))
+	for _, tt := range []struct {
+		p, q PCL
+		want PCLOrder
+	}{
+		{base, base, PCLEqual}, {mine, base, PCLNewer}, {base, theirs, PCLOlder}, {mine, theirs, PCLConflict},
+		{mine.Merge(theirs), theirs, PCLNewer}, {nil, nil, PCLEqual}, {nil, base, PCLOlder},
+	} {
+		if got := tt.p.Compare(tt.q); got != tt.want {
+			t.Errorf("%v to %v is %d, want %d", tt.p, tt.q, got, tt.want)
+		}
+	}
 }
 
 func FuzzPCL(f *testing.F) {

@@ -1,0 +1,158 @@
+package mapi
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// ReplicaSet is the part of an IDSET that belongs to one replica.
+type ReplicaSet struct {
+	Replica GUID    `wire:"1"`
+	Set     GLOBSET `wire:"2"`
+}
+
+// IDSET is a set of ids or change numbers of several replicas (MS-OXCFXICS 2.2.2.4). Replicas ascend by their bytes
+// and none is empty. Sharing is as with GLOBSET.
+type IDSET struct{ replicas []ReplicaSet }
+
+// IDSETOf is the set of one replica.
+func IDSETOf(replica GUID, s GLOBSET) IDSET {
+	if s.IsEmpty() {
+		return IDSET{}
+	}
+	return IDSET{[]ReplicaSet{{replica, s}}}
+}
+
+func (s IDSET) find(replica GUID) (int, bool) {
+	return slices.BinarySearchFunc(s.replicas, replica, func(r ReplicaSet, g GUID) int { return bytes.Compare(r.Replica[:], g[:]) })
+}
+
+// Replicas are the parts in order; the caller does not change them.
+func (s IDSET) Replicas() []ReplicaSet { return s.replicas }
+
+// Of is what s holds of a replica.
+func (s IDSET) Of(replica GUID) GLOBSET {
+	if i, found := s.find(replica); found {
+		return s.replicas[i].Set
+	}
+	return GLOBSET{}
+}
+
+// Put makes set what s holds of a replica.
+func (s *IDSET) Put(replica GUID, set GLOBSET) {
+	i, found := s.find(replica)
+	switch {
+	case found && set.IsEmpty():
+		s.replicas = slices.Delete(s.replicas, i, i+1)
+	case found:
+		s.replicas[i].Set = set
+	case !set.IsEmpty():
+		s.replicas = slices.Insert(s.replicas, i, ReplicaSet{replica, set})
+	}
+}
+
+// Add puts one id into s.
+func (s *IDSET) Add(id GID) { s.AddRange(id.Replica, id.Counter, id.Counter) }
+
+// AddRange puts a replica's counters low to high into s, both included.
+func (s *IDSET) AddRange(replica GUID, low, high GlobalCounter) {
+	i, found := s.find(replica)
+	if !found {
+		s.replicas = slices.Insert(s.replicas, i, ReplicaSet{Replica: replica})
+	}
+	s.replicas[i].Set.AddRange(low, high)
+}
+
+// Contains reports whether id is in s.
+func (s IDSET) Contains(id GID) bool { return s.Of(id.Replica).Contains(id.Counter) }
+
+// IsEmpty reports whether nothing is in s.
+func (s IDSET) IsEmpty() bool { return len(s.replicas) == 0 }
+
+// Len is how many ids are in s.
+func (s IDSET) Len() uint64 {
+	n := uint64(0)
+	for _, r := range s.replicas {
+		n += r.Set.Len()
+	}
+	return n
+}
+
+// Clone shares nothing with s.
+func (s IDSET) Clone() IDSET {
+	out := IDSET{slices.Clone(s.replicas)}
+	for i := range out.replicas {
+		out.replicas[i].Set = out.replicas[i].Set.Clone()
+	}
+	return out
+}
+
+// Union is what is in s or t.
+func (s IDSET) Union(t IDSET) IDSET {
+	out := s.Clone()
+	for _, r := range t.replicas {
+		out.Put(r.Replica, out.Of(r.Replica).Union(r.Set))
+	}
+	return out
+}
+
+// Intersect is what is in both.
+func (s IDSET) Intersect(t IDSET) IDSET {
+	var out IDSET
+	for _, r := range s.replicas {
+		out.Put(r.Replica, r.Set.Intersect(t.Of(r.Replica)))
+	}
+	return out
+}
+
+// Minus is what is in s and not in t.
+func (s IDSET) Minus(t IDSET) IDSET {
+	var out IDSET
+	for _, r := range s.replicas {
+		out.Put(r.Replica, r.Set.Minus(t.Of(r.Replica)))
+	}
+	return out
+}
+
+// Covers reports whether everything in t is in s.
+func (s IDSET) Covers(t IDSET) bool {
+	return !slices.ContainsFunc(t.replicas, func(r ReplicaSet) bool { return !s.Of(r.Replica).Covers(r.Set) })
+}
+
+// Equal reports whether the same is in both.
+func (s IDSET) Equal(t IDSET) bool {
+	return slices.EqualFunc(s.replicas, t.replicas, func(a, b ReplicaSet) bool { return a.Replica == b.Replica && a.Set.Equal(b.Set) })
+}
+
+// AppendWire adds our own form, for records and calls between nodes. The forms that clients see are oxcfxics'.
+func (s IDSET) AppendWire(dst []byte) []byte {
+	for _, r := range s.replicas {
+		dst = wire.AppendBytes(append(dst, r.Replica[:]...), r.Set.AppendWire(nil))
+	}
+	return dst
+}
+
+// UnmarshalWire reads what AppendWire wrote.
+func (s *IDSET) UnmarshalWire(b []byte) error {
+	s.replicas = nil
+	in := wire.NewReader(b)
+	for in.Len() > 0 {
+		r := ReplicaSet{Replica: takeGUID(in)}
+		err := r.Set.UnmarshalWire(in.Bytes())
+		n := len(s.replicas)
+		ascends := n == 0 || bytes.Compare(s.replicas[n-1].Replica[:], r.Replica[:]) < 0
+		if err != nil || r.Set.IsEmpty() || !ascends {
+			in.Fail(ErrBadGLOBSET)
+			break
+		}
+		s.replicas = append(s.replicas, r)
+	}
+	if err := in.Close(); err != nil {
+		s.replicas = nil
+		return errors.Join(ErrBadGLOBSET, err)
+	}
+	return nil
+}
