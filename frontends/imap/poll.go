@@ -35,7 +35,6 @@ func (s *session) poll(ctx context.Context, rule expungeRule) error {
 // pollWith is poll with another way to show a changed row of a known message.
 func (s *session) pollWith(ctx context.Context, rule expungeRule, show func(seq uint32, row *exmdb.Row)) error {
 	f := s.selected
-	var fresh []exmdb.UIDRange
 	for more := true; more; {
 		resp, err := do(ctx, s, exmdb.OpChanges, &exmdb.ChangesRequest{
 			Folder: f.fid, Since: f.stamp, Fields: exmdb.RowFlags, Limit: changesPage})
@@ -45,33 +44,33 @@ func (s *session) pollWith(ctx context.Context, rule expungeRule, show func(seq 
 		if err != nil {
 			return err
 		}
-		fresh = s.takeRows(resp.Rows, fresh, show)
+		s.takeRows(resp.Rows, show)
 		f.gone = mergeUIDs(append(f.gone, resp.Vanished...))
 		f.stamp, f.sequence = max(f.stamp, resp.Stamp), resp.Sequence
 		more = resp.More
 	}
 	f.own = f.own[:0]
+	f.fresh = subtract(mergeUIDs(f.fresh), f.gone) // before what is gone is forgotten
 	if rule == expunges {
 		s.showGone()
 	}
-	s.showFresh(fresh)
+	s.showFresh()
 	return nil
 }
 
 // takeRows shows changes of known messages and collects the UIDs of new ones.
-func (s *session) takeRows(rows []exmdb.Row, fresh []exmdb.UIDRange, show func(uint32, *exmdb.Row)) []exmdb.UIDRange {
+func (s *session) takeRows(rows []exmdb.Row, show func(uint32, *exmdb.Row)) {
 	f := s.selected
 	for i := range rows {
 		row := &rows[i]
 		if row.UID > f.uids.highest() {
-			fresh = append(fresh, exmdb.UIDRange{First: row.UID, Last: row.UID})
+			f.fresh = append(f.fresh, exmdb.UIDRange{First: row.UID, Last: row.UID})
 			continue
 		}
 		if seq := f.uids.seq(row.UID); seq != 0 {
 			show(seq, row)
 		}
 	}
-	return fresh
 }
 
 // showChange writes the flags of a message that somebody else changed.
@@ -145,16 +144,16 @@ func subtract(ranges, gone []exmdb.UIDRange) []exmdb.UIDRange {
 	return l.ranges()
 }
 
-// showFresh writes EXISTS for new messages that are still there.
-func (s *session) showFresh(fresh []exmdb.UIDRange) {
+// showFresh writes EXISTS for new messages.
+func (s *session) showFresh() {
 	f := s.selected
-	fresh = subtract(mergeUIDs(fresh), f.gone)
-	if len(fresh) == 0 {
+	if len(f.fresh) == 0 {
 		return
 	}
-	for _, r := range fresh {
+	for _, r := range f.fresh {
 		f.uids.add(r)
 	}
+	f.fresh = nil
 	s.existsLine(f)
 }
 

@@ -187,6 +187,23 @@ func (s *script) act(words []string) {
 			return nil
 		}
 		b.mu.Unlock()
+	case "between": // op, action: done between the first call of op and the second
+		calls := 0
+		b.mu.Lock()
+		b.fail = func(op exmdb.OpInfo) error {
+			if op.Name != words[1] {
+				return nil
+			}
+			if calls++; calls != 2 {
+				return nil
+			}
+			s.act(words[2:])
+			b.mu.Lock()
+			now := b.fail // the action may have been to fail
+			b.mu.Unlock()
+			return now(op)
+		}
+		b.mu.Unlock()
 	case "heal":
 		b.mu.Lock()
 		b.fail = nil

@@ -21,6 +21,8 @@ type folder struct {
 	stamp    mapi.Stamp
 	sequence uint64
 	keywords []string
+	// fresh are UIDs that a poll has met and not told yet: it may fail before its last page.
+	fresh []exmdb.UIDRange
 	// gone are UIDs that vanished while the client may not be told (RFC 9051 7.5.1).
 	gone []exmdb.UIDRange
 	// own are the stamps of this session's flag changes that the client knows already.
