@@ -83,6 +83,9 @@ func (l *Load) Progress() int {
 // Retries is how often a mail was sent again because its answer did not come or was a temporary refusal.
 func (l *Load) Retries() int64 { return l.retries.Load() }
 
+// mailsPerConnection is after how many mails a client goes on at the next node.
+const mailsPerConnection = 8
+
 // worker is one client: it keeps a connection as long as it works.
 type worker struct {
 	load   *Load
@@ -90,6 +93,7 @@ type worker struct {
 	client *smtp.Client
 	lmtp   bool
 	node   int
+	sent   int
 }
 
 func (w *worker) run(ctx context.Context) error {
@@ -119,6 +123,10 @@ func (w *worker) run(ctx context.Context) error {
 		w.load.mu.Lock()
 		w.load.acked = append(w.load.acked, m)
 		w.load.mu.Unlock()
+		// Clients that stayed would all end up at the node that was hit last, and wait there.
+		if w.sent++; w.sent%mailsPerConnection == 0 {
+			w.hangUp()
+		}
 		rest(ctx, w.load.Think)
 	}
 }
