@@ -62,9 +62,6 @@ func (s *session) appendCommand(ctx context.Context) error {
 		return err
 	}
 	s.done = reply{code: "APPENDUID " + decimal(uint64(resp.UIDValidity)) + " " + decimal(uint64(resp.UID))}
-	if s.selected != nil && s.selected.fid == target.FID {
-		return s.poll(ctx, expunges)
-	}
 	return nil
 }
 

@@ -46,8 +46,11 @@ type command struct {
 	name string
 	in   state
 	pace pace
-	spec string
-	run  action
+	// tells says what of the selected mailbox's news follows the command's own responses, whether it found anything
+	// to do or not: a client that only searches and fetches has to hear of new mail as well.
+	tells news
+	spec  string
+	run   action
 }
 
 // action parses a command's arguments and performs it.
@@ -56,42 +59,42 @@ type action func(*session, context.Context) error
 // commandTable is what the server understands. The name of a UID command has two words.
 func commandTable() map[string]*command {
 	rows := []command{
-		{"CAPABILITY", anyState, quick, "RFC 9051 6.1.1", plain((*session).capability)},
-		{"NOOP", anyState, quick, "RFC 9051 6.1.2", plain((*session).noop)},
-		{"LOGOUT", anyState, quick, "RFC 9051 6.1.3", plain((*session).logout)},
-		{"ID", anyState, quick, "RFC 2971 3.1", with(parseID, (*session).id)},
-		{"STARTTLS", notAuthenticated, quick, "RFC 9051 6.2.1", plain((*session).startTLS)},
-		{"AUTHENTICATE", notAuthenticated, quick, "RFC 9051 6.2.2", with(parseAuthenticate, (*session).authenticate)},
-		{"LOGIN", notAuthenticated, quick, "RFC 9051 6.2.3", with(parseLogin, (*session).login)},
-		{"ENABLE", signedIn, quick, "RFC 9051 6.3.1", with(parseEnable, (*session).enable)},
-		{"SELECT", signedIn, quick, "RFC 9051 6.3.2", with(parseSelect, (*session).selectWrite)},
-		{"EXAMINE", signedIn, quick, "RFC 9051 6.3.3", with(parseSelect, (*session).selectRead)},
-		{"CREATE", signedIn, quick, "RFC 9051 6.3.4", with(parseCreate, (*session).create)},
-		{"DELETE", signedIn, quick, "RFC 9051 6.3.5", with(parseMailbox, (*session).delete)},
-		{"RENAME", signedIn, transfers, "RFC 9051 6.3.6", with(parseRename, (*session).rename)},
-		{"SUBSCRIBE", signedIn, quick, "RFC 9051 6.3.7", with(parseMailbox, (*session).subscribe)},
-		{"UNSUBSCRIBE", signedIn, quick, "RFC 9051 6.3.8", with(parseMailbox, (*session).unsubscribe)},
-		{"LIST", signedIn, quick, "RFC 9051 6.3.9", with(parseList, (*session).list)},
-		{"LSUB", signedIn, quick, "RFC 3501 6.3.9", with(parseLsub, (*session).lsub)},
-		{"NAMESPACE", signedIn, quick, "RFC 9051 6.3.10", plain((*session).namespace)},
-		{"STATUS", signedIn, quick, "RFC 9051 6.3.11", with(parseStatus, (*session).statusCommand)},
-		{"APPEND", signedIn, transfers, "RFC 9051 6.3.12", (*session).appendCommand},
-		{"IDLE", signedIn, waits, "RFC 9051 6.3.13", plain((*session).idle)},
-		{"CHECK", inMailbox, quick, "RFC 3501 6.4.1", plain((*session).noop)},
-		{"CLOSE", inMailbox, transfers, "RFC 9051 6.4.1", plain((*session).closeMailbox)},
-		{"UNSELECT", inMailbox, quick, "RFC 9051 6.4.2", plain((*session).unselect)},
-		{"EXPUNGE", inMailbox, transfers, "RFC 9051 6.4.3", plain((*session).expunge)},
-		{"UID EXPUNGE", inMailbox, transfers, "RFC 9051 6.4.9", with(parseUIDs, (*session).uidExpunge)},
-		{"SEARCH", inMailbox, transfers, "RFC 9051 6.4.4", with(parseSearch, (*session).search)},
-		{"UID SEARCH", inMailbox, transfers, "RFC 9051 6.4.9", with(byUID(parseSearch), (*session).search)},
-		{"FETCH", inMailbox, transfers, "RFC 9051 6.4.5", with(parseFetch, (*session).fetch)},
-		{"UID FETCH", inMailbox, transfers, "RFC 9051 6.4.9", with(byUID(parseFetch), (*session).fetch)},
-		{"STORE", inMailbox, transfers, "RFC 9051 6.4.6", with(parseStore, (*session).store)},
-		{"UID STORE", inMailbox, transfers, "RFC 9051 6.4.9", with(byUID(parseStore), (*session).store)},
-		{"COPY", inMailbox, transfers, "RFC 9051 6.4.7", with(parseCopy, (*session).copy)},
-		{"UID COPY", inMailbox, transfers, "RFC 9051 6.4.9", with(byUID(parseCopy), (*session).copy)},
-		{"MOVE", inMailbox, transfers, "RFC 9051 6.4.8", with(parseCopy, (*session).move)},
-		{"UID MOVE", inMailbox, transfers, "RFC 9051 6.4.9", with(byUID(parseCopy), (*session).move)},
+		{"CAPABILITY", anyState, quick, silent, "RFC 9051 6.1.1", plain((*session).capability)},
+		{"NOOP", anyState, quick, silent, "RFC 9051 6.1.2", plain((*session).noop)},
+		{"LOGOUT", anyState, quick, silent, "RFC 9051 6.1.3", plain((*session).logout)},
+		{"ID", anyState, quick, silent, "RFC 2971 3.1", with(parseID, (*session).id)},
+		{"STARTTLS", notAuthenticated, quick, silent, "RFC 9051 6.2.1", plain((*session).startTLS)},
+		{"AUTHENTICATE", notAuthenticated, quick, silent, "RFC 9051 6.2.2", with(parseAuthenticate, (*session).authenticate)},
+		{"LOGIN", notAuthenticated, quick, silent, "RFC 9051 6.2.3", with(parseLogin, (*session).login)},
+		{"ENABLE", signedIn, quick, silent, "RFC 9051 6.3.1", with(parseEnable, (*session).enable)},
+		{"SELECT", signedIn, quick, silent, "RFC 9051 6.3.2", with(parseSelect, (*session).selectWrite)},
+		{"EXAMINE", signedIn, quick, silent, "RFC 9051 6.3.3", with(parseSelect, (*session).selectRead)},
+		{"CREATE", signedIn, quick, silent, "RFC 9051 6.3.4", with(parseCreate, (*session).create)},
+		{"DELETE", signedIn, quick, silent, "RFC 9051 6.3.5", with(parseMailbox, (*session).delete)},
+		{"RENAME", signedIn, transfers, silent, "RFC 9051 6.3.6", with(parseRename, (*session).rename)},
+		{"SUBSCRIBE", signedIn, quick, silent, "RFC 9051 6.3.7", with(parseMailbox, (*session).subscribe)},
+		{"UNSUBSCRIBE", signedIn, quick, silent, "RFC 9051 6.3.8", with(parseMailbox, (*session).unsubscribe)},
+		{"LIST", signedIn, quick, silent, "RFC 9051 6.3.9", with(parseList, (*session).list)},
+		{"LSUB", signedIn, quick, silent, "RFC 3501 6.3.9", with(parseLsub, (*session).lsub)},
+		{"NAMESPACE", signedIn, quick, silent, "RFC 9051 6.3.10", plain((*session).namespace)},
+		{"STATUS", signedIn, quick, silent, "RFC 9051 6.3.11", with(parseStatus, (*session).statusCommand)},
+		{"APPEND", signedIn, transfers, expunges, "RFC 9051 6.3.12", (*session).appendCommand},
+		{"IDLE", signedIn, waits, silent, "RFC 9051 6.3.13", plain((*session).idle)},
+		{"CHECK", inMailbox, quick, silent, "RFC 3501 6.4.1", plain((*session).noop)},
+		{"CLOSE", inMailbox, transfers, silent, "RFC 9051 6.4.1", plain((*session).closeMailbox)},
+		{"UNSELECT", inMailbox, quick, silent, "RFC 9051 6.4.2", plain((*session).unselect)},
+		{"EXPUNGE", inMailbox, transfers, expunges, "RFC 9051 6.4.3", plain((*session).expunge)},
+		{"UID EXPUNGE", inMailbox, transfers, expunges, "RFC 9051 6.4.9", with(parseUIDs, (*session).uidExpunge)},
+		{"SEARCH", inMailbox, transfers, noExpunges, "RFC 9051 6.4.4", with(parseSearch, (*session).search)},
+		{"UID SEARCH", inMailbox, transfers, expunges, "RFC 9051 6.4.9", with(byUID(parseSearch), (*session).search)},
+		{"FETCH", inMailbox, transfers, noExpunges, "RFC 9051 6.4.5", with(parseFetch, (*session).fetch)},
+		{"UID FETCH", inMailbox, transfers, expunges, "RFC 9051 6.4.9", with(byUID(parseFetch), (*session).fetch)},
+		{"STORE", inMailbox, transfers, silent, "RFC 9051 6.4.6", with(parseStore, (*session).store)},
+		{"UID STORE", inMailbox, transfers, silent, "RFC 9051 6.4.9", with(byUID(parseStore), (*session).store)},
+		{"COPY", inMailbox, transfers, expunges, "RFC 9051 6.4.7", with(parseCopy, (*session).copy)},
+		{"UID COPY", inMailbox, transfers, expunges, "RFC 9051 6.4.9", with(byUID(parseCopy), (*session).copy)},
+		{"MOVE", inMailbox, transfers, expunges, "RFC 9051 6.4.8", with(parseCopy, (*session).move)},
+		{"UID MOVE", inMailbox, transfers, expunges, "RFC 9051 6.4.9", with(byUID(parseCopy), (*session).move)},
 	}
 	table := make(map[string]*command, len(rows))
 	for i := range rows {

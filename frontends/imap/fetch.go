@@ -34,13 +34,11 @@ func (s *session) fetch(ctx context.Context, a *fetchArgs) error {
 	}
 	p := s.plan(a)
 	written := uint32(0)
-	changed := false
 	err = s.rows(ctx, rowsQuery{uids: orEmpty(uids), since: a.changedSince, fields: p.fields}, func(page []exmdb.Row) error {
 		marked, err := s.markSeen(ctx, p, page)
 		if err != nil {
 			return err
 		}
-		changed = changed || marked.count() > 0
 		n, err := s.fetchPage(ctx, p, page, &marked)
 		written += n
 		return err
@@ -50,9 +48,6 @@ func (s *session) fetch(ctx context.Context, a *fetchArgs) error {
 	}
 	if a.changedSince == 0 && written < s.countOf(uids) {
 		s.done = reply{code: codeExpungeIssued, text: "Some messages are gone"}
-	}
-	if changed {
-		return s.poll(ctx, expungesIf(a.uid))
 	}
 	return nil
 }

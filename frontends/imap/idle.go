@@ -66,7 +66,7 @@ func (s *session) awaitDone(ctx context.Context) string {
 }
 
 // pollOnce is poll with a deadline.
-func (s *session) pollOnce(ctx context.Context, rule expungeRule) error {
+func (s *session) pollOnce(ctx context.Context, rule news) error {
 	ctx, cancel := context.WithTimeout(ctx, s.server.config.CommandTimeout)
 	defer cancel()
 	return s.poll(ctx, rule)

@@ -28,10 +28,7 @@ func (s *session) expungeIn(ctx context.Context, uids []exmdb.UIDRange) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	if err := s.remove(ctx, s.selected.fid, uids); err != nil {
-		return err
-	}
-	return s.poll(ctx, expunges)
+	return s.remove(ctx, s.selected.fid, uids)
 }
 
 // remove expunges messages with \Deleted, all of the folder when uids is nil, in as many steps as the store makes.
@@ -72,7 +69,7 @@ func (s *session) copy(ctx context.Context, a *copyArgs) error {
 		return err
 	}
 	s.done = reply{code: copyUID(moved)}
-	return s.poll(ctx, expunges)
+	return nil
 }
 
 // move is MOVE (RFC 6851): COPYUID comes before the EXPUNGEs that it causes.
@@ -85,7 +82,7 @@ func (s *session) move(ctx context.Context, a *copyArgs) error {
 		return err
 	}
 	s.untagged("OK", copyUID(moved), "Moved")
-	return s.poll(ctx, expunges)
+	return nil
 }
 
 // transferSet copies or moves a set of messages of the selected folder; nil means there was nothing to do.
@@ -204,6 +201,7 @@ func (s *session) store(ctx context.Context, a *storeArgs) error {
 	s.enabled.condstore = s.enabled.condstore || a.conditional
 	uids, err := s.resolve(a.set, a.uid)
 	if err != nil || len(uids) == 0 {
+		s.tell(ctx, expungesIf(a.uid))
 		return err
 	}
 	resp, err := do(ctx, s, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: uids, Mode: a.mode,

@@ -7,16 +7,17 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// expungeRule says whether sequence numbers may change now. They may not during FETCH, STORE and SEARCH (RFC 9051
-// 7.5.1), which count messages by them; the UID forms of these commands may.
-type expungeRule int
+// news says what a client may be told of the selected mailbox now. Sequence numbers may not change during FETCH, STORE
+// and SEARCH (RFC 3501 7.4.1, RFC 9051 7.5.1), which count messages by them; the UID forms of these commands may.
+type news int
 
 const (
-	noExpunges expungeRule = iota
+	silent news = iota
+	noExpunges
 	expunges
 )
 
-func expungesIf(allowed bool) expungeRule {
+func expungesIf(allowed bool) news {
 	if allowed {
 		return expunges
 	}
@@ -28,12 +29,23 @@ const changesPage = 1000
 
 // poll tells the client what happened in the selected mailbox since it was told last.
 // What this session changed itself is known to the client.
-func (s *session) poll(ctx context.Context, rule expungeRule) error {
+func (s *session) poll(ctx context.Context, rule news) error {
 	return s.pollWith(ctx, rule, s.showChange)
 }
 
+// tell is the poll at the end of a command that has its own result: what cannot be learnt now does not change that
+// result and is told by the next command.
+func (s *session) tell(ctx context.Context, rule news) {
+	if s.selected == nil || rule == silent {
+		return
+	}
+	if err := s.poll(ctx, rule); err != nil {
+		s.report(err, statusOf(err))
+	}
+}
+
 // pollWith is poll with another way to show a changed row of a known message.
-func (s *session) pollWith(ctx context.Context, rule expungeRule, show func(seq uint32, row *exmdb.Row)) error {
+func (s *session) pollWith(ctx context.Context, rule news, show func(seq uint32, row *exmdb.Row)) error {
 	f := s.selected
 	for more := true; more; {
 		resp, err := do(ctx, s, exmdb.OpChanges, &exmdb.ChangesRequest{

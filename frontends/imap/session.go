@@ -200,7 +200,11 @@ func (s *session) perform(ctx context.Context) (*command, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return cmd, cmd.run(s, ctx)
+	err := cmd.run(s, ctx)
+	if s.dec.Err() == nil && s.out.Err() == nil && !errors.Is(err, errCut) {
+		s.tell(ctx, cmd.tells)
+	}
+	return cmd, err
 }
 
 // unknown counts lines that are no commands, so that a client of another protocol is not served for ever.
