@@ -21,12 +21,13 @@ const (
 // idle is IDLE (RFC 9051 6.3.13). While the client is silent the session and its output belong to the watcher; this
 // goroutine reads, and takes them back when the watcher has ended.
 func (s *session) idle(ctx context.Context) error {
-	s.out.Raw("+ idling\r\n")
 	if s.selected != nil {
-		if err := s.pollOnce(ctx, expunges); err != nil {
+		// A client that reads "+" expects nothing but changes from then on; the watcher tries again what fails here.
+		if err := s.pollOnce(ctx, expunges); kindOf(err) == exmdb.KindNoFolder {
 			return err
 		}
 	}
+	s.out.Raw("+ idling\r\n")
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
