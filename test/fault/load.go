@@ -36,7 +36,7 @@ type Load struct {
 	Connections int
 	Count       int
 	Seed        uint64
-	// Think is how long a client pauses after a mail, so that the load lasts as long as the faults do.
+	// Think is how long a client pauses after a mail until Finish, so that the load lasts as long as the faults do.
 	Think time.Duration
 
 	next     atomic.Int64
@@ -47,8 +47,9 @@ type Load struct {
 	acked []*Mail // guarded by mu
 }
 
-// answerTime is how long a client waits for an answer before it tries the mail again elsewhere.
-const answerTime = 20 * time.Second
+// answerTime is how long a client waits for an answer before it tries the mail again elsewhere: less than a fault
+// lasts, so that mails are sent again while the first try is still under way behind a frozen or cut-off node.
+const answerTime = 3 * time.Second
 
 // Run sends until all mails are acknowledged or ctx ends.
 func (l *Load) Run(ctx context.Context) error {
@@ -127,7 +128,9 @@ func (w *worker) run(ctx context.Context) error {
 		if w.sent++; w.sent%mailsPerConnection == 0 {
 			w.hangUp()
 		}
-		rest(ctx, w.load.Think)
+		if !w.load.finished.Load() {
+			rest(ctx, w.load.Think)
+		}
 	}
 }
 
