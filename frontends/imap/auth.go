@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -109,10 +110,11 @@ func (s *session) startTLS(ctx context.Context) error {
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
-	if err := s.conn.handshake(ctx, s.server.config.TLS, s.server.config.LoginTimeout); err != nil {
+	if err := s.conn.handshake(ctx, s.server.config.TLS); err != nil {
 		return errCut
 	}
-	s.attach()
+	s.in.Reset(s.conn)
+	s.dec.Reset(s.in)
 	return errAnswered
 }
 
@@ -206,7 +208,8 @@ func (s *session) signIn(ctx context.Context, mechanism string, a auth.Attempt) 
 	}
 	s.principal, s.state = p, authenticated
 	s.log = s.log.With(slog.String("user", p.Address))
-	s.conn.patience = s.server.config.IdleTimeout
+	s.conn.patience, s.conn.until = s.server.config.IdleTimeout, time.Time{}
+	s.dec.SetLimits(s.server.config.limits())
 	s.failures = 0
 	s.done = reply{code: "CAPABILITY " + s.capabilities(), text: "Signed in"}
 	return nil

@@ -314,6 +314,59 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestSignInTimeIsAbsolute: commands that need no sign-in, and a command that comes drop by drop, do not prolong it.
+func TestSignInTimeIsAbsolute(t *testing.T) {
+	ts := startServer(t, func(c *Config) { c.LoginTimeout, c.ReadTimeout = 100*time.Millisecond, time.Minute })
+	for _, text := range []string{"a NOOP\r\n", "x"} {
+		c := ts.dial()
+		c.line()
+		begun, bye := time.Now(), make(chan string, 1)
+		go func() {
+			line, err := c.tryLine()
+			for err == nil && !strings.HasPrefix(line, "* BYE") {
+				line, err = c.tryLine()
+			}
+			bye <- line
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		for gone := false; !gone && ctx.Err() == nil; {
+			_, err := io.WriteString(c.conn, text)
+			gone = err != nil
+			pause(ctx, time.Millisecond)
+		}
+		cancel()
+		if took := time.Since(begun); took > 9*time.Second {
+			t.Errorf("%q kept the session for %v", text, took)
+		}
+		_ = c.conn.Close()
+		<-bye
+	}
+	c, later := ts.login(), ts.dial()
+	later.until("* BYE")
+	c.ok("b NOOP") // the limit ends with the sign-in
+}
+
+// TestLiteralsBeforeSignIn: what a stranger may have kept in memory is little, over all his commands, TLS or not.
+func TestLiteralsBeforeSignIn(t *testing.T) {
+	ts := startServer(t, nil)
+	c := ts.dial()
+	c.line()
+	literal := "{4000+}\r\n" + strings.Repeat("x", 4000)
+	for _, want := range []string{"NO [AUTH", "NO [AUTH", "BAD [LIMIT]"} {
+		c.want("a LOGIN "+literal+" x", want)
+	}
+	c.want("b LOGIN {200}", "BAD [LIMIT]")
+	c.ok("c LOGIN alice@example.test secret")
+	c.want("d STATUS "+literal+" (MESSAGES)", "NO")
+	c.want("e STATUS "+literal+" (MESSAGES)", "NO")
+	c.want("f STATUS "+literal+" (MESSAGES)", "NO")
+	c = ts.dial()
+	c.line()
+	c.want("a LOGIN "+strings.Repeat("x", 20_000)+" x", "BAD [LIMIT]")
+	c.send("b LOGIN {1000000+}\r\n")
+	c.until("* BYE [TOOBIG]")
+}
+
 func TestTooManyFailures(t *testing.T) {
 	ts := startServer(t, func(c *Config) { c.MaxFailures = 2 })
 	c := ts.dial()

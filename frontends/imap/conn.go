@@ -25,6 +25,9 @@ type conn struct {
 	flush func() error
 	// patience is how long a client may stay silent between commands.
 	patience time.Duration
+	// until is when the time to sign in ends, the zero time once the client has. The session's goroutine sets it
+	// before IDLE lends the connection.
+	until time.Time
 }
 
 // errDrain ends a session whose server drains.
@@ -77,7 +80,19 @@ func (c *conn) beforeRead() (net.Conn, error) {
 	if c.waiting {
 		limit = c.patience
 	}
-	return c.net, c.net.SetReadDeadline(time.Now().Add(limit))
+	return c.net, c.net.SetReadDeadline(c.deadline(limit, 0))
+}
+
+// farewellTime is how long a client whose time to sign in is over may take to read that.
+const farewellTime = time.Second
+
+// deadline is limit from now, but not beyond the time to sign in and grace.
+func (c *conn) deadline(limit, grace time.Duration) time.Time {
+	at := time.Now().Add(limit)
+	if last := c.until.Add(grace); !c.until.IsZero() && last.Before(at) {
+		return last
+	}
+	return at
 }
 
 func (c *conn) isDraining() bool {
@@ -105,7 +120,7 @@ func (c *conn) drain() {
 // Write implements io.Writer for the session's encoder.
 func (c *conn) Write(p []byte) (int, error) {
 	nc := c.raw()
-	if err := nc.SetWriteDeadline(time.Now().Add(c.server.config.WriteTimeout)); err != nil {
+	if err := nc.SetWriteDeadline(c.deadline(c.server.config.WriteTimeout, farewellTime)); err != nil {
 		return 0, err
 	}
 	return nc.Write(p)

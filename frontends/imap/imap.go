@@ -41,7 +41,7 @@ type Config struct {
 	MaxLine, MaxLiteral, MaxCommand int
 	// MaxFailures ends a connection after so many refused sign-ins.
 	MaxFailures int
-	// LoginTimeout is the time to sign in; IdleTimeout ends a session that says nothing (RFC 9051 5.4 asks for 30
+	// LoginTimeout is the time from the beginning of a connection to sign in, whatever comes meanwhile; IdleTimeout ends a session that says nothing (RFC 9051 5.4 asks for 30
 	// minutes at least); ReadTimeout is the longest pause inside a command; WriteTimeout the longest that a client
 	// may leave output unread.
 	LoginTimeout, IdleTimeout, ReadTimeout, WriteTimeout time.Duration
@@ -131,6 +131,13 @@ type Services struct {
 	Events Events
 }
 
+// limits are those of a command of somebody who has signed in; strangerLimits those of anybody's.
 func (c Config) limits() imapwire.Limits {
 	return imapwire.Limits{Line: c.MaxLine, Literal: c.MaxLiteral, Command: c.MaxCommand, Drain: 1 << 20}
+}
+
+func (c Config) strangerLimits() imapwire.Limits {
+	const line, literals = 16 << 10, 8 << 10
+	return imapwire.Limits{Line: min(c.MaxLine, line), Literal: min(c.MaxLiteral, literals), Literals: literals,
+		Command: min(c.MaxCommand, line+literals), Drain: 64 << 10}
 }

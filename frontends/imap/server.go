@@ -111,7 +111,7 @@ func (s *Server) isDraining() bool {
 
 // start runs the session of one connection on its own goroutine.
 func (s *Server) start(ctx context.Context, nc net.Conn, mode Mode) {
-	c := &conn{net: nc, server: s}
+	c := &conn{net: nc, server: s, until: time.Now().Add(s.config.LoginTimeout)}
 	s.mu.Lock()
 	full := len(s.conns) >= s.config.MaxConnections
 	refused := full || s.draining
@@ -155,7 +155,7 @@ func (s *Server) run(ctx context.Context, c *conn, mode Mode) {
 	stop := context.AfterFunc(ctx, func() { _ = c.close() })
 	defer stop()
 	if mode == ImplicitTLS {
-		if err := c.handshake(ctx, s.config.TLS, s.config.LoginTimeout); err != nil {
+		if err := c.handshake(ctx, s.config.TLS); err != nil {
 			return
 		}
 	}
@@ -260,8 +260,8 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // handshake puts TLS on the connection.
-func (c *conn) handshake(ctx context.Context, config *tls.Config, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (c *conn) handshake(ctx context.Context, config *tls.Config) error {
+	ctx, cancel := context.WithDeadline(ctx, c.until)
 	defer cancel()
 	t := tls.Server(c.raw(), config)
 	if err := t.HandshakeContext(ctx); err != nil {

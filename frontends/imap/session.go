@@ -49,19 +49,14 @@ type enabled struct {
 func newSession(s *Server, c *conn) *session {
 	sess := &session{server: s, conn: c, state: notAuthenticated, log: s.services.Log.With(slog.String("peer", c.remote()))}
 	sess.out = imapwire.NewEncoder(c, &s.buffers)
-	sess.attach()
+	sess.in = bufio.NewReaderSize(c, readBuffer)
+	sess.dec = imapwire.NewDecoder(sess.in, s.config.strangerLimits(), func() error {
+		sess.out.Raw("+ OK\r\n")
+		return sess.out.Flush()
+	})
+	c.flush = sess.out.Flush
 	c.patience = s.config.LoginTimeout
 	return sess
-}
-
-// attach begins to read the connection, anew after STARTTLS.
-func (s *session) attach() {
-	s.in = bufio.NewReaderSize(s.conn, readBuffer)
-	s.dec = imapwire.NewDecoder(s.in, s.server.config.limits(), func() error {
-		s.out.Raw("+ OK\r\n")
-		return s.out.Flush()
-	})
-	s.conn.flush = s.out.Flush
 }
 
 // serve runs the session to its end.

@@ -19,6 +19,8 @@ type Limits struct {
 	Line int
 	// Literal is the most octets of one literal held in memory; Command of a whole command.
 	Literal, Command int
+	// Literals is the most octets of all literals held in memory since the connection began; zero is no bound.
+	Literals int
 	// Drain is the most octets skipped to find the next command after an error; beyond it the connection ends.
 	Drain int64
 }
@@ -61,6 +63,7 @@ type Decoder struct {
 	err      error
 	line     int
 	total    int
+	literals int   // octets of literals taken so far, of all commands
 	pending  int64 // octets of a literal that the client sends unasked and nobody has read
 	finished bool  // the command's last line end has been read
 }
@@ -69,6 +72,15 @@ type Decoder struct {
 func NewDecoder(r *bufio.Reader, limits Limits, proceed func() error) *Decoder {
 	return &Decoder{r: r, limits: limits.Defaults(), proceed: proceed, finished: true}
 }
+
+// Reset goes on with another input, where a new command begins.
+func (d *Decoder) Reset(r *bufio.Reader) {
+	d.Begin()
+	d.r, d.finished = r, true
+}
+
+// SetLimits changes the limits from the next octet on.
+func (d *Decoder) SetLimits(limits Limits) { d.limits = limits.Defaults() }
 
 // Begin forgets the last command.
 func (d *Decoder) Begin() {
@@ -295,12 +307,13 @@ func (d *Decoder) literal() string {
 	if d.err != nil {
 		return ""
 	}
-	if l.Size > int64(d.limits.Literal) || int64(d.total)+l.Size > int64(d.limits.Command) {
+	if !d.holds(l.Size) {
 		l.Refuse()
 		d.fail(ErrTooLong)
 		return ""
 	}
 	d.total += int(l.Size)
+	d.literals += int(l.Size)
 	if l.Accept(); d.err != nil {
 		return ""
 	}
@@ -313,6 +326,12 @@ func (d *Decoder) literal() string {
 		d.Fail("NUL in a literal")
 	}
 	return string(data)
+}
+
+// holds reports whether a literal of n octets may be kept in memory.
+func (d *Decoder) holds(n int64) bool {
+	l := &d.limits
+	return n <= int64(l.Literal) && int64(d.total)+n <= int64(l.Command) && (l.Literals == 0 || int64(d.literals)+n <= int64(l.Literals))
 }
 
 // List takes a parenthesized list, calling item for each of its members.

@@ -96,6 +96,35 @@ func TestLimits(t *testing.T) {
 }
 
 // TestRecover finds the command behind one that was given up anywhere.
+// TestLiteralsTogether: a bound on all literals of a connection outlives commands and a change of input, until it is
+// lifted.
+func TestLiteralsTogether(t *testing.T) {
+	read := func(text string) *bufio.Reader { return bufio.NewReader(strings.NewReader(text)) }
+	d := NewDecoder(read("{3+}\r\nabc\r\n{3+}\r\n"), Limits{Literals: 8}, nil)
+	for range 2 {
+		d.Begin()
+		_ = d.String()
+		d.CRLF()
+	}
+	d.Reset(read("{3+}\r\nabc\r\n{2+}\r\nab\r\n{1+}\r\na\r\n{9+}\r\nabcdefghi"))
+	for _, want := range []error{ErrTooLong, nil, ErrTooLong} {
+		d.Begin()
+		_ = d.String()
+		d.CRLF()
+		if err := d.Err(); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		if err := d.Recover(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.SetLimits(Limits{})
+	d.Begin()
+	if got := d.String(); got != "abcdefghi" {
+		t.Errorf("%q, %v", got, d.Err())
+	}
+}
+
 func TestRecover(t *testing.T) {
 	const command = "x {3+}\r\na\r\n \"q\" {4+}\r\n{9+} (z)\r\n"
 	for n := range len("x") + 2 {
