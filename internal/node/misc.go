@@ -120,12 +120,13 @@ var (
 	descApplied = prometheus.NewDesc("flotilla_group_applied_index", "Last log index applied.", []string{"group"}, nil)
 	descEntries = prometheus.NewDesc("flotilla_group_entries_total", "Raft entries proposed here.", []string{"group"}, nil)
 	descParts   = prometheus.NewDesc("flotilla_group_operations_total", "Effects proposed here.", []string{"group"}, nil)
+	descSyncs   = prometheus.NewDesc("flotilla_disk_syncs_total", "Syncs of logs and votes.", nil, nil)
 	descLog     = prometheus.NewDesc("flotilla_group_log_bytes", "Bytes of the group's log.", []string{"group"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m groupMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descLeads, descApplied, descEntries, descParts, descLog} {
+	for _, d := range []*prometheus.Desc{descReady, descLeads, descApplied, descEntries, descParts, descSyncs, descLog} {
 		ch <- d
 	}
 }
@@ -136,6 +137,7 @@ func (m groupMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(descReady, boolFloat(m.n.ready.Load()))
+	ch <- prometheus.MustNewConstMetric(descSyncs, prometheus.CounterValue, float64(m.n.storage.disk.Syncs.Load()))
 	for _, s := range m.n.ownStatus(m.n.ctx).Groups {
 		id := s.Group.String()
 		gauge(descLeads, boolFloat(s.Leader == s.Server), id)
