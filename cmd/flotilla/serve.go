@@ -15,8 +15,9 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/node"
 )
 
-// drainTime is how long a node that is asked to stop may take to hand over.
-const drainTime = 30 * time.Second
+// stopTime is how long the parts of a node may take to end once it has drained. Together with node.DrainTime it stays
+// below TimeoutStopSec of the systemd unit.
+const stopTime = 15 * time.Second
 
 func serveCommand() *cobra.Command {
 	var config string
@@ -25,7 +26,7 @@ func serveCommand() *cobra.Command {
 		Short:   "Run this machine's node",
 		Long:    "Run this machine's node until it is asked to stop. SIGTERM hands over what it leads and ends sessions in order.",
 		Example: "  flotilla serve --config /etc/flotilla/flotilla.toml",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := node.ReadConfig(config)
 			if err != nil {
@@ -66,18 +67,24 @@ func serve(ctx context.Context, cfg node.Config) error {
 		<-ctx.Done()
 	}
 	notify(log, daemon.SdNotifyStopping)
-	end, stop := context.WithTimeout(context.Background(), drainTime)
-	defer stop()
 	if err == nil {
-		if derr := n.Drain(end); derr != nil {
-			log.Warn("drain not complete", "code", "FL-1014", "err", derr)
-		}
+		drain(n, log)
 	} else if ctx.Err() != nil {
 		err = nil // stopped while starting
 	}
 	cancel()
 	<-watchdog
+	end, stop := context.WithTimeout(context.Background(), stopTime)
+	defer stop()
 	return errors.Join(err, n.Stop(end))
+}
+
+func drain(n *node.Node, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), node.DrainTime)
+	defer cancel()
+	if err := n.Drain(ctx); err != nil {
+		log.Warn("drain not complete", "code", "FL-1014", "err", err)
+	}
 }
 
 func notify(log *slog.Logger, state string) {

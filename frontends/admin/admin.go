@@ -26,7 +26,9 @@ type Backend interface {
 	// Groups shows the groups; with hash each replica's content is hashed, which reads all of it.
 	Groups(ctx context.Context, hash bool) (any, error)
 	Ready() error
-	Drain(ctx context.Context) error
+	// Drain hands over and ends sessions. Unless it is forced it is refused as cluster.KindUnsafe where mailboxes would
+	// be out of reach without this node.
+	Drain(ctx context.Context, force bool) error
 	Fault(ctx context.Context, f Fault) error
 	Stop()
 
@@ -123,7 +125,9 @@ var routes = []route{
 	{"GET /v1/groups", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.Groups(r.Context(), r.URL.Query().Has("hash"))
 	}},
-	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) { return okay, s.backend.Drain(r.Context()) }},
+	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) {
+		return okay, s.backend.Drain(r.Context(), r.URL.Query().Has("force"))
+	}},
 	{"POST /v1/stop", false, func(s *Server, r *http.Request) (any, error) { s.backend.Stop(); return okay, nil }},
 	{"POST /v1/fault", false, withBody(func(s *Server, r *http.Request, f *Fault) (any, error) {
 		return okay, s.backend.Fault(r.Context(), *f)

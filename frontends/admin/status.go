@@ -16,6 +16,7 @@ var statuses = map[cluster.Kind]int{
 	cluster.KindOverloaded:     http.StatusServiceUnavailable,
 	cluster.KindUnknownOutcome: http.StatusGatewayTimeout,
 	cluster.KindDeadline:       http.StatusGatewayTimeout,
+	cluster.KindUnsafe:         http.StatusConflict,
 	exmdb.KindNoSuchUser:       http.StatusNotFound,
 	exmdb.KindNoMailbox:        http.StatusNotFound,
 	exmdb.KindExists:           http.StatusConflict,

@@ -224,16 +224,6 @@ func (n *Node) register(ctx context.Context) error {
 		MinLevel: uint32(placement.FirstLevel), MaxLevel: uint32(placement.FirstLevel), Version: versionString()})
 }
 
-// Drain hands over what this node leads and ends its clients' sessions in their protocols' own words (DESIGN 4).
-func (n *Node) Drain(ctx context.Context) error {
-	n.draining.Store(true)
-	n.ready.Store(false)
-	n.say("draining: handing over leaderships")
-	err := n.storage.host.TransferAll(ctx)
-	n.say("draining: ending sessions")
-	return errors.Join(err, n.services.drain(ctx))
-}
-
 // Stop ends everything. Without Drain before it, peers find out by themselves.
 func (n *Node) Stop(ctx context.Context) error {
 	n.ready.Store(false)

@@ -46,16 +46,32 @@ func (s *services) all() []service {
 	return append([]service(nil), s.running...)
 }
 
-// drain closes the listeners of clients and ends their sessions in the protocols' own words.
-func (s *services) drain(ctx context.Context) error {
-	var errs []error
+// stopListening closes the listeners of clients; who is connected stays.
+func (s *services) stopListening() {
 	for _, x := range s.all() {
+		if x.drain != nil {
+			_ = x.listener.Close() // some servers close it themselves
+		}
+	}
+}
+
+// drain ends the clients' sessions in the protocols' own words, all services side by side: none waits for the
+// clients of another, and all have the whole of ctx's time.
+func (s *services) drain(ctx context.Context) error {
+	all := s.all()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, x := range all {
 		if x.drain == nil {
 			continue
 		}
-		_ = x.listener.Close() // some servers close it themselves
-		errs = append(errs, x.drain(ctx))
+		wg.Go(func() {
+			if err := x.drain(ctx); err != nil {
+				errs[i] = fmt.Errorf("drain %s: %w", x.name, err)
+			}
+		})
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
 

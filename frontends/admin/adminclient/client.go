@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 // ErrUnreachable says that no node answered.
@@ -23,7 +25,9 @@ var ErrUnreachable = errors.New("no node answers")
 // Refused is the API's refusal of a request.
 type Refused struct {
 	Status int
-	Text   string
+	// Kind is zero when the answer named none.
+	Kind cluster.Kind
+	Text string
 }
 
 func (r *Refused) Error() string { return r.Text }
@@ -89,12 +93,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 
 func refusal(status int, raw []byte) error {
 	var v struct {
-		Error string `json:"error"`
+		Error string       `json:"error"`
+		Kind  cluster.Kind `json:"kind"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil || v.Error == "" {
 		v.Error = fmt.Sprintf("the node answered %d", status)
 	}
-	return &Refused{Status: status, Text: v.Error}
+	return &Refused{Status: status, Kind: v.Kind, Text: v.Error}
 }
 
 // Path joins the elements of a path, each escaped.
