@@ -26,7 +26,7 @@ func statusCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show how the nodes are",
 		Example: "  flotilla status\n  flotilla status --json",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/status", nil, func(w *tabwriter.Writer, s *status) {
 				fmt.Fprintf(w, "NODE\tSTATE\tVERSION\t\n")
@@ -56,7 +56,7 @@ func groupsCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "groups", Short: "Show the Raft groups: term, leader, replicas, mailboxes",
 		Example: "  flotilla groups\n  flotilla groups --json --hash",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			path := "/v1/groups"
 			if hash {
@@ -84,15 +84,25 @@ type done struct{ OK bool }
 func showNothing(*tabwriter.Writer, *done) {}
 
 func drainCommand(g *global) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	c := &cobra.Command{
 		Use: "drain", Short: "Hand over what a node leads and end its clients' sessions in order",
-		Long:    "Hand over what the node leads and end its clients' sessions in their protocols' own words. The node goes on as a replica until it is stopped.",
+		Long: `Hand over what the node leads and end its clients' sessions in their protocols' own words. The node goes on as a
+replica until it is stopped.
+
+Refused, with exit code 4, while no other node is ready or a group would be left without a majority.`,
 		Example: "  flotilla drain --dir /var/lib/flotilla",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return call(c, g, "POST", "/v1/drain", nil, showNothing)
+			path := "/v1/drain"
+			if force {
+				path += "?force"
+			}
+			return call(c, g, "POST", path, nil, showNothing)
 		},
 	}
+	c.Flags().BoolVar(&force, "force", false, "drain even if mailboxes will be out of reach")
+	return c
 }
 
 func configCommand() *cobra.Command {
@@ -100,12 +110,12 @@ func configCommand() *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "default", Short: "Print every setting with its default and what it means",
 		Example: "  flotilla config default > flotilla.toml",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return node.Defaults().Write(c.OutOrStdout()) },
 	}, &cobra.Command{
 		Use: "check FILE", Short: "Check a configuration file",
 		Example: "  flotilla config check /etc/flotilla/flotilla.toml",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, a []string) error {
 			_, err := node.ReadConfig(a[0])
 			return err
@@ -126,7 +136,7 @@ secret; only --node differs, and it may be left out where the machine's host nam
 changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 		Example: `  flotilla setup secret > secret        # once; copy it to the three machines
   flotilla setup --nodes a=10.0.0.1:7400,b=10.0.0.2:7400,c=10.0.0.3:7400 --secret-file secret --domain example.org`,
-		Args: args(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if cfg.Nodes = nodes; len(nodes) == 0 {
 				return usageError{fmt.Errorf("--nodes is missing: name=host:port for every node, the same on all")}
@@ -162,7 +172,7 @@ changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 	c.AddCommand(&cobra.Command{
 		Use: "secret", Short: "Draw the secret of a new cluster",
 		Example: "  flotilla setup secret > secret && chmod 600 secret",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := node.NewSecret()
 			if err == nil {
@@ -189,7 +199,7 @@ func readSecret(path string, stdin io.Reader) (string, error) {
 func manCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Short: "Write the manual pages into a folder", Hidden: true,
-		Args: args(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, a []string) error {
 			if err := os.MkdirAll(a[0], 0o755); err != nil {
 				return fmt.Errorf("make folder: %w", err)

@@ -29,7 +29,7 @@ ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop
   flotilla dev --users 50 --detach
   kill -9 $(cat data/dev/n2/pid)
   flotilla dev start n2`,
-		Args: args(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
 			if o.Dir, err = g.devDir(); err != nil {
@@ -231,7 +231,7 @@ func devFault(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-slow=50ms|clear", Short: "Break something on a node of the dev cluster",
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
-		Args:    args(cobra.ExactArgs(2)),
+		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
 			cl, names, err := devNodes(g, a[:1])
 			if err != nil {

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/version"
 )
@@ -26,24 +28,30 @@ const (
 // usageError is a mistake in the command line itself.
 type usageError struct{ error }
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run performs the command line and returns the exit code.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	err := newRoot().ExecuteContext(ctx)
-	stop()
 	if err == nil {
-		return
+		return 0
 	}
 	fmt.Fprintln(os.Stderr, "flotilla:", err)
-	os.Exit(exitCode(err))
+	return exitCode(err)
 }
 
 func exitCode(err error) int {
 	var usage usageError
+	var refused *adminclient.Refused
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, adminclient.ErrUnreachable):
 		return exitUnreachable
+	case errors.As(err, &refused) && refused.Kind == cluster.KindUnsafe:
+		return exitUnsafe
 	}
 	return exitRefused
 }
@@ -69,7 +77,32 @@ func newRoot() *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
 	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), configCommand(), statusCommand(g), groupsCommand(g),
 		drainCommand(g), domainCommand(g), userCommand(g), aliasCommand(g), listCommand(g), manCommand(root))
+	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
+	strict(root)
 	return root
+}
+
+// strict makes mistakes in the arguments of a command, and of those below it, usage errors. A noun without a verb shows
+// its help; with a verb that it does not have it is a mistake too, where cobra would show help and call that done.
+func strict(c *cobra.Command) {
+	if !c.Runnable() {
+		c.SuggestionsMinimumDistance = 2
+		c.Args, c.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, a []string) error {
+			if len(a) == 0 {
+				return c.Help()
+			}
+			text := fmt.Sprintf("%s has no command %q", c.CommandPath(), a[0])
+			if similar := c.SuggestionsFor(a[0]); len(similar) > 0 {
+				text += ": " + strings.Join(similar, " or ") + "?"
+			}
+			return usageError{fmt.Errorf("%s\nSee '%s --help'", text, c.CommandPath())}
+		}
+	} else if c.Args != nil {
+		c.Args = args(c.Args)
+	}
+	for _, below := range c.Commands() {
+		strict(below)
+	}
 }
 
 // args checks the number of arguments as a usage error.

@@ -33,14 +33,14 @@ func objectPath(address string, rest ...string) string {
 func domainCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "domain", Short: "Mail domains of the cluster"}
 	one := func(use, short, method string) *cobra.Command {
-		return &cobra.Command{Use: use + " DOMAIN", Short: short, Example: "  flotilla domain " + use + " example.org", Args: args(cobra.ExactArgs(1)),
+		return &cobra.Command{Use: use + " DOMAIN", Short: short, Example: "  flotilla domain " + use + " example.org", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, a []string) error {
 				return call(c, g, method, adminclient.Path("v1", "domains", a[0]), nil, showNothing)
 			}}
 	}
 	type domain struct{ Name string }
 	c.AddCommand(one("add", "Make a domain ours", "PUT"), one("remove", "Give a domain up", "DELETE"),
-		&cobra.Command{Use: "list", Short: "List the domains", Args: args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "list", Short: "List the domains", Example: "  flotilla domain list --json", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/domains", nil, func(w *tabwriter.Writer, all *[]domain) {
 				for _, d := range *all {
 					fmt.Fprintln(w, d.Name)
@@ -66,7 +66,7 @@ func userAdd(g *global) *cobra.Command {
 		Use: "add NAME@DOMAIN", Short: "Make a user with a mailbox",
 		Example: `  flotilla user add alice@example.org --name "Alice Example" --quota 50G
   echo secret | flotilla user add bob@example.org --password-stdin`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) (err error) {
 			o.Address = a[0]
 			if o.Quota, err = parseSize(quota); err != nil {
@@ -107,7 +107,7 @@ func showObject(w *tabwriter.Writer, o *object) {
 }
 
 func userRemove(g *global) *cobra.Command {
-	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user or list from the directory", Args: args(cobra.ExactArgs(1)),
+	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user or list from the directory", Args: cobra.ExactArgs(1),
 		Example: "  flotilla user remove alice@example.org",
 		RunE: func(c *cobra.Command, a []string) error {
 			return call(c, g, "DELETE", objectPath(a[0]), nil, showNothing)
@@ -116,7 +116,7 @@ func userRemove(g *global) *cobra.Command {
 
 func userShow(g *global) *cobra.Command {
 	var mailbox bool
-	c := &cobra.Command{Use: "show ADDRESS", Short: "Show a user, or its mailbox", Args: args(cobra.ExactArgs(1)),
+	c := &cobra.Command{Use: "show ADDRESS", Short: "Show a user, or its mailbox", Args: cobra.ExactArgs(1),
 		Example: "  flotilla user show alice@example.org\n  flotilla user show alice@example.org --mailbox --json",
 		RunE: func(c *cobra.Command, a []string) error {
 			if !mailbox {
@@ -137,7 +137,7 @@ func userShow(g *global) *cobra.Command {
 }
 
 func objectList(g *global, kind string) *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List them", Args: args(cobra.NoArgs), Example: "  flotilla " + kind + " list --json",
+	return &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs, Example: "  flotilla " + kind + " list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/objects?kind="+kind, nil, func(w *tabwriter.Writer, all *[]object) {
 				for _, o := range *all {
@@ -149,7 +149,7 @@ func objectList(g *global, kind string) *cobra.Command {
 
 func userPassword(g *global) *cobra.Command {
 	var fromStdin bool
-	c := &cobra.Command{Use: "password ADDRESS", Short: "Set a user's password", Args: args(cobra.ExactArgs(1)),
+	c := &cobra.Command{Use: "password ADDRESS", Short: "Set a user's password", Args: cobra.ExactArgs(1),
 		Example: "  flotilla user password alice@example.org",
 		RunE: func(c *cobra.Command, a []string) error {
 			p, err := readPassword(c.InOrStdin(), fromStdin)
@@ -163,7 +163,7 @@ func userPassword(g *global) *cobra.Command {
 }
 
 func userQuota(g *global) *cobra.Command {
-	return &cobra.Command{Use: "quota ADDRESS SIZE", Short: "Set a storage limit; 0 is none", Args: args(cobra.ExactArgs(2)),
+	return &cobra.Command{Use: "quota ADDRESS SIZE", Short: "Set a storage limit; 0 is none", Args: cobra.ExactArgs(2),
 		Example: "  flotilla user quota alice@example.org 50G",
 		RunE: func(c *cobra.Command, a []string) error {
 			n, err := parseSize(a[1])
@@ -175,7 +175,7 @@ func userQuota(g *global) *cobra.Command {
 }
 
 func userSwitch(g *global, use, short string, disabled bool) *cobra.Command {
-	return &cobra.Command{Use: use + " ADDRESS", Short: short, Args: args(cobra.ExactArgs(1)),
+	return &cobra.Command{Use: use + " ADDRESS", Short: short, Args: cobra.ExactArgs(1),
 		Example: "  flotilla user " + use + " alice@example.org",
 		RunE: func(c *cobra.Command, a []string) error {
 			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Disabled: &disabled}, func(*tabwriter.Writer, *object) {})
@@ -185,7 +185,7 @@ func userSwitch(g *global, use, short string, disabled bool) *cobra.Command {
 func aliasCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "alias", Short: "Further addresses of a user or list"}
 	one := func(use, short string, change func(alias string) admin.Change) *cobra.Command {
-		return &cobra.Command{Use: use + " ALIAS ADDRESS", Short: short, Args: args(cobra.ExactArgs(2)),
+		return &cobra.Command{Use: use + " ALIAS ADDRESS", Short: short, Args: cobra.ExactArgs(2),
 			Example: "  flotilla alias " + use + " sales@example.org alice@example.org",
 			RunE: func(c *cobra.Command, a []string) error {
 				return call(c, g, "PATCH", objectPath(a[1]), change(a[0]), func(*tabwriter.Writer, *object) {})
@@ -199,13 +199,13 @@ func aliasCommand(g *global) *cobra.Command {
 
 func listCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "Distribution lists"}
-	add := &cobra.Command{Use: "add ADDRESS MEMBER…", Short: "Make a list", Args: args(cobra.MinimumNArgs(1)),
+	add := &cobra.Command{Use: "add ADDRESS MEMBER…", Short: "Make a list", Args: cobra.MinimumNArgs(1),
 		Example: "  flotilla list add team@example.org alice@example.org bob@example.org",
 		RunE: func(c *cobra.Command, a []string) error {
 			return call(c, g, "POST", "/v1/objects", admin.NewObject{Kind: "list", Address: a[0], Members: a[1:]}, showObject)
 		}}
 	member := func(use, short string, change func(m []string) admin.Change) *cobra.Command {
-		return &cobra.Command{Use: use + " ADDRESS MEMBER…", Short: short, Args: args(cobra.MinimumNArgs(2)),
+		return &cobra.Command{Use: use + " ADDRESS MEMBER…", Short: short, Args: cobra.MinimumNArgs(2),
 			Example: "  flotilla list " + use + " team@example.org carol@example.org",
 			RunE: func(c *cobra.Command, a []string) error {
 				return call(c, g, "PATCH", objectPath(a[0]), change(a[1:]), func(*tabwriter.Writer, *object) {})
