@@ -271,8 +271,8 @@ const (
 	FlagsRemove  FlagMode = 3
 )
 
-// SetFlagsRequest changes flags of any number of messages in one effect. A message whose ModSeq is above
-// UnchangedSince (when Conditional) is left alone and reported (RFC 7162 3.1.3).
+// SetFlagsRequest changes flags of any number of messages, in one effect or in steps (CLUSTER 1.6). A message whose
+// ModSeq is above UnchangedSince (when Conditional) is left alone and reported (RFC 7162 3.1.3).
 type SetFlagsRequest struct {
 	Folder         mapi.FID   `wire:"1"`
 	UIDs           []UIDRange `wire:"2"`
@@ -290,6 +290,8 @@ type SetFlagsResponse struct {
 	Last    mapi.Stamp `wire:"3"`
 	// Modified are the messages that UnchangedSince kept from being changed.
 	Modified []UIDRange `wire:"4"`
+	// Next is where to go on, zero when all is done.
+	Next mapi.UID `wire:"5"`
 }
 
 // CopyRequest copies or moves messages into another folder, in one effect or in steps (CLUSTER 1.6). UIDs that are

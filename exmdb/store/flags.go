@@ -139,8 +139,9 @@ func countFlags(c *schema.FolderCounts, old, now schema.RowBits) {
 	}
 }
 
-// maxFlagChanges bounds the messages of one SetFlags, so that the effect fits (CLUSTER 1.6).
-const maxFlagChanges = 100_000
+// stepFlags bounds the messages that one step of SetFlags looks at, so that its effect fits however many keywords they
+// have, and other ops wait for it no longer than for a large message (CLUSTER 1.6).
+const stepFlags = 20_000
 
 // allFlags are the bits that a client may name.
 const allFlags = exmdb.FlagSeen | exmdb.FlagAnswered | exmdb.FlagFlagged | exmdb.FlagDeleted | exmdb.FlagDraft | exmdb.FlagForwarded
@@ -161,22 +162,16 @@ func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error
 		return nil, err
 	}
 	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}}
-	for ranges := req.UIDs; ranges == nil || len(ranges) > 0; {
+	for ranges := req.UIDs; ; {
 		var found []message
 		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages})
 		if err != nil {
 			return nil, err
 		}
-		for i := range found {
-			if err := s.one(&found[i]); err != nil {
-				return nil, err
-			}
-		}
-		if ranges == nil {
-			break
+		if err := s.some(found); err != nil || s.resp.Next != 0 || ranges == nil {
+			return &s.resp, err
 		}
 	}
-	return &s.resp, nil
 }
 
 type flagSetter struct {
@@ -184,7 +179,23 @@ type flagSetter struct {
 	req    *exmdb.SetFlagsRequest
 	counts *schema.FolderCounts
 	want   wanted
+	seen   int
 	resp   exmdb.SetFlagsResponse
+}
+
+// some changes messages until the step is full, and then notes where to go on.
+func (s *flagSetter) some(found []message) error {
+	for i := range found {
+		if s.seen == stepFlags || len(s.resp.Modified) == stepRanges {
+			s.resp.Next = found[i].uid
+			return nil
+		}
+		s.seen++
+		if err := s.one(&found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *flagSetter) one(m *message) error {
@@ -199,9 +210,6 @@ func (s *flagSetter) one(m *message) error {
 	}
 	if len(m.row.Keywords) > maxRowKeywords {
 		return cluster.Errorf(exmdb.KindKeywordLimit, "message with %d keywords", len(m.row.Keywords))
-	}
-	if s.resp.Changed == maxFlagChanges {
-		return cluster.Errorf(cluster.KindTooLarge, "flags of more than %d messages at once", maxFlagChanges)
 	}
 	countFlags(s.counts, old.Bits, m.row.Bits)
 	s.touch(s.req.Folder, s.counts, m, moved)

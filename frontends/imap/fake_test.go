@@ -27,7 +27,7 @@ type fakeBox struct {
 	moved    chan struct{} // closed and replaced when sequence moves
 	now      time.Time
 	floor    mapi.Stamp
-	// step bounds how many messages Copy, Move and Expunge take in one step; zero is unbounded.
+	// step bounds how many messages SetFlags, Copy, Move and Expunge take in one step; zero is unbounded.
 	step int
 	// page bounds rows in one answer beside the request's limit.
 	page uint32
@@ -437,10 +437,16 @@ func (b *fakeBox) setFlags(q *exmdb.SetFlagsRequest, r *exmdb.SetFlagsResponse) 
 		return err
 	}
 	b.learn(q.Flags.Keywords)
+	done := 0
 	for _, m := range f.messages {
 		if !in(q.UIDs, m.row.UID) {
 			continue
 		}
+		if b.step > 0 && done == b.step {
+			r.Next = m.row.UID
+			return nil
+		}
+		done++
 		if q.Conditional && m.row.ModSeq > q.UnchangedSince {
 			r.Modified = mergeUIDs(append(r.Modified, exmdb.UIDRange{First: m.row.UID, Last: m.row.UID}))
 			continue

@@ -106,7 +106,7 @@ func (s *session) markSeen(ctx context.Context, p *fetchPlan, page []exmdb.Row) 
 	if len(unseen) == 0 {
 		return uidList{}, nil
 	}
-	resp, err := do(ctx, s, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: mergeUIDs(unseen),
+	_, own, err := s.setFlags(ctx, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: mergeUIDs(unseen),
 		Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagSeen}})
 	if kindOf(err) == exmdb.KindAccessDenied { // reading is allowed, marking is not
 		return uidList{}, nil
@@ -115,7 +115,7 @@ func (s *session) markSeen(ctx context.Context, p *fetchPlan, page []exmdb.Row) 
 		return uidList{}, err
 	}
 	if !s.enabled.condstore { // else the poll at the end tells the new MODSEQs (RFC 7162 3.2)
-		s.noteOwn(resp)
+		s.selected.own = append(s.selected.own, own...)
 	}
 	marked := newUIDList(mergeUIDs(unseen))
 	for i := range page {

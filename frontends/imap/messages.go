@@ -31,17 +31,26 @@ func (s *session) expungeIn(ctx context.Context, uids []exmdb.UIDRange) error {
 	return s.remove(ctx, s.selected.fid, uids)
 }
 
-// remove expunges messages with \Deleted, all of the folder when uids is nil, in as many steps as the store makes.
+// remove expunges messages with \Deleted, all of the folder when uids is nil.
 func (s *session) remove(ctx context.Context, folder mapi.FID, uids []exmdb.UIDRange) error {
-	for {
+	return inSteps(uids, func(uids []exmdb.UIDRange) (mapi.UID, error) {
 		resp, err := do(ctx, s, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: folder, UIDs: uids})
 		if err != nil {
+			return 0, err
+		}
+		return resp.Next, nil
+	})
+}
+
+// inSteps works through a set of messages in as many steps as the store makes (CLUSTER 1.6). A step says where to go
+// on, zero when all is done.
+func inSteps(uids []exmdb.UIDRange, step func([]exmdb.UIDRange) (next mapi.UID, err error)) error {
+	for {
+		next, err := step(uids)
+		if err != nil || next == 0 {
 			return err
 		}
-		if resp.Next == 0 {
-			return nil
-		}
-		if uids = from(uids, resp.Next); len(uids) == 0 {
+		if uids = from(uids, next); len(uids) == 0 {
 			return nil
 		}
 	}
@@ -115,21 +124,20 @@ func (s *session) transferSet(ctx context.Context, op exmdb.Op[exmdb.CopyRequest
 func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], source mapi.FID,
 	uids []exmdb.UIDRange, target mapi.FID) (*exmdb.CopyResponse, error) {
 	var all exmdb.CopyResponse
-	for {
+	err := inSteps(uids, func(uids []exmdb.UIDRange) (mapi.UID, error) {
 		resp, err := do(ctx, s, op, &exmdb.CopyRequest{Folder: source, UIDs: uids, Target: target})
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		all.UIDValidity = resp.UIDValidity
 		all.Source = append(all.Source, resp.Source...)
 		all.Target = append(all.Target, resp.Target...)
-		if resp.Next == 0 {
-			return &all, nil
-		}
-		if uids = from(uids, resp.Next); len(uids) == 0 {
-			return &all, nil
-		}
+		return resp.Next, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return &all, nil
 }
 
 // copyUID is the response code of RFC 4315 3.
@@ -193,7 +201,7 @@ func parseStore(d *imapwire.Decoder) *storeArgs {
 	return a
 }
 
-// store is STORE with UNCHANGEDSINCE (RFC 9051 6.4.6, RFC 7162 3.1.3): one op whatever the number of messages.
+// store is STORE with UNCHANGEDSINCE (RFC 9051 6.4.6, RFC 7162 3.1.3).
 func (s *session) store(ctx context.Context, a *storeArgs) error {
 	if err := s.writable(); err != nil {
 		return err
@@ -204,26 +212,38 @@ func (s *session) store(ctx context.Context, a *storeArgs) error {
 		s.tell(ctx, expungesIf(a.uid))
 		return err
 	}
-	resp, err := do(ctx, s, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: uids, Mode: a.mode,
+	modified, own, err := s.setFlags(ctx, &exmdb.SetFlagsRequest{Folder: s.selected.fid, UIDs: uids, Mode: a.mode,
 		Flags: a.flags, Conditional: a.conditional, UnchangedSince: a.unchanged})
 	if err != nil {
+		s.tell(ctx, expungesIf(a.uid)) // of the steps that were made as well
 		return err
 	}
-	s.noteOwn(resp)
-	if err := s.tellStored(ctx, a, subtract(uids, resp.Modified)); err != nil {
+	s.selected.own = append(s.selected.own, own...)
+	if err := s.tellStored(ctx, a, subtract(uids, modified)); err != nil {
 		return err
 	}
-	if len(resp.Modified) > 0 {
-		s.done = reply{code: codeModified + " " + s.numbers(resp.Modified, a.uid), text: "Some were changed by somebody else"}
+	if len(modified) > 0 {
+		s.done = reply{code: codeModified + " " + s.numbers(modified, a.uid), text: "Some were changed by somebody else"}
 	}
 	return nil
 }
 
-// noteOwn remembers which stamps came from a flag change of this session.
-func (s *session) noteOwn(resp *exmdb.SetFlagsResponse) {
-	if resp.Changed > 0 {
-		s.selected.own = append(s.selected.own, stampRange{resp.First, resp.Last})
-	}
+// setFlags changes flags. It gives the messages that UNCHANGEDSINCE kept from it, and the stamps of what it changed;
+// once they are among the folder's own, the client is taken to know those changes.
+func (s *session) setFlags(ctx context.Context, req *exmdb.SetFlagsRequest) (modified []exmdb.UIDRange, own []stampRange, err error) {
+	err = inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+		req.UIDs = uids
+		resp, err := do(ctx, s, exmdb.OpSetFlags, req)
+		if err != nil {
+			return 0, err
+		}
+		if resp.Changed > 0 {
+			own = append(own, stampRange{resp.First, resp.Last})
+		}
+		modified = append(modified, resp.Modified...)
+		return resp.Next, nil
+	})
+	return mergeUIDs(modified), own, err
 }
 
 // tellStored writes the flags of all messages named, unless the client asked for silence; what others changed
