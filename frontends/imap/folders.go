@@ -202,7 +202,7 @@ func (s *session) renameInbox(ctx context.Context, t *tree, to string) error {
 		return err
 	}
 	all := []exmdb.UIDRange{{First: 1, Last: maxUID}}
-	_, err = s.transfer(ctx, exmdb.OpMove, inbox, all, f.FID)
+	_, err = s.transfer(ctx, exmdb.OpMove, exmdb.CopyRequest{Folder: inbox, UIDs: all, Target: f.FID})
 	return err
 }
 

@@ -2,6 +2,8 @@ package imap
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
@@ -13,6 +15,7 @@ func parseUIDs(d *imapwire.Decoder) imapwire.NumSet {
 	return d.NumSet()
 }
 
+// expunge removes what carries \Deleted, all of it.
 func (s *session) expunge(ctx context.Context) error { return s.expungeIn(ctx, nil) }
 
 // uidExpunge removes those of the UIDs that carry \Deleted (RFC 4315 2.1).
@@ -28,13 +31,14 @@ func (s *session) expungeIn(ctx context.Context, uids []exmdb.UIDRange) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	return s.remove(ctx, s.selected.fid, uids)
+	return s.remove(ctx, exmdb.ExpungeRequest{Folder: s.selected.fid, UIDs: uids})
 }
 
-// remove expunges messages with \Deleted, all of the folder when uids is nil.
-func (s *session) remove(ctx context.Context, folder mapi.FID, uids []exmdb.UIDRange) error {
-	return inSteps(uids, func(uids []exmdb.UIDRange) (mapi.UID, error) {
-		resp, err := do(ctx, s, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: folder, UIDs: uids})
+// remove expunges messages.
+func (s *session) remove(ctx context.Context, req exmdb.ExpungeRequest) error {
+	return inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+		req.UIDs = uids
+		resp, err := do(ctx, s, exmdb.OpExpunge, &req)
 		if err != nil {
 			return 0, err
 		}
@@ -72,60 +76,70 @@ func parseCopy(d *imapwire.Decoder) *copyArgs {
 	return a
 }
 
+// copy is COPY, which is all or nothing (RFC 3501 6.4.7).
 func (s *session) copy(ctx context.Context, a *copyArgs) error {
-	moved, err := s.transferSet(ctx, exmdb.OpCopy, a)
-	if err != nil || moved == nil {
+	uids, target, err := s.transferArgs(ctx, a)
+	if err != nil {
 		return err
 	}
-	s.done = reply{code: copyUID(moved)}
+	copied, err := s.transfer(ctx, exmdb.OpCopy, exmdb.CopyRequest{Folder: s.selected.fid, UIDs: uids, Target: target})
+	if err != nil {
+		s.undo(ctx, target, copied.Target)
+		return err
+	}
+	if len(copied.Source) > 0 {
+		s.done = reply{code: copyUID(copied)}
+	}
 	return nil
 }
 
-// move is MOVE (RFC 6851): COPYUID comes before the EXPUNGEs that it causes.
+// move is MOVE (RFC 6851): COPYUID comes before the EXPUNGEs that it causes. One that fails half way leaves each message
+// in one of the two mailboxes, and tells where those are that it moved (RFC 6851 3.3).
 func (s *session) move(ctx context.Context, a *copyArgs) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	moved, err := s.transferSet(ctx, exmdb.OpMove, a)
-	if err != nil || moved == nil {
+	uids, target, err := s.transferArgs(ctx, a)
+	if err != nil {
 		return err
 	}
-	s.untagged("OK", copyUID(moved), "Moved")
-	return nil
+	moved, err := s.transfer(ctx, exmdb.OpMove, exmdb.CopyRequest{Folder: s.selected.fid, UIDs: uids, Target: target})
+	if len(moved.Source) > 0 {
+		s.untagged("OK", copyUID(moved), "Moved")
+	}
+	return err
 }
 
-// transferSet copies or moves a set of messages of the selected folder; nil means there was nothing to do.
-func (s *session) transferSet(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], a *copyArgs) (*exmdb.CopyResponse, error) {
+// transferArgs finds the messages that a COPY or MOVE names, and its target.
+func (s *session) transferArgs(ctx context.Context, a *copyArgs) ([]exmdb.UIDRange, mapi.FID, error) {
 	uids, err := s.resolve(a.set, a.uid)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	path, err := canonical(a.mailbox)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	t, err := s.folders(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	target, err := t.target(path)
-	if err != nil || len(uids) == 0 {
-		return nil, err
+	if err != nil {
+		return nil, 0, err
 	}
-	moved, err := s.transfer(ctx, op, s.selected.fid, uids, target.FID)
-	if err != nil || len(moved.Source) == 0 {
-		return nil, err
-	}
-	return moved, nil
+	return orEmpty(uids), target.FID, nil
 }
 
-// transfer works through a copy or move in as many steps as the store makes. A failure after some steps leaves those
-// done: for a move that is allowed (RFC 6851 3.3), and a copy is begun again by the client.
-func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], source mapi.FID,
-	uids []exmdb.UIDRange, target mapi.FID) (*exmdb.CopyResponse, error) {
-	var all exmdb.CopyResponse
-	err := inSteps(uids, func(uids []exmdb.UIDRange) (mapi.UID, error) {
-		resp, err := do(ctx, s, op, &exmdb.CopyRequest{Folder: source, UIDs: uids, Target: target})
+// transfer copies or moves messages. With an error comes what was done before it.
+func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, exmdb.CopyResponse], req exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
+	all := &exmdb.CopyResponse{}
+	if len(req.UIDs) == 0 {
+		return all, nil
+	}
+	err := inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+		req.UIDs = uids
+		resp, err := do(ctx, s, op, &req)
 		if err != nil {
 			return 0, err
 		}
@@ -134,19 +148,32 @@ func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, e
 		all.Target = append(all.Target, resp.Target...)
 		return resp.Next, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &all, nil
+	return all, err
 }
 
-// copyUID is the response code of RFC 4315 3.
+// undoTimeout bounds taking back what a failed COPY has copied; its own time may be over.
+const undoTimeout = 10 * time.Second
+
+// undo removes the copies of a COPY that failed half way. The messages of a step whose outcome is not known are not
+// among them: the client is told that too.
+func (s *session) undo(ctx context.Context, target mapi.FID, copies []exmdb.UIDRange) {
+	if len(copies) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if err := s.remove(ctx, exmdb.ExpungeRequest{Folder: target, UIDs: copies, All: true}); err != nil {
+		s.log.Warn("copies of a failed COPY stay", slog.String("code", "IM-9003"), slog.Any("err", err))
+	}
+}
+
+// copyUID is the response code of RFC 4315 3. Both sets ascend, so joining ranges that touch keeps their pairs.
 func copyUID(r *exmdb.CopyResponse) string {
 	code := append([]byte("COPYUID "), decimal(uint64(r.UIDValidity))...)
 	code = append(code, ' ')
-	code = imapwire.AppendRanges(code, toWire(r.Source))
+	code = imapwire.AppendRanges(code, imapwire.Merge(toWire(r.Source)))
 	code = append(code, ' ')
-	return string(imapwire.AppendRanges(code, toWire(r.Target)))
+	return string(imapwire.AppendRanges(code, imapwire.Merge(toWire(r.Target))))
 }
 
 // storeArgs is STORE.

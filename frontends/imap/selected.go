@@ -162,7 +162,7 @@ func (s *session) closeMailbox(ctx context.Context) error {
 	if f.readOnly {
 		return nil
 	}
-	return s.remove(ctx, f.fid, nil)
+	return s.remove(ctx, exmdb.ExpungeRequest{Folder: f.fid})
 }
 
 // resolve turns a set as a client wrote it into UIDs. A sequence number that does not exist is the client's mistake;
