@@ -1,6 +1,8 @@
 package store
 
 import (
+	"math"
+
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -23,8 +25,8 @@ func RaiseEpoch(w space.Writer, recovery uint64) error {
 	if err != nil {
 		return err
 	}
-	if t.counters.Global > mapi.MaxGlobalCounter-2*epochStep {
-		return cluster.Errorf(cluster.KindTooLarge, "the counter of the mailbox is used up")
+	if t.counters.Global > mapi.MaxGlobalCounter-2*epochStep || t.counters.UIDValidity > math.MaxUint32-2*epochStep {
+		return cluster.Errorf(cluster.KindTooLarge, "a counter of the mailbox is used up")
 	}
 	former, err := t.freeReplica()
 	if err != nil {
@@ -34,6 +36,7 @@ func RaiseEpoch(w space.Writer, recovery uint64) error {
 	t.counters.Global += epochStep
 	t.counters.Stamp = mapi.Stamp(t.counters.Global)
 	t.counters.Object += epochStep
+	t.counters.UIDValidity += epochStep // of folders that were made and lost; that of the others stays
 	t.header.Epoch++
 	t.header.EpochStart = mapi.Stamp(t.counters.Global)
 	t.header.ReplicaGUID = mapi.NewGUID()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -413,6 +414,29 @@ func TestEpoch(t *testing.T) {
 		t.Fatalf("%+v then %+v", was, is)
 	}
 	refused(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: stamp}, exmdb.KindStaleToken)
+}
+
+// TestValiditiesAfterEpoch: folders that were made and lost do not lend their validity to those made afterwards, and the
+// counter is not raised beyond its end.
+func TestValiditiesAfterEpoch(t *testing.T) {
+	b := newBox(t, 0)
+	made := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "a"}).Folder
+	b.update(func(t *tx) error { return RaiseEpoch(t.w, 1) })
+	if is := b.folder(made.FID).UIDValidity; is != made.UIDValidity {
+		t.Errorf("the validity of a folder that is there became %d from %d", is, made.UIDValidity)
+	}
+	next := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "b"}).Folder
+	if next.UIDValidity <= made.UIDValidity+epochStep {
+		t.Errorf("validity %d after %d: a lost folder may have had it", next.UIDValidity, made.UIDValidity)
+	}
+	b.update(func(t *tx) error {
+		t.counters.UIDValidity = math.MaxUint32 - epochStep
+		return nil
+	})
+	_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return nil, RaiseEpoch(w, 2) })
+	if cluster.KindOf(err) != cluster.KindTooLarge {
+		t.Errorf("at the end of the counter: %v", err)
+	}
 }
 
 func TestLargeSetsGoInSteps(t *testing.T) {
