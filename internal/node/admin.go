@@ -277,8 +277,9 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 		}
 	}
 	if mk, has := mailboxKinds[kind]; has {
-		req.Object.Mailbox = mapi.NewMailboxID()
-		_, err := b.n.mail.CreateMailbox(ctx, req.Object.Mailbox, &exmdb.CreateMailboxRequest{Kind: mk, Language: o.Language, Quota: o.Quota})
+		req.Object.Mailbox, req.Object.GUID = mapi.NewMailboxID(), mapi.NewGUID()
+		_, err := b.n.mail.CreateMailbox(ctx, req.Object.Mailbox, &exmdb.CreateMailboxRequest{Kind: mk, Owner: req.Object.GUID,
+			Language: o.Language, Quota: o.Quota})
 		if err != nil {
 			return nil, fmt.Errorf("create mailbox: %w", err)
 		}

@@ -114,6 +114,20 @@ func TestObjectsKeepTheirIdentity(t *testing.T) {
 	}
 }
 
+// TestDrawnIdentity: an object may come with the identity that its mailbox was made for, but not with another's.
+func TestDrawnIdentity(t *testing.T) {
+	p := newPeople(t)
+	alice := directory.Object{GUID: mapi.NewGUID(), Kind: directory.KindUser, Address: "alice@example.test", Mailbox: mapi.NewMailboxID()}
+	if got := p.do(OpAdd, &AddRequest{Object: alice}); got.GUID != alice.GUID {
+		t.Errorf("%v became %v", alice.GUID, got.GUID)
+	}
+	alice.Address = "other@example.test"
+	p.refused(OpAdd, &AddRequest{Object: alice}, exmdb.KindExists)
+	if got, err := p.ByGUID(context.Background(), alice.GUID); err != nil || got.Address != "alice@example.test" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	p := newPeople(t)
 	alice, bob := p.add(directory.KindUser, "alice@example.test"), p.add(directory.KindUser, "bob@example.test")

@@ -23,8 +23,9 @@ type DomainRequest struct {
 	Name string `wire:"1"`
 }
 
-// AddRequest creates Object; its GUID, SID, LegacyDN and Created are given by the directory. Credential holds the
-// verifiers of its password, coded by internal/auth, if it has one.
+// AddRequest creates Object; its SID, LegacyDN and Created are given by the directory, and its GUID unless the caller
+// has drawn one, because a mailbox had to be made first. Credential holds the verifiers of its password, coded by
+// internal/auth, if it has one.
 type AddRequest struct {
 	Object     directory.Object `wire:"1"`
 	Credential []byte           `wire:"2"`

@@ -184,7 +184,15 @@ func add(w space.Writer, q *AddRequest) (*directory.Object, error) {
 	if len(o.Aliases) > MaxAliases || len(o.Members) > MaxMembers {
 		return nil, cluster.Errorf(cluster.KindTooLarge, "at most %d aliases and %d members", MaxAliases, MaxMembers)
 	}
-	o.GUID, o.Created = mapi.NewGUID(), w.Now()
+	o.Created = w.Now()
+	if o.GUID.IsZero() {
+		o.GUID = mapi.NewGUID()
+	}
+	if old, err := w.Get(objectKey(o.GUID)); err != nil {
+		return nil, err
+	} else if old != nil {
+		return nil, cluster.Errorf(exmdb.KindExists, "%s is another object's identity", o.GUID)
+	}
 	if o.SID, err = nextSID(w); err != nil {
 		return nil, err
 	}
