@@ -49,6 +49,9 @@ type Controller struct {
 	Events  Events
 	// Every is the pause between looks when nothing is to be done.
 	Every time.Duration
+
+	// failed counts how often in a row a step that is still planned has failed.
+	failed map[string]int
 }
 
 // Run acts until ctx ends, which is when the leadership does.
@@ -73,7 +76,8 @@ func (c *Controller) Run(ctx context.Context) {
 	}
 }
 
-// Once carries out the first step of a fresh plan; it reports whether there was one.
+// Once carries out the most urgent step of a fresh plan; it reports whether there was one. Steps that failed come after
+// the others, so that a group that cannot be helped does not keep the rest from it. Once is for one goroutine.
 func (c *Controller) Once(ctx context.Context) (bool, error) {
 	var m *placement.Map
 	err := c.System.View(ctx, store.Space, space.ReadLease, func(r space.Reader) (err error) {
@@ -91,19 +95,39 @@ func (c *Controller) Once(ctx context.Context) (bool, error) {
 	if len(plan) == 0 {
 		return false, nil
 	}
+	step := c.next(plan)
 	start := time.Now()
-	err = c.do(ctx, plan[0])
+	err = c.do(ctx, step)
 	if c.Events.Step != nil {
-		c.Events.Step(plan[0].String(), time.Since(start), err)
+		c.Events.Step(step.String(), time.Since(start), err)
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return true, nil
 	}
+	if err != nil {
+		c.failed[step.String()]++
+	}
 	return true, err
+}
+
+// next is the step that failed least, the most urgent of these. What is not planned any more is forgotten.
+func (c *Controller) next(plan []planner.Step) planner.Step {
+	still := make(map[string]int)
+	best := plan[0]
+	for _, s := range plan {
+		still[s.String()] = c.failed[s.String()]
+		if c.failed[s.String()] < c.failed[best.String()] {
+			best = s
+		}
+	}
+	c.failed = still
+	return best
 }
 
 func (c *Controller) do(ctx context.Context, s planner.Step) error {
 	switch {
+	case s.Admit != nil:
+		return c.update(ctx, func(w space.Writer) error { return store.AdmitReplica(w, s.Admit.Group, s.Admit.Server) })
 	case s.Create != nil:
 		return c.create(ctx, s.Create)
 	case s.Replace != nil:

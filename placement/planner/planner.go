@@ -1,13 +1,15 @@
 // Package planner computes the next steps from a map, what is observed, and the policy.
 //
 // It is pure: it does no I/O, reads no clock and draws no random numbers, so that a plan can be tested, explained and
-// computed again. Invariants: a plan never takes a group below a safe quorum, and carrying out plans one step at a
-// time ends (no step undoes another).
+// computed again. Invariants: a plan never takes a group below a safe quorum, never lets a second replica of a node into
+// the system group while the first still answers, and carrying out plans one step at a time ends (no step undoes
+// another).
 package planner
 
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -24,10 +26,16 @@ type Observed struct {
 	Members map[cluster.ServerID]bool
 	// CaughtUp are the replicas whose log is within a few entries of their leader's, for a while.
 	CaughtUp map[cluster.ServerID]bool
+	// System is the replica of the system group that a node runs, for nodes whose process has been one and the same
+	// for a while.
+	System map[cluster.NodeID]cluster.ServerID
+	// Heard are the members of the system group that have answered its leader lately.
+	Heard map[cluster.ServerID]bool
 }
 
 // Step is one thing to do. Exactly one of the fields is set.
 type Step struct {
+	Admit    *ChangeReplica
 	Create   *CreateGroup
 	Replace  *ReplaceReplica
 	Join     *ChangeReplica
@@ -42,14 +50,15 @@ type CreateGroup struct {
 	Nodes []cluster.NodeID
 }
 
-// ReplaceReplica gives a lost replica a successor on the same node: a learner under a new id (CLUSTER 6.1).
+// ReplaceReplica gives a lost replica a successor on the same node: a learner under a new id (CLUSTER 6.1). A node makes
+// its replica of the system group by itself, without which it knows nothing; that one is admitted instead.
 type ReplaceReplica struct {
 	Group cluster.GroupID
 	Lost  cluster.ServerID
 }
 
-// ChangeReplica makes a new replica a learner of its group, promotes a learner that has caught up, or removes a
-// replica that has a successor.
+// ChangeReplica admits a replica of the system group that its node has made in place of a lost one, makes a new replica
+// a learner of its group, promotes a learner that has caught up, or removes a replica that has a successor.
 type ChangeReplica struct {
 	Group  cluster.GroupID
 	Server cluster.ServerID
@@ -64,7 +73,7 @@ type TransferLeader struct {
 // Plan returns the steps to take, most urgent first; none when the map is as the policy wants it. The caller
 // carries out the first and asks again.
 func Plan(m *placement.Map, seen Observed, policy placement.Policy) []Step {
-	steps := heal(m, seen)
+	steps := append(admit(m, seen), heal(m, seen, policy)...)
 	if len(steps) == 0 {
 		steps = create(m, policy)
 	}
@@ -74,15 +83,46 @@ func Plan(m *placement.Map, seen Observed, policy placement.Policy) []Step {
 	return steps
 }
 
-// heal works off lost replicas: learner, caught up, promoted, the lost one removed. The lost one goes before the
-// successor is promoted, so that the number of voters never rises above the policy's and a majority never depends
+// admit lets nodes into the system group whose replica of it is not in the map: they have lost the one that is, or never
+// had one. While a replica that the map knows still answers, a second process uses the node's name.
+func admit(m *placement.Map, seen Observed) []Step {
+	g := m.Group(cluster.SystemGroup)
+	if g == nil || seen.Leaders[g.ID] == "" {
+		return nil
+	}
+	var steps []Step
+	for _, node := range slices.Sorted(maps.Keys(seen.System)) {
+		server := seen.System[node]
+		answers := slices.ContainsFunc(g.Replicas, func(r placement.Replica) bool {
+			return r.Server.Node() == node && seen.Heard[r.Server]
+		})
+		if known(m, g, node) && g.Server(server) == nil && !answers {
+			steps = append(steps, Step{Admit: &ChangeReplica{Group: g.ID, Server: server}})
+		}
+	}
+	return steps
+}
+
+// known reports whether a node belongs to the cluster: it registered, or was there when the cluster formed.
+func known(m *placement.Map, system *placement.Group, node cluster.NodeID) bool {
+	if n := m.Node(node); n != nil {
+		return n.Status != placement.Removed
+	}
+	return system.Replica(node) != nil
+}
+
+// heal works off lost replicas: learner, caught up, the lost one removed, the learner promoted. The lost one goes before
+// the successor is promoted, so that the number of voters never rises above the policy's and a majority never depends
 // on a replica that cannot answer.
-func heal(m *placement.Map, seen Observed) []Step {
+func heal(m *placement.Map, seen Observed, policy placement.Policy) []Step {
 	var steps []Step
 	for i := range m.Groups {
 		g := &m.Groups[i]
+		if seen.Leaders[g.ID] == "" {
+			continue
+		}
 		for j := range g.Replicas {
-			if step, ok := healReplica(g, &g.Replicas[j], seen); ok {
+			if step, ok := healReplica(g, &g.Replicas[j], seen, policy); ok {
 				steps = append(steps, step)
 				break
 			}
@@ -91,30 +131,82 @@ func heal(m *placement.Map, seen Observed) []Step {
 	return steps
 }
 
-func healReplica(g *placement.Group, r *placement.Replica, seen Observed) (Step, bool) {
-	if _, led := seen.Leaders[g.ID]; !led {
-		return Step{}, false
-	}
-	if r.State == placement.Lost {
-		next := g.Replica(r.Server.Node())
-		switch {
-		case next.Server == r.Server || next.State == placement.Lost:
-			return Step{Replace: &ReplaceReplica{Group: g.ID, Lost: r.Server}}, true
-		case seen.CaughtUp[next.Server]:
-			return Step{Remove: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
-		}
-		return Step{}, false
-	}
-	if r.Suffrage == placement.Nonvoter && r.State == placement.Created && !seen.Members[r.Server] {
-		return Step{Join: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
-	}
-	alone := !slices.ContainsFunc(g.Replicas, func(o placement.Replica) bool {
-		return o.State == placement.Lost && o.Server.Node() == r.Server.Node()
-	})
-	if r.Suffrage == placement.Nonvoter && r.State == placement.Created && alone && seen.CaughtUp[r.Server] {
-		return Step{Promote: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
+func healReplica(g *placement.Group, r *placement.Replica, seen Observed, policy placement.Policy) (Step, bool) {
+	change := &ChangeReplica{Group: g.ID, Server: r.Server}
+	switch {
+	case r.State == placement.Lost:
+		return healLost(g, r, seen)
+	case r.State != placement.Created || r.Suffrage != placement.Nonvoter:
+	case !seen.Members[r.Server]:
+		return Step{Join: change}, true
+	case seen.CaughtUp[r.Server] && !precededByLost(g, r) && votes(g) < wanted(g, policy) && safe(g, seen, "", r.Server):
+		return Step{Promote: change}, true
 	}
 	return Step{}, false
+}
+
+// healLost gives a lost replica a successor, and removes it once the successor can take its place. One without a vote
+// need not be waited for.
+func healLost(g *placement.Group, r *placement.Replica, seen Observed) (Step, bool) {
+	next := g.Replica(r.Server.Node())
+	switch {
+	case next.State == placement.Lost && g.ID == cluster.SystemGroup:
+		return Step{}, false // until the node has made another, and that is admitted
+	case next.State == placement.Lost:
+		return Step{Replace: &ReplaceReplica{Group: g.ID, Lost: r.Server}}, true
+	case (seen.CaughtUp[next.Server] || r.Suffrage == placement.Nonvoter) && safe(g, seen, r.Server, ""):
+		return Step{Remove: &ChangeReplica{Group: g.ID, Server: r.Server}}, true
+	}
+	return Step{}, false
+}
+
+// precededByLost reports whether the replica's node still has a lost one in the group.
+func precededByLost(g *placement.Group, r *placement.Replica) bool {
+	return slices.ContainsFunc(g.Replicas, func(o placement.Replica) bool {
+		return o.State == placement.Lost && o.Server.Node() == r.Server.Node()
+	})
+}
+
+// safe reports whether more than half of the group's voters can answer after a step that takes the vote of one replica
+// or gives one to another. Lost ones count among those that cannot.
+func safe(g *placement.Group, seen Observed, without, with cluster.ServerID) bool {
+	voters, able := 0, 0
+	for _, r := range g.Replicas {
+		if r.Server == without || r.Suffrage != placement.Voter && r.Server != with {
+			continue
+		}
+		voters++
+		if r.State == placement.Created && seen.Members[r.Server] && seen.CaughtUp[r.Server] {
+			able++
+		}
+	}
+	return able*2 > voters
+}
+
+// votes is the number of replicas that vote.
+func votes(g *placement.Group) int {
+	n := 0
+	for _, r := range g.Replicas {
+		if r.Suffrage == placement.Voter {
+			n++
+		}
+	}
+	return n
+}
+
+// systemVoters is how many copies of the system group vote at most; the other nodes have one that only follows.
+const systemVoters = 5
+
+// wanted is how many replicas of a group ought to vote. Of the system group every node has one.
+func wanted(g *placement.Group, policy placement.Policy) int {
+	if g.ID != cluster.SystemGroup {
+		return policy.Replicas
+	}
+	nodes := make(map[cluster.NodeID]bool)
+	for _, r := range g.Replicas {
+		nodes[r.Server.Node()] = true
+	}
+	return min(len(nodes), systemVoters)
 }
 
 // create makes the groups that are missing, once enough nodes are registered to hold their copies.
@@ -231,6 +323,8 @@ func spreadLeaders(m *placement.Map, seen Observed) []Step {
 // String says the step in words, for logs and for `flotilla placement explain`.
 func (s Step) String() string {
 	switch {
+	case s.Admit != nil:
+		return fmt.Sprintf("let replica %s into group %d in place of what its node lost", s.Admit.Server, s.Admit.Group)
 	case s.Create != nil:
 		return fmt.Sprintf("create group %d on %v", s.Create.Group, s.Create.Nodes)
 	case s.Replace != nil:

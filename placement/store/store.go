@@ -221,6 +221,26 @@ func AddReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) err
 	return nil
 }
 
+// AdmitReplica takes a replica into the map that its node has made by itself, as a learner. Those that the node had of
+// the group before are lost from here on: they must never start again.
+func AdmitReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) error {
+	g, err := getGroup(w, id)
+	if err != nil {
+		return err
+	}
+	if g.Server(server) != nil {
+		return nil
+	}
+	for i := range g.Replicas {
+		if g.Replicas[i].Server.Node() == server.Node() {
+			g.Replicas[i].State = placement.Lost
+		}
+	}
+	g.Replicas = append(g.Replicas, placement.Replica{Server: server, Suffrage: placement.Nonvoter, State: placement.Created})
+	putGroup(w, g)
+	return nil
+}
+
 // RemoveReplica takes a copy out of the map, after Raft has taken it out of the group.
 func RemoveReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) error {
 	g, err := getGroup(w, id)
