@@ -154,7 +154,7 @@ func (m *Map) Node(id cluster.NodeID) *NodeState {
 type Place struct {
 	Group   cluster.GroupID `wire:"1"`
 	Epoch   uint64          `wire:"2"`
-	Unknown wire.Unknown    `wire:"-"`
+	Unknown wire.Unknown
 }
 
 // Policy is what the administrator asks of placement.
