@@ -75,15 +75,16 @@ func ParseSpaceID(text string) (SpaceID, error) {
 type RequestID struct {
 	// ID is random, drawn by the first server that saw the request.
 	ID [16]byte
-	// Created is when it was drawn, in Unix milliseconds; an id older than RequestWindow is refused.
-	Created int64
+	// Drawn is when that was, on the monotonic clock of this process: between nodes travels an id's age, since no
+	// two calendars agree. An id older than RequestWindow is refused.
+	Drawn time.Time
 }
 
 // IsZero reports whether the update asks not to be remembered.
-func (r RequestID) IsZero() bool { return r == RequestID{} }
+func (r RequestID) IsZero() bool { return r.ID == [16]byte{} }
 
 const (
-	// RequestKept is how long a space remembers an answer, in entry wall time.
+	// RequestKept is how long a space remembers an answer at least, by the times of its entries.
 	RequestKept = 15 * time.Minute
 	// RequestWindow is how long a caller may retry one id.
 	RequestWindow = 5 * time.Minute

@@ -319,7 +319,7 @@ func count(t *testing.T, ctx context.Context, w *world, client int) {
 	key := fmt.Appendf(nil, "count-%d", client)
 	done := 0
 	for n := 1; ctx.Err() == nil; n++ {
-		id := cluster.RequestID{ID: [16]byte{byte(client + 1), byte(n), byte(n >> 8)}, Created: time.Now().UnixMilli()}
+		id := cluster.RequestID{ID: [16]byte{byte(client + 1), byte(n), byte(n >> 8)}, Drawn: time.Now()}
 		if !increment(ctx, w, key, id) {
 			break
 		}

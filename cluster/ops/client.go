@@ -37,17 +37,26 @@ type Conn interface {
 	CallOps(ctx context.Context, node cluster.NodeID, frame []byte) ([]byte, error)
 }
 
+// Clock measures how old a request id is.
+type Clock interface {
+	// Mono never jumps; it stands still while the machine sleeps.
+	Mono() time.Duration
+	// Wall is the calendar.
+	Wall() time.Time
+}
+
 // Client calls ops wherever their spaces are owned.
 type Client struct {
 	self   cluster.NodeID
 	local  *Server
 	conn   Conn
 	router Router
+	clock  Clock
 }
 
 // NewClient makes a client on node self, whose own ops local serves.
-func NewClient(self cluster.NodeID, local *Server, conn Conn, router Router) *Client {
-	return &Client{self: self, local: local, conn: conn, router: router}
+func NewClient(self cluster.NodeID, local *Server, conn Conn, router Router, clock Clock) *Client {
+	return &Client{self: self, local: local, conn: conn, router: router, clock: clock}
 }
 
 // Pauses between attempts; each is drawn from half to the whole of it.
@@ -65,12 +74,10 @@ const (
 // Call performs q.Op until it has an answer, a definite refusal, or ctx ends. For a Write or Create op that has no
 // request id one is drawn. When ctx ends after an attempt whose outcome is unknown, the error says so.
 func (c *Client) Call(ctx context.Context, q *Request, mode Mode) ([]byte, error) {
-	if (mode == Write || mode == Create) && q.Created == 0 {
-		id, err := NewRequestID(time.Now())
-		if err != nil {
+	if (mode == Write || mode == Create) && q.ID == [16]byte{} {
+		if err := q.drawID(c.clock.Wall()); err != nil {
 			return nil, err
 		}
-		q.ID, q.Created = id.ID, id.Created
 	}
 	a := attempts{client: c, q: q, mode: mode, pause: firstPause}
 	for {
@@ -93,6 +100,7 @@ type attempts struct {
 	asked   int  // index into the replicas when no leader is known
 	denied  int  // NoSpace answers
 	unknown bool // an attempt may have happened
+	drawn   instant
 	final   bool // the error just met is the answer, retryable or not
 	skip    cluster.NodeID
 	last    error
@@ -109,6 +117,7 @@ func (a *attempts) once(ctx context.Context) ([]byte, error) {
 	if node == "" {
 		return nil, cluster.ErrUnavailable
 	}
+	a.age()
 	changed := a.client.router.Changed()
 	resp, err := a.send(ctx, node, changed)
 	switch cluster.KindOf(err) {
@@ -127,6 +136,23 @@ func (a *attempts) once(ctx context.Context) ([]byte, error) {
 		a.final = a.denied >= noSpaceTries
 	}
 	return resp, err
+}
+
+// instant is a moment on both of a node's clocks.
+type instant struct {
+	mono time.Duration
+	wall time.Time
+}
+
+// age tells the owner how old the request id is. It counts from the start of the first attempt that may have happened:
+// until then no space knows the id. The larger of the two clocks' answers is taken, so that a machine that slept in
+// between does not come back with an id whose answer has been forgotten.
+func (a *attempts) age() {
+	now := instant{a.client.clock.Mono(), a.client.clock.Wall()}
+	if !a.unknown {
+		a.drawn = now
+	}
+	a.q.Age = max(now.mono-a.drawn.mono, now.wall.Sub(a.drawn.wall))
 }
 
 // pick is the node to ask: the leader, unless it just refused; else the replicas in turn.

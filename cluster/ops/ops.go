@@ -9,6 +9,7 @@ package ops
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -55,9 +56,9 @@ type Request struct {
 	Group cluster.GroupID `wire:"3"`
 	// Epoch is the placement epoch the caller knows (CLUSTER 6.7).
 	Epoch uint64 `wire:"4"`
-	// ID and Created are the request id of a write.
-	ID      [16]byte `wire:"5"`
-	Created int64    `wire:"6"`
+	// ID is the request id of a write and Age, in nanoseconds, the time since it was drawn. Tag 6 was a time of day.
+	ID  [16]byte      `wire:"5"`
+	Age time.Duration `wire:"9"`
 	// As is who asks, coded by the package whose op it is; Payload is the op's request.
 	As      []byte `wire:"7"`
 	Payload []byte `wire:"8"`
@@ -65,17 +66,19 @@ type Request struct {
 	Identity any `wire:"-"`
 }
 
+// requestID is the id as it is known here: an age that was less than nothing would outlive the window.
 func (q *Request) requestID() cluster.RequestID {
-	return cluster.RequestID{ID: q.ID, Created: q.Created}
+	return cluster.RequestID{ID: q.ID, Drawn: time.Now().Add(-max(q.Age, 0))}
 }
 
-// NewRequestID draws a request id.
-func NewRequestID(now time.Time) (cluster.RequestID, error) {
-	id := cluster.RequestID{Created: now.UnixMilli()}
-	if _, err := rand.Read(id.ID[:]); err != nil {
-		return id, fmt.Errorf("draw request id: %w", err)
+// drawID makes an id of 48 bits of time and 80 random ones. The time means nothing: it lets the answers that a space
+// looks for lie together, where the newest are cached.
+func (q *Request) drawID(now time.Time) error {
+	binary.BigEndian.PutUint64(q.ID[:], uint64(now.UnixMilli())<<16)
+	if _, err := rand.Read(q.ID[6:]); err != nil {
+		return fmt.Errorf("draw request id: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // Replicas finds the replica of a group on this node; nil when there is none.

@@ -1,8 +1,10 @@
 package ops
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +23,8 @@ type nodes struct {
 	script  map[cluster.NodeID][]error
 	asked   []cluster.NodeID
 	ids     map[[16]byte]bool
+	ages    []time.Duration
+	took    func() // what happens while a node answers
 	route   Route
 	denied  error
 	changed chan struct{}
@@ -36,6 +40,10 @@ func (n *nodes) CallOps(_ context.Context, node cluster.NodeID, frame []byte) ([
 		return nil, err
 	}
 	n.ids[q.ID] = true
+	n.ages = append(n.ages, q.Age)
+	if n.took != nil {
+		n.took()
+	}
 	s := n.script[node]
 	if len(s) > 1 {
 		n.script[node] = s[1:]
@@ -68,8 +76,19 @@ func (n *nodes) Changed() <-chan struct{} { return n.changed }
 func network(script map[cluster.NodeID][]error) (*nodes, *Client) {
 	n := &nodes{script: script, ids: map[[16]byte]bool{}, changed: make(chan struct{}),
 		route: Route{Group: 3, Leader: "n2", Replicas: []cluster.NodeID{"n2", "n3", "n4"}}}
-	return n, NewClient("n1", NewServer(none{}, Events{}), n, n)
+	return n, NewClient("n1", NewServer(none{}, Events{}), n, n, &clocks{})
 }
+
+// clocks is a node's, set by hand.
+type clocks struct {
+	mono time.Duration
+	wall time.Time
+}
+
+func (c *clocks) Mono() time.Duration { return c.mono }
+func (c *clocks) Wall() time.Time     { return c.wall }
+
+func (c *clocks) pass(d time.Duration) { c.mono, c.wall = c.mono+d, c.wall.Add(d) }
 
 type none struct{}
 
@@ -93,6 +112,124 @@ func TestFollowsTheLeaderUnderOneRequestID(t *testing.T) {
 	}
 	if len(n.ids) != 1 || n.ids[[16]byte{}] {
 		t.Fatalf("%d request ids over the attempts %v", len(n.ids), n.asked)
+	}
+}
+
+// TestAgeOfARequestID holds that an id's age counts from the first attempt that may have happened, by the monotonic
+// clock, and by the calendar where that says more; and that nothing else of a client's clocks crosses the wire.
+func TestAgeOfARequestID(t *testing.T) {
+	refused, lost := cluster.ErrOverloaded, cluster.ErrUnknownOutcome
+	n, c := network(map[cluster.NodeID][]error{"n2": {refused, refused, lost, lost, lost, nil}})
+	n.route.Replicas = n.route.Replicas[:1]
+	clock := c.clock.(*clocks)
+	clock.wall = time.Unix(1_700_000_000, 0)
+	steps := []func(){
+		func() { clock.pass(time.Hour) },
+		func() { clock.wall = clock.wall.Add(-time.Hour) }, // set back
+		func() { clock.pass(time.Minute) },
+		func() { clock.mono += time.Minute; clock.wall = clock.wall.Add(-time.Hour) },
+		func() { clock.wall = clock.wall.Add(2 * time.Hour) }, // the machine slept
+		func() {},
+	}
+	n.took = func() {
+		steps[0]()
+		steps = steps[1:]
+	}
+	if _, err := call(c, Write, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	want := []time.Duration{0, 0, 0, time.Minute, 2 * time.Minute, time.Hour + time.Minute}
+	if !slices.Equal(n.ages, want) {
+		t.Fatalf("ages %v, want %v", n.ages, want)
+	}
+}
+
+// TestOnceWhateverTheClocks sends a write from a node by way of an owner that loses the answer and one that comes after
+// it, their calendars each right or an hour off: it happens once. Its answer is remembered for as long as a client may
+// ask, and an older id is refused.
+func TestOnceWhateverTheClocks(t *testing.T) {
+	offsets := []time.Duration{-time.Hour, 0, time.Hour}
+	for _, client := range offsets {
+		for _, first := range offsets {
+			for _, next := range offsets {
+				onceUnderClocks(t, client, first, next)
+			}
+		}
+	}
+}
+
+func onceUnderClocks(t *testing.T, client, first, next time.Duration) {
+	owner := first
+	rep := openReplica(t, space.Config{Now: func() time.Time { return time.Now().Add(owner) }})
+	runs := 0
+	server := NewServer(one{rep}, Events{}, []Handler{
+		{ID: 1, Name: "make", Mode: Create, Update: func(space.Writer, *Request) ([]byte, error) { return nil, nil }},
+		{ID: 2, Name: "put", Mode: Write, Update: func(w space.Writer, q *Request) ([]byte, error) {
+			runs++
+			w.Set([]byte("k"), q.Payload)
+			return []byte("done"), nil
+		}},
+	})
+	c := NewClient("n1", nil, nil, nil, &clocks{})
+	clock := c.clock.(*clocks)
+	clock.wall = time.Now().Add(client)
+	n := &served{server: server, arrived: func() { clock.pass(cluster.RequestWindow * 2 / 3) }}
+	c.conn, c.router = n, &nodes{route: Route{Group: 3, Leader: "n2", Replicas: []cluster.NodeID{"n2"}}, changed: make(chan struct{})}
+	if _, err := c.Call(t.Context(), &Request{Op: 1, Space: here}, Create); err != nil {
+		t.Fatal(err)
+	}
+	lose := func() {
+		rep.Local.Fail(space.FaultLostAnswer)
+		n.lost = func() {
+			rep.Local.Depose()
+			rep.Local.Elect()
+			owner = next
+		}
+	}
+	lose()
+	got, err := c.Call(t.Context(), &Request{Op: 2, Space: here}, Write)
+	if err != nil || string(got) != "done" || runs != 1 {
+		t.Errorf("client %v, owner %v, next %v: %q, %v after %d runs", client, first, next, got, err, runs)
+	}
+	lose()
+	n.arrived = func() { clock.pass(cluster.RequestWindow + time.Second) }
+	if _, err := c.Call(t.Context(), &Request{Op: 2, Space: here}, Write); !errors.Is(err, cluster.ErrStaleRequest) || runs != 2 {
+		t.Errorf("client %v, owner %v, next %v: %v after %d runs beyond the window", client, first, next, err, runs)
+	}
+}
+
+// served is a network to one server.
+type served struct {
+	server  *Server
+	arrived func()
+	lost    func() // told of the next unknown outcome
+}
+
+func (s *served) CallOps(ctx context.Context, _ cluster.NodeID, frame []byte) ([]byte, error) {
+	s.arrived()
+	resp, err := s.server.Handle(ctx, frame)
+	if errors.Is(err, cluster.ErrUnknownOutcome) && s.lost != nil {
+		s.lost()
+		s.lost = nil
+	}
+	return resp, err
+}
+
+func TestRequestIDsAscendAndDiffer(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	var last Request
+	for range 1000 {
+		var q Request
+		if err := q.drawID(now); err != nil {
+			t.Fatal(err)
+		}
+		if q.ID == last.ID {
+			t.Fatal("an id was drawn twice")
+		}
+		if now = now.Add(time.Millisecond); bytes.Compare(q.ID[:], last.ID[:]) < 0 {
+			t.Fatalf("%x was drawn after %x", q.ID, last.ID)
+		}
+		last = q
 	}
 }
 
@@ -132,20 +269,26 @@ func (o one) Replica(g cluster.GroupID) *space.Replica {
 	return nil
 }
 
-func TestServerRunsTheTable(t *testing.T) {
+func openReplica(t *testing.T, config space.Config) *space.LocalReplica {
+	t.Helper()
 	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := space.NewLocalReplica(db, space.Config{})
+	rep, err := space.NewLocalReplica(db, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := rep.Close(); err != nil {
+	t.Cleanup(func() {
+		if err := errors.Join(rep.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return rep
+}
+
+func TestServerRunsTheTable(t *testing.T) {
+	rep := openReplica(t, space.Config{})
 	runs := 0
 	s := NewServer(one{rep}, Events{}, []Handler{
 		{ID: 1, Name: "make", Mode: Create, Update: func(w space.Writer, _ *Request) ([]byte, error) { return nil, nil }},
@@ -157,15 +300,12 @@ func TestServerRunsTheTable(t *testing.T) {
 		{ID: 3, Name: "get", Mode: Read, View: func(r space.Reader, _ *Request) ([]byte, error) { return r.Get([]byte("k")) }},
 	})
 	ctx := context.Background()
-	id, err := NewRequestID(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	id := [16]byte{1}
 	if _, err := s.Serve(ctx, &Request{Op: 1, Space: here, Group: 3}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		got, err := s.Serve(ctx, &Request{Op: 2, Space: here, Group: 3, ID: id.ID, Created: id.Created, Payload: []byte("v")})
+		got, err := s.Serve(ctx, &Request{Op: 2, Space: here, Group: 3, ID: id, Payload: []byte("v")})
 		if err != nil || string(got) != "done" {
 			t.Fatalf("%q, %v", got, err)
 		}

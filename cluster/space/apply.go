@@ -12,10 +12,12 @@ import (
 
 // How long things are kept, in entry wall time. Replicas compute with them: a change is a new part kind.
 const (
-	// answersKept counts from the creation of the id, which may be RequestWindow before its entry.
-	answersKept = int64(cluster.RequestKept + cluster.RequestWindow)
-	// purgeEvery is how often a busy space drops expired answers.
-	purgeEvery = int64(5 * time.Minute)
+	// answersKept is the length of a generation of answers, on the space's clock. Two are kept, so each answer stays
+	// for one to two of it; a caller asks again for RequestWindow, which leaves room for five jumps of calendars.
+	answersKept = int64(cluster.RequestKept)
+	// maxStep and minStep bound what one effect adds to the space's clock.
+	maxStep = int64(2 * time.Minute)
+	minStep = int64(time.Millisecond)
 	// uploadKept is how long an upload waits for who refers to it.
 	uploadKept = int64(time.Hour)
 	// stageKept is how long pieces wait for their commit.
@@ -245,10 +247,11 @@ func (a *applier) update(h partHeader, e *effect) (Outcome, error) {
 	if err := a.effect(h, e); err != nil {
 		return 0, err
 	}
+	old := hdr.generation()
 	hdr.sequence++
-	hdr.wall = max(hdr.wall, h.wall)
+	hdr.advance(h.wall)
 	a.touch(h.space, hdr)
-	return Done, a.answers(h, hdr, e.answers)
+	return Done, a.answers(h.space, old, hdr.generation(), e.answers)
 }
 
 func (a *applier) effect(h partHeader, e *effect) error {
@@ -298,22 +301,17 @@ func (s *spaceSink) deleteRange(lo, hi []byte) error {
 	return s.batch.DeleteRange(s.key[:end], s.key[end:])
 }
 
-// answers remembers what was answered and, now and then, forgets what has expired (CLUSTER 1.7).
-func (a *applier) answers(h partHeader, hdr *header, list []answer) error {
-	if hdr.purged != 0 && h.wall-hdr.purged >= purgeEvery {
-		lo := appendSpaceKey(nil, prefixRequest, h.space)
-		hi := appendTime(append([]byte(nil), lo...), (h.wall-answersKept)/int64(time.Millisecond))
-		if err := a.batch.DeleteRange(lo, hi); err != nil {
+// answers remembers what was answered and, when a generation begins, forgets what is older than the one before
+// (CLUSTER 1.7).
+func (a *applier) answers(id cluster.SpaceID, old, generation uint64, list []answer) error {
+	if generation > old {
+		if err := a.batch.DeleteRange(appendSpaceKey(nil, prefixRequest, id), generationKey(id, old)); err != nil {
 			return err
 		}
-		hdr.purged = h.wall
 	}
 	for i := range list {
-		if err := a.batch.Set(requestKey(h.space, list[i].id), list[i].bytes); err != nil {
+		if err := a.batch.Set(requestKey(id, generation, list[i].id), list[i].bytes); err != nil {
 			return err
-		}
-		if hdr.purged == 0 {
-			hdr.purged = h.wall
 		}
 	}
 	return nil
@@ -331,9 +329,9 @@ func (a *applier) drop(h partHeader) (Outcome, error) {
 			return 0, err
 		}
 	}
-	hdr.state, hdr.purged = Dropped, 0
+	hdr.state = Dropped
 	hdr.sequence++
-	hdr.wall = max(hdr.wall, h.wall)
+	hdr.advance(h.wall)
 	a.touch(h.space, hdr)
 	return Done, nil
 }

@@ -127,7 +127,7 @@ func readPartHeader(r *wire.Reader) (h partHeader) {
 
 // answer is what a space remembers under a request id.
 type answer struct {
-	id    cluster.RequestID
+	id    requestID
 	bytes []byte
 }
 
@@ -150,8 +150,7 @@ type effect struct {
 func appendEffect(dst []byte, e *effect) []byte {
 	dst = wire.AppendUvarint(dst, uint64(len(e.answers)))
 	for _, a := range e.answers {
-		dst = wire.AppendFixed64(dst, uint64(a.id.Created))
-		dst = wire.AppendBytes(append(dst, a.id.ID[:]...), a.bytes)
+		dst = wire.AppendBytes(append(dst, a.id[:]...), a.bytes)
 	}
 	dst = appendHashes(dst, e.needs)
 	dst = appendHashes(dst, e.unrefs)
@@ -165,13 +164,12 @@ func appendEffect(dst []byte, e *effect) []byte {
 // readEffect reads what appendEffect wrote; its slices are the input's.
 func readEffect(r *wire.Reader) *effect {
 	e := &effect{}
-	if n := r.Count(8 + 16 + 1); n > 0 {
+	if n := r.Count(len(requestID{}) + 1); n > 0 {
 		e.answers = make([]answer, n)
 	}
 	for i := range e.answers {
 		a := &e.answers[i]
-		a.id.Created = int64(r.Fixed64())
-		copy(a.id.ID[:], r.Take(len(a.id.ID)))
+		copy(a.id[:], r.Take(len(a.id)))
 		a.bytes = r.Bytes()
 	}
 	e.needs, e.unrefs = readHashes(r), readHashes(r)

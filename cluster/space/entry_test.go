@@ -71,7 +71,7 @@ func TestNumbersAreForEver(t *testing.T) {
 	row("coding raw, zstd", []byte{codingRaw, codingZstd})
 	row("state active, frozen, dropped", []State{Active, Frozen, Dropped})
 	row("answers kept", time.Duration(answersKept))
-	row("purge every", time.Duration(purgeEvery))
+	row("most and least step", []time.Duration{time.Duration(maxStep), time.Duration(minStep)})
 	row("upload kept", time.Duration(uploadKept))
 	row("stage kept", time.Duration(stageKept))
 	golden(t, "numbers.golden", b.String())
@@ -84,7 +84,7 @@ func sampleHash(b byte) (h Hash) {
 
 func sampleEffect() *effect {
 	return &effect{
-		answers:  []answer{{requestN(1, time.UnixMilli(1000)), []byte("ok")}},
+		answers:  []answer{{requestIDN(1), []byte("ok")}},
 		needs:    []Hash{sampleHash(1)},
 		unrefs:   []Hash{sampleHash(2), sampleHash(3)},
 		contents: []inline{{sampleHash(4), []byte{codingRaw, 2, 'h', 'i'}}},
@@ -130,7 +130,7 @@ func TestFormsAreForEver(t *testing.T) {
 	at := &Applied{Index: 300, Term: 2, Configuration: []byte("cfg"), ConfigurationIndex: 9}
 	fmt.Fprintf(&b, "applied\n%s\n%s\n", hex.Dump(appendPosition(nil, at)), hex.Dump(appendMembership(nil, at)))
 	fmt.Fprintf(&b, "group\n%s\n", hex.Dump(appendGroup(nil, GroupRecord{2, 1})))
-	fmt.Fprintf(&b, "request key\n%s\n", hex.Dump(requestKey(spaceN(7), requestN(1, time.UnixMilli(1000)))))
+	fmt.Fprintf(&b, "request key\n%s\n", hex.Dump(requestKey(spaceN(7), 300, requestIDN(1))))
 	fmt.Fprintf(&b, "outbox\n%s\n%s\n", hex.Dump(outboxKey("queue", intentNumber(1, 2))),
 		hex.Dump(appendIntent(nil, Intent{"queue", 300, []byte("work")})))
 	fmt.Fprintf(&b, "due\n%s\n", hex.Dump(dueKey(Due{time.Unix(1, 0), 5, []byte("key")})))
@@ -256,8 +256,9 @@ func FuzzRecords(f *testing.F) {
 }
 
 func TestRequestOrder(t *testing.T) {
-	early, late := requestN(1, time.UnixMilli(-5)), requestN(0, time.UnixMilli(5))
-	if bytes.Compare(requestKey(cluster.SpaceID{}, early), requestKey(cluster.SpaceID{}, late)) >= 0 {
-		t.Fatal("keys of answers do not sort by time")
+	id := cluster.SpaceID{}
+	early, end, late := requestKey(id, 255, requestIDN(9)), generationKey(id, 256), requestKey(id, 256, requestIDN(0))
+	if bytes.Compare(early, end) >= 0 || bytes.Compare(end, late) > 0 {
+		t.Fatal("keys of answers do not sort by generation")
 	}
 }

@@ -29,15 +29,28 @@ type header struct {
 	epoch    uint64 // placement epoch; rises with every move
 	sequence uint64 // effects applied
 	wall     int64  // of the newest effect; never goes back
-	purged   int64  // when expired answers were last removed; zero when none was ever kept
+	// clock is what ages answers: the time that passed between effects, as advance counts it.
+	clock int64
 }
+
+// advance takes the wall time of an effect, which is its leader's (CLUSTER 1.7). The calendar of a leader may be an
+// hour ahead of the one before, and a space's wall time an hour ahead of its leader's for ever after; no answer may go
+// for that before its time, nor stay for good. So an effect ages them by at most maxStep, and by minStep while the wall
+// time stands: a space's effects come one after the other and each costs a majority a sync.
+func (h *header) advance(wall int64) {
+	h.clock += min(max(wall-h.wall, minStep), maxStep)
+	h.wall = max(h.wall, wall)
+}
+
+// generation is where the next answer is kept. Answers are looked for in this one and the one before.
+func (h *header) generation() uint64 { return uint64(h.clock / answersKept) }
 
 func appendHeader(dst []byte, h *header) []byte {
 	dst = append(dst, headerFormat, byte(h.state))
 	dst = wire.AppendUvarint(dst, h.epoch)
 	dst = wire.AppendUvarint(dst, h.sequence)
 	dst = wire.AppendFixed64(dst, uint64(h.wall))
-	return wire.AppendFixed64(dst, uint64(h.purged))
+	return wire.AppendFixed64(dst, uint64(h.clock))
 }
 
 func decodeHeader(b []byte) (*header, error) {
@@ -47,7 +60,7 @@ func decodeHeader(b []byte) (*header, error) {
 	}
 	h := &header{state: State(r.Byte())}
 	h.epoch, h.sequence = r.Uvarint(), r.Uvarint()
-	h.wall, h.purged = int64(r.Fixed64()), int64(r.Fixed64())
+	h.wall, h.clock = int64(r.Fixed64()), int64(r.Fixed64())
 	if err := r.Close(); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	prefixData      byte = 0x01 // space | key → value
 	prefixHeader    byte = 0x02 // space → header
-	prefixRequest   byte = 0x03 // space | created | id → answer
+	prefixRequest   byte = 0x03 // space | generation | id → answer
 	prefixContent   byte = 0x04 // hash → size; says that the body is there, without reading it
 	prefixRef       byte = 0x05 // hash | space → empty
 	prefixHeld      byte = 0x06 // space | hash → empty, the mirror of prefixRef
@@ -45,6 +45,9 @@ const (
 // stageID names the pieces of one effect that did not fit an entry.
 type stageID [16]byte
 
+// requestID is the part of a cluster.RequestID that is stored.
+type requestID = [16]byte
+
 func appendSpaceKey(dst []byte, prefix byte, id cluster.SpaceID) []byte {
 	return append(append(dst, prefix), id[:]...)
 }
@@ -57,10 +60,15 @@ func headerKey(id cluster.SpaceID) []byte {
 	return appendSpaceKey(make([]byte, 0, dataStart), prefixHeader, id)
 }
 
-// requestKey sorts by creation time, so that what has expired is one range.
-func requestKey(id cluster.SpaceID, r cluster.RequestID) []byte {
-	k := appendSpaceKey(make([]byte, 0, dataStart+8+len(r.ID)), prefixRequest, id)
-	return append(appendTime(k, r.Created), r.ID[:]...)
+// requestKey sorts by generation, so that what has expired is one range.
+func requestKey(id cluster.SpaceID, generation uint64, r requestID) []byte {
+	return append(generationKey(id, generation), r[:]...)
+}
+
+// generationKey is where a generation of answers begins.
+func generationKey(id cluster.SpaceID, generation uint64) []byte {
+	k := appendSpaceKey(make([]byte, 0, dataStart+8+len(requestID{})), prefixRequest, id)
+	return binary.BigEndian.AppendUint64(k, generation)
 }
 
 // appendTime writes a signed number so that byte order is number order.

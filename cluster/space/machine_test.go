@@ -232,27 +232,6 @@ func TestStagedPieces(t *testing.T) {
 	}
 }
 
-func TestAnswersExpire(t *testing.T) {
-	f := feed(t)
-	id := spaceN(1)
-	f.apply(Done, encodePart(t, f.m, f.head(partCreate, id, 0), set("k", "v")))
-	old := requestN(1, f.wall)
-	f.apply(Done, effectPart(f.head(partUpdate, id, 1), &effect{answers: []answer{{old, []byte("done")}}}))
-	f.wall = f.wall.Add(cluster.RequestKept)
-	f.apply(Done, effectPart(f.head(partUpdate, id, 2), &effect{answers: []answer{{requestN(2, f.wall), nil}}}))
-	if got := f.key(requestKey(id, old)); string(got) != "done" {
-		t.Fatal("forgotten too early")
-	}
-	f.wall = f.wall.Add(cluster.RequestWindow + time.Second)
-	f.apply(Done, effectPart(f.head(partUpdate, id, 3), &effect{}))
-	if f.key(requestKey(id, old)) != nil {
-		t.Fatal("kept too long")
-	}
-	if f.key(requestKey(id, requestN(2, f.wall.Add(-cluster.RequestWindow-time.Second)))) == nil {
-		t.Fatal("an answer was forgotten before its time")
-	}
-}
-
 func TestHeaderTimeNeverGoesBack(t *testing.T) {
 	f := feed(t)
 	f.apply(Done, encodePart(t, f.m, f.head(partCreate, spaceN(1), 0), set("k", "v")))

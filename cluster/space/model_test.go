@@ -1,6 +1,7 @@
 package space
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,19 +21,21 @@ import (
 
 // world is a replica beside the plain maps that its spaces must look like.
 type world struct {
-	r       *LocalReplica
-	now     time.Time
-	spaces  map[cluster.SpaceID]map[string]string // nil map: dropped
-	held    map[ref]bool
-	bodies  map[Hash]string
-	answers map[cluster.RequestID]string
-	sent    map[cluster.RequestID]sentUpdate
-	next    int
+	r      *LocalReplica
+	now    time.Time
+	off    time.Duration                         // of the leader's calendar
+	spaces map[cluster.SpaceID]map[string]string // nil map: dropped
+	held   map[ref]bool
+	bodies map[Hash]string
+	sent   map[requestID]sentUpdate
+	next   int
 }
 
 type sentUpdate struct {
-	space cluster.SpaceID
-	fn    UpdateFunc
+	space  cluster.SpaceID
+	fn     UpdateFunc
+	at     time.Time
+	answer string
 }
 
 func newWorld(t *rapid.T) *world {
@@ -43,9 +46,9 @@ func newWorld(t *rapid.T) *world {
 	w := &world{
 		now: time.Unix(1_700_000_000, 0), spaces: map[cluster.SpaceID]map[string]string{},
 		held: map[ref]bool{}, bodies: map[Hash]string{},
-		answers: map[cluster.RequestID]string{}, sent: map[cluster.RequestID]sentUpdate{},
+		sent: map[requestID]sentUpdate{},
 	}
-	w.r, err = NewLocalReplica(db, Config{Now: func() time.Time { return w.now }})
+	w.r, err = NewLocalReplica(db, Config{Now: func() time.Time { return w.now.Add(w.off) }})
 	check(t, err)
 	w.r.Local.Record()
 	t.Cleanup(func() {
@@ -59,7 +62,7 @@ var spaceGen = rapid.Map(rapid.IntRange(1, 3), spaceN)
 
 func (w *world) request() cluster.RequestID {
 	w.next++
-	return requestN(w.next, w.now)
+	return requestN(w.next)
 }
 
 func kindIs(err error, kind cluster.Kind) bool {
@@ -151,7 +154,7 @@ func (w *world) update(t *rapid.T) {
 	}
 	check(t, err)
 	onModel(model)
-	w.answers[req], w.sent[req] = string(got), sentUpdate{id, fn}
+	w.sent[req.ID] = sentUpdate{id, fn, w.now, string(got)}
 }
 
 // retry sends an old request again: it must not run.
@@ -159,21 +162,22 @@ func (w *world) retry(t *rapid.T) {
 	if len(w.sent) == 0 {
 		return
 	}
-	ids := slices.SortedFunc(maps.Keys(w.sent), func(a, b cluster.RequestID) int { return strings.Compare(string(a.ID[:]), string(b.ID[:])) })
-	req := rapid.SampledFrom(ids).Draw(t, "request")
-	s := w.sent[req]
-	got, err := w.r.Update(context.Background(), s.space, req, s.fn)
+	ids := slices.SortedFunc(maps.Keys(w.sent), func(a, b requestID) int { return bytes.Compare(a[:], b[:]) })
+	id := rapid.SampledFrom(ids).Draw(t, "request")
+	s := w.sent[id]
+	age := w.now.Sub(s.at)
+	got, err := w.r.Update(context.Background(), s.space, cluster.RequestID{ID: id, Drawn: time.Now().Add(-age)}, s.fn)
 	switch {
 	case w.spaces[s.space] == nil:
 		if !kindIs(err, cluster.KindNoSpace) {
 			t.Fatalf("retry at a dropped space: %v", err)
 		}
-	case w.now.UnixMilli()-req.Created > cluster.RequestWindow.Milliseconds():
+	case age >= cluster.RequestWindow:
 		if !kindIs(err, cluster.KindStaleRequest) {
 			t.Fatalf("old request: %v", err)
 		}
-	case err != nil || string(got) != w.answers[req]:
-		t.Fatalf("retry: %q, %v, first answer %q", got, err, w.answers[req])
+	case err != nil || string(got) != s.answer:
+		t.Fatalf("retry: %q, %v, first answer %q", got, err, s.answer)
 	}
 }
 
@@ -243,6 +247,12 @@ func TestModel(t *testing.T) {
 			},
 			"later": func(t *rapid.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "minutes")) * time.Minute)
+			},
+			"soon": func(t *rapid.T) {
+				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
+			},
+			"calendar": func(t *rapid.T) {
+				w.off = time.Duration(rapid.IntRange(-1, 1).Draw(t, "hours")) * time.Hour
 			},
 			"collect": func(t *rapid.T) {
 				_, err := w.r.Collect(context.Background())

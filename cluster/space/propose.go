@@ -15,7 +15,7 @@ func (rd *round) effect(from lsm.Reader) (*effect, error) {
 	e := &effect{}
 	for _, d := range rd.done {
 		if !d.id.IsZero() {
-			e.answers = append(e.answers, answer{d.id, d.answer})
+			e.answers = append(e.answers, answer{d.id.ID, d.answer})
 		}
 	}
 	for i := range rd.w.journal {

@@ -127,7 +127,7 @@ func TestIntentsArriveOnceAndInOrder(t *testing.T) {
 	const each = 40
 	stop := runPump(t, r.Replica, c, quick)
 	for i := range 2 * each {
-		insist(t, r.Replica, spaceN(i%2+1), spaceN(i/2%2+3), requestN(i+1, time.Now()), fmt.Sprintf("%d-%d", i%2, i))
+		insist(t, r.Replica, spaceN(i%2+1), spaceN(i/2%2+3), requestN(i+1), fmt.Sprintf("%d-%d", i%2, i))
 		if i%20 == 19 { // leadership moves: another pump goes on
 			stop()
 			stop = runPump(t, r.Replica, c, quick)

@@ -12,7 +12,7 @@ type queue struct {
 	waiting []*waiter
 	running []*waiter // of the round
 	cancel  context.CancelFunc
-	byID    map[cluster.RequestID]*waiter
+	byID    map[requestID]*waiter
 }
 
 // waiter is one update and those who wait for it: its caller and whoever came again with the same id.
@@ -56,7 +56,7 @@ func (r *Replica) enqueue(ctx context.Context, space cluster.SpaceID, w *waiter)
 	}
 	q := r.queues[space]
 	if q != nil && !w.id.IsZero() {
-		if first := q.byID[w.id]; first != nil {
+		if first := q.byID[w.id.ID]; first != nil {
 			first.callers++
 			return first, nil
 		}
@@ -72,9 +72,9 @@ func (r *Replica) enqueue(ctx context.Context, space cluster.SpaceID, w *waiter)
 	}
 	if !w.id.IsZero() {
 		if q.byID == nil {
-			q.byID = make(map[cluster.RequestID]*waiter)
+			q.byID = make(map[requestID]*waiter)
 		}
-		q.byID[w.id] = w
+		q.byID[w.id.ID] = w
 	}
 	w.callers = 1
 	r.waiting++
@@ -175,8 +175,8 @@ func (r *Replica) finish(q *queue, w *waiter, answer []byte, err error) {
 
 func (r *Replica) finishLocked(q *queue, w *waiter, answer []byte, err error) {
 	w.answer, w.err = answer, err
-	if q.byID[w.id] == w {
-		delete(q.byID, w.id)
+	if q.byID[w.id.ID] == w {
+		delete(q.byID, w.id.ID)
 	}
 	r.waiting--
 	close(w.done)

@@ -136,7 +136,7 @@ func TestCombiningIsBoundedByBytes(t *testing.T) {
 
 func TestSecondArrivalJoinsTheFirst(t *testing.T) {
 	r, g := openGated(t, Config{})
-	id := requestN(1, time.Now())
+	id := requestN(1)
 	runs := 0
 	fn := func(w Writer) ([]byte, error) {
 		runs++
@@ -163,7 +163,7 @@ func TestWaitingUpdateIsTakenOut(t *testing.T) {
 	first := start(t.Context(), r, cluster.RequestID{}, set("k", "v"))
 	<-g.arrived
 	ctx, cancel := context.WithCancel(t.Context())
-	second := start(ctx, r, requestN(1, time.Now()), set("k", "never"))
+	second := start(ctx, r, requestN(1), set("k", "never"))
 	waitFor(t, "the second to wait", func() bool { return r.callers() == 2 })
 	cancel()
 	if got := <-second; !kindIs(got.err, cluster.KindDeadline) {
@@ -247,14 +247,14 @@ func TestTimeNeverGoesBack(t *testing.T) {
 
 func TestCreateIsRemembered(t *testing.T) {
 	r := openLocal(t, Config{})
-	id := requestN(1, time.Now())
+	id := requestN(1)
 	for range 2 {
 		got, err := r.Create(t.Context(), spaceN(1), id, set("k", "v"))
 		if err != nil || string(got) != "set k" {
 			t.Fatalf("create: %q, %v", got, err)
 		}
 	}
-	_, err := r.Create(t.Context(), spaceN(1), requestN(2, time.Now()), set("k", "v"))
+	_, err := r.Create(t.Context(), spaceN(1), requestN(2), set("k", "v"))
 	wantKind(t, err, cluster.KindExists)
 	check(t, r.Drop(t.Context(), spaceN(1)))
 	check(t, r.Drop(t.Context(), spaceN(1)))

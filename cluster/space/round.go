@@ -252,12 +252,24 @@ func (rd *round) early(from lsm.Reader, hdr *header, w *waiter) (answer []byte, 
 	if w.id.IsZero() {
 		return nil, false, nil
 	}
-	if w.id.Created < rd.part.wall/int64(time.Millisecond)-cluster.RequestWindow.Milliseconds() {
+	if time.Since(w.id.Drawn) > cluster.RequestWindow {
 		return nil, false, cluster.Errorf(cluster.KindStaleRequest, "request id is older than %v", cluster.RequestWindow)
 	}
-	answer, err = from.Get(requestKey(rd.space, w.id))
-	if err == nil && answer == nil && hdr != nil && w.creates {
+	if hdr == nil {
+		return nil, false, nil
+	}
+	answer, err = rd.remembered(from, hdr.generation(), w.id.ID)
+	if err == nil && answer == nil && w.creates {
 		err = cluster.Errorf(cluster.KindExists, "space %s exists", rd.space)
 	}
 	return answer, answer != nil, err
+}
+
+// remembered is what was answered under id, nil when nothing was.
+func (rd *round) remembered(from lsm.Reader, generation uint64, id requestID) ([]byte, error) {
+	answer, err := from.Get(requestKey(rd.space, generation, id))
+	if err != nil || answer != nil || generation == 0 {
+		return answer, err
+	}
+	return from.Get(requestKey(rd.space, generation-1, id))
 }

@@ -47,11 +47,12 @@ func spaceN(n int) (id cluster.SpaceID) {
 	return id
 }
 
-func requestN(n int, at time.Time) cluster.RequestID {
-	id := cluster.RequestID{Created: at.UnixMilli()}
-	id.ID[0], id.ID[1] = byte(n), byte(n>>8)
-	return id
+// requestN is drawn now.
+func requestN(n int) cluster.RequestID {
+	return cluster.RequestID{ID: requestIDN(n), Drawn: time.Now()}
 }
+
+func requestIDN(n int) requestID { return requestID{byte(n), byte(n >> 8)} }
 
 func set(key, value string) UpdateFunc {
 	return func(w Writer) ([]byte, error) {
@@ -158,11 +159,10 @@ func TestVoidIsRunAgain(t *testing.T) {
 }
 
 func TestRequestIsAnsweredOnce(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	r := openLocal(t, Config{Now: func() time.Time { return now }})
+	r := openLocal(t, Config{})
 	id := spaceN(1)
 	create(t, r.Replica, id)
-	req := requestN(1, now)
+	req := requestN(1)
 	count := func(w Writer) ([]byte, error) {
 		b, err := w.Get([]byte("n"))
 		b = append(b, 'x')
@@ -178,7 +178,7 @@ func TestRequestIsAnsweredOnce(t *testing.T) {
 			t.Fatalf("retry: %q, %v", got, err)
 		}
 	}
-	now = now.Add(cluster.RequestWindow + time.Second)
+	req.Drawn = req.Drawn.Add(-cluster.RequestWindow)
 	_, err = r.Update(t.Context(), id, req, count)
 	wantKind(t, err, cluster.KindStaleRequest)
 }

@@ -47,7 +47,7 @@ func (l *logWriter) effect() *effect {
 		e.unrefs = []Hash{l.hash()}
 	}
 	if l.pick("answers", 2) == 0 {
-		e.answers = []answer{{requestN(l.pick("request", 9), l.wall), []byte("answer")}}
+		e.answers = []answer{{requestIDN(l.pick("request", 9)), []byte("answer")}}
 	}
 	return e
 }

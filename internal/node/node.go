@@ -91,7 +91,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 
 func (n *Node) makeOps() {
 	router := router{n}
-	n.ops = ops.NewClient(n.self, n.server, opsConn{n}, router)
+	n.ops = ops.NewClient(n.self, n.server, opsConn{n}, router, n.storage.clock)
 	n.mail = client.Client{Ops: n.ops, Routes: router}
 }
 
