@@ -251,6 +251,28 @@ func TestFailedHandOverEndsTheLease(t *testing.T) {
 	leader.mustGet(1, space.ReadLease, "a", "2")
 }
 
+// A successor that is not heard is refused before anything is held up for it.
+func TestNoHandOverToASilentSuccessor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	defer w.dump()
+	leader := w.form(1)
+	leader.create(1)
+	target := w.others(leader)[0]
+	target.faults.Cut("", transport.Both)
+	eventually(t, "silence is noticed", func() bool {
+		return cluster.KindOf(leader.group(1).canTakeOver(target.group(1).Self())) == cluster.KindUnavailable
+	})
+	term := leader.group(1).Term()
+	if err := leader.group(1).Transfer(within(t), target.group(1).Self()); cluster.KindOf(err) != cluster.KindUnavailable {
+		t.Fatalf("hand-over to a node that is cut off: %v", err)
+	}
+	leader.mustPut(1, "a", "1")
+	if leader.group(1).Term() != term {
+		t.Error("the leader gave up its term")
+	}
+}
+
 func TestUpdatesSurviveHandOvers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)

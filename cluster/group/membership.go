@@ -21,6 +21,9 @@ const (
 	// handOverTimeout bounds the word to the successor; without it the successor waits.
 	handOverTimeout = 500 * time.Millisecond
 	transfersAtOnce = 8
+	// successorSilence and successorLag are how long a successor may have been silent, and how many entries behind.
+	successorSilence = 400 * time.Millisecond
+	successorLag     = 4096
 	// successorLook is how often a leader that handed over looks for who leads now.
 	successorLook = 5 * time.Millisecond
 )
@@ -103,6 +106,9 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 	if to == g.self || suffrageOf(g.Members(), to) != Voter {
 		return cluster.Errorf(cluster.KindBadRequest, "group %d: cannot hand over to %q", g.id, to)
 	}
+	if err := g.canTakeOver(to); err != nil {
+		return err
+	}
 	g.queue.hold()
 	defer g.queue.resume()
 	g.queue.settle(ctx, drainBeforeTransfer)
@@ -115,6 +121,18 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 	}
 	if err != nil {
 		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, g.raftError(err))
+	}
+	return nil
+}
+
+// canTakeOver refuses a successor that would not lead at once: while a hand-over waits for it, the group stands still.
+func (g *Group) canTakeOver(to cluster.ServerID) error {
+	state, ok := g.host.cfg.Net.PeerState(to.Node())
+	if !ok || !state.Up || state.Silent > successorSilence {
+		return cluster.Errorf(cluster.KindUnavailable, "group %d: %s is not heard", g.id, to.Node())
+	}
+	if last, has := g.raft.LastIndex(), g.trans.progress(to); last > has+successorLag {
+		return cluster.Errorf(cluster.KindUnavailable, "group %d: %s lacks %d entries", g.id, to.Node(), last-has)
 	}
 	return nil
 }
