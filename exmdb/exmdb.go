@@ -31,7 +31,7 @@ type Privileges uint32
 const (
 	// PrivilegeSystem is held by the mail flow and the administrator's commands.
 	PrivilegeSystem Privileges = 1 << 0
-	// PrivilegeOwner is full access to the mailbox called (its owner, or full access granted in the directory).
+	// PrivilegeOwner is full access to the mailbox that was made for User, and to no other.
 	PrivilegeOwner Privileges = 1 << 1
 )
 

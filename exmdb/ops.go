@@ -87,7 +87,7 @@ const (
 
 // CreateMailboxRequest makes a mailbox with its fixed folders (MAILBOX 1).
 type CreateMailboxRequest struct {
-	// Kind is the mailbox's kind; Owner the directory GUID of its user.
+	// Kind is the mailbox's kind; Owner the directory GUID of its user, zero for one that only the system may open.
 	Kind  MailboxKind `wire:"1"`
 	Owner mapi.GUID   `wire:"2"`
 	// Language picks the names of fixed folders, as an RFC 5646 tag; empty is English.

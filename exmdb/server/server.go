@@ -28,6 +28,9 @@ func watch(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, err
 	if err := decode(q.Payload, &req); err != nil {
 		return nil, err
 	}
+	if err := permitted(ctx, rep, q, store.New(store.Defaults()).MayRead); err != nil {
+		return nil, err
+	}
 	limited, cancel := context.WithTimeout(ctx, maxWatch)
 	defer cancel()
 	seq, err := rep.WaitSequence(limited, q.Space, req.After)
@@ -47,6 +50,9 @@ func uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byt
 	if err := decode(q.Payload, &req); err != nil {
 		return nil, err
 	}
+	if err := permitted(ctx, rep, q, store.New(store.Defaults()).MayWrite); err != nil {
+		return nil, err
+	}
 	if len(req.Data) == 0 || len(req.Data) > exmdb.MaxChunk {
 		return nil, cluster.Errorf(cluster.KindTooLarge, "chunk of %d bytes", len(req.Data))
 	}
@@ -56,6 +62,16 @@ func uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byt
 	}
 	_, err = up.Put(ctx, req.Data)
 	return nil, errors.Join(err, up.Close())
+}
+
+// permitted asks the store whether the caller may use the mailbox at all; ops of the table are asked by the store
+// itself.
+func permitted(ctx context.Context, rep *space.Replica, q *ops.Request, may func(space.Reader, *exmdb.Identity) error) error {
+	as, err := identity(q)
+	if err != nil {
+		return err
+	}
+	return rep.View(ctx, q.Space, space.ReadLease, func(r space.Reader) error { return may(r, as) })
 }
 
 func decode(b []byte, v any) error {

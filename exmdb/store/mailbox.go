@@ -26,7 +26,7 @@ func (s *Store) creation() Handler {
 }
 
 func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
-	if err := allow(as, rightAdminister); err != nil {
+	if err := allow(as, mapi.GUID{}, rightAdminister); err != nil {
 		return nil, err
 	}
 	if req.Kind < exmdb.MailboxUser || req.Kind > exmdb.MailboxPublic {

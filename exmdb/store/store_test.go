@@ -389,16 +389,52 @@ func TestQuotaIsExact(t *testing.T) {
 	b.deliver(one)
 }
 
+// TestOnlyOwnerAndSystem walks the table: every op is refused to strangers, to owners of other mailboxes, and to whoever
+// says he is an owner of a mailbox that is nobody's.
 func TestOnlyOwnerAndSystem(t *testing.T) {
-	b := newBox(t, 0)
-	b.as = exmdb.Identity{User: mapi.NewGUID()}
+	b, nobodys := newBox(t, 0), newBox(t, 0)
+	owner := mapi.NewGUID()
+	b.update(func(tx *tx) error {
+		tx.header.Owner = owner
+		tx.set(schema.HeaderKey(), &tx.header)
+		return nil
+	})
+	owning := func(u mapi.GUID) exmdb.Identity { return exmdb.Identity{User: u, Privileges: exmdb.PrivilegeOwner} }
 	for _, h := range Handlers() {
-		if err := allow(&b.as, rightRead); cluster.KindOf(err) != exmdb.KindAccessDenied {
-			t.Fatalf("%s: %v", h.Name, err)
+		b.ask(h, exmdb.Identity{User: owner}, true)
+		b.ask(h, owning(mapi.NewGUID()), true)
+		b.ask(h, owning(mapi.GUID{}), true)
+		b.ask(h, owning(owner), h.ID == exmdb.OpCreateMailbox.ID || h.ID == exmdb.OpSetQuota.ID || h.ID == exmdb.OpDeliver.ID)
+		b.ask(h, exmdb.System, false)
+		nobodys.ask(h, owning(mapi.GUID{}), true)
+		nobodys.ask(h, owning(owner), true)
+	}
+	for _, may := range []func(space.Reader, *exmdb.Identity) error{New(Defaults()).MayRead, New(Defaults()).MayWrite} {
+		for as, denied := range map[mapi.GUID]bool{owner: false, mapi.NewGUID(): true} {
+			id := owning(as)
+			err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error { return may(r, &id) })
+			if (cluster.KindOf(err) == exmdb.KindAccessDenied) != denied {
+				t.Errorf("owner %v: %v", as == owner, err)
+			}
 		}
 	}
-	refused(b, exmdb.OpListFolders, &exmdb.Empty{}, exmdb.KindAccessDenied)
-	refused(b, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: text("x")}, exmdb.KindAccessDenied)
+}
+
+// ask sends an empty request and looks only at whether it is refused for who asks.
+func (b *box) ask(h Handler, as exmdb.Identity, denied bool) {
+	b.t.Helper()
+	var err error
+	if h.View != nil {
+		err = b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error {
+			_, err := h.View(r, &as, nil)
+			return err
+		})
+	} else {
+		_, err = b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, nil) })
+	}
+	if (cluster.KindOf(err) == exmdb.KindAccessDenied) != denied {
+		b.t.Errorf("%s as %+v: %v", h.Name, as, err)
+	}
 }
 
 func TestEpoch(t *testing.T) {

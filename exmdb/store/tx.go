@@ -52,9 +52,6 @@ func load(r space.Reader, key []byte, record any) (bool, error) {
 }
 
 func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, error) {
-	if err := allow(as, need); err != nil {
-		return nil, err
-	}
 	v := &view{r: r, as: as, config: s.config}
 	found, err := load(r, schema.HeaderKey(), &v.header)
 	if err != nil {
@@ -62,6 +59,9 @@ func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, err
 	}
 	if !found {
 		return nil, cluster.Errorf(exmdb.KindNoMailbox, "mailbox does not exist")
+	}
+	if err := allow(as, v.header.Owner, need); err != nil {
+		return nil, err
 	}
 	_, err = load(r, schema.CountersKey(), &v.counters)
 	return v, err
