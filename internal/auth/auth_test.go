@@ -79,6 +79,44 @@ func TestPasswordsRightAndWrong(t *testing.T) {
 	}
 }
 
+// TestOneHashForEachAnswer counts what a sign-in costs: whoever guesses must not learn by the time it takes which
+// users there are, nor make the node work twice.
+func TestOneHashForEachAnswer(t *testing.T) {
+	users, e := newFake(t, "secret")
+	changed := &entry{o: &directory.Object{GUID: e.o.GUID, CredentialVersion: 2}, v: e.v}
+	other := &entry{o: &directory.Object{GUID: mapi.NewGUID(), CredentialVersion: 1}, v: e.v}
+	for _, c := range []struct {
+		what         string
+		local, fresh *entry
+		password     string
+		hashes       int
+	}{
+		{"unknown user", nil, nil, "secret", 1},
+		{"wrong password", e, e, "wrong", 1},
+		{"right password", e, e, "secret", 1},
+		{"right password of a user who is new here", nil, e, "secret", 1},
+		{"wrong password of a user who is gone", e, nil, "wrong", 1},
+		{"wrong password, changed elsewhere", e, changed, "wrong", 2},
+		{"wrong password, another user of that name", e, other, "wrong", 2},
+		{"without verifiers", &entry{o: e.o}, &entry{o: e.o}, "secret", 1},
+	} {
+		hashes := 0
+		users.local, users.fresh = map[string]*entry{"a@example.test": c.local}, map[string]*entry{"a@example.test": c.fresh}
+		p := newPasswords(t, users, time.Now)
+		p.verify = func(v *Verifiers, password string) bool {
+			if v.Memory == argonMemory && v.Time == argonTime {
+				hashes++
+			}
+			return v.verify(password)
+		}
+		_, err := try(p, "a@example.test", c.password)
+		right := c.fresh != nil && c.fresh.v != nil && c.password == "secret"
+		if hashes != c.hashes || right != (err == nil) || err != nil && cluster.KindOf(err) != exmdb.KindBadPassword {
+			t.Errorf("%s: %d hashes, want %d; %v", c.what, hashes, c.hashes, err)
+		}
+	}
+}
+
 func TestChangedPasswordEndsTheRememberedOne(t *testing.T) {
 	users, e := newFake(t, "old")
 	p := newPasswords(t, users, time.Now)

@@ -43,6 +43,7 @@ type Passwords struct {
 	now      func() time.Time
 	throttle *throttle
 	hashing  chan struct{}
+	verify   func(v *Verifiers, password string) bool
 	bootKey  []byte
 	dummy    Verifiers
 
@@ -60,7 +61,7 @@ type remembered struct {
 // NewPasswords makes an authenticator; now is the clock.
 func NewPasswords(users Users, now func() time.Time) (*Passwords, error) {
 	p := &Passwords{users: users, now: now, throttle: newThrottle(throttleLimit, throttleWindow),
-		hashing: make(chan struct{}, maxHashing), bootKey: make([]byte, 32), remembered: make(map[mapi.GUID]remembered)}
+		hashing: make(chan struct{}, maxHashing), verify: (*Verifiers).verify, bootKey: make([]byte, 32), remembered: make(map[mapi.GUID]remembered)}
 	if _, err := rand.Read(p.bootKey); err != nil {
 		return nil, fmt.Errorf("draw boot key: %w", err)
 	}
@@ -81,9 +82,10 @@ func (p *Passwords) Authenticate(ctx context.Context, a Attempt) (*Principal, er
 	if p.throttle.blocked(p.now(), user, "r:"+a.Remote) {
 		return nil, errThrottled
 	}
-	o, err := p.check(ctx, a, false)
+	var seen refused
+	o, err := p.check(ctx, a, false, &seen)
 	if errors.Is(err, errBadPassword) {
-		o, err = p.check(ctx, a, true)
+		o, err = p.check(ctx, a, true, &seen)
 	}
 	switch {
 	case errors.Is(err, errBadPassword):
@@ -109,32 +111,41 @@ func principal(o *directory.Object) *Principal {
 	}
 }
 
+// refused is what the password of an attempt was held against in vain.
+type refused struct {
+	hashed  bool
+	user    mapi.GUID
+	version uint32
+}
+
 // check verifies the password against one reading of the directory. The second reading, of a wrong password, is
-// behind a read index: it was perhaps just changed on another node.
-func (p *Passwords) check(ctx context.Context, a Attempt, fresh bool) (*directory.Object, error) {
+// behind a read index: it was perhaps just changed on another node. It is hashed again only if it was.
+func (p *Passwords) check(ctx context.Context, a Attempt, fresh bool, seen *refused) (*directory.Object, error) {
 	o, coded, err := p.users.Credential(ctx, a.User, fresh)
 	kind := cluster.KindOf(err)
 	switch {
 	case err == nil:
 	case kind == exmdb.KindNoSuchUser || kind == exmdb.KindBadAddress:
-		if fresh {
-			_, err = p.hash(ctx, &p.dummy, a.Password)
-			return nil, errors.Join(err, errBadPassword)
+		if fresh && !seen.hashed {
+			if _, err := p.hash(ctx, &p.dummy, a.Password); err != nil {
+				return nil, err
+			}
 		}
 		return nil, errBadPassword
 	case !fresh && cluster.Retryable(err):
-		return p.check(ctx, a, true)
+		return p.check(ctx, a, true, seen)
 	default:
 		return nil, &cluster.Error{Kind: cluster.KindUnavailable, Text: "the directory cannot be read now"}
 	}
 	if p.recall(o, a.Password) {
 		return o, nil
 	}
-	var v Verifiers
-	if err := wire.Unmarshal(coded, &v); err != nil {
-		return nil, fmt.Errorf("verifiers of %s: %w", o.GUID, err)
+	before := *seen
+	*seen = refused{hashed: true, user: o.GUID, version: o.CredentialVersion}
+	if before == *seen {
+		return nil, errBadPassword
 	}
-	ok, err := p.hash(ctx, &v, a.Password)
+	ok, err := p.matches(ctx, o, coded, a.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +156,24 @@ func (p *Passwords) check(ctx context.Context, a Attempt, fresh bool) (*director
 	return o, nil
 }
 
+// matches holds a password against a user's coded verifiers. Who has none costs as much as who has.
+func (p *Passwords) matches(ctx context.Context, o *directory.Object, coded []byte, password string) (bool, error) {
+	if len(coded) == 0 {
+		_, err := p.hash(ctx, &p.dummy, password)
+		return false, err
+	}
+	var v Verifiers
+	if err := wire.Unmarshal(coded, &v); err != nil {
+		return false, fmt.Errorf("verifiers of %s: %w", o.GUID, err)
+	}
+	return p.hash(ctx, &v, password)
+}
+
 func (p *Passwords) hash(ctx context.Context, v *Verifiers, password string) (bool, error) {
 	select {
 	case p.hashing <- struct{}{}:
 		defer func() { <-p.hashing }()
-		return v.verify(password), nil
+		return p.verify(v, password), nil
 	case <-ctx.Done():
 		return false, &cluster.Error{Kind: cluster.KindUnavailable, Text: "too many sign-ins at a time"}
 	}
