@@ -193,9 +193,61 @@ func TestThrottleTableIsBounded(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	for i := range 1000 {
 		th.failed(now.Add(time.Duration(i)*time.Millisecond), fmt.Sprint(i))
+		if n := th.held(); n > 100 {
+			t.Fatalf("%d keys kept after %d failures", n, i+1)
+		}
 	}
-	if len(th.fails) > 101 {
-		t.Fatalf("%d keys kept", len(th.fails))
+	if n := th.held(); n < 50 {
+		t.Fatalf("%d keys kept of 100", n)
+	}
+}
+
+func (t *throttle) held() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.fails) + len(t.older)
+}
+
+// TestThrottleKeepsWhoGoesOn floods the table with names while one goes on failing: that one stays counted, and a
+// user who signs in is forgotten wherever he is counted.
+func TestThrottleKeepsWhoGoesOn(t *testing.T) {
+	th := newThrottle(3, time.Minute)
+	th.keys = 100
+	now := time.Unix(1e9, 0)
+	for i := range 120 {
+		if i%40 == 0 {
+			th.failed(now, "persistent")
+		}
+		th.failed(now, fmt.Sprint(i))
+	}
+	if !th.blocked(now, "persistent") {
+		t.Error("failures were forgotten among those of others")
+	}
+	for i := range 40 {
+		th.failed(now, fmt.Sprint("more ", i))
+	}
+	th.succeeded("persistent")
+	if th.blocked(now, "persistent") {
+		t.Error("a user who signed in is blocked")
+	}
+	for range 3 {
+		th.failed(now, "late")
+	}
+	if !th.blocked(now.Add(time.Minute-1), "late") || th.blocked(now.Add(time.Minute), "late") {
+		t.Error("failures count for another time than the window")
+	}
+}
+
+// TestFullThrottleIsQuick has a full table meet as many failures again: each must not cost a walk through the table.
+func TestFullThrottleIsQuick(t *testing.T) {
+	th := newThrottle(throttleLimit, throttleWindow)
+	began := time.Now()
+	now := time.Unix(1e9, 0)
+	for i := range 3 * th.keys {
+		th.failed(now.Add(time.Duration(i)), fmt.Sprint(i))
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("%d failures took %v", i, time.Since(began))
+		}
 	}
 }
 

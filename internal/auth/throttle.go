@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// throttle counts failures by key in a sliding window. Memory is bounded: when the table is full the oldest key goes.
+// throttle counts failures by key in a sliding window. Memory is bounded: there are two tables, and when the one that
+// failures go to holds half of the keys it becomes the older one, whose keys are forgotten together. So the keys that
+// failed last stay, and a flood of names costs no walk through the table for each of them.
 type throttle struct {
 	limit  int
 	window time.Duration
@@ -13,6 +15,7 @@ type throttle struct {
 
 	mu    sync.Mutex
 	fails map[string][]time.Time // guarded by mu; times ascend, at most limit of them
+	older map[string][]time.Time // guarded by mu; of keys that are not in fails
 }
 
 func newThrottle(limit int, window time.Duration) *throttle {
@@ -35,10 +38,11 @@ func (t *throttle) failed(now time.Time, keys ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		if len(t.fails) >= t.keys {
-			t.dropOldestLocked()
-		}
 		f := append(t.recentLocked(now, k), now)
+		t.forgetLocked(k)
+		if len(t.fails) >= t.keys/2 {
+			t.older, t.fails = t.fails, make(map[string][]time.Time)
+		}
 		t.fails[k] = f[max(0, len(f)-t.limit):]
 	}
 }
@@ -47,29 +51,25 @@ func (t *throttle) failed(now time.Time, keys ...string) {
 func (t *throttle) succeeded(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.fails, key)
+	t.forgetLocked(key)
 }
 
+func (t *throttle) forgetLocked(key string) {
+	delete(t.fails, key)
+	delete(t.older, key)
+}
+
+// recentLocked is the failures of a key that count; a key without any is forgotten.
 func (t *throttle) recentLocked(now time.Time, k string) []time.Time {
 	f := t.fails[k]
+	if f == nil {
+		f = t.older[k]
+	}
 	for len(f) > 0 && now.Sub(f[0]) >= t.window {
 		f = f[1:]
 	}
 	if len(f) == 0 {
-		delete(t.fails, k)
-		return nil
+		t.forgetLocked(k)
 	}
-	t.fails[k] = f
 	return f
-}
-
-func (t *throttle) dropOldestLocked() {
-	var oldest string
-	var when time.Time
-	for k, f := range t.fails {
-		if oldest == "" || f[len(f)-1].Before(when) {
-			oldest, when = k, f[len(f)-1]
-		}
-	}
-	delete(t.fails, oldest)
 }
