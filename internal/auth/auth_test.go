@@ -54,7 +54,7 @@ func newFake(t *testing.T, password string) (*fakeUsers, *entry) {
 
 func newPasswords(t *testing.T, u Users, now func() time.Time) *Passwords {
 	t.Helper()
-	p, err := NewPasswords(u, now)
+	p, err := NewPasswords(u, Throttle{Failures: throttleLimit, Window: throttleWindow}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,12 @@ func TestDisabledAndBarred(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What the tests of throttling set.
+const (
+	throttleLimit  = 3
+	throttleWindow = time.Hour
+)
 
 func TestThrottleByUserAndAddress(t *testing.T) {
 	users, _ := newFake(t, "secret")

@@ -25,11 +25,22 @@ type Users interface {
 	Credential(ctx context.Context, address string, fresh bool) (*directory.Object, []byte, error)
 }
 
-// Throttling (DESIGN 6).
-const (
-	throttleLimit  = 10
-	throttleWindow = 10 * time.Minute
-)
+// Throttle is how much guessing is borne: so many failures of a user, or from an address, within the window.
+type Throttle struct {
+	Failures int
+	Window   time.Duration
+}
+
+// Defaults fills what is zero (DESIGN 6).
+func (t Throttle) Defaults() Throttle {
+	if t.Failures == 0 {
+		t.Failures = 10
+	}
+	if t.Window == 0 {
+		t.Window = 10 * time.Minute
+	}
+	return t
+}
 
 // maxHashing bounds the argon2id computations at a time: each takes 19 MiB.
 const maxHashing = 4
@@ -59,8 +70,9 @@ type remembered struct {
 }
 
 // NewPasswords makes an authenticator; now is the clock.
-func NewPasswords(users Users, now func() time.Time) (*Passwords, error) {
-	p := &Passwords{users: users, now: now, throttle: newThrottle(throttleLimit, throttleWindow),
+func NewPasswords(users Users, limit Throttle, now func() time.Time) (*Passwords, error) {
+	limit = limit.Defaults()
+	p := &Passwords{users: users, now: now, throttle: newThrottle(limit.Failures, limit.Window),
 		hashing: make(chan struct{}, maxHashing), verify: (*Verifiers).verify, bootKey: make([]byte, 32), remembered: make(map[mapi.GUID]remembered)}
 	if _, err := rand.Read(p.bootKey); err != nil {
 		return nil, fmt.Errorf("draw boot key: %w", err)

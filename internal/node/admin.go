@@ -277,6 +277,10 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 		}
 	}
 	if mk, has := mailboxKinds[kind]; has {
+		if o.Quota == 0 {
+			o.Quota = b.n.cfg.Limits.DefaultQuota
+			req.Object.Quota = o.Quota
+		}
 		req.Object.Mailbox, req.Object.GUID = mapi.NewMailboxID(), mapi.NewGUID()
 		_, err := b.n.mail.CreateMailbox(ctx, req.Object.Mailbox, &exmdb.CreateMailboxRequest{Kind: mk, Owner: req.Object.GUID,
 			Language: o.Language, Quota: o.Quota})

@@ -32,6 +32,8 @@ type Config struct {
 	Replicas int      `toml:"replicas" comment:"Voting copies of every group: 3 or 5."`
 	LogStore string   `toml:"log_store" comment:"Log of mailbox groups: pebble, or bolt (slower, one file a group)."`
 	Reads    string   `toml:"reads" comment:"lease reads on the owner without asking, strict confirms every read with a majority."`
+	// AllFolders is imap.Config.AllFolders.
+	AllFolders bool `toml:"imap_all_folders" comment:"Shows folders of calendars, contacts and the like in IMAP too, not those of mail alone."`
 
 	Listen Listen `toml:"listen" comment:"Addresses; an empty one turns the service off."`
 	Limits Limits `toml:"limits"`
@@ -61,12 +63,17 @@ type Listen struct {
 
 // Limits bounds what clients may ask for.
 type Limits struct {
-	Message            int64    `toml:"message" comment:"Largest mail, in bytes."`
-	Recipients         int      `toml:"recipients" comment:"Recipients of one mail."`
-	Connections        int      `toml:"connections" comment:"Client connections of a node, and of one user."`
-	ConnectionsPerUser int      `toml:"connections_per_user"`
-	Idle               Duration `toml:"idle" comment:"A silent client is disconnected after this."`
-	DuplicateWindow    Duration `toml:"duplicate_window" comment:"How long a delivered mail is known again; 0s turns it off."`
+	Message              int64    `toml:"message" comment:"Largest mail, in bytes."`
+	Recipients           int      `toml:"recipients" comment:"Recipients of one mail."`
+	Connections          int      `toml:"connections" comment:"Client connections of a node, of one user, and (SMTP) from one address."`
+	ConnectionsPerUser   int      `toml:"connections_per_user"`
+	ConnectionsPerRemote int      `toml:"connections_per_remote"`
+	IMAPLine             int      `toml:"imap_line" comment:"Longest line of an IMAP command, in bytes."`
+	Idle                 Duration `toml:"idle" comment:"A silent client is disconnected after this."`
+	DuplicateWindow      Duration `toml:"duplicate_window" comment:"How long a delivered mail is known again; 0s turns it off."`
+	DefaultQuota         uint64   `toml:"default_quota" comment:"Storage limit of users that are added without one, in bytes; 0 is none."`
+	ThrottleFailures     int      `toml:"throttle_failures" comment:"So many failed sign-ins of a user, or from an address, within throttle_window bar both until it has passed."`
+	ThrottleWindow       Duration `toml:"throttle_window"`
 }
 
 // TLS names the certificate shown to clients; without one the cluster's own authority issues it.
@@ -104,8 +111,9 @@ func Defaults() Config {
 			IMAP: ":143", IMAPS: ":993", HTTP: ":80", HTTPS: ":443", Admin: "127.0.0.1:2808",
 		},
 		Limits: Limits{
-			Message: 150 << 20, Recipients: 1000, Connections: 10000, ConnectionsPerUser: 100,
-			Idle: Duration(30 * time.Minute), DuplicateWindow: Duration(72 * time.Hour),
+			Message: 150 << 20, Recipients: 1000, Connections: 10000, ConnectionsPerUser: 100, ConnectionsPerRemote: 200,
+			IMAPLine: 64 << 10, Idle: Duration(30 * time.Minute), DuplicateWindow: Duration(72 * time.Hour),
+			ThrottleFailures: 10, ThrottleWindow: Duration(10 * time.Minute),
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}
@@ -123,6 +131,10 @@ func ReadConfig(path string) (Config, error) {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) {
 			return c, fmt.Errorf("%s: unknown setting:\n%s", path, strict.String())
+		}
+		var bad *toml.DecodeError
+		if errors.As(err, &bad) {
+			return c, fmt.Errorf("%s: %w\n%s", path, err, bad.String())
 		}
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
@@ -149,8 +161,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("log_store = %q: want pebble or bolt", c.LogStore)
 	case c.Reads != "lease" && c.Reads != "strict":
 		return fmt.Errorf("reads = %q: want lease or strict", c.Reads)
-	case c.Limits.Message < 1<<10 || c.Limits.Message > 1<<30:
-		return fmt.Errorf("limits.message = %d: want 1 KiB to 1 GiB", c.Limits.Message)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
 	}
@@ -162,7 +172,34 @@ func (c *Config) Validate() error {
 	if _, err := c.Peers(); err != nil {
 		return err
 	}
-	return c.validatePlaintext()
+	return errors.Join(c.Limits.validate(), c.validatePlaintext())
+}
+
+// validate refuses what a front-end would not work with, or would take for its own default.
+func (l *Limits) validate() error {
+	for _, x := range []struct {
+		name            string
+		value, min, max int64
+	}{
+		{"message", l.Message, 64 << 10, 1 << 30},         // RFC 5321 4.5.3.1.7 wants 64 KiB at least
+		{"recipients", int64(l.Recipients), 100, 1 << 20}, // RFC 5321 4.5.3.1.8
+		{"connections", int64(l.Connections), 1, 1 << 20},
+		{"connections_per_user", int64(l.ConnectionsPerUser), 1, 1 << 20},
+		{"connections_per_remote", int64(l.ConnectionsPerRemote), 1, 1 << 20},
+		{"imap_line", int64(l.IMAPLine), 8 << 10, 1 << 24}, // RFC 7162 4
+		{"throttle_failures", int64(l.ThrottleFailures), 1, 1 << 20},
+	} {
+		if x.value < x.min || x.value > x.max {
+			return fmt.Errorf("limits.%s = %d: want %d to %d", x.name, x.value, x.min, x.max)
+		}
+	}
+	if l.Idle < Duration(time.Minute) {
+		return fmt.Errorf("limits.idle = %q: want 1m at least", time.Duration(l.Idle))
+	}
+	if l.DuplicateWindow < 0 || l.ThrottleWindow < Duration(time.Second) {
+		return errors.New("limits: duplicate_window is negative, or throttle_window is below 1s")
+	}
+	return nil
 }
 
 func (c *Config) validatePlaintext() error {

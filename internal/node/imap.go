@@ -17,7 +17,8 @@ func (n *Node) startIMAP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 		return nil
 	}
 	s, err := imap.New(imap.Config{TLS: tc, AllowPlaintext: n.cfg.Plaintext, MaxConnections: n.cfg.Limits.Connections,
-		MaxPerUser: n.cfg.Limits.ConnectionsPerUser, MaxMessage: n.cfg.Limits.Message, IdleTimeout: time.Duration(n.cfg.Limits.Idle)}.Defaults(),
+		AllFolders: n.cfg.AllFolders, MaxPerUser: n.cfg.Limits.ConnectionsPerUser, MaxLine: n.cfg.Limits.IMAPLine,
+		MaxMessage: n.cfg.Limits.Message, IdleTimeout: time.Duration(n.cfg.Limits.Idle)}.Defaults(),
 		imap.Services{Mailboxes: n.mail, Users: users, Messages: mail, Log: n.log.With("service", "imap")})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/auth"
@@ -89,7 +90,8 @@ func (s *services) close(ctx context.Context) error {
 
 // startServices opens the listeners of clients.
 func (n *Node) startServices(_ context.Context) error {
-	users, err := auth.NewPasswords(n.people, n.storage.clock.Now)
+	users, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,
+		Window: time.Duration(n.cfg.Limits.ThrottleWindow)}, n.storage.clock.Now)
 	if err != nil {
 		return err
 	}

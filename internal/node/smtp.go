@@ -14,7 +14,8 @@ import (
 // startSMTP opens the listeners through which mail comes in.
 func (n *Node) startSMTP(users auth.Authenticator, mail *deliver.Deliverer, tc *tls.Config) error {
 	s, err := smtp.New(smtp.Config{Host: n.cfg.ClusterName(), TLS: tc, AllowPlaintext: n.cfg.Plaintext,
-		MaxMessage: n.cfg.Limits.Message, MaxRecipients: n.cfg.Limits.Recipients, MaxConnections: n.cfg.Limits.Connections},
+		MaxMessage: n.cfg.Limits.Message, MaxRecipients: n.cfg.Limits.Recipients, MaxConnections: n.cfg.Limits.Connections,
+		MaxPerRemote: n.cfg.Limits.ConnectionsPerRemote},
 		smtp.Services{Mail: mail, Users: users, Log: n.log.With("service", "smtp")})
 	if err != nil {
 		return err

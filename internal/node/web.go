@@ -24,7 +24,7 @@ func (n *Node) startWeb(users auth.Authenticator, _ *deliver.Deliverer, tc *tls.
 	host := web.New(web.Config{TLS: tc, AllowPlaintext: n.cfg.Plaintext, HTTPSPort: portOf(n.cfg.Listen.HTTPS)}, users, n.log.With("service", "web"))
 	ad := autodiscover.New(autodiscover.Config{HTTPSPort: portOf(n.cfg.Listen.HTTPS), IMAPPort: portOf(n.cfg.Listen.IMAP),
 		IMAPSPort: portOf(n.cfg.Listen.IMAPS), SubmissionPort: portOf(n.cfg.Listen.Submission),
-		SubmissionsPort: portOf(n.cfg.Listen.Submissions), ClusterName: n.cfg.ExternalName(), Now: n.storage.clock.Now},
+		SubmissionsPort: portOf(n.cfg.Listen.Submissions), ClusterName: n.anyNode(), Now: n.storage.clock.Now},
 		n.people, owners{n}, n.log.With("service", "autodiscover"))
 	for _, r := range ad.Routes() {
 		access := web.Open
@@ -47,6 +47,14 @@ func (n *Node) startWeb(users auth.Authenticator, _ *deliver.Deliverer, tc *tls.
 		n.services.add(x.name, n, l, x.serve, host.Close, host.Close)
 	}
 	return nil
+}
+
+// anyNode is the name under which any node is reached. That of a dev cluster is in no DNS: there it is this node's.
+func (n *Node) anyNode() string {
+	if n.cfg.Staging {
+		return n.cfg.ExternalName()
+	}
+	return n.cfg.ClusterName()
 }
 
 // portOf is the port of a listen address, 0 for a service that is off.
