@@ -91,6 +91,25 @@ func TestOpsBesideTheTableAskWhoCalls(t *testing.T) {
 	}
 }
 
+// TestTheSystemBringsContentToAnySpace: a space of the mail queue is no mailbox, and nobody's.
+func TestTheSystemBringsContentToAnySpace(t *testing.T) {
+	h := newHost(t)
+	queue := *h
+	queue.box = mapi.NewMailboxID()
+	_, err := h.rep.Create(t.Context(), cluster.SpaceID(queue.box), cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := []byte("content of a mail that waits")
+	call(&queue, exmdb.System, exmdb.OpUploadChunk, &exmdb.UploadChunkRequest{Data: data})
+	if held, err := h.rep.HasContent(space.HashOf(data)); err != nil || !held {
+		t.Errorf("held %v, %v", held, err)
+	}
+	if _, err := try(t.Context(), &queue, h.owner, exmdb.OpUploadChunk, &exmdb.UploadChunkRequest{Data: []byte("x")}); err == nil {
+		t.Error("a person brought content to what is not his mailbox")
+	}
+}
+
 // TestWatch waits for a change, and comes back without one when the caller's time is over.
 func TestWatch(t *testing.T) {
 	h := newHost(t)
