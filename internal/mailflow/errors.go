@@ -8,6 +8,7 @@ const (
 	KindSender  cluster.Kind = 1102 // the signed-in user may not send under this address
 	KindTooMany cluster.Kind = 1103 // more recipients than allowed
 	KindLoop    cluster.Kind = 1104 // too many hops
+	KindNoEntry cluster.Kind = 1105 // the queue has no such entry
 )
 
 // ErrRelay refuses a recipient elsewhere.

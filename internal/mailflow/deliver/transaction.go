@@ -119,14 +119,18 @@ func (t *transaction) byLocality(ctx context.Context) [][]int {
 	var groups [][]int
 	at := make(map[uint64]int)
 	for i, to := range t.targets {
-		if ok && len(t.targets) > 1 {
-			if l, err := locator.Locality(ctx, to.mailbox); err == nil {
-				if n, seen := at[l]; seen {
-					groups[n] = append(groups[n], i)
-					continue
-				}
-				at[l] = len(groups)
-			}
+		if !ok || len(t.targets) == 1 {
+			groups = append(groups, []int{i})
+			continue
+		}
+		l, err := locator.Locality(ctx, to.mailbox)
+		n, seen := at[l]
+		if err == nil && seen {
+			groups[n] = append(groups[n], i)
+			continue
+		}
+		if err == nil {
+			at[l] = len(groups)
 		}
 		groups = append(groups, []int{i})
 	}

@@ -1,0 +1,346 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/internal/mailflow"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+const (
+	// firstDelay is the pause before the first attempt; it doubles with each failure up to lastDelay.
+	firstDelay, lastDelay = 5 * time.Second, 15 * time.Minute
+	// lifetime is how long a recipient is tried (RFC 5321 4.5.4.1 asks for four to five days).
+	lifetime = 5 * 24 * time.Hour
+	// brokenTries is how often a lane is held up by a mail that a mailbox meets with an error of its own.
+	brokenTries = 10
+)
+
+// delay is the pause after so many failures in a row.
+func delay(failures uint32) time.Duration {
+	return min(firstDelay<<min(failures, 16), lastDelay)
+}
+
+// DueSweep is the one work of a queue's space in the due index: try what is to be tried.
+const DueSweep = 1
+
+func sweepAt(at time.Time) space.Due { return space.Due{At: at, Op: DueSweep} }
+
+// spool is a queue's space as one update changes it. The space is due in the due index when its first lane is, and
+// not at all without one: end sees to that.
+type spool struct {
+	w      space.Writer
+	header header
+	stored []byte
+}
+
+// change runs fn on the spool and writes what it has moved.
+func change(w space.Writer, fn func(*spool) error) error {
+	s := &spool{w: w}
+	if _, err := load(w, headerKey(), &s.header); err != nil {
+		return err
+	}
+	s.stored = wire.Marshal(&s.header)
+	if err := fn(s); err != nil {
+		return err
+	}
+	return s.end()
+}
+
+func (s *spool) end() error {
+	key, _, err := first(s.w, []byte{prefixNext})
+	if err != nil {
+		return err
+	}
+	var due time.Time
+	if key != nil {
+		if due, _, err = parseNext(key); err != nil {
+			return err
+		}
+	}
+	if !due.Equal(s.header.Due) {
+		if !s.header.Due.IsZero() {
+			s.w.Unschedule(sweepAt(s.header.Due))
+		}
+		if !due.IsZero() {
+			s.w.Schedule(sweepAt(due))
+		}
+		s.header.Due = due
+	}
+	if b := wire.Marshal(&s.header); !bytes.Equal(b, s.stored) {
+		s.w.Set(headerKey(), b)
+	}
+	return nil
+}
+
+func (s *spool) set(key []byte, record any) { s.w.Set(key, wire.Marshal(record)) }
+
+// number gives out a number. Numbers are times where they can be: one is old when its time is, and a space that came
+// back from an older state gives none out twice, which a mailbox would take for a delivery made before.
+func (s *spool) number() uint64 {
+	s.header.Last = max(s.header.Last+1, nanoseconds(s.w.Now()))
+	return s.header.Last
+}
+
+// keep takes a mail in and returns its entry.
+func (s *spool) keep(q *KeepRequest) (uint64, error) {
+	if len(q.To) == 0 {
+		return 0, cluster.Errorf(cluster.KindBadRequest, "mail for nobody")
+	}
+	inline, err := content.Check(&q.Message, math.MaxUint64) // how long a mail may be is said where it comes in
+	if err != nil {
+		return 0, err
+	}
+	if err := content.Hold(s.w, content.Hashes(&q.Message.Recipe), inline); err != nil {
+		return 0, err
+	}
+	entry := s.number()
+	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size()})
+	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest})
+	for i := range q.To {
+		to := &q.To[i]
+		r := &recipient{Mailbox: to.Mailbox, Address: to.Address, Trace: to.Trace, Key: to.Key}
+		if err := s.join(place{entry, uint32(i)}, r); err != nil {
+			return 0, err
+		}
+	}
+	return entry, nil
+}
+
+// join puts a recipient at the end of its mailbox's lane.
+func (s *spool) join(p place, r *recipient) error {
+	r.Number, r.Failed = s.number(), nil
+	s.set(p.key(), r)
+	s.w.Set(orderKey(r.Mailbox, r.Number), p.key()[1:])
+	l, found, err := s.lane(r.Mailbox)
+	if err != nil || found {
+		return err
+	}
+	l.Next = s.w.Now().Add(firstDelay)
+	s.setLane(r.Mailbox, l, time.Time{})
+	return nil
+}
+
+func (s *spool) lane(box mapi.MailboxID) (*lane, bool, error) {
+	l := new(lane)
+	found, err := load(s.w, boxKey(prefixLane, box), l)
+	return l, found, err
+}
+
+// setLane writes a lane that was to be tried at was, zero for a new one.
+func (s *spool) setLane(box mapi.MailboxID, l *lane, was time.Time) {
+	if !was.IsZero() {
+		s.w.Delete(nextKey(was, box))
+	}
+	s.w.Set(nextKey(l.Next, box), nil)
+	s.set(boxKey(prefixLane, box), l)
+}
+
+// leave takes a recipient out of its lane, and the lane away with the last. A lane that goes on does so without delay.
+func (s *spool) leave(r *recipient) error {
+	s.w.Delete(orderKey(r.Mailbox, r.Number))
+	l, found, err := s.lane(r.Mailbox)
+	if err != nil || !found {
+		return err
+	}
+	more, _, err := first(s.w, boxKey(prefixOrder, r.Mailbox))
+	switch {
+	case err != nil:
+		return err
+	case more == nil:
+		s.w.Delete(boxKey(prefixLane, r.Mailbox))
+		s.w.Delete(nextKey(l.Next, r.Mailbox))
+	case l.Attempts > 0:
+		s.setLane(r.Mailbox, &lane{Next: l.Next, Unknown: l.Unknown}, l.Next)
+	}
+	return nil
+}
+
+// waiting reads a recipient; nil when it does not wait under that number any more: an administrator was faster.
+func (s *spool) waiting(p place, number uint64) (*recipient, error) {
+	r := new(recipient)
+	found, err := load(s.w, p.key(), r)
+	if err != nil || !found || r.Failed != nil || r.Number != number {
+		return nil, err
+	}
+	return r, nil
+}
+
+// delivered ends a recipient, and the mail with its last.
+func (s *spool) delivered(p place, number uint64) error {
+	r, err := s.waiting(p, number)
+	if err != nil || r == nil {
+		return err
+	}
+	if err := s.leave(r); err != nil {
+		return err
+	}
+	s.w.Delete(p.key())
+	return s.removeEmpty(p.entry)
+}
+
+// removeEmpty lets go of a mail that has no recipients.
+func (s *spool) removeEmpty(entry uint64) error {
+	if more, _, err := first(s.w, entryKey(prefixRecipient, entry)); err != nil || more != nil {
+		return err
+	}
+	var b body
+	if _, err := load(s.w, entryKey(prefixBody, entry), &b); err != nil {
+		return err
+	}
+	s.w.Delete(entryKey(prefixMail, entry))
+	s.w.Delete(entryKey(prefixBody, entry))
+	return content.Release(s.w, content.Hashes(&b.Recipe))
+}
+
+// fail gives a recipient up: it stays, and is not tried.
+func (s *spool) fail(p place, number uint64, why error) (*recipient, error) {
+	r, err := s.waiting(p, number)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	if err := s.leave(r); err != nil {
+		return nil, err
+	}
+	r.Failed = &failure{At: s.w.Now(), Kind: cluster.KindOf(why), Text: text(why)}
+	s.set(p.key(), r)
+	return r, nil
+}
+
+// maxText bounds what is kept of an error, for an administrator to read.
+const maxText = 300
+
+func text(err error) string {
+	s := strings.ToValidUTF8(err.Error(), "?")
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}
+
+// given is a recipient that was given up.
+type given struct {
+	entry   uint64
+	address string
+	err     error
+}
+
+// postpone notes that a mailbox could not be delivered to. Who has waited for too long is given up.
+func (s *spool) postpone(box mapi.MailboxID, why error) ([]given, error) {
+	before, found, err := s.lane(box)
+	if err != nil || !found {
+		return nil, err
+	}
+	gone, err := s.expire(box, why)
+	if err != nil {
+		return nil, err
+	}
+	l, found, err := s.lane(box)
+	if err != nil || !found {
+		return gone, err
+	}
+	now, was := s.w.Now(), l.Next
+	l.Next, l.Attempts = now.Add(delay(before.Attempts)), before.Attempts+1
+	l.Tried, l.Kind, l.Text = now, cluster.KindOf(why), text(why)
+	s.setLane(box, l, was)
+	return gone, nil
+}
+
+// expire gives up who waits for a mailbox since more than the lifetime.
+func (s *spool) expire(box mapi.MailboxID, why error) ([]given, error) {
+	old := nanoseconds(s.w.Now().Add(-lifetime))
+	var places []place
+	var numbers []uint64
+	err := each(s.w, boxKey(prefixOrder, box), nil, func(key, value []byte) (bool, error) {
+		number, err := parseOrder(key)
+		if err != nil || number > old {
+			return false, err
+		}
+		p, err := parsePlace(value)
+		places, numbers = append(places, p), append(numbers, number)
+		return true, err
+	})
+	var gone []given
+	for i, p := range places {
+		if err != nil {
+			break
+		}
+		var r *recipient
+		expired := fmt.Errorf("given up after %d days: %w", lifetime/(24*time.Hour), why)
+		if r, err = s.fail(p, numbers[i], expired); r != nil {
+			gone = append(gone, given{p.entry, r.Address, expired})
+		}
+	}
+	return gone, err
+}
+
+// recipients reads all recipients of a mail.
+func recipients(r space.Reader, entry uint64) (places []place, all []*recipient, err error) {
+	err = each(r, entryKey(prefixRecipient, entry), nil, func(key, value []byte) (bool, error) {
+		p, err := parsePlace(key[1:])
+		if err != nil {
+			return false, err
+		}
+		one := new(recipient)
+		if err := wire.Unmarshal(value, one); err != nil {
+			return false, damaged(err.Error(), key)
+		}
+		places, all = append(places, p), append(all, one)
+		return true, nil
+	})
+	if err == nil && len(all) == 0 {
+		err = cluster.Errorf(mailflow.KindNoEntry, "the queue has no such entry")
+	}
+	return places, all, err
+}
+
+// retry has every recipient of a mail tried now.
+func (s *spool) retry(entry uint64) error {
+	places, all, err := recipients(s.w, entry)
+	for i := 0; i < len(all) && err == nil; i++ {
+		if all[i].Failed != nil {
+			err = s.join(places[i], all[i])
+		}
+		if err == nil {
+			err = s.hurry(all[i].Mailbox)
+		}
+	}
+	return err
+}
+
+// hurry makes a lane one that is tried now, as if it had not failed before.
+func (s *spool) hurry(box mapi.MailboxID) error {
+	l, found, err := s.lane(box)
+	if err != nil || !found {
+		return err
+	}
+	was := l.Next
+	l.Next, l.Attempts = s.w.Now(), 0
+	s.setLane(box, l, was)
+	return nil
+}
+
+// remove takes a mail out.
+func (s *spool) remove(entry uint64) error {
+	places, all, err := recipients(s.w, entry)
+	if err != nil {
+		return err
+	}
+	for i, r := range all {
+		if r.Failed == nil {
+			if err := s.leave(r); err != nil {
+				return err
+			}
+		}
+		s.w.Delete(places[i].key())
+	}
+	return s.removeEmpty(entry)
+}
