@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
 
@@ -247,6 +248,38 @@ func BenchmarkRowDecode(b *testing.B) {
 	for b.Loop() {
 		if err := r.UnmarshalWire(stored); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestLocalNames: what a language says is about folders below the IPM subtree, and names no two siblings alike.
+func TestLocalNames(t *testing.T) {
+	for language, names := range localNames {
+		for id := range names {
+			if f := Fixed(mapi.LocalFID(id)); f == nil || f.Parent != IPMSubtree.Counter() && f.Parent != 0x19 {
+				t.Errorf("%s names folder %#x", language, id)
+			}
+		}
+		type place struct {
+			parent mapi.GlobalCounter
+			name   string
+		}
+		taken := map[place]bool{}
+		for i := range FixedFolders {
+			f := &FixedFolders[i]
+			name := f.NameIn(language)
+			at := place{f.Parent, strings.ToLower(name)}
+			if taken[at] || name != norm.NFC.String(name) || strings.TrimSpace(name) == "" {
+				t.Errorf("%s: %q is taken or malformed", language, name)
+			}
+			taken[at] = true
+		}
+	}
+	inbox := Fixed(Inbox)
+	for tag, want := range map[string]string{"": "Inbox", "en-GB": "Inbox", "de": "Posteingang", "DE-ch": "Posteingang", "fr_FR.UTF-8": "Boîte de réception",
+		"x-klingon": "Inbox", "dee": "Inbox", "-": "Inbox", "pt-BR": "Caixa de Entrada"} {
+		if got := inbox.NameIn(tag); got != want {
+			t.Errorf("in %q: %q, want %q", tag, got, want)
 		}
 	}
 }

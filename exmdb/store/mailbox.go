@@ -58,7 +58,7 @@ func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMail
 }
 
 func (t *tx) createFixed(f *schema.FixedFolder) {
-	t.addFolder(f.FID(), &schema.Folder{Parent: f.Parent, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse})
+	t.addFolder(f.FID(), &schema.Folder{Parent: f.Parent, Name: f.NameIn(t.header.Language), Class: f.Class, SpecialUse: f.SpecialUse})
 }
 
 func (v *view) info() *exmdb.MailboxInfo {

@@ -46,6 +46,15 @@ func newBox(t testing.TB, quota uint64) *box {
 	return b
 }
 
+// again makes another mailbox beside b's.
+func (b *box) again(req *exmdb.CreateMailboxRequest) *box {
+	b.t.Helper()
+	other := *b
+	other.id = cluster.SpaceID(mapi.NewMailboxID())
+	call(&other, exmdb.OpCreateMailbox, req)
+	return &other
+}
+
 var table = func() map[exmdb.OpID]Handler {
 	m := make(map[exmdb.OpID]Handler)
 	for _, h := range Handlers() {
@@ -294,6 +303,36 @@ func TestFoldersNamesAndPlaces(t *testing.T) {
 			t.Errorf("%+v is not as the table has it", f)
 		}
 	}
+}
+
+// TestLanguageOfFixedFolders: only names follow the language; every kind of mailbox can be made in every one.
+func TestLanguageOfFixedFolders(t *testing.T) {
+	english := newBox(t, 0)
+	for kind := exmdb.MailboxUser; kind <= exmdb.MailboxPublic; kind++ {
+		plain := call(english.again(&exmdb.CreateMailboxRequest{Kind: kind}), exmdb.OpListFolders, &exmdb.Empty{}).Folders
+		for _, language := range []string{"de-AT", "es", "fr-FR", "it", "nl", "pl", "pt-BR", "ru_RU.UTF-8", "tlh"} {
+			names := map[mapi.FID]exmdb.Folder{}
+			b := english.again(&exmdb.CreateMailboxRequest{Kind: kind, Language: language})
+			for _, f := range call(b, exmdb.OpListFolders, &exmdb.Empty{}).Folders {
+				names[f.FID] = f
+			}
+			for _, f := range plain {
+				is := names[f.FID]
+				if is.Name != schema.Fixed(f.FID).NameIn(language) || is.SpecialUse != f.SpecialUse || is.IMAP != f.IMAP || is.Class != f.Class {
+					t.Errorf("%s: %+v became %+v", language, f, is)
+				}
+			}
+			if len(names) != len(plain) {
+				t.Errorf("%s: %d folders, in English %d", language, len(names), len(plain))
+			}
+		}
+	}
+	b := english.again(&exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Language: "de"})
+	if f := b.folder(schema.Inbox); f.Name != "Posteingang" {
+		t.Errorf("the inbox is %s", f.Name)
+	}
+	refused(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "ENTWÜRFE"}, exmdb.KindFolderExists)
+	call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Drafts"})
 }
 
 func TestCopyMoveExpungeKeepCountsAndContent(t *testing.T) {
