@@ -7,6 +7,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/gossip"
 	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/placement"
@@ -32,8 +34,11 @@ type Node struct {
 	self  cluster.NodeID
 	peers []Peer
 	log   *slog.Logger
-	trust *trust
+	trust *trust // as it was at the start; certificates are renewed after it
 	exit  func(code int)
+
+	credentials *transport.Credentials          // towards nodes
+	shown       atomic.Pointer[tls.Certificate] // to clients
 
 	storage  storage
 	view     *view.View
@@ -77,6 +82,10 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		leads: make(map[cluster.GroupID]context.CancelFunc)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
+	n.storage.clock = newClockShift()
+	if err := n.useCertificates(t, n.storage.clock.Now()); err != nil {
+		return nil, err
+	}
 	n.view = view.New(systemReplica{n})
 	n.people = builtin.Reader{System: systemReplica{n}}
 	if err := n.makeGossip(); err != nil {
@@ -133,6 +142,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run("follow the map", n.followMap)
 	n.run("replicas", n.keepReplicas)
 	n.run("collect content", n.collectContent)
+	n.run("certificates", n.keepCertificates)
 	if err := n.register(ctx); err != nil {
 		return err
 	}

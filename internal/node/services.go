@@ -99,37 +99,20 @@ func (n *Node) startServices(_ context.Context) error {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return fmt.Errorf("make spool folder: %w", err)
 	}
-	tlsConfig, err := n.clientTLS()
-	if err != nil {
-		return err
-	}
 	mail := &deliver.Deliverer{Caller: n.mail, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
 		Host: n.cfg.ClusterName(), Now: n.storage.clock.Now}
 	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP, n.startWeb} {
-		if err := start(users, mail, tlsConfig); err != nil {
+		if err := start(users, mail, n.clientTLS()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// clientTLS is what clients are shown.
-func (n *Node) clientTLS() (*tls.Config, error) {
-	cert, key := n.trust.server.CertPEM, n.trust.server.KeyPEM
-	if n.cfg.TLS.Certificate != "" {
-		var err error
-		if cert, err = os.ReadFile(n.cfg.TLS.Certificate); err != nil {
-			return nil, fmt.Errorf("tls.certificate: %w", err)
-		}
-		if key, err = os.ReadFile(n.cfg.TLS.Key); err != nil {
-			return nil, fmt.Errorf("tls.key: %w", err)
-		}
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate for clients: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+// clientTLS is what clients are shown; the certificate may change under it.
+func (n *Node) clientTLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.shown.Load(), nil }}
 }
 
 // mailboxCounts is the number of spaces of every group.

@@ -5,75 +5,90 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
-	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
 )
 
 // Setup prepares a machine: data folder, certificates and configuration file. Run again with the same settings it
-// changes nothing; with others it refuses and says which file differs.
+// changes nothing, but for certificates that are due; with others it refuses and says which file differs.
 func Setup(cfg Config, secret, configPath string) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	var want bytes.Buffer
-	if err := cfg.Write(&want); err != nil {
-		return fmt.Errorf("write configuration: %w", err)
+	authority, err := deriveAuthority(secret)
+	if err != nil {
+		return err
+	}
+	if err := checkCluster(cfg.path("tls"), authority.Cluster); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(configPath), 0o755); err != nil {
-		return fmt.Errorf("make configuration folder: %w", err)
+	if cfg, err = setupConfig(cfg, configPath); err != nil {
+		return err
 	}
-	have, err := os.ReadFile(configPath)
+	t, err := readTrust(cfg.path("tls"))
+	if err != nil { // not there, or not all of it
+		return issueTrust(&cfg, secret, authority)
+	}
+	if t.signer != nil {
+		_, err := t.renew(&cfg, time.Now())
+		return err
+	}
+	if t.signer, err = keepSigner(cfg.path("tls"), authority); err != nil {
+		return err
+	}
+	_, err = t.renew(&cfg, time.Now())
+	return err
+}
+
+// setupConfig writes the configuration, or takes the one that is there.
+func setupConfig(cfg Config, path string) (Config, error) {
+	var want bytes.Buffer
+	if err := cfg.Write(&want); err != nil {
+		return cfg, fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return cfg, fmt.Errorf("make configuration folder: %w", err)
+	}
+	have, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := writeFile(configPath, want.Bytes(), 0o640); err != nil {
-			return err
-		}
+		return cfg, writeFile(path, want.Bytes(), 0o640)
 	case err != nil:
-		return fmt.Errorf("read configuration: %w", err)
-	case !bytes.Equal(have, want.Bytes()):
-		if err := sameCluster(configPath, cfg); err != nil {
-			return err
-		}
+		return cfg, fmt.Errorf("read configuration: %w", err)
+	case bytes.Equal(have, want.Bytes()):
+		return cfg, nil
 	}
-	if _, err := readTrust(cfg.path("tls")); err == nil {
-		return checkTrust(cfg.path("tls"), secret)
-	}
-	host, _, err := net.SplitHostPort(cfg.Listen.Node)
-	if err != nil {
-		return fmt.Errorf("listen.node: %w", err)
-	}
-	return issueTrust(cfg.path("tls"), secret, cluster.NodeID(cfg.Node), certificateNames(cfg.ExternalName(), cfg.ClusterName(), host, "localhost"))
+	return sameCluster(path, cfg)
 }
 
 // sameCluster admits a file that the administrator has edited, as long as it names the same node and cluster.
-func sameCluster(path string, cfg Config) error {
+func sameCluster(path string, cfg Config) (Config, error) {
 	old, err := ReadConfig(path)
 	if err != nil {
-		return err
+		return old, err
 	}
-	if old.Node != cfg.Node || fmt.Sprint(old.Nodes) != fmt.Sprint(cfg.Nodes) || old.Dir != cfg.Dir {
-		return fmt.Errorf("%s is there and sets up node %s of %v in %s: remove it first if that is no longer wanted", path, old.Node, old.Nodes, old.Dir)
+	if old.Node != cfg.Node || !slices.Equal(old.Nodes, cfg.Nodes) || old.Dir != cfg.Dir {
+		return old, fmt.Errorf("%s is there and sets up node %s of %v in %s: remove it first if that is no longer wanted", path, old.Node, old.Nodes, old.Dir)
 	}
-	return nil
+	return old, nil
 }
 
-func checkTrust(dir, secret string) error {
-	a, err := deriveAuthority(secret)
-	if err != nil {
-		return err
-	}
-	have, err := readTrust(dir)
-	if err != nil {
-		return err
-	}
-	if have.cluster != a.Cluster {
+// checkCluster refuses a folder of another cluster.
+func checkCluster(dir string, id transport.ClusterID) error {
+	have, err := os.ReadFile(filepath.Join(dir, "cluster"))
+	if err == nil && strings.TrimSpace(string(have)) != string(id) {
 		return fmt.Errorf("%s belongs to another cluster: its secret was a different one", dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read cluster id: %w", err)
 	}
 	return nil
 }

@@ -67,12 +67,8 @@ func (n *Node) openStorage() (err error) {
 
 func (n *Node) openTransport() error {
 	s := &n.storage
-	creds, err := transport.NewCredentials(n.trust.authority, n.trust.node)
-	if err != nil {
-		return fmt.Errorf("node certificate: %w", err)
-	}
 	s.calls = rpc.NewServer(rpc.ServerConfig{})
-	cfg := transport.Config{Cluster: n.trust.cluster, Node: n.self, Listen: n.cfg.Listen.Node, Credentials: creds,
+	cfg := transport.Config{Cluster: n.trust.cluster, Node: n.self, Listen: n.cfg.Listen.Node, Credentials: n.credentials,
 		Resolve: n.resolve, Faults: s.faults, Events: transport.Events{
 			PeerUp: func(p cluster.NodeID, i uint64) { s.host.PeerUp(p, i); n.peerChanged(p, true, nil) },
 			PeerDown: func(p cluster.NodeID, err error, refused bool) {
@@ -82,10 +78,10 @@ func (n *Node) openTransport() error {
 			PeerReplaced: func(p cluster.NodeID, a, b uint64) { s.host.PeerReplaced(p, a, b) },
 			Rejected:     n.peerRejected,
 		}}
+	var err error
 	if s.net, err = transport.New(cfg); err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
-	s.clock = newClockShift()
 	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
 		Stable: s.stable, Shared: s.shared, StrictReads: n.cfg.Reads == "strict", Events: n.groupEvents(),
 		// One entry of a group under way at a time: what arrives meanwhile shares the next entry and its syncs. Measured

@@ -22,7 +22,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
 )
 
@@ -68,10 +67,6 @@ var (
 
 // gossipKeyBytes is the length of the key that gossip is encrypted with.
 const gossipKeyBytes = 32
-
-// certificateValidity is that of a node's certificates; they are issued anew at each start that finds less than half
-// of it left.
-const certificateValidity = 2 * 365 * 24 * time.Hour
 
 // deriveAuthority makes the cluster's authority from its secret.
 func deriveAuthority(secret string) (*transport.Authority, error) {
@@ -134,6 +129,8 @@ type trust struct {
 	node      transport.KeyPair
 	server    transport.KeyPair
 	gossip    []byte // key of the gossip, 32 bytes
+	// signer is the authority with its key; nil where only the certificate is kept.
+	signer *transport.Authority
 }
 
 func readTrust(dir string) (*trust, error) {
@@ -161,18 +158,12 @@ func readTrust(dir string) (*trust, error) {
 		return nil, fmt.Errorf("read cluster id: %w", err)
 	}
 	t.cluster = transport.ClusterID(strings.TrimSpace(string(id)))
-	return &t, nil
+	t.signer, err = readSigner(dir, t.authority)
+	return &t, err
 }
 
 // issueTrust writes a node's certificates, issued by the authority that the secret gives.
-func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) error {
-	a, err := deriveAuthority(secret)
-	if err != nil {
-		return err
-	}
-	if have, err := os.ReadFile(filepath.Join(dir, "cluster")); err == nil && strings.TrimSpace(string(have)) != string(a.Cluster) {
-		return fmt.Errorf("%s belongs to another cluster: its secret was a different one", dir)
-	}
+func issueTrust(cfg *Config, secret string, a *transport.Authority) error {
 	seed, err := parseSecret(secret)
 	if err != nil {
 		return err
@@ -181,14 +172,7 @@ func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) 
 	if err != nil {
 		return fmt.Errorf("derive gossip key: %w", err)
 	}
-	nodePair, err := a.IssueNode(node, names, certificateValidity)
-	if err != nil {
-		return err
-	}
-	serverPair, err := a.IssueServer(names, certificateValidity)
-	if err != nil {
-		return err
-	}
+	dir := cfg.path("tls")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
@@ -198,8 +182,6 @@ func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) 
 		mode fs.FileMode
 	}{
 		{"ca.pem", a.CertPEM(), 0o644},
-		{"node.pem", nodePair.CertPEM, 0o644}, {"node.key", nodePair.KeyPEM, 0o600},
-		{"server.pem", serverPair.CertPEM, 0o644}, {"server.key", serverPair.KeyPEM, 0o600},
 		{"gossip.key", gossipKey, 0o600},
 		{"cluster", []byte(a.Cluster + "\n"), 0o644},
 	} {
@@ -207,7 +189,12 @@ func issueTrust(dir, secret string, node cluster.NodeID, names transport.Names) 
 			return err
 		}
 	}
-	return nil
+	t := &trust{cluster: a.Cluster}
+	if t.signer, err = keepSigner(dir, a); err != nil {
+		return err
+	}
+	_, err = t.renew(cfg, time.Now())
+	return err
 }
 
 // writeFile replaces a file at once and for good: its content and its name are on disk when it returns.
