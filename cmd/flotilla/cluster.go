@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -132,21 +133,16 @@ func setupCommand() *cobra.Command {
 		Use:   "setup",
 		Short: "Prepare this machine as a node of a cluster",
 		Long: `Prepare this machine: write its configuration and its certificates. Run the same line on every machine, with the same
-secret; only --node differs, and it may be left out where the machine's host name is one of --nodes. Running it again
-changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
+secret; only --node differs, and it may be left out where the machine's host name is one of --nodes. A node is a host,
+whose first label names it, host:port or name=host:port; the port is 7400 unless it is given. Running it again changes
+nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 		Example: `  flotilla setup secret > secret        # once; copy it to the three machines
-  flotilla setup --nodes a=10.0.0.1:7400,b=10.0.0.2:7400,c=10.0.0.3:7400 --secret-file secret --domain example.org`,
+  flotilla setup --nodes a,b,c --secret-file secret --domain example.org
+  flotilla setup --nodes a=10.0.0.1,b=10.0.0.2,c=10.0.0.3 --node a --secret-file secret --domain example.org`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if cfg.Nodes = nodes; len(nodes) == 0 {
-				return usageError{fmt.Errorf("--nodes is missing: name=host:port for every node, the same on all")}
-			}
-			if cfg.Node == "" {
-				host, err := os.Hostname()
-				if err != nil {
-					return fmt.Errorf("host name: %w", err)
-				}
-				cfg.Node, _, _ = strings.Cut(host, ".")
+			if err := nameNodes(&cfg, nodes); err != nil {
+				return usageError{fmt.Errorf("--nodes: %w", err)}
 			}
 			secret, err := readSecret(secretFile, c.InOrStdin())
 			if err != nil {
@@ -160,7 +156,7 @@ changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&nodes, "nodes", nil, "the nodes of the cluster, name=host:port, the same on every machine")
+	f.StringSliceVar(&nodes, "nodes", nil, "the nodes of the cluster, host or name=host:port, the same on every machine")
 	f.StringVar(&cfg.Node, "node", "", "this machine's name among them (default: its host name)")
 	f.StringVar(&cfg.Dir, "data", cfg.Dir, "folder of all data")
 	f.StringVar(&cfg.External, "external-name", "", "host name under which clients reach this machine")
@@ -182,6 +178,34 @@ changes nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 		},
 	})
 	return c
+}
+
+// nameNodes takes over the list of nodes, and where this machine, if it is not named, listens for the others.
+func nameNodes(cfg *node.Config, nodes []string) error {
+	if len(nodes) == 0 {
+		return errors.New("every node's host is wanted, the same on all machines")
+	}
+	for _, n := range nodes {
+		full, err := node.NodeAddress(n)
+		if err != nil {
+			return err
+		}
+		cfg.Nodes = append(cfg.Nodes, full)
+	}
+	if cfg.Node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("host name: %w", err)
+		}
+		host, _, _ = strings.Cut(host, ".")
+		cfg.Node = strings.ToLower(host)
+	}
+	for _, n := range cfg.Nodes {
+		if addr, is := strings.CutPrefix(n, cfg.Node+"="); is {
+			cfg.Listen.Node = addr[strings.LastIndexByte(addr, ':'):]
+		}
+	}
+	return nil
 }
 
 func readSecret(path string, stdin io.Reader) (string, error) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -221,6 +223,36 @@ type Peer struct {
 	Address string
 }
 
+// nodePort is where nodes listen for each other unless something else is said.
+const nodePort = "7400"
+
+// NodeAddress reads a node as an administrator writes it, name=host:port or less: a host alone is named by its first
+// label, and its port is 7400. It returns the full form.
+func NodeAddress(text string) (string, error) {
+	name, addr, named := strings.Cut(text, "=")
+	if !named {
+		addr = text
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]"), nodePort
+	}
+	if !named {
+		name, _, _ = strings.Cut(strings.ToLower(host), ".")
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case !named && ip != nil:
+		return "", fmt.Errorf("node %q: an address has no name to go by, say name=%s", text, text)
+	case host == "" || ip == nil && strings.ContainsAny(host, ": /=") || !cluster.NodeID(name).Valid():
+		return "", fmt.Errorf("node %q: want host, host:port or name=host:port", text)
+	}
+	if p, err := strconv.ParseUint(port, 10, 16); err != nil || p == 0 {
+		return "", fmt.Errorf("node %q: port %q is none", text, port)
+	}
+	return name + "=" + net.JoinHostPort(host, port), nil
+}
+
 // Peers reads Nodes.
 func (c *Config) Peers() ([]Peer, error) {
 	var peers []Peer
@@ -229,6 +261,9 @@ func (c *Config) Peers() ([]Peer, error) {
 		id, addr, ok := strings.Cut(n, "=")
 		if _, _, err := net.SplitHostPort(addr); !ok || err != nil || !cluster.NodeID(id).Valid() {
 			return nil, fmt.Errorf("nodes: %q: want name=host:port", n)
+		}
+		if slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == cluster.NodeID(id) }) {
+			return nil, fmt.Errorf("nodes: %s is named twice", id)
 		}
 		self = self || id == c.Node
 		peers = append(peers, Peer{cluster.NodeID(id), addr})

@@ -82,6 +82,7 @@ func TestConfigRefusesAndSaysWhich(t *testing.T) {
 		"roles = ['x']":                         "roles",
 		"nodes = ['b=h:7400']":                  "not among them",
 		"nodes = ['a']":                         "want name=host:port",
+		"nodes = ['a=h:1','a=h:2']":             "a is named twice",
 		"[tls]\ncertificate = 'x'":              "go together",
 		"plaintext = true":                      "loopback addresses only",
 		"[limits]\nmessage = 1":                 "limits.message = 1",
@@ -117,6 +118,49 @@ func TestPlaintextOnLoopback(t *testing.T) {
 	if err := c.Validate(); err == nil {
 		t.Fatal("sign-in in plain text on all addresses")
 	}
+}
+
+func TestNodeAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"a":                     "a=a:7400",
+		"A.Example.org":         "a=A.Example.org:7400",
+		"mail-1.example.org:99": "mail-1=mail-1.example.org:99",
+		"a=10.0.0.1":            "a=10.0.0.1:7400",
+		"a=10.0.0.1:7401":       "a=10.0.0.1:7401",
+		"a=[2001:db8::1]:7401":  "a=[2001:db8::1]:7401",
+		"a=2001:db8::1":         "a=[2001:db8::1]:7400",
+		"a=b.example.org":       "a=b.example.org:7400",
+	} {
+		if got, err := NodeAddress(text); err != nil || got != want {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "=", "a=", "=a", "10.0.0.1", "10.0.0.1:7400", "[::1]:7400", "a:0", "a:x", "a:70000", "a b", "a=b=c", "A=b", "a_b", "a:1:2"} {
+		if got, err := NodeAddress(text); err == nil {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+// What is taken from an administrator is a node of the configuration, and means the same when it is read again.
+func FuzzNodeAddress(f *testing.F) {
+	for _, text := range []string{"a", "A.example.org:99", "a=10.0.0.1", "a=[2001:db8::1]:7401", "a=::1", "10.0.0.1", "=:"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		full, err := NodeAddress(text)
+		if err != nil {
+			return
+		}
+		if again, err := NodeAddress(full); err != nil || again != full {
+			t.Fatalf("%q: %q, then %q, %v", text, full, again, err)
+		}
+		c := Config{Nodes: []string{full}}
+		c.Node, _, _ = strings.Cut(full, "=")
+		if peers, err := c.Peers(); err != nil || len(peers) != 1 {
+			t.Fatalf("%q: %v, %v", text, peers, err)
+		}
+	})
 }
 
 func TestNamesShown(t *testing.T) {
