@@ -32,9 +32,9 @@ type Router interface {
 	Changed() <-chan struct{}
 }
 
-// Conn calls the ops method of another node.
+// Conn calls the ops methods of another node: Server.HandleWait for the mode Wait, Server.Handle for the others.
 type Conn interface {
-	CallOps(ctx context.Context, node cluster.NodeID, frame []byte) ([]byte, error)
+	CallOps(ctx context.Context, node cluster.NodeID, mode Mode, frame []byte) ([]byte, error)
 }
 
 // Clock measures how old a request id is.
@@ -63,9 +63,10 @@ func NewClient(self cluster.NodeID, local *Server, conn Conn, router Router, clo
 const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = 250 * time.Millisecond
-	// attemptLimit bounds one attempt of an op that does not wait by its nature, so that a silent peer costs a
-	// retry and not the caller's whole deadline.
+	// attemptLimit bounds one attempt, so that a silent peer costs a retry and not the caller's whole deadline;
+	// serveLimit is the same for ops of mode Serve, which may have to wait for room. The mode Wait has none.
 	attemptLimit = 10 * time.Second
+	serveLimit   = 30 * time.Second
 	// noSpaceTries is how often a space that has a place may be denied by its group before it is believed: while
 	// it is being created or moved both are true for a moment.
 	noSpaceTries = 20
@@ -178,9 +179,13 @@ func (a *attempts) send(ctx context.Context, node cluster.NodeID, changed <-chan
 	if node == a.client.self {
 		return a.client.local.Serve(ctx, a.q)
 	}
-	if a.mode != Serve {
+	if a.mode != Wait {
+		limit := attemptLimit
+		if a.mode == Serve {
+			limit = serveLimit
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, attemptLimit, cluster.ErrUnknownOutcome)
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, cluster.ErrUnknownOutcome)
 		defer cancel()
 	}
 	call, cancel := context.WithCancelCause(ctx)
@@ -191,7 +196,7 @@ func (a *attempts) send(ctx context.Context, node cluster.NodeID, changed <-chan
 		defer close(watching)
 		a.client.watchLeader(call, a.q, node, changed, done, cancel)
 	}()
-	resp, err := a.client.conn.CallOps(call, node, wire.Marshal(a.q))
+	resp, err := a.client.conn.CallOps(call, node, a.mode, wire.Marshal(a.q))
 	close(done)
 	<-watching
 	if err != nil && call.Err() != nil && errors.Is(context.Cause(call), cluster.ErrUnknownOutcome) {

@@ -32,8 +32,11 @@ const (
 	Write
 	// Create makes the space with Update as its first effect.
 	Create
-	// Serve runs Serve, which may wait long and has to be harmless when repeated: watches, uploads.
+	// Serve runs Serve, which has to be harmless when repeated: uploads.
 	Serve
+	// Wait runs Serve too, which waits for as long as its caller likes: watches. Between nodes such ops go by a method
+	// of their own, so that those that wait leave room for others.
+	Wait
 )
 
 // Handler is a row of a table of ops. The function of its mode is set.
@@ -45,7 +48,7 @@ type Handler struct {
 	View func(r space.Reader, q *Request) ([]byte, error)
 	// Update computes an effect; it is a space.UpdateFunc with the request beside it.
 	Update func(w space.Writer, q *Request) ([]byte, error)
-	// Serve handles an op of that mode on the leader.
+	// Serve handles an op of the modes Serve and Wait on the leader.
 	Serve func(ctx context.Context, rep *space.Replica, q *Request) ([]byte, error)
 }
 
@@ -114,11 +117,23 @@ func NewServer(replicas Replicas, events Events, tables ...[]Handler) *Server {
 	return s
 }
 
-// Handle serves one coded request; it is what the rpc method runs.
+// Handle serves one coded request of an op that does not wait; it is what the rpc method runs.
 func (s *Server) Handle(ctx context.Context, frame []byte) ([]byte, error) {
+	return s.handle(ctx, frame, func(m Mode) bool { return m != Wait })
+}
+
+// HandleWait serves one coded request of an op that waits.
+func (s *Server) HandleWait(ctx context.Context, frame []byte) ([]byte, error) {
+	return s.handle(ctx, frame, func(m Mode) bool { return m == Wait })
+}
+
+func (s *Server) handle(ctx context.Context, frame []byte, takes func(Mode) bool) ([]byte, error) {
 	q := new(Request)
 	if err := wire.Unmarshal(frame, q); err != nil {
 		return nil, cluster.Errorf(cluster.KindBadRequest, "decode op: %v", err)
+	}
+	if h := s.handlers[q.Op]; h != nil && !takes(h.Mode) {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "op %s is called by the other method", h.Name)
 	}
 	return s.Serve(ctx, q)
 }
@@ -149,7 +164,7 @@ func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Req
 			return err
 		})
 		return resp, err
-	case Serve:
+	case Serve, Wait:
 		return h.Serve(ctx, rep, q)
 	}
 	update := func(w space.Writer) ([]byte, error) { return h.Update(w, q) }

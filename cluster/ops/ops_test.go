@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -31,7 +33,7 @@ type nodes struct {
 	moved   int
 }
 
-func (n *nodes) CallOps(_ context.Context, node cluster.NodeID, frame []byte) ([]byte, error) {
+func (n *nodes) CallOps(_ context.Context, node cluster.NodeID, _ Mode, frame []byte) ([]byte, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, node)
@@ -205,7 +207,7 @@ type served struct {
 	lost    func() // told of the next unknown outcome
 }
 
-func (s *served) CallOps(ctx context.Context, _ cluster.NodeID, frame []byte) ([]byte, error) {
+func (s *served) CallOps(ctx context.Context, _ cluster.NodeID, _ Mode, frame []byte) ([]byte, error) {
 	s.arrived()
 	resp, err := s.server.Handle(ctx, frame)
 	if errors.Is(err, cluster.ErrUnknownOutcome) && s.lost != nil {
@@ -248,6 +250,64 @@ func TestWithoutAnAnswerTheOutcomeIsUnknown(t *testing.T) {
 	}
 	if _, err := call(c, Read, 200*time.Millisecond); cluster.KindOf(err) != cluster.KindUnavailable {
 		t.Fatalf("read: %v", err)
+	}
+}
+
+// silent is a node that takes calls and never answers; it keeps how they were given up.
+type silent struct {
+	modes []Mode
+	after []time.Duration
+}
+
+func (s *silent) CallOps(ctx context.Context, _ cluster.NodeID, mode Mode, _ []byte) ([]byte, error) {
+	began := time.Now()
+	<-ctx.Done()
+	s.modes, s.after = append(s.modes, mode), append(s.after, time.Since(began))
+	return nil, fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, ctx.Err())
+}
+
+// TestASilentNodeCostsAnAttempt holds how long one attempt of each mode may take, and that ops that wait are given all
+// of the caller's time in one.
+func TestASilentNodeCostsAnAttempt(t *testing.T) {
+	for _, c := range []struct {
+		mode  Mode
+		first time.Duration
+	}{{Read, attemptLimit}, {Write, attemptLimit}, {Create, attemptLimit}, {Serve, serveLimit}, {Wait, time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			n, client := network(nil)
+			s := &silent{}
+			client.conn, n.changed = s, make(chan struct{})
+			_, err := call(client, c.mode, time.Minute)
+			if err == nil || s.modes[0] != c.mode || s.after[0] != c.first {
+				t.Errorf("mode %d: attempts of %v as %v, then %v", c.mode, s.after, s.modes, err)
+			}
+			if c.mode == Wait && len(s.after) != 1 {
+				t.Errorf("a wait was begun %d times", len(s.after))
+			}
+		})
+	}
+}
+
+// TestOpsThatWaitComeByTheirOwnMethod: each door of a server takes its own ops only, or a budget would be no budget.
+func TestOpsThatWaitComeByTheirOwnMethod(t *testing.T) {
+	serve := func(context.Context, *space.Replica, *Request) ([]byte, error) { return []byte("served"), nil }
+	s := NewServer(one{openReplica(t, space.Config{})}, Events{}, []Handler{
+		{ID: 1, Name: "upload", Mode: Serve, Serve: serve}, {ID: 2, Name: "watch", Mode: Wait, Serve: serve}})
+	doors := []func(context.Context, []byte) ([]byte, error){s.Handle, s.HandleWait}
+	for i, right := range doors {
+		frame := wire.Marshal(&Request{Op: ID(i + 1), Space: here, Group: 3})
+		if got, err := right(t.Context(), frame); err != nil || string(got) != "served" {
+			t.Errorf("op %d: %q, %v", i+1, got, err)
+		}
+		if _, err := doors[1-i](t.Context(), frame); !errors.Is(err, cluster.ErrBadRequest) {
+			t.Errorf("op %d by the other method: %v", i+1, err)
+		}
+	}
+	if _, err := s.HandleWait(t.Context(), []byte{0xff}); !errors.Is(err, cluster.ErrBadRequest) {
+		t.Error(err)
+	}
+	if _, err := s.HandleWait(t.Context(), wire.Marshal(&Request{Op: 9})); !errors.Is(err, cluster.ErrNoMethod) {
+		t.Error(err)
 	}
 }
 

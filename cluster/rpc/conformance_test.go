@@ -22,6 +22,7 @@ var (
 	methodLeft    = Method{4, "time left"}
 	methodWho     = Method{5, "who"}
 	methodBig     = Method{6, "big"}
+	methodWait    = Method{7, "wait"}
 	methodMirror  = Method{20, "mirror"}
 	methodCount   = Method{21, "count"}
 	methodQuit    = Method{22, "quit"}

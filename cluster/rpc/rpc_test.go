@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 )
@@ -152,6 +154,104 @@ func TestOverload(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestWaitingCallsLeaveRoomForOthers fills both budgets of a peer: calls that wait keep no others out, nor others them,
+// and each budget has its end.
+func TestWaitingCallsLeaveRoomForOthers(t *testing.T) {
+	const calls, waits = 4, 40
+	release := make(chan struct{})
+	hang := func(context.Context, Peer, []byte) ([]byte, error) { <-release; return nil, nil }
+	f := newFleet(t)
+	n1 := f.start("n1", ServerConfig{}, func(*Server) {})
+	n2 := f.start("n2", ServerConfig{MaxCalls: calls, MaxWaits: waits}, func(s *Server) {
+		s.HandleWait(methodWait, hang)
+		s.Handle(methodHang, hang)
+		s.Handle(methodEcho, func(_ context.Context, _ Peer, req []byte) ([]byte, error) { return req, nil })
+	})
+	var g errgroup.Group
+	begin := func(n int, m Method) {
+		for range n {
+			g.Go(func() error {
+				_, err := n1.client.Call(within(t), "n2", m, nil)
+				return err
+			})
+		}
+	}
+	full := func(s *semaphore.Weighted) bool {
+		if s.TryAcquire(1) {
+			s.Release(1)
+			return false
+		}
+		return true
+	}
+	lim := n2.server.limitsOf("n1")
+	begin(waits, methodWait)
+	eventually(t, "all that may wait", func() bool { return full(lim.waits) })
+	if _, err := n1.client.Call(within(t), "n2", methodWait, nil); !errors.Is(err, cluster.ErrOverloaded) {
+		t.Errorf("one more that waits: %v", err)
+	}
+	if resp, err := n1.client.Call(within(t), "n2", methodEcho, []byte("x")); err != nil || string(resp) != "x" {
+		t.Errorf("a call beside %d that wait: %q, %v", waits, resp, err)
+	}
+	begin(calls, methodHang)
+	eventually(t, "all that may run", func() bool { return full(lim.calls) })
+	if _, err := n1.client.Call(within(t), "n2", methodEcho, nil); !errors.Is(err, cluster.ErrOverloaded) {
+		t.Errorf("a call beside %d: %v", calls, err)
+	}
+	close(release)
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "budgets given back", func() bool { return !full(lim.waits) && !full(lim.calls) })
+}
+
+// TestMemoryOfAWaitingCall measures what a call that waits takes, at both ends together, and holds it to what
+// ServerConfig.MaxWaits was chosen by.
+func TestMemoryOfAWaitingCall(t *testing.T) {
+	const waits, most = 2000, 32 << 10
+	var waiting atomic.Int32
+	f := newFleet(t)
+	n1 := f.start("n1", ServerConfig{}, func(*Server) {})
+	f.start("n2", ServerConfig{}, func(s *Server) {
+		s.HandleWait(methodWait, func(ctx context.Context, _ Peer, _ []byte) ([]byte, error) {
+			waiting.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+	})
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	var g errgroup.Group
+	begin := func() {
+		g.Go(func() error {
+			_, err := n1.client.Call(ctx, "n2", methodWait, make([]byte, 200))
+			return err
+		})
+	}
+	begin()
+	eventually(t, "the first to wait", func() bool { return waiting.Load() == 1 })
+	before := memory()
+	for range waits {
+		begin()
+	}
+	eventually(t, "all to wait", func() bool { return waiting.Load() == waits+1 })
+	each := (memory() - before) / waits
+	t.Logf("%d bytes for a waiting call", each)
+	if each > most {
+		t.Errorf("%d bytes for a waiting call, want at most %d", each, most)
+	}
+	cancel()
+	if err := g.Wait(); !errors.Is(err, cluster.ErrUnknownOutcome) {
+		t.Error(err)
+	}
+}
+
+func memory() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
 }
 
 func TestMethodNumbersAreUnique(t *testing.T) {

@@ -25,6 +25,10 @@ type StreamHandler func(ctx context.Context, from Peer, s *Stream) error
 type ServerConfig struct {
 	// MaxCalls is how many calls and streams run; more are refused with KindOverloaded.
 	MaxCalls int64
+	// MaxWaits is how many calls of methods that wait run beside them. Each client of a node may wait for something, for
+	// half an hour (10,000 connections a node, DESIGN 6), and must not keep others from asking. A waiting call takes
+	// 19 KB at the two ends together, two thirds of it here.
+	MaxWaits int64
 	// MaxBytes is how much their requests hold; more is refused with KindOverloaded.
 	MaxBytes int64
 }
@@ -33,6 +37,9 @@ type ServerConfig struct {
 func (c *ServerConfig) Defaults() {
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 4096
+	}
+	if c.MaxWaits == 0 {
+		c.MaxWaits = 20_000
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 128 << 20
@@ -53,11 +60,12 @@ type row struct {
 	method Method
 	call   Handler       // or
 	stream StreamHandler // this
+	waits  bool
 }
 
 // limits are what a peer has left.
 type limits struct {
-	calls, bytes *semaphore.Weighted
+	calls, waits, bytes *semaphore.Weighted
 }
 
 // NewServer makes a Server without methods.
@@ -68,6 +76,9 @@ func NewServer(cfg ServerConfig) *Server {
 
 // Handle adds a method answered by fn. The table is complete before Serve is first called.
 func (s *Server) Handle(m Method, fn Handler) { s.add(row{method: m, call: fn}) }
+
+// HandleWait adds a method whose calls wait for something to happen and do nothing meanwhile.
+func (s *Server) HandleWait(m Method, fn Handler) { s.add(row{method: m, call: fn, waits: true}) }
 
 // HandleStream adds a method that is a conversation.
 func (s *Server) HandleStream(m Method, fn StreamHandler) { s.add(row{method: m, stream: fn}) }
@@ -84,7 +95,8 @@ func (s *Server) limitsOf(node cluster.NodeID) *limits {
 	defer s.mu.Unlock()
 	l := s.peers[node]
 	if l == nil {
-		l = &limits{calls: semaphore.NewWeighted(s.cfg.MaxCalls), bytes: semaphore.NewWeighted(s.cfg.MaxBytes)}
+		l = &limits{calls: semaphore.NewWeighted(s.cfg.MaxCalls), waits: semaphore.NewWeighted(s.cfg.MaxWaits),
+			bytes: semaphore.NewWeighted(s.cfg.MaxBytes)}
 		s.peers[node] = l
 	}
 	return l
@@ -115,7 +127,8 @@ func (s *Server) Serve(ctx context.Context, conn *transport.CallConn) {
 type job struct {
 	request
 	payload []byte
-	refusal error // instead of running it
+	refusal error               // instead of running it
+	from    *semaphore.Weighted // what it takes one of
 }
 
 // serveStream reads requests from one yamux stream. The calls run on a goroutine beside it, so that the end of
@@ -144,7 +157,7 @@ func (s *Server) serveStream(ctx context.Context, from Peer, st *yamux.Stream) {
 		if !running {
 			runner.Go(func() { s.run(ctx, from, st, jobs) })
 		}
-		j, err := lim.admit(st, q)
+		j, err := lim.admit(st, q, s.methods[q.method].waits)
 		if err != nil {
 			return
 		}
@@ -158,12 +171,15 @@ func (s *Server) serveStream(ctx context.Context, from Peer, st *yamux.Stream) {
 }
 
 // admit reads the request's payload if the peer may have another call, else skips it.
-func (l *limits) admit(st io.Reader, q request) (job, error) {
-	j := job{request: q}
-	if !l.calls.TryAcquire(1) {
+func (l *limits) admit(st io.Reader, q request, waits bool) (job, error) {
+	j := job{request: q, from: l.calls}
+	if waits {
+		j.from = l.waits
+	}
+	if !j.from.TryAcquire(1) {
 		j.refusal = cluster.Errorf(cluster.KindOverloaded, "too many calls of one node")
 	} else if !l.bytes.TryAcquire(int64(q.size)) {
-		l.calls.Release(1)
+		j.from.Release(1)
 		j.refusal = cluster.Errorf(cluster.KindOverloaded, "too many bytes in calls of one node")
 	}
 	if j.refusal != nil {
@@ -180,7 +196,7 @@ func (l *limits) admit(st io.Reader, q request) (job, error) {
 
 func (l *limits) release(j job) {
 	if j.refusal == nil {
-		l.calls.Release(1)
+		j.from.Release(1)
 		l.bytes.Release(int64(j.size))
 	}
 }

@@ -55,7 +55,7 @@ const defaultDeadline = 2 * time.Minute
 // Call implements exmdb.Caller.
 func (c Client) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
 	mode := modeOf(op)
-	if _, ok := ctx.Deadline(); !ok && mode != ops.Serve {
+	if _, ok := ctx.Deadline(); !ok && mode != ops.Wait {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, defaultDeadline)
 		defer cancel()
@@ -75,7 +75,9 @@ func modeOf(op exmdb.OpInfo) ops.Mode {
 	switch {
 	case op.ID == exmdb.OpCreateMailbox.ID:
 		return ops.Create
-	case op.ID == exmdb.OpWatch.ID || op.ID == exmdb.OpUploadChunk.ID:
+	case op.ID == exmdb.OpWatch.ID:
+		return ops.Wait
+	case op.ID == exmdb.OpUploadChunk.ID:
 		return ops.Serve
 	case op.Write:
 		return ops.Write

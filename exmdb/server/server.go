@@ -93,7 +93,7 @@ func decode(b []byte, v any) error {
 // Handlers is the table of ops on mailboxes.
 func Handlers() []ops.Handler {
 	table := []ops.Handler{
-		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Serve, Serve: watch},
+		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Wait, Serve: watch},
 		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: uploadChunk},
 	}
 	for _, h := range store.Handlers() {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -23,12 +24,16 @@ var (
 	methodStatus = rpc.Method{ID: 3, Name: "status"}
 	methodMember = rpc.Method{ID: 4, Name: "member"}
 	methodHashes = rpc.Method{ID: 5, Name: "hashes"}
+	methodWait   = rpc.Method{ID: 6, Name: "ops that wait"}
 )
 
 func (n *Node) registerCalls() {
 	n.makeServer()
 	n.storage.calls.Handle(methodOps, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
 		return n.server.Handle(ctx, req)
+	})
+	n.storage.calls.HandleWait(methodWait, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
+		return n.server.HandleWait(ctx, req)
 	})
 	n.storage.calls.Handle(methodHello, func(context.Context, rpc.Peer, []byte) ([]byte, error) {
 		return wire.Marshal(n.hello()), nil
@@ -52,8 +57,12 @@ func (n *Node) registerCalls() {
 type opsConn struct{ n *Node }
 
 // CallOps implements ops.Conn.
-func (c opsConn) CallOps(ctx context.Context, node cluster.NodeID, frame []byte) ([]byte, error) {
-	return c.n.storage.client.Call(ctx, node, methodOps, frame)
+func (c opsConn) CallOps(ctx context.Context, node cluster.NodeID, mode ops.Mode, frame []byte) ([]byte, error) {
+	method := methodOps
+	if mode == ops.Wait {
+		method = methodWait
+	}
+	return c.n.storage.client.Call(ctx, node, method, frame)
 }
 
 // replicas finds this node's replicas for the ops server.
@@ -119,6 +128,8 @@ func (s systemReplica) WaitApplied(ctx context.Context, id cluster.SpaceID, afte
 		return 0, errNoSystem
 	}
 	rep := g.Replica()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
 		changed := rep.Machine().Changed(id)
 		var seq uint64
@@ -131,6 +142,10 @@ func (s systemReplica) WaitApplied(ctx context.Context, id cluster.SpaceID, afte
 		}
 		select {
 		case <-changed:
+		case <-look.C:
+			if s.n.storage.host.Group(cluster.SystemGroup) != g {
+				return seq, errNoSystem // this one tells of no change any more
+			}
 		case <-ctx.Done():
 			return seq, ctx.Err()
 		}

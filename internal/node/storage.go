@@ -67,7 +67,7 @@ func (n *Node) openStorage() (err error) {
 
 func (n *Node) openTransport() error {
 	s := &n.storage
-	s.calls = rpc.NewServer(rpc.ServerConfig{})
+	s.calls = rpc.NewServer(rpc.ServerConfig{MaxWaits: 2 * int64(n.cfg.Limits.Connections)})
 	cfg := transport.Config{Cluster: n.trust.cluster, Node: n.self, Listen: n.cfg.Listen.Node, Credentials: n.credentials,
 		Resolve: n.resolve, Faults: s.faults, Events: transport.Events{
 			PeerUp: func(p cluster.NodeID, i uint64) { s.host.PeerUp(p, i); n.peerChanged(p, true, nil) },
