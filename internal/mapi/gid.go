@@ -60,3 +60,15 @@ func ParseLongTermID(b []byte) (GID, error) {
 	}
 	return ParseGID(b[:gidSize])
 }
+
+// ServerID is the value of PtypServerId (MS-OXCDATA 2.11.1.4): an object of this mailbox, or bytes that only the
+// client understands.
+type ServerID struct {
+	// Ours: FID, MID and Instance count. A folder has no MID.
+	Ours     bool
+	FID      FID
+	MID      MID
+	Instance uint32
+	// Theirs is the client's form.
+	Theirs []byte
+}

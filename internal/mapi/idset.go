@@ -26,6 +26,32 @@ func IDSETOf(replica GUID, s GLOBSET) IDSET {
 	return IDSET{[]ReplicaSet{{replica, s}}}
 }
 
+// IDSETOfReplicas is the set of the parts, which come in any order; of a replica that is named twice it has what both
+// say. The slice is sorted.
+func IDSETOfReplicas(parts []ReplicaSet) IDSET {
+	slices.SortStableFunc(parts, func(a, b ReplicaSet) int { return bytes.Compare(a.Replica[:], b.Replica[:]) })
+	var s IDSET
+	for len(parts) > 0 {
+		n := 1
+		for n < len(parts) && parts[n].Replica == parts[0].Replica {
+			n++
+		}
+		set := parts[0].Set
+		if n > 1 {
+			var ranges []GlobRange
+			for _, p := range parts[:n] {
+				ranges = append(ranges, p.Set.ranges...)
+			}
+			set = GLOBSETOfRanges(ranges)
+		}
+		if !set.IsEmpty() {
+			s.replicas = append(s.replicas, ReplicaSet{parts[0].Replica, set})
+		}
+		parts = parts[n:]
+	}
+	return s
+}
+
 func (s IDSET) find(replica GUID) (int, bool) {
 	return slices.BinarySearchFunc(s.replicas, replica, func(r ReplicaSet, g GUID) int { return bytes.Compare(r.Replica[:], g[:]) })
 }
@@ -92,11 +118,7 @@ func (s IDSET) Clone() IDSET {
 
 // Union is what is in s or t.
 func (s IDSET) Union(t IDSET) IDSET {
-	out := s.Clone()
-	for _, r := range t.replicas {
-		out.Put(r.Replica, out.Of(r.Replica).Union(r.Set))
-	}
-	return out
+	return IDSETOfReplicas(slices.Concat(s.replicas, t.replicas)).Clone()
 }
 
 // Intersect is what is in both.

@@ -57,8 +57,15 @@ type (
 )
 
 // Opaque is the stored payload of a type this package does not take apart: restrictions, rule actions, server ids,
-// objects, and types of later releases, which are kept as they are.
+// objects, and types of later releases, which are kept as they are. oxcdata says what is in it (RestrictionOf,
+// RuleActionsOf, ServerIDOf).
 type Opaque []byte
+
+// Error codes that stand in the place of values (MS-OXCDATA 2.4).
+const (
+	ErrorNotFound        ErrorCode = 0x8004_010F
+	ErrorNotEnoughMemory ErrorCode = 0x8007_000E
+)
 
 // ContentRef is a piece of content by the SHA-256 of its bytes.
 type ContentRef struct {
@@ -75,6 +82,23 @@ const MaxStoredValue = 8 << 10
 
 // ErrBadValue says that stored bytes are not a value of their type.
 var ErrBadValue = errors.New("malformed property value")
+
+// Fits reports whether v may stand under a tag of type t.
+func Fits(v Value, t Type) bool { return v != nil && v.fits(t) }
+
+// TypeOf is the type that v is of; TypeUnspecified for what may be of several: Opaque, Reference, nil.
+func TypeOf(v Value) Type {
+	switch v.(type) {
+	case nil, Opaque, Reference:
+		return TypeUnspecified
+	}
+	for t := range parsers {
+		if v.fits(t) {
+			return t
+		}
+	}
+	return TypeUnspecified
+}
 
 func (Null) fits(t Type) bool        { return t == TypeNull }
 func (Integer16) fits(t Type) bool   { return t == TypeInteger16 }

@@ -138,8 +138,14 @@ func ParsePCL(b []byte) (PCL, error) {
 		if err != nil {
 			return nil, err
 		}
-		p = p.Add(x)
+		p = append(p, x)
 		b = b[1+n:]
 	}
-	return p, nil
+	slices.SortStableFunc(p, func(x, y XID) int {
+		if order := bytes.Compare(x.Namespace[:], y.Namespace[:]); order != 0 {
+			return order
+		}
+		return compareLocal(y.Local, x.Local)
+	})
+	return slices.CompactFunc(p, func(x, y XID) bool { return x.Namespace == y.Namespace }), nil
 }
