@@ -134,13 +134,20 @@ type SetQuotaRequest struct {
 	Quota uint64 `wire:"1"`
 }
 
-// ListFoldersResponse is every folder below the root, parents before children.
+// ListFoldersRequest asks for the folders below the root whose FID is above After.
+type ListFoldersRequest struct {
+	After mapi.FID `wire:"1"`
+}
+
+// ListFoldersResponse is folders in ascending FID, about 1 MiB of them; ListFolders reads all.
 type ListFoldersResponse struct {
 	Folders []Folder `wire:"1"`
 	// IPM is the FID of the IPM subtree's top.
 	IPM mapi.FID `wire:"2"`
 	// Sequence is the space's sequence at which the list is true.
 	Sequence uint64 `wire:"3"`
+	// More says that there are folders above the last one.
+	More bool `wire:"4"`
 }
 
 // FolderRequest names a folder.
@@ -237,15 +244,24 @@ type RowsResponse struct {
 	Next mapi.UID `wire:"3"`
 }
 
-// UIDsResponse is all UIDs of a folder with the folder's state, read at one sequence: what SELECT needs.
+// UIDsRequest asks for the UIDs of a folder from From on.
+type UIDsRequest struct {
+	Folder mapi.FID `wire:"1"`
+	From   mapi.UID `wire:"2"`
+}
+
+// UIDsResponse is UIDs of a folder with the folder's state, read at one sequence: what SELECT needs. There are 100,000
+// ranges in it at most; UIDs reads all.
 type UIDsResponse struct {
 	Folder   Folder     `wire:"1"`
 	UIDs     []UIDRange `wire:"2"`
 	Sequence uint64     `wire:"3"`
-	// FirstUnseen is the lowest UID without \Seen, zero if there is none.
+	// FirstUnseen is the lowest of these UIDs without \Seen, zero if there is none.
 	FirstUnseen mapi.UID `wire:"4"`
-	// Keywords are the names in use in the mailbox.
+	// Keywords are the names in use in the mailbox, told with the first UIDs.
 	Keywords []string `wire:"5"`
+	// Next is where to go on, zero when that was all.
+	Next mapi.UID `wire:"6"`
 }
 
 // ReadBytesRequest asks for Length octets of a message from Offset on, MaxReadBytes at most.
@@ -366,7 +382,7 @@ var (
 	OpCreateMailbox = Op[CreateMailboxRequest, MailboxInfo]{OpInfo{1, "CreateMailbox", true}}
 	OpMailboxInfo   = Op[Empty, MailboxInfo]{OpInfo{2, "MailboxInfo", false}}
 	OpSetQuota      = Op[SetQuotaRequest, Empty]{OpInfo{3, "SetQuota", true}}
-	OpListFolders   = Op[Empty, ListFoldersResponse]{OpInfo{4, "ListFolders", false}}
+	OpListFolders   = Op[ListFoldersRequest, ListFoldersResponse]{OpInfo{4, "ListFolders", false}}
 	OpFolder        = Op[FolderRequest, FolderResponse]{OpInfo{5, "Folder", false}}
 	OpCreateFolder  = Op[CreateFolderRequest, FolderResponse]{OpInfo{6, "CreateFolder", true}}
 	OpMoveFolder    = Op[MoveFolderRequest, FolderResponse]{OpInfo{7, "MoveFolder", true}}
@@ -375,7 +391,7 @@ var (
 	OpDeliver       = Op[DeliverRequest, DeliverResponse]{OpInfo{10, "Deliver", true}}
 	OpAppend        = Op[AppendRequest, DeliverResponse]{OpInfo{11, "Append", true}}
 	OpRows          = Op[RowsRequest, RowsResponse]{OpInfo{12, "Rows", false}}
-	OpUIDs          = Op[FolderRequest, UIDsResponse]{OpInfo{13, "UIDs", false}}
+	OpUIDs          = Op[UIDsRequest, UIDsResponse]{OpInfo{13, "UIDs", false}}
 	OpReadBytes     = Op[ReadBytesRequest, ReadBytesResponse]{OpInfo{14, "ReadBytes", false}}
 	OpSetFlags      = Op[SetFlagsRequest, SetFlagsResponse]{OpInfo{15, "SetFlags", true}}
 	OpCopy          = Op[CopyRequest, CopyResponse]{OpInfo{16, "Copy", true}}

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
@@ -14,7 +14,6 @@ type hierarchy struct {
 	folders    map[mapi.FID]*schema.Folder
 	counts     map[mapi.FID]*schema.FolderCounts
 	subscribed map[mapi.FID]bool
-	below      map[mapi.FID][]mapi.FID
 }
 
 // each walks the keys of a prefix that end in a folder.
@@ -33,16 +32,11 @@ func (v *view) each(lo, hi []byte, parse func([]byte) (mapi.FID, error), fn func
 }
 
 func (v *view) hierarchy() (*hierarchy, error) {
-	h := &hierarchy{make(map[mapi.FID]*schema.Folder), make(map[mapi.FID]*schema.FolderCounts), make(map[mapi.FID]bool), make(map[mapi.FID][]mapi.FID)}
+	h := &hierarchy{make(map[mapi.FID]*schema.Folder), make(map[mapi.FID]*schema.FolderCounts), make(map[mapi.FID]bool)}
 	err := v.each([]byte{schema.PrefixFolder}, []byte{schema.PrefixFolder + 1}, schema.ParseFolderKey, func(fid mapi.FID, b []byte) error {
 		f := new(schema.Folder)
 		h.folders[fid] = f
-		if err := schema.Decode(b, f); err != nil {
-			return err
-		}
-		parent := mapi.LocalFID(f.Parent)
-		h.below[parent] = append(h.below[parent], fid)
-		return nil
+		return schema.Decode(b, f)
 	})
 	if err != nil {
 		return nil, err
@@ -62,31 +56,50 @@ func (v *view) hierarchy() (*hierarchy, error) {
 	})
 }
 
-// appendBelow adds what is below a folder, by name, parents before children.
-func (h *hierarchy) appendBelow(list []exmdb.Folder, parent mapi.FID, inIPM bool) []exmdb.Folder {
-	inIPM = inIPM || parent == schema.IPMSubtree
-	below := h.below[parent]
-	slices.SortFunc(below, func(a, b mapi.FID) int { return strings.Compare(h.folders[a].Name, h.folders[b].Name) })
-	for _, fid := range below {
-		c := h.counts[fid]
-		if c == nil {
-			continue
+// inIPM reports whether a folder lies below the IPM subtree's top.
+func (h *hierarchy) inIPM(f *schema.Folder) bool {
+	for depth := 0; f != nil && depth <= maxDepth; depth++ {
+		parent := mapi.LocalFID(f.Parent)
+		if parent == schema.IPMSubtree {
+			return true
 		}
-		f := describe(fid, h.folders[fid], c, inIPM)
-		var said bool
-		if f.Subscribed, said = h.subscribed[fid]; !said {
-			f.Subscribed = subscribedByDefault(fid)
-		}
-		list = h.appendBelow(append(list, f), fid, inIPM)
+		f = h.folders[parent]
 	}
-	return list
+	return false
 }
 
-func listFolders(v *view, _ *exmdb.Empty) (*exmdb.ListFoldersResponse, error) {
+func (h *hierarchy) describe(fid mapi.FID) exmdb.Folder {
+	f := h.folders[fid]
+	out := describe(fid, f, h.counts[fid], h.inIPM(f))
+	var said bool
+	if out.Subscribed, said = h.subscribed[fid]; !said {
+		out.Subscribed = subscribedByDefault(fid)
+	}
+	return out
+}
+
+// folderBytes is about what a folder takes in an answer without its texts.
+const folderBytes = 96
+
+// listFolders answers in order of FID and not of the tree: a folder is found once, whatever moves between two pages.
+func listFolders(v *view, req *exmdb.ListFoldersRequest) (*exmdb.ListFoldersResponse, error) {
 	h, err := v.hierarchy()
 	if err != nil {
 		return nil, err
 	}
-	list := h.appendBelow(make([]exmdb.Folder, 0, len(h.folders)), schema.Root, false)
-	return &exmdb.ListFoldersResponse{Folders: list, IPM: schema.IPMSubtree, Sequence: v.r.Sequence()}, nil
+	resp := &exmdb.ListFoldersResponse{IPM: schema.IPMSubtree, Sequence: v.r.Sequence()}
+	size := 0
+	for _, fid := range slices.Sorted(maps.Keys(h.counts)) {
+		if fid <= req.After || fid == schema.Root || h.folders[fid] == nil {
+			continue
+		}
+		if size >= answerBytes {
+			resp.More = true
+			break
+		}
+		f := h.describe(fid)
+		resp.Folders = append(resp.Folders, f)
+		size += folderBytes + len(f.Name) + len(f.Class) + len(f.SpecialUse)
+	}
+	return resp, nil
 }

@@ -99,14 +99,22 @@ func rows(v *view, req *exmdb.RowsRequest) (*exmdb.RowsResponse, error) {
 	return resp, err
 }
 
-func uids(v *view, req *exmdb.FolderRequest) (*exmdb.UIDsResponse, error) {
+// maxUIDRanges bounds the ranges of one answer.
+const maxUIDRanges = 100_000
+
+func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 	f, err := v.wholeFolder(req.Folder)
 	if err != nil {
 		return nil, err
 	}
 	resp := &exmdb.UIDsResponse{Folder: f, Sequence: v.r.Sequence()}
 	look := f.Unseen > 0
-	err = v.scan(req.Folder, nil, func(uid mapi.UID, stored []byte) (bool, error) {
+	from := []exmdb.UIDRange{{First: max(req.From, 1), Last: schema.EndOfUIDs - 1}}
+	err = v.scan(req.Folder, from, func(uid mapi.UID, stored []byte) (bool, error) {
+		if len(resp.UIDs) == maxUIDRanges && resp.UIDs[maxUIDRanges-1].Last+1 != uid {
+			resp.Next = uid
+			return false, nil
+		}
 		resp.UIDs = addUID(resp.UIDs, uid)
 		if look {
 			if bits, _ := schema.PeekRow(stored); bits.Flags()&exmdb.FlagSeen == 0 {
@@ -115,8 +123,8 @@ func uids(v *view, req *exmdb.FolderRequest) (*exmdb.UIDsResponse, error) {
 		}
 		return true, nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || req.From > 1 {
+		return resp, err
 	}
 	table, err := v.keywordTable()
 	if err != nil {

@@ -24,6 +24,8 @@ type box struct {
 	id  cluster.SpaceID
 	as  exmdb.Identity
 	now time.Time
+	// largest is the longest answer so far, in bytes.
+	largest int
 }
 
 func newBox(t testing.TB, quota uint64) *box {
@@ -63,27 +65,37 @@ var table = func() map[exmdb.OpID]Handler {
 	return m
 }()
 
-func try[Q, R any](b *box, op exmdb.Op[Q, R], q *Q) (*R, error) {
-	ctx, req, as := context.Background(), wire.Marshal(q), b.as
+// Call implements exmdb.Caller; the mailbox is b's, whatever is asked for.
+func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
+	q := wire.Marshal(req)
 	h := table[op.ID]
 	var raw []byte
 	var err error
 	switch {
 	case h.View != nil:
 		err = b.rep.View(ctx, b.id, space.ReadLease, func(r space.Reader) (err error) {
-			raw, err = h.View(r, &as, req)
+			raw, err = h.View(r, &as, q)
 			return err
 		})
 	case op.ID == exmdb.OpCreateMailbox.ID:
-		raw, err = b.rep.Create(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, req) })
+		raw, err = b.rep.Create(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	default:
-		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, req) })
+		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	resp := new(R)
-	return resp, wire.Unmarshal(raw, resp)
+	b.largest = max(b.largest, len(raw))
+	return wire.Unmarshal(raw, resp)
+}
+
+// Upload implements exmdb.Caller.
+func (b *box) Upload(context.Context, exmdb.Identity, mapi.MailboxID) (exmdb.Upload, error) {
+	return nil, cluster.ErrUnavailable
+}
+
+func try[Q, R any](b *box, op exmdb.Op[Q, R], q *Q) (*R, error) {
+	return exmdb.Do(context.Background(), b, b.as, mapi.MailboxID(b.id), op, q)
 }
 
 func call[Q, R any](b *box, op exmdb.Op[Q, R], q *Q) *R {
@@ -298,7 +310,7 @@ func TestFoldersNamesAndPlaces(t *testing.T) {
 	if again.UIDValidity <= made.UIDValidity || again.FID == made.FID {
 		t.Fatalf("a name made again repeats its identity: %+v then %+v", made, again)
 	}
-	for _, f := range call(b, exmdb.OpListFolders, &exmdb.Empty{}).Folders {
+	for _, f := range call(b, exmdb.OpListFolders, &exmdb.ListFoldersRequest{}).Folders {
 		if fixed := schema.Fixed(f.FID); fixed != nil && (fixed.Name != f.Name || fixed.SpecialUse != f.SpecialUse || f.IMAP != fixed.IMAP) {
 			t.Errorf("%+v is not as the table has it", f)
 		}
@@ -309,11 +321,11 @@ func TestFoldersNamesAndPlaces(t *testing.T) {
 func TestLanguageOfFixedFolders(t *testing.T) {
 	english := newBox(t, 0)
 	for kind := exmdb.MailboxUser; kind <= exmdb.MailboxPublic; kind++ {
-		plain := call(english.again(&exmdb.CreateMailboxRequest{Kind: kind}), exmdb.OpListFolders, &exmdb.Empty{}).Folders
+		plain := call(english.again(&exmdb.CreateMailboxRequest{Kind: kind}), exmdb.OpListFolders, &exmdb.ListFoldersRequest{}).Folders
 		for _, language := range []string{"de-AT", "es", "fr-FR", "it", "nl", "pl", "pt-BR", "ru_RU.UTF-8", "tlh"} {
 			names := map[mapi.FID]exmdb.Folder{}
 			b := english.again(&exmdb.CreateMailboxRequest{Kind: kind, Language: language})
-			for _, f := range call(b, exmdb.OpListFolders, &exmdb.Empty{}).Folders {
+			for _, f := range call(b, exmdb.OpListFolders, &exmdb.ListFoldersRequest{}).Folders {
 				names[f.FID] = f
 			}
 			for _, f := range plain {

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ type fakeBox struct {
 	floor    mapi.Stamp
 	// step bounds how many messages SetFlags, Copy, Move and Expunge take in one step; zero is unbounded.
 	step int
-	// page bounds rows in one answer beside the request's limit.
+	// page bounds rows, folders and UIDs in one answer; zero is unbounded, but for the request's limit.
 	page uint32
 	// fail, when set, is asked before each op.
 	fail func(op exmdb.OpInfo) error
@@ -182,9 +183,9 @@ func (b *fakeBox) watch(ctx context.Context, q *exmdb.WatchRequest, r *exmdb.Wat
 
 func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 	switch q := req.(type) {
-	case *exmdb.Empty:
-		return b.listFolders(resp.(*exmdb.ListFoldersResponse))
-	case *exmdb.FolderRequest:
+	case *exmdb.ListFoldersRequest:
+		return b.listFolders(q, resp.(*exmdb.ListFoldersResponse))
+	case *exmdb.UIDsRequest:
 		return b.uids(q, resp.(*exmdb.UIDsResponse))
 	case *exmdb.CreateFolderRequest:
 		return b.createFolder(q, resp.(*exmdb.FolderResponse))
@@ -216,21 +217,35 @@ func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 	return cluster.Errorf(cluster.KindNoMethod, "op %s is not faked", op.Name)
 }
 
-func (b *fakeBox) listFolders(r *exmdb.ListFoldersResponse) error {
-	for _, f := range b.folders {
+func (b *fakeBox) listFolders(q *exmdb.ListFoldersRequest, r *exmdb.ListFoldersResponse) error {
+	r.IPM, r.Sequence = fakeIPM, b.sequence
+	for _, f := range slices.SortedFunc(slices.Values(b.folders), func(x, y *fakeFolder) int { return cmp.Compare(x.FID, y.FID) }) {
+		if f.FID <= q.After {
+			continue
+		}
+		if b.page > 0 && len(r.Folders) == int(b.page) {
+			r.More = true
+			break
+		}
 		r.Folders = append(r.Folders, f.view())
 	}
-	r.IPM, r.Sequence = fakeIPM, b.sequence
 	return nil
 }
 
-func (b *fakeBox) uids(q *exmdb.FolderRequest, r *exmdb.UIDsResponse) error {
+func (b *fakeBox) uids(q *exmdb.UIDsRequest, r *exmdb.UIDsResponse) error {
 	f, err := b.folder(q.Folder)
 	if err != nil {
 		return err
 	}
 	r.Folder, r.Sequence, r.Keywords = f.view(), b.sequence, slices.Clone(b.keywords)
 	for _, m := range f.messages {
+		if m.row.UID < q.From {
+			continue
+		}
+		if b.page > 0 && len(r.UIDs) == int(b.page) {
+			r.Next = m.row.UID
+			break
+		}
 		r.UIDs = append(r.UIDs, exmdb.UIDRange{First: m.row.UID, Last: m.row.UID})
 		if r.FirstUnseen == 0 && m.row.Flags.Bits&exmdb.FlagSeen == 0 {
 			r.FirstUnseen = m.row.UID
@@ -285,24 +300,7 @@ func (b *fakeBox) moveFolder(q *exmdb.MoveFolderRequest) error {
 		return err
 	}
 	f.Parent, f.Name = q.Parent, q.Name
-	b.reorder()
 	return nil
-}
-
-// reorder puts parents before children.
-func (b *fakeBox) reorder() {
-	var out []*fakeFolder
-	var below func(parent mapi.FID)
-	below = func(parent mapi.FID) {
-		for _, f := range b.folders {
-			if f.Parent == parent {
-				out = append(out, f)
-				below(f.FID)
-			}
-		}
-	}
-	below(fakeIPM)
-	b.folders = out
 }
 
 func (b *fakeBox) deleteFolder(q *exmdb.DeleteFolderRequest) error {

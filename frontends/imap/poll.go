@@ -173,7 +173,7 @@ func (s *session) showFresh() {
 // reads the rows that changed.
 func (s *session) catchUp(ctx context.Context) (*exmdb.ChangesResponse, error) {
 	f := s.selected
-	now, err := do(ctx, s, exmdb.OpUIDs, &exmdb.FolderRequest{Folder: f.fid})
+	now, err := s.allUIDs(ctx, f.fid)
 	if err != nil {
 		return nil, err
 	}

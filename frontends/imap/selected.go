@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -75,7 +76,7 @@ func (s *session) choose(ctx context.Context, a selectArgs, readOnly bool) error
 	if err != nil {
 		return err
 	}
-	resp, err := do(ctx, s, exmdb.OpUIDs, &exmdb.FolderRequest{Folder: n.FID})
+	resp, err := s.allUIDs(ctx, n.FID)
 	if err != nil {
 		return err
 	}
@@ -89,6 +90,14 @@ func (s *session) choose(ctx context.Context, a selectArgs, readOnly bool) error
 		s.done.code = "READ-ONLY"
 	}
 	return nil
+}
+
+func (s *session) allUIDs(ctx context.Context, folder mapi.FID) (*exmdb.UIDsResponse, error) {
+	resp, err := exmdb.UIDs(ctx, s.server.services.Mailboxes, s.principal.Identity, s.principal.Mailbox, folder)
+	if err != nil {
+		return nil, fmt.Errorf("read UIDs: %w", err)
+	}
+	return resp, nil
 }
 
 // greetFolder writes what SELECT tells of a mailbox.

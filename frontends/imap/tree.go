@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -41,9 +42,9 @@ type tree struct {
 
 // folders reads the mailbox's folders.
 func (s *session) folders(ctx context.Context) (*tree, error) {
-	resp, err := do(ctx, s, exmdb.OpListFolders, &exmdb.Empty{})
+	resp, err := exmdb.ListFolders(ctx, s.server.services.Mailboxes, s.principal.Identity, s.principal.Mailbox)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list folders: %w", err)
 	}
 	return newTree(resp, s.server.config.AllFolders), nil
 }
