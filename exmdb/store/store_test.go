@@ -245,46 +245,6 @@ func TestDeliveryOutOfAQueueOnce(t *testing.T) {
 	}
 }
 
-// TestStamps is the golden script of MAILBOX 2: which stamps move on what.
-func TestStamps(t *testing.T) {
-	b := newBox(t, 0)
-	b.deliver(text("x"))
-	type stamps struct{ cn, read, mod, content, folder mapi.Stamp }
-	now := func() stamps {
-		r, f := b.raw(schema.Inbox, 1), b.folder(schema.Inbox)
-		return stamps{r.CN, r.ReadCN, r.ModSeq, f.ContentSeq, f.CN}
-	}
-	steps := []struct {
-		name                            string
-		do                              func()
-		cn, read, mod, content, folders bool
-	}{
-		{`\Seen`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1) }, false, true, true, true, false},
-		{`\Seen again`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1) }, false, false, false, false, false},
-		{`\Deleted`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagDeleted, nil, 1) }, false, false, true, true, false},
-		{`\Flagged`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagFlagged, nil, 1) }, true, false, true, true, false},
-		{`a category`, func() { b.flags(exmdb.FlagsAdd, 0, []string{"Red Category"}, 1) }, true, false, true, true, false},
-		{`\Seen and \Answered`, func() { b.flags(exmdb.FlagsReplace, exmdb.FlagAnswered, nil, 1) }, true, true, true, true, false},
-		{`\Draft of a received mail`, func() { b.flags(exmdb.FlagsAdd, exmdb.FlagDraft, nil, 1) }, false, false, false, false, false},
-		{`a delivery`, func() { b.deliver(text("y")) }, false, false, false, true, false},
-		{`an expunge`, func() {
-			call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, UIDs: ranges(2), All: true})
-		}, false, false, false, true, false},
-	}
-	for _, s := range steps {
-		was := now()
-		s.do()
-		is := now()
-		got := [5]bool{was.cn != is.cn, was.read != is.read, was.mod != is.mod, was.content != is.content, was.folder != is.folder}
-		if want := [5]bool{s.cn, s.read, s.mod, s.content, s.folders}; got != want {
-			t.Errorf("%s moved cn, readCN, modseq, contentSeq, folder cn = %v, want %v", s.name, got, want)
-		}
-		if is.mod > is.content {
-			t.Errorf("%s: modseq %d above the folder's %d", s.name, is.mod, is.content)
-		}
-	}
-}
-
 func TestFoldersNamesAndPlaces(t *testing.T) {
 	b := newBox(t, 0)
 	made := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Projects"}).Folder
