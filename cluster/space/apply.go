@@ -376,7 +376,7 @@ func (a *applier) commit() error {
 	if err := a.batch.Set(positionKey[:], appendPosition(a.val[:0], &a.at)); err != nil {
 		return err
 	}
-	if err := a.batch.Commit(false); err != nil {
+	if err := a.m.show(a.batch); err != nil {
 		return err
 	}
 	if len(a.m.headers)+len(a.spaces) > headersKept {

@@ -114,7 +114,8 @@ type Due struct {
 
 // UpdateFunc computes an effect. It may be run several times, must do no I/O and keep no state outside the
 // Writer; its answer is what the caller of Update gets, and up to MaxAnswer bytes of it are remembered under the
-// request id. An error means a definite refusal: nothing is replicated and nothing is remembered.
+// request id. An error means a definite refusal: nothing is replicated and nothing is remembered. The caller of Update
+// gets it when it is certain that it rests on nothing that did not happen, or was over when Update was called.
 type UpdateFunc func(w Writer) (answer []byte, err error)
 
 // ViewFunc reads; it may be run again when the lease ended while it ran.

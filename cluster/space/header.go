@@ -84,6 +84,14 @@ func readHeader(from lsm.Reader, id cluster.SpaceID) (*header, error) {
 	return h, nil
 }
 
+// equal compares what a space was with what it is; nil is a space that was never here.
+func (h *header) equal(other *header) bool {
+	if h == nil || other == nil {
+		return h == other
+	}
+	return *h == *other
+}
+
 // use returns why a space with this header, which may be nil, cannot be read or written.
 func (h *header) use(id cluster.SpaceID) error {
 	switch {

@@ -42,6 +42,7 @@ type Machine struct {
 	failed  error                       // guarded by applyMu
 	headers map[cluster.SpaceID]*header // guarded by applyMu: as applied; some of them
 
+	commits atomic.Uint64 // of batches, begun and ended: odd while one becomes visible
 	durable atomic.Uint64
 	applied atomic.Pointer[Applied]
 

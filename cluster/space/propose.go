@@ -13,8 +13,8 @@ import (
 // effect makes what is replicated of what the round wrote. Content that the group has already is only named.
 func (rd *round) effect(from lsm.Reader) (*effect, error) {
 	e := &effect{}
-	for _, d := range rd.done {
-		if !d.id.IsZero() {
+	for _, d := range rd.live {
+		if d.err == nil && !d.id.IsZero() {
 			e.answers = append(e.answers, answer{d.id.ID, d.answer})
 		}
 	}
@@ -65,9 +65,6 @@ func (rd *round) nothing(e *effect) bool {
 }
 
 func (rd *round) propose(ctx context.Context, term uint64, e *effect) (Outcome, error) {
-	if rd.nothing(e) {
-		return rd.confirm(ctx)
-	}
 	part := appendPartHeader(make([]byte, 0, partHeaderMax+len(e.batch)+64), rd.part)
 	body := len(part)
 	if rd.part.kind != partDrop {
@@ -86,12 +83,13 @@ func (rd *round) propose(ctx context.Context, term uint64, e *effect) (Outcome, 
 		outcome, err = rd.stage(ctx, term, part[body:])
 	}
 	if err == nil && outcome == Done && rd.r.config.Events.Committed != nil {
-		rd.r.config.Events.Committed(rd.space, len(rd.done), len(part))
+		rd.r.config.Events.Committed(rd.space, rd.done, len(part))
 	}
 	return outcome, err
 }
 
-// confirm ends a round of updates that changed nothing: they only read, and must have been allowed to.
+// confirm ends a round that replicates nothing: what it answers, refusals too, was only read, and this node must
+// have been allowed to read it (CLUSTER 4.1, 4.2).
 func (rd *round) confirm(ctx context.Context) (Outcome, error) {
 	end, err := rd.r.repl.BeginRead(ctx, ReadLease)
 	if err != nil {
@@ -102,15 +100,15 @@ func (rd *round) confirm(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer release()
 	hdr, err := readHeader(db, rd.space)
+	release() // end may wait for a quorum
 	if err != nil {
 		return 0, err
 	}
 	if err := end(); err != nil {
 		return 0, err
 	}
-	if hdr == nil || hdr.sequence != rd.part.base {
+	if !hdr.equal(rd.state.hdr) {
 		return VoidSequence, nil
 	}
 	return Done, nil

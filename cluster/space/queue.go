@@ -3,6 +3,7 @@ package space
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 )
@@ -23,11 +24,12 @@ type waiter struct {
 	drops   bool
 
 	callers int           // guarded by Replica.mu
-	done    chan struct{} // closed when answer and err are set
-	answer  []byte
-	err     error
+	done    chan struct{} // closed when answer and err are final
 
-	refs []Hash // content that the newest run asked for by Ref
+	// What the newest run of fn came to. It belongs to the round, which gives it out when it stands.
+	answer []byte
+	err    error
+	refs   []Hash // content asked for by Ref
 }
 
 func (r *Replica) submit(ctx context.Context, space cluster.SpaceID, w *waiter) ([]byte, error) {
@@ -127,7 +129,7 @@ func (r *Replica) run(ctx context.Context, space cluster.SpaceID, q *queue) {
 		if batch == nil {
 			return
 		}
-		rd := &round{r: r, space: space, q: q, live: batch}
+		rd := &round{r: r, space: space, q: q, live: slices.Clone(batch)}
 		rd.run(rctx)
 		release()
 		r.settle(q, rd)

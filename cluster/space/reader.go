@@ -13,6 +13,7 @@ import (
 type reader struct {
 	from  lsm.Reader
 	over  *overlay // nil for a view
+	whole *state   // nil for a view, which reads a snapshot
 	space cluster.SpaceID
 	seq   uint64
 	m     *Machine
@@ -65,6 +66,13 @@ func (r *reader) iter(lo, hi []byte) *iterator {
 	}
 	it := &iterator{of: r, lo: slices.Clone(lo), hi: slices.Clone(hi)}
 	it.db = r.from.NewIter(dataKey(r.space, lo), dataKey(r.space, hi))
+	if r.whole != nil {
+		if err := r.whole.stands(); err != nil { // it may show what was applied since
+			it.err = errors.Join(err, it.db.Close())
+			it.db = nil
+			return it
+		}
+	}
 	r.open = append(r.open, it)
 	return it
 }

@@ -2,6 +2,7 @@ package space
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,64 +10,73 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 )
 
-// round runs a space's waiting updates, combined, until their effect is applied or they are refused (CLUSTER 1.5).
+// round runs a space's waiting updates, combined, until their effect is applied (CLUSTER 1.5). No answer leaves it
+// before that, refusals included: an update may have been refused for what another wrote in the same effect, or by a
+// leader that is none any more and does not know it. When there is no effect, a read check takes its place.
 type round struct {
 	r     *Replica
 	space cluster.SpaceID
 	q     *queue
-	live  []*waiter // not yet answered
+	live  []*waiter // not yet answered, in order; of the round alone
 	later []*waiter // left for the next round
 
-	w    *writer
-	part partHeader
-	done []answered // updates that are in w, in order
-	ops  []byte     // scratch
-}
-
-type answered struct {
-	*waiter
-	answer []byte
+	state state // evaluated on
+	w     *writer
+	part  partHeader
+	done  int    // updates that are in w; the rest of live is refused
+	check bool   // look for content that is referred to: its absence made a run void
+	ops   []byte // scratch
 }
 
 func (rd *round) run(ctx context.Context) {
 	for len(rd.live) > 0 {
 		outcome, err := rd.once(ctx)
+		if err == nil && outcome != Done {
+			err = rd.again(ctx, outcome)
+		}
 		switch {
 		case err != nil:
-			rd.refuse(err)
+			rd.fail(err)
 		case outcome == Done:
 			rd.succeed()
-		default:
-			if rd.r.config.Events.RunAgain != nil {
-				rd.r.config.Events.RunAgain(rd.space, outcome)
-			}
-			if err := rd.again(ctx, outcome); err != nil {
-				rd.refuse(err)
-			}
 		}
 	}
 }
 
-// once evaluates what is live and proposes the effect. Updates refused on the way are answered.
+// once evaluates what is live and proposes the effect, or confirms that the evaluation holds without one.
 func (rd *round) once(ctx context.Context) (Outcome, error) {
 	term, err := rd.r.repl.Lead(ctx)
 	if err != nil {
 		return 0, rd.began(ctx, err)
 	}
-	db, release, err := rd.r.machine.engine()
-	if err != nil {
+	eff, err := rd.evaluated()
+	switch {
+	case errors.Is(err, errOvertaken):
+		return VoidSequence, nil
+	case err != nil:
 		return 0, err
-	}
-	err = rd.evaluate(db)
-	var eff *effect
-	if err == nil && len(rd.done) > 0 {
-		eff, err = rd.effect(db)
-	}
-	release()
-	if err != nil || len(rd.done) == 0 {
-		return 0, err
+	case len(rd.live) == 0:
+		return Done, nil
+	case eff == nil || rd.nothing(eff):
+		return rd.confirm(ctx)
 	}
 	return rd.propose(ctx, term, eff)
+}
+
+// evaluated runs the live updates and returns their effect, nil when all of them are refused.
+func (rd *round) evaluated() (*effect, error) {
+	db, release, err := rd.r.machine.engine()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := rd.state.open(rd.r.machine, db, rd.space); err != nil {
+		return nil, err
+	}
+	if err := rd.evaluate(&rd.state); err != nil || rd.done == 0 {
+		return nil, err
+	}
+	return rd.effect(&rd.state)
 }
 
 // began makes an error that came before anything was proposed definite.
@@ -77,43 +87,34 @@ func (rd *round) began(ctx context.Context, err error) error {
 	return err
 }
 
-func (rd *round) refuse(err error) {
+// fail ends the round with err. What was refused wrote nothing for certain, but its refusal is not proved.
+func (rd *round) fail(err error) {
 	for _, w := range rd.live {
+		if w.err != nil {
+			rd.r.finish(rd.q, w, nil, preparatory(err))
+			continue
+		}
 		rd.r.finish(rd.q, w, nil, err)
 	}
 	rd.live = nil
 }
 
 func (rd *round) succeed() {
-	for _, d := range rd.done {
-		rd.r.finish(rd.q, d.waiter, d.answer, nil)
+	for _, w := range rd.live {
+		rd.r.finish(rd.q, w, w.answer, w.err)
 	}
 	rd.live = nil
 }
 
-// again prepares the next run after a void one. An update whose own content is missing is answered.
+// again prepares the next run after a void one.
 func (rd *round) again(ctx context.Context, why Outcome) error {
+	if rd.r.config.Events.RunAgain != nil {
+		rd.r.config.Events.RunAgain(rd.space, why)
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("update: %w: %w", cluster.ErrDeadline, ctx.Err())
 	}
-	if why != VoidContent {
-		return nil
-	}
-	db, release, err := rd.r.machine.engine()
-	if err != nil {
-		return err
-	}
-	defer release()
-	kept := rd.live[:0]
-	for _, w := range rd.live {
-		err := missing(db, w.refs)
-		if err == nil {
-			kept = append(kept, w)
-			continue
-		}
-		rd.r.finish(rd.q, w, nil, err)
-	}
-	rd.live = kept
+	rd.check = rd.check || why == VoidContent
 	return nil
 }
 
@@ -130,18 +131,20 @@ func missing(from lsm.Reader, refs []Hash) error {
 	return nil
 }
 
-// evaluate runs the live updates over the applied state. What it refuses is answered, what does not fit goes to
-// later; live and done are what the effect holds. The error is every live update's.
-func (rd *round) evaluate(from lsm.Reader) error {
-	hdr, err := readHeader(from, rd.space)
-	if err != nil {
-		return err
-	}
-	rd.open(from, hdr)
+// evaluate runs the live updates over the applied state. What was answered before is answered again, what does not
+// fit goes to later. The error is every live update's.
+func (rd *round) evaluate(from *state) error {
+	rd.open(from)
 	live := rd.live
-	rd.live, rd.done = nil, rd.done[:0]
+	rd.live, rd.done = live[:0], 0
 	for i, w := range live {
-		if rd.closedTo(hdr, w) || !rd.one(from, hdr, w) {
+		before := len(rd.live)
+		fits := !rd.closedTo(w) && rd.one(from, w)
+		if from.err != nil {
+			rd.live = append(rd.live[:before], live[i:]...)
+			return from.err
+		}
+		if !fits {
 			rd.later = append(append([]*waiter(nil), live[i:]...), rd.later...)
 			return nil
 		}
@@ -149,10 +152,10 @@ func (rd *round) evaluate(from lsm.Reader) error {
 	return nil
 }
 
-func (rd *round) open(from lsm.Reader, hdr *header) {
+func (rd *round) open(from *state) {
 	now := rd.r.config.Now().UnixNano()
 	rd.part = partHeader{kind: partUpdate, space: rd.space, wall: now}
-	if hdr != nil {
+	if hdr := from.hdr; hdr != nil {
 		rd.part.epoch, rd.part.base, rd.part.wall = hdr.epoch, hdr.sequence, max(now, hdr.wall)
 	}
 	if rd.w == nil {
@@ -162,30 +165,32 @@ func (rd *round) open(from lsm.Reader, hdr *header) {
 	over := rd.w.over
 	over.reset()
 	*rd.w = writer{reader: newReader(rd.r.machine, from, rd.space, rd.part.base), limit: MaxEffect}
-	rd.w.over = over
+	rd.w.over, rd.w.whole = over, from
 	rd.w.wall = time.Unix(0, rd.part.wall).UTC()
 }
 
 // closedTo reports whether w has to wait for the next round: the effect is as large as combining makes it, or one
 // of the two creates or drops the space.
-func (rd *round) closedTo(hdr *header, w *waiter) bool {
-	n := len(rd.done)
+func (rd *round) closedTo(w *waiter) bool {
+	n := rd.done
 	if n == 0 {
 		return false
 	}
 	size := rd.w.size()
-	return rd.part.kind != partUpdate || w.drops || (w.creates && hdr == nil) ||
+	return rd.part.kind != partUpdate || w.drops || (w.creates && rd.state.hdr == nil) ||
 		size+size/n > rd.r.config.CombineBytes
 }
 
 // one runs or refuses one update. It is false when the update made the effect too large to combine.
-func (rd *round) one(from lsm.Reader, hdr *header, w *waiter) bool {
-	answer, known, err := rd.early(from, hdr, w)
-	if known || err != nil {
-		rd.r.finish(rd.q, w, answer, err)
-		return true
-	}
+func (rd *round) one(from *state, w *waiter) bool {
+	answer, known, err := rd.early(from, from.hdr, w)
 	switch {
+	case known: // by an effect that was applied, which nothing takes back
+		rd.r.finish(rd.q, w, answer, nil)
+		return true
+	case err != nil:
+		rd.refuse(w, err)
+		return true
 	case w.drops:
 		rd.part.kind = partDrop
 		rd.add(w, nil)
@@ -196,13 +201,16 @@ func (rd *round) one(from lsm.Reader, hdr *header, w *waiter) bool {
 	start := rd.w.begin()
 	answer, err = w.fn(rd.w)
 	err = rd.ended(w, start, answer, err)
+	if err == nil && rd.check {
+		err = missing(from, w.refs)
+	}
 	if err != nil {
 		rd.w.takeBack(start)
 		rd.part.kind = partUpdate
-		rd.r.finish(rd.q, w, nil, err)
+		rd.refuse(w, err)
 		return true
 	}
-	if len(rd.done) > 0 && rd.w.size() > rd.r.config.CombineBytes {
+	if rd.done > 0 && rd.w.size() > rd.r.config.CombineBytes {
 		rd.w.takeBack(start)
 		return false
 	}
@@ -211,8 +219,14 @@ func (rd *round) one(from lsm.Reader, hdr *header, w *waiter) bool {
 }
 
 func (rd *round) add(w *waiter, answer []byte) {
-	rd.done = append(rd.done, answered{w, answer})
+	w.answer, w.err = answer, nil
+	rd.done++
 	rd.w.bytes += len(answer)
+	rd.live = append(rd.live, w)
+}
+
+func (rd *round) refuse(w *waiter, err error) {
+	w.answer, w.err = nil, err
 	rd.live = append(rd.live, w)
 }
 
