@@ -60,7 +60,7 @@ func serve(ctx context.Context, cfg node.Config) error {
 		case <-ctx.Done():
 		}
 	}()
-	watchdog := startWatchdog(ctx)
+	watchdog := startWatchdog(ctx, log, n.Alive)
 	err = n.Start(ctx)
 	if err == nil {
 		notify(log, daemon.SdNotifyReady)
@@ -93,8 +93,8 @@ func notify(log *slog.Logger, state string) {
 	}
 }
 
-// startWatchdog tells systemd that the process lives, as often as it wants to hear it.
-func startWatchdog(ctx context.Context) <-chan struct{} {
+// startWatchdog tells systemd that the node works, as often as it wants to hear it, as long as alive says so.
+func startWatchdog(ctx context.Context, log *slog.Logger, alive func(context.Context) error) <-chan struct{} {
 	done := make(chan struct{})
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
@@ -108,13 +108,23 @@ func startWatchdog(ctx context.Context) <-chan struct{} {
 		for {
 			select {
 			case <-t.C:
-				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) // if it does not arrive, systemd acts
+				feed(ctx, log, every/4, alive)
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	return done
+}
+
+func feed(ctx context.Context, log *slog.Logger, limit time.Duration, alive func(context.Context) error) {
+	asked, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := alive(asked); err != nil && ctx.Err() == nil {
+		log.Error("the node is stuck: systemd will end it unless it recovers", "code", "FL-1021", "err", err)
+		return
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) // if it does not arrive, systemd acts
 }
 
 func newLogger(c node.Log) (*slog.Logger, error) {

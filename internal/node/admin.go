@@ -154,12 +154,7 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 }
 
 // Ready implements admin.Backend.
-func (b backend) Ready() error {
-	if b.n.ready.Load() {
-		return nil
-	}
-	return cluster.Errorf(cluster.KindUnavailable, "not ready: %s", *b.n.progress.Load())
-}
+func (b backend) Ready() error { return b.n.serves() }
 
 // Drain implements admin.Backend.
 func (b backend) Drain(ctx context.Context, force bool) error {

@@ -136,7 +136,7 @@ func (m groupMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(descReady, boolFloat(m.n.ready.Load()))
+	gauge(descReady, boolFloat(m.n.serves() == nil))
 	ch <- prometheus.MustNewConstMetric(descSyncs, prometheus.CounterValue, float64(m.n.storage.disk.Syncs.Load()))
 	for _, s := range m.n.ownStatus(m.n.ctx).Groups {
 		id := s.Group.String()

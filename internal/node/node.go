@@ -53,6 +53,7 @@ type Node struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	contact   contact
 	ready     atomic.Bool
 	draining  atomic.Bool
 	progress  atomic.Pointer[string]
@@ -138,6 +139,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.form(ctx); err != nil {
 		return err
 	}
+	n.run("contact with the system group", n.keepContact)
 	n.view.OnMap = func(*placement.Map) { n.poke() }
 	n.run("follow the map", n.followMap)
 	n.run("replicas", n.keepReplicas)
