@@ -88,7 +88,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		return nil, err
 	}
 	n.view = view.New(systemReplica{n})
-	n.people = builtin.Reader{System: systemReplica{n}}
+	n.people = builtin.Reader{System: systemReplica{n}, Age: n.contact.age}
 	if err := n.makeGossip(); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package builtin
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -155,5 +156,25 @@ func TestResolve(t *testing.T) {
 		if got, err := p.Local(context.Background(), domain); got != want || err != nil {
 			t.Errorf("%s: %v, %v", domain, got, err)
 		}
+	}
+}
+
+func TestCredentialRestsOnNoOldCopy(t *testing.T) {
+	p := newPeople(t)
+	p.add(directory.KindUser, "alice@example.test")
+	ctx, age := context.Background(), MaxAge
+	p.Reader.Age = func() time.Duration { return age }
+	if _, _, err := p.Credential(ctx, "alice@example.test", false); err != nil {
+		t.Fatalf("a copy that is just young enough: %v", err)
+	}
+	age++
+	if _, _, err := p.Credential(ctx, "alice@example.test", false); cluster.KindOf(err) != cluster.KindUnavailable {
+		t.Fatalf("an old copy: %v", err)
+	}
+	if _, _, err := p.Credential(ctx, "alice@example.test", true); err != nil {
+		t.Fatalf("behind a read index: %v", err)
+	}
+	if _, err := p.Resolve(ctx, "alice@example.test"); err != nil {
+		t.Fatalf("delivery goes on: %v", err)
 	}
 }

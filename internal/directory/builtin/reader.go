@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -15,8 +16,15 @@ type System interface {
 	View(ctx context.Context, id cluster.SpaceID, mode space.ReadMode, fn space.ViewFunc) error
 }
 
+// MaxAge is how old the copy may be that a sign-in rests on (CLUSTER 1.8).
+const MaxAge = 5 * time.Second
+
 // Reader implements directory.Directory on the node's own replica.
-type Reader struct{ System System }
+type Reader struct {
+	System System
+	// Age is how long ago the copy was known to be the newest; nil is for copies that always are.
+	Age func() time.Duration
+}
 
 // read runs fn on the local copy and, when its answer is negative, once more behind a read index: a copy that lags
 // must not bounce mail (CLUSTER 4.4).
@@ -76,7 +84,8 @@ func (d Reader) Lookup(ctx context.Context, address string) (o *directory.Object
 }
 
 // Credential finds an object with the verifiers of its password. fresh reads behind a read index: a refusal of a
-// password must not rest on a stale copy.
+// password must not rest on a stale copy. Nor may an acceptance for longer than MaxAge: a node that is cut off would let
+// in who was disabled meanwhile. Then the error is cluster.KindUnavailable.
 func (d Reader) Credential(ctx context.Context, address string, fresh bool) (o *directory.Object, verifiers []byte, err error) {
 	a, err := directory.Normalise(address)
 	if err != nil {
@@ -85,6 +94,8 @@ func (d Reader) Credential(ctx context.Context, address string, fresh bool) (o *
 	mode := space.ReadLocal
 	if fresh {
 		mode = space.ReadIndex
+	} else if d.Age != nil && d.Age() > MaxAge {
+		return nil, nil, cluster.Errorf(cluster.KindUnavailable, "this node's copy of the directory may be older than %v", MaxAge)
 	}
 	err = d.System.View(ctx, Space, mode, func(r space.Reader) error {
 		if o, err = mustFind(r, a); err != nil {
