@@ -190,7 +190,7 @@ type searchRow struct {
 func searchTable() []searchRow {
 	rows := []searchRow{
 		{"ALL", always(true)},
-		{"NEW", always(false)}, // \Recent is shown to nobody (MAILBOX 4)
+		{"NEW", always(false)}, // \Recent is not kept (docs/design/decisions.md)
 		{"RECENT", always(false)},
 		{"OLD", always(true)},
 		{"NOT", parseNot},
