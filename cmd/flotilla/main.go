@@ -76,7 +76,7 @@ func newRoot() *cobra.Command {
 	f.StringVar(&g.token, "token", "", "token for --server (default: $FLOTILLA_TOKEN)")
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
 	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), configCommand(), statusCommand(g), groupsCommand(g),
-		drainCommand(g), domainCommand(g), userCommand(g), aliasCommand(g), listCommand(g), manCommand(root))
+		drainCommand(g), domainCommand(g), userCommand(g), aliasCommand(g), listCommand(g), queueCommand(g), manCommand(root))
 	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
 	strict(root)
 	return root

@@ -43,6 +43,12 @@ type Backend interface {
 	Objects(ctx context.Context, kind directory.Kind) ([]*directory.Object, error)
 	// Mailbox is what the store says of an object's mailbox.
 	Mailbox(ctx context.Context, address string) (any, error)
+
+	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
+	Queue(ctx context.Context) (any, error)
+	QueueEntry(ctx context.Context, id string) (any, error)
+	RetryQueueEntry(ctx context.Context, id string) (any, error)
+	RemoveQueueEntry(ctx context.Context, id string) (any, error)
 }
 
 // NewObject is a user, shared mailbox, resource or list to be made.
@@ -154,6 +160,16 @@ var routes = []route{
 	}},
 	{"GET /v1/objects/{address}/mailbox", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.Mailbox(r.Context(), r.PathValue("address"))
+	}},
+	{"GET /v1/queue", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Queue(r.Context()) }},
+	{"GET /v1/queue/{id}", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.QueueEntry(r.Context(), r.PathValue("id"))
+	}},
+	{"POST /v1/queue/{id}/retry", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.RetryQueueEntry(r.Context(), r.PathValue("id"))
+	}},
+	{"DELETE /v1/queue/{id}", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.RemoveQueueEntry(r.Context(), r.PathValue("id"))
 	}},
 }
 

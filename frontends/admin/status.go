@@ -5,6 +5,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mailflow"
 )
 
 // statuses gives every kind of refusal its HTTP status; what is not in the table is an internal error.
@@ -24,6 +25,7 @@ var statuses = map[cluster.Kind]int{
 	exmdb.KindInUse:            http.StatusConflict,
 	exmdb.KindBadAddress:       http.StatusBadRequest,
 	exmdb.KindAccessDenied:     http.StatusForbidden,
+	mailflow.KindNoEntry:       http.StatusNotFound,
 }
 
 // status is the HTTP status and the text of a refusal.

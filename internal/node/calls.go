@@ -9,6 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/rpc"
 	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/store"
@@ -87,6 +88,9 @@ func (r router) Route(ctx context.Context, id cluster.SpaceID) (ops.Route, error
 			route.Replicas = append(route.Replicas, p.ID)
 		}
 		return route, nil
+	}
+	if g, ok := queue.GroupOf(id); ok {
+		return r.n.queueRoute(g)
 	}
 	v, err := r.n.view.Route(ctx, id)
 	return ops.Route{Group: v.Place.Group, Epoch: v.Place.Epoch, Leader: v.Leader, Replicas: v.Replicas}, err

@@ -10,7 +10,6 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/space"
-	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
@@ -38,11 +37,11 @@ func (n *Node) leading(id cluster.GroupID, leads bool) {
 	n.wg.Go(func() { n.work(ctx, id) })
 }
 
-// work does what falls due in a group's mailboxes while this node leads it.
+// work does what falls due in a group's mailboxes and in its queue while this node leads it.
 func (n *Node) work(ctx context.Context, id cluster.GroupID) {
 	for ctx.Err() == nil {
 		if g := n.storage.host.Group(id); g != nil {
-			space.NewDueRunner(g.Replica(), server.Due{Replica: g.Replica()}, space.WorkConfig{Now: n.storage.clock.Now,
+			space.NewDueRunner(g.Replica(), n.dueWork(g.Replica()), space.WorkConfig{Now: n.storage.clock.Now, Timeout: dueTimeout,
 				Failed: func(box cluster.SpaceID, err error) {
 					n.log.Warn("due work failed", "code", "FL-1018", "group", id, "mailbox", box, "err", err)
 				}}).Run(ctx)

@@ -15,13 +15,14 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/version"
 	"github.com/flotilla-mail/flotilla/placement/store"
 )
 
 // makeServer builds the table of everything that can be asked of a space.
 func (n *Node) makeServer() {
-	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers())
+	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers(), queue.Handlers())
 }
 
 func versionString() string { return version.Get().Release }
