@@ -49,8 +49,13 @@ func Start(t testing.TB, users int) *dev.Cluster { return StartGroups(t, users, 
 
 // StartGroups is Start with a number of mailbox groups.
 func StartGroups(t testing.TB, users, groups int) *dev.Cluster {
+	return StartNodes(t, 3, users, groups)
+}
+
+// StartNodes is StartGroups with a number of nodes. A group has three copies, however many nodes there are.
+func StartNodes(t testing.TB, nodes, users, groups int) *dev.Cluster {
 	t.Helper()
-	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: 3, Users: users, Groups: groups, Plaintext: true,
+	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: nodes, Users: users, Groups: groups, Plaintext: true,
 		PortShift: freePorts(t), Program: testkit.Binary(t)}}
 	if err := c.Setup(); err != nil {
 		t.Fatal(err)
