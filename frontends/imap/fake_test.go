@@ -39,6 +39,8 @@ type fakeBox struct {
 	// bytesRead counts octets given by OpReadBytes.
 	bytesRead atomic.Int64
 	keywords  []string
+	// quota is the limit that is told; the fake keeps none.
+	quota uint64
 }
 
 type fakeFolder struct {
@@ -183,6 +185,8 @@ func (b *fakeBox) watch(ctx context.Context, q *exmdb.WatchRequest, r *exmdb.Wat
 
 func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 	switch q := req.(type) {
+	case *exmdb.Empty:
+		return b.info(resp.(*exmdb.MailboxInfo))
 	case *exmdb.ListFoldersRequest:
 		return b.listFolders(q, resp.(*exmdb.ListFoldersResponse))
 	case *exmdb.UIDsRequest:
@@ -215,6 +219,14 @@ func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 		return b.changes(q, resp.(*exmdb.ChangesResponse))
 	}
 	return cluster.Errorf(cluster.KindNoMethod, "op %s is not faked", op.Name)
+}
+
+func (b *fakeBox) info(r *exmdb.MailboxInfo) error {
+	r.Quota = b.quota
+	for _, f := range b.folders {
+		r.Used += f.view().Size
+	}
+	return nil
 }
 
 func (b *fakeBox) listFolders(q *exmdb.ListFoldersRequest, r *exmdb.ListFoldersResponse) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -126,8 +127,11 @@ func (s *session) list(ctx context.Context, a *listArgs) error {
 			continue
 		}
 		s.listLine(a, l)
-		if a.status != nil && n.shown && !l.indirect {
-			s.statusLine(n, a.status)
+		if a.status == nil || !n.shown || l.indirect {
+			continue
+		}
+		if err := s.statusLine(ctx, n, a.status); err != nil && kindOf(err) != exmdb.KindNoFolder { // deleted meanwhile
+			return err
 		}
 	}
 	return nil

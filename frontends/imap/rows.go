@@ -10,8 +10,9 @@ import (
 // rowsPage is how many rows are asked for at once; the owner ends a page at about 1 MiB.
 const rowsPage = 1000
 
-// rowsQuery chooses rows of the selected folder.
+// rowsQuery chooses rows of a folder.
 type rowsQuery struct {
+	folder mapi.FID         // zero for the selected one
 	uids   []exmdb.UIDRange // nil for all
 	since  mapi.Stamp
 	fields exmdb.RowFields
@@ -55,8 +56,11 @@ type rowsResult struct {
 }
 
 func (s *session) fetchRows(ctx context.Context, q rowsQuery) <-chan rowsResult {
+	if q.folder == 0 {
+		q.folder = s.selected.fid
+	}
 	result := make(chan rowsResult, 1)
-	req := &exmdb.RowsRequest{Folder: s.selected.fid, UIDs: q.uids, Since: q.since, Fields: q.fields, Limit: rowsPage}
+	req := &exmdb.RowsRequest{Folder: q.folder, UIDs: q.uids, Since: q.since, Fields: q.fields, Limit: rowsPage}
 	go func() {
 		resp, err := do(ctx, s, exmdb.OpRows, req)
 		result <- rowsResult{resp, err}

@@ -208,6 +208,8 @@ func (s *script) act(words []string) {
 		b.mu.Lock()
 		b.fail = nil
 		b.mu.Unlock()
+	case "quota":
+		b.quota, _ = strconv.ParseUint(words[1], 10, 64)
 	case "step":
 		b.step, _ = strconv.Atoi(words[1])
 	case "page":

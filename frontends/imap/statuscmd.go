@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
@@ -12,28 +13,53 @@ import (
 // statusItem is a row of the table of STATUS items (RFC 9051 6.3.11 and extensions).
 type statusItem struct {
 	name  string
-	value func(*session, *exmdb.Folder) string
+	value func(context.Context, *session, *exmdb.Folder) (string, error)
+}
+
+// known is an item that the list of folders tells.
+func known(name string, number func(*exmdb.Folder) uint64) statusItem {
+	return statusItem{name, func(_ context.Context, _ *session, f *exmdb.Folder) (string, error) {
+		return decimal(number(f)), nil
+	}}
 }
 
 func statusTable() []statusItem {
 	return []statusItem{
-		{"MESSAGES", func(_ *session, f *exmdb.Folder) string { return decimal(uint64(f.Messages)) }},
-		{"RECENT", func(*session, *exmdb.Folder) string { return "0" }},
-		{"UIDNEXT", func(_ *session, f *exmdb.Folder) string { return decimal(uint64(f.UIDNext)) }},
-		{"UIDVALIDITY", func(_ *session, f *exmdb.Folder) string { return decimal(uint64(f.UIDValidity)) }},
-		{"UNSEEN", func(_ *session, f *exmdb.Folder) string { return decimal(uint64(f.Unseen)) }},
-		{"DELETED", func(_ *session, f *exmdb.Folder) string { return decimal(uint64(f.Deleted)) }},
-		{"SIZE", func(_ *session, f *exmdb.Folder) string { return decimal(f.Size) }},
-		{"HIGHESTMODSEQ", (*session).statusModSeq},
-		{"APPENDLIMIT", func(s *session, _ *exmdb.Folder) string { return decimal(uint64(s.server.config.MaxMessage)) }},
-		{"MAILBOXID", func(_ *session, f *exmdb.Folder) string { return "(" + mailboxID(f.FID) + ")" }},
+		known("MESSAGES", func(f *exmdb.Folder) uint64 { return uint64(f.Messages) }),
+		known("RECENT", func(*exmdb.Folder) uint64 { return 0 }),
+		known("UIDNEXT", func(f *exmdb.Folder) uint64 { return uint64(f.UIDNext) }),
+		known("UIDVALIDITY", func(f *exmdb.Folder) uint64 { return uint64(f.UIDValidity) }),
+		known("UNSEEN", func(f *exmdb.Folder) uint64 { return uint64(f.Unseen) }),
+		known("DELETED", func(f *exmdb.Folder) uint64 { return uint64(f.Deleted) }),
+		known("SIZE", func(f *exmdb.Folder) uint64 { return f.Size }),
+		{"HIGHESTMODSEQ", statusModSeq},
+		{"APPENDLIMIT", statusAppendLimit},
+		{"MAILBOXID", statusMailboxID},
+		{"DELETED-STORAGE", statusDeletedStorage},
 	}
 }
 
 // statusModSeq counts as asking for CONDSTORE (RFC 7162 3.1).
-func (s *session) statusModSeq(f *exmdb.Folder) string {
+func statusModSeq(_ context.Context, s *session, f *exmdb.Folder) (string, error) {
 	s.enabled.condstore = true
-	return decimal(modSeq(f.ContentSeq))
+	return decimal(modSeq(f.ContentSeq)), nil
+}
+
+func statusAppendLimit(_ context.Context, s *session, _ *exmdb.Folder) (string, error) {
+	return decimal(uint64(s.server.config.MaxMessage)), nil
+}
+
+func statusMailboxID(_ context.Context, _ *session, f *exmdb.Folder) (string, error) {
+	return "(" + mailboxID(f.FID) + ")", nil
+}
+
+// statusDeletedStorage reads the folder, unless nothing in it is deleted.
+func statusDeletedStorage(ctx context.Context, s *session, f *exmdb.Folder) (string, error) {
+	if f.Deleted == 0 {
+		return "0", nil
+	}
+	octets, err := s.deletedStorage(ctx, f.FID)
+	return decimal(octets), err
 }
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -74,20 +100,22 @@ func (s *session) statusCommand(ctx context.Context, a statusArgs) error {
 	if err != nil {
 		return err
 	}
-	s.statusLine(n, a.items)
-	return nil
+	return s.statusLine(ctx, n, a.items)
 }
 
-func (s *session) statusLine(n *node, items []statusItem) {
+// statusLine writes a folder's STATUS, after every item is known.
+func (s *session) statusLine(ctx context.Context, n *node, items []statusItem) error {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		value, err := item.value(ctx, s, &n.Folder)
+		if err != nil {
+			return err
+		}
+		texts[i] = item.name + " " + value
+	}
 	s.out.Raw("* STATUS ")
 	s.out.Mailbox(n.path)
-	s.out.Raw(" (")
-	for i, item := range items {
-		if i > 0 {
-			s.out.Byte(' ')
-		}
-		s.out.Raw(item.name + " " + item.value(s, &n.Folder))
-	}
-	s.out.Raw(")")
+	s.out.Raw(" (" + strings.Join(texts, " ") + ")")
 	s.out.CRLF()
+	return nil
 }
