@@ -18,9 +18,16 @@ type Local struct {
 	leading bool         // guarded by mu
 	index   uint64       // guarded by mu
 	faults  []LocalFault // guarded by mu; the next parts meet them, one each
+	late    []latePart   // guarded by mu
 	keep    bool         // guarded by mu
 	log     []LogEntry   // guarded by mu
 	group   cluster.GroupID
+}
+
+// latePart is in the log and not committed.
+type latePart struct {
+	term uint64
+	part []byte
 }
 
 // LocalFault is what happens to one part.
@@ -39,6 +46,8 @@ const (
 	FaultLostEntry
 	// FaultRefused refuses the part before anything is done.
 	FaultRefused
+	// FaultLate reports an unknown outcome for a part that commits right before the next one, or with the next election.
+	FaultLate
 )
 
 // NewLocal makes a Local that leads in term 1, or in the term after what machine has applied.
@@ -83,12 +92,23 @@ func (l *Local) Depose() {
 	l.leading = false
 }
 
-// Elect begins a new term, led here.
+// Elect begins a new term, led here, with everything committed that was in the log.
 func (l *Local) Elect() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_ = l.settleLocked() // a machine that failed says so again at the next part
 	l.term++
 	l.leading = true
+}
+
+func (l *Local) settleLocked() error {
+	for _, late := range l.late {
+		if _, err := l.applyLocked(late.term, late.term, late.part); err != nil {
+			return err
+		}
+	}
+	l.late = nil
+	return nil
 }
 
 // Record makes Local keep the entries it applies from here on; Log returns them.
@@ -154,26 +174,34 @@ func (l *Local) Propose(_ context.Context, term uint64, part []byte) (Outcome, e
 	if len(l.faults) > 0 {
 		fault, l.faults = l.faults[0], l.faults[1:]
 	}
+	if fault == FaultRefused {
+		return 0, cluster.ErrOverloaded
+	}
+	if err := l.settleLocked(); err != nil {
+		return 0, err
+	}
 	switch fault {
 	case FaultOvertaken:
 		return VoidSequence, nil
 	case FaultLostEntry:
 		return 0, cluster.ErrUnknownOutcome
-	case FaultRefused:
-		return 0, cluster.ErrOverloaded
+	case FaultLate:
+		l.late = append(l.late, latePart{term, part})
+		return 0, cluster.ErrUnknownOutcome
 	case FaultVoidTerm:
 		l.term++
 	}
-	outcome, err := l.applyLocked(term, part)
+	outcome, err := l.applyLocked(l.term, term, part)
 	if err == nil && fault == FaultLostAnswer {
 		return 0, cluster.ErrUnknownOutcome
 	}
 	return outcome, err
 }
 
-func (l *Local) applyLocked(term uint64, part []byte) (Outcome, error) {
+// applyLocked applies a part evaluated in one term in an entry of another.
+func (l *Local) applyLocked(term, evaluated uint64, part []byte) (Outcome, error) {
 	parts := [][]byte{part}
-	e := LogEntry{Index: l.index + 1, Term: l.term, Data: AppendEntry(make([]byte, 0, EntrySize(parts)), term, parts)}
+	e := LogEntry{Index: l.index + 1, Term: term, Data: AppendEntry(make([]byte, 0, EntrySize(parts)), evaluated, parts)}
 	outcomes, err := l.machine.Apply([]LogEntry{e})
 	if err != nil {
 		return 0, err

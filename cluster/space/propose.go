@@ -82,10 +82,31 @@ func (rd *round) propose(ctx context.Context, term uint64, e *effect) (Outcome, 
 	} else {
 		outcome, err = rd.stage(ctx, term, part[body:])
 	}
+	rd.r.settleDoubt(rd.space, term, err)
 	if err == nil && outcome == Done && rd.r.config.Events.Committed != nil {
 		rd.r.config.Events.Committed(rd.space, rd.done, len(part))
 	}
 	return outcome, err
+}
+
+// settleDoubt notes what proposing a part of the space in term came to. While the outcome of one is unknown, nobody may be
+// told of a reason why the same update cannot happen: by request id it may be asked for again, and the part that is on
+// its way is nowhere to be seen. A later part tells, since it is behind it in the log; so does the barrier of a later term.
+func (r *Replica) settleDoubt(space cluster.SpaceID, term uint64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(r.doubts, space)
+	case cluster.KindOf(err) == cluster.KindUnknownOutcome:
+		r.doubts[space] = term
+	}
+}
+
+func (r *Replica) inDoubt(space cluster.SpaceID, term uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.doubts[space] == term // no term is 0
 }
 
 // confirm ends a round that replicates nothing: what it answers, refusals too, was only read, and this node must

@@ -243,3 +243,72 @@ func TestMissingContentSeenThroughAnother(t *testing.T) {
 		t.Fatalf("the second: %+v", got)
 	}
 }
+
+// TestRefusalWaitsForThePartInDoubt asks again, by request id, for what was reported as unknown and is applied later.
+// The second run finds a reason to refuse; that is not what the caller may be told of an update that happens.
+func TestRefusalWaitsForThePartInDoubt(t *testing.T) {
+	id, req := spaceN(1), requestN(1)
+	runs := 0
+	once := func(w Writer) ([]byte, error) {
+		if runs++; runs > 1 {
+			return nil, errFull
+		}
+		w.Set([]byte("k"), []byte("v"))
+		return []byte("done"), nil
+	}
+	t.Run("update", func(t *testing.T) {
+		runs = 0
+		r := openLocal(t, Config{})
+		create(t, r.Replica, id)
+		r.Local.Fail(FaultLate)
+		_, err := r.Update(t.Context(), id, req, once)
+		wantKind(t, err, cluster.KindUnknownOutcome)
+		got, err := r.Update(t.Context(), id, req, once)
+		if err != nil || string(got) != "done" || runs != 2 {
+			t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
+		}
+	})
+	t.Run("create", func(t *testing.T) {
+		runs = 0
+		r := openLocal(t, Config{})
+		r.Local.Fail(FaultLate)
+		_, err := r.Create(t.Context(), id, req, once)
+		wantKind(t, err, cluster.KindUnknownOutcome)
+		got, err := r.Create(t.Context(), id, req, once)
+		if err != nil || string(got) != "done" || runs != 2 {
+			t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
+		}
+	})
+	t.Run("lost", func(t *testing.T) {
+		runs = 0
+		r := openLocal(t, Config{})
+		create(t, r.Replica, id)
+		r.Local.Fail(FaultLostEntry)
+		_, err := r.Update(t.Context(), id, req, once)
+		wantKind(t, err, cluster.KindUnknownOutcome)
+		applied := r.Machine().Applied().Index
+		for range 2 {
+			if _, err := r.Update(t.Context(), id, req, once); !errors.Is(err, errFull) {
+				t.Fatalf("asked again: %v", err)
+			}
+		}
+		if n := r.Machine().Applied().Index - applied; n != 1 {
+			t.Fatalf("%d entries to settle one doubt", n)
+		}
+	})
+	t.Run("next term", func(t *testing.T) {
+		runs = 0
+		r := openLocal(t, Config{})
+		create(t, r.Replica, id)
+		r.Local.Fail(FaultLostEntry)
+		_, err := r.Update(t.Context(), id, req, once)
+		wantKind(t, err, cluster.KindUnknownOutcome)
+		r.Local.Depose()
+		r.LeadershipLost()
+		r.Local.Elect()
+		applied := r.Machine().Applied().Index
+		if _, err := r.Update(t.Context(), id, req, once); !errors.Is(err, errFull) || r.Machine().Applied().Index != applied {
+			t.Fatalf("asked again in a term whose barrier settled it: %v", err)
+		}
+	})
+}

@@ -73,6 +73,7 @@ type Replica struct {
 	bytes   int                        // guarded by mu: effects between evaluation and outcome
 	freed   chan struct{}              // guarded by mu; closed when bytes falls, nil when nobody waits for that
 	deposed chan struct{}              // guarded by mu; closed and renewed when leadership is lost
+	doubts  map[cluster.SpaceID]uint64 // guarded by mu: terms of parts whose outcome is unknown
 	workers []*func(cluster.SpaceID)   // guarded by mu: who wants to know of new outbox and due entries
 
 	overlays sync.Pool // of *overlay
@@ -84,6 +85,7 @@ func New(machine *Machine, repl Replicator, config Config) *Replica {
 		stop: make(chan struct{}), ends: make(map[int]context.CancelFunc),
 		machine: machine, repl: repl, config: config.Defaults(),
 		queues: make(map[cluster.SpaceID]*queue), deposed: make(chan struct{}),
+		doubts:   make(map[cluster.SpaceID]uint64),
 		overlays: sync.Pool{New: func() any { return newOverlay() }},
 	}
 }
@@ -141,6 +143,7 @@ func (r *Replica) LeadershipLost() {
 		close(r.deposed)
 		r.deposed = make(chan struct{})
 	}
+	clear(r.doubts)
 }
 
 // Machine is the state machine below.

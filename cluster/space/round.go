@@ -57,13 +57,13 @@ func (rd *round) once(ctx context.Context) (Outcome, error) {
 		return 0, err
 	case len(rd.live) == 0:
 		return Done, nil
-	case eff == nil || rd.nothing(eff):
+	case rd.nothing(eff) && !rd.r.inDoubt(rd.space, term):
 		return rd.confirm(ctx)
 	}
 	return rd.propose(ctx, term, eff)
 }
 
-// evaluated runs the live updates and returns their effect, nil when all of them are refused.
+// evaluated runs the live updates and returns their effect.
 func (rd *round) evaluated() (*effect, error) {
 	db, release, err := rd.r.machine.engine()
 	if err != nil {
@@ -73,7 +73,7 @@ func (rd *round) evaluated() (*effect, error) {
 	if err := rd.state.open(rd.r.machine, db, rd.space); err != nil {
 		return nil, err
 	}
-	if err := rd.evaluate(&rd.state); err != nil || rd.done == 0 {
+	if err := rd.evaluate(&rd.state); err != nil {
 		return nil, err
 	}
 	return rd.effect(&rd.state)
