@@ -21,7 +21,9 @@ func (s *session) capabilities() string {
 	if s.state == notAuthenticated {
 		switch {
 		case s.mayLogin():
-			caps = append(caps, imap.Cap("AUTH=PLAIN"))
+			for _, m := range mechanisms() {
+				caps = append(caps, imap.Cap("AUTH="+m.name))
+			}
 		default:
 			caps = append(caps, imap.CapLoginDisabled)
 		}
@@ -148,39 +150,80 @@ func parseAuthenticate(d *imapwire.Decoder) authenticateArgs {
 	return a
 }
 
-// authenticate is AUTHENTICATE PLAIN (RFC 4616), with or without initial response (RFC 4959).
+// mechanism is a row of the table of SASL mechanisms: its name, and how it gets the client's credentials.
+type mechanism struct {
+	name string
+	run  func(*session, *authenticateArgs) (auth.Attempt, error)
+}
+
+func mechanisms() []mechanism {
+	return []mechanism{{"PLAIN", (*session).saslPlain}, {"LOGIN", (*session).saslLogin}}
+}
+
+// authenticate is AUTHENTICATE with or without initial response (RFC 9051 6.2.2, RFC 4959).
 func (s *session) authenticate(ctx context.Context, a authenticateArgs) error {
-	if a.mechanism != "PLAIN" {
-		return no(imap.ResponseCodeCannot, "Mechanism is not supported")
+	for _, m := range mechanisms() {
+		if m.name != a.mechanism {
+			continue
+		}
+		if !s.mayLogin() {
+			return errPrivacy()
+		}
+		attempt, err := m.run(s, &a)
+		if err != nil {
+			return err
+		}
+		return s.signIn(ctx, m.name, attempt)
 	}
-	if !s.mayLogin() {
-		return errPrivacy()
+	return no(imap.ResponseCodeCannot, "Mechanism is not supported")
+}
+
+// saslPlain is RFC 4616.
+func (s *session) saslPlain(a *authenticateArgs) (auth.Attempt, error) {
+	response, err := s.saslResponse(a, "")
+	if err != nil {
+		return auth.Attempt{}, err
 	}
+	parts := strings.Split(response, "\x00")
+	if len(parts) != 3 || parts[1] == "" {
+		return auth.Attempt{}, bad("Response is not of the form of PLAIN")
+	}
+	return auth.Attempt{Authorize: parts[0], User: parts[1], Password: parts[2]}, nil
+}
+
+// saslLogin is draft-murchison-sasl-login-00: obsolete, and all that some clients offer.
+func (s *session) saslLogin(a *authenticateArgs) (auth.Attempt, error) {
+	user, err := s.saslResponse(a, "Username:")
+	if err != nil {
+		return auth.Attempt{}, err
+	}
+	password, err := s.saslResponse(a, "Password:")
+	return auth.Attempt{User: user, Password: password}, err
+}
+
+// saslResponse is what the client answers to a challenge; the first answer may have come with the command.
+func (s *session) saslResponse(a *authenticateArgs, challenge string) (string, error) {
 	coded := a.initial
 	if !a.hasInitial {
-		s.out.Raw("+ \r\n")
+		s.out.Raw("+ " + base64.StdEncoding.EncodeToString([]byte(challenge)) + "\r\n")
 		s.dec.Begin()
 		coded = s.dec.Rest()
 		if s.dec.CRLF(); s.dec.Err() != nil {
-			return s.dec.Err()
+			return "", s.dec.Err()
 		}
 	}
-	if coded == "*" {
-		return bad("Authentication is given up")
-	}
-	if coded == "=" {
-		coded = ""
+	a.hasInitial = false
+	switch coded {
+	case "*":
+		return "", bad("Authentication is given up")
+	case "=":
+		return "", nil
 	}
 	raw, err := base64.StdEncoding.DecodeString(coded)
 	if err != nil {
-		return bad("Response is not base64")
+		return "", bad("Response is not base64")
 	}
-	parts := strings.Split(string(raw), "\x00")
-	if len(parts) != 3 || parts[1] == "" {
-		return bad("Response is not of the form of PLAIN")
-	}
-	attempt := auth.Attempt{Authorize: parts[0], User: parts[1], Password: parts[2]}
-	return s.signIn(ctx, "PLAIN", attempt)
+	return string(raw), nil
 }
 
 func errPrivacy() error {

@@ -127,12 +127,7 @@ func (s *script) say(line string) {
 		}
 		return
 	}
-	if upperLine := upper(line); strings.HasSuffix(upperLine, " IDLE") || strings.HasSuffix(upperLine, " AUTHENTICATE PLAIN") {
-		s.readUntilReady()
-		return
-	}
-	s.record(s.c.until(s.tag + " ")...)
-	s.inCmd = false
+	s.readUntilReady()
 }
 
 // readUntilReady reads up to a continuation request, or the command's end if it is refused.
