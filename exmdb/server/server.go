@@ -21,14 +21,17 @@ import (
 // maxWatch bounds one wait of OpWatch, whatever the caller's deadline: the answer is then the sequence it had.
 const maxWatch = 30 * time.Minute
 
+// mailboxes serves what is no op of the table.
+type mailboxes struct{ *store.Store }
+
 // watch waits until the mailbox's space moves (CLUSTER 4.5). When the wait ends without a change the sequence comes
 // back as it was.
-func watch(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
+func (m mailboxes) watch(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
 	var req exmdb.WatchRequest
 	if err := decode(q.Payload, &req); err != nil {
 		return nil, err
 	}
-	if err := permitted(ctx, rep, q, store.New(store.Defaults()).MayRead); err != nil {
+	if err := permitted(ctx, rep, q, m.MayRead); err != nil {
 		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, maxWatch)
@@ -45,12 +48,12 @@ func watch(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, err
 
 // uploadChunk puts one chunk into the group's log, ahead of the op that will refer to it. A chunk that the group has
 // costs nothing.
-func uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
+func (m mailboxes) uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
 	var req exmdb.UploadChunkRequest
 	if err := decode(q.Payload, &req); err != nil {
 		return nil, err
 	}
-	if err := permitted(ctx, rep, q, mayUpload); err != nil {
+	if err := permitted(ctx, rep, q, m.mayUpload); err != nil {
 		return nil, err
 	}
 	if len(req.Data) == 0 || len(req.Data) > exmdb.MaxChunk {
@@ -66,11 +69,11 @@ func uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byt
 
 // mayUpload refuses whoever may not change the mailbox. Content belongs to the group, so the system may bring some for
 // any space in it: those of the mail queue are no mailboxes.
-func mayUpload(r space.Reader, as *exmdb.Identity) error {
+func (m mailboxes) mayUpload(r space.Reader, as *exmdb.Identity) error {
 	if as.Privileges&exmdb.PrivilegeSystem != 0 {
 		return nil
 	}
-	return store.New(store.Defaults()).MayWrite(r, as)
+	return m.MayWrite(r, as)
 }
 
 // permitted asks the store whether the caller may use the mailbox at all; ops of the table are asked by the store
@@ -90,13 +93,14 @@ func decode(b []byte, v any) error {
 	return nil
 }
 
-// Handlers is the table of ops on mailboxes.
-func Handlers() []ops.Handler {
+// Handlers is the table of ops on mailboxes under a configuration.
+func Handlers(config store.Config) []ops.Handler {
+	m := mailboxes{store.New(config)}
 	table := []ops.Handler{
-		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Wait, Serve: watch},
-		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: uploadChunk},
+		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Wait, Serve: m.watch},
+		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: m.uploadChunk},
 	}
-	for _, h := range store.Handlers() {
+	for _, h := range m.Handlers() {
 		table = append(table, join(h))
 	}
 	return table
@@ -143,18 +147,22 @@ func identity(q *ops.Request) (*exmdb.Identity, error) {
 	return as, nil
 }
 
-// Due does what falls due in the mailboxes of one group (CLUSTER 2.2); a space.DueRunner of the group's leader calls it.
-type Due struct{ Replica *space.Replica }
+// Due does what falls due in the mailboxes of one group (CLUSTER 2.2), under the configuration of their ops; a
+// space.DueRunner of the group's leader calls it.
+type Due struct {
+	Replica *space.Replica
+	Config  store.Config
+}
 
 // PerformDue implements space.DuePerformer.
 func (d Due) PerformDue(ctx context.Context, id cluster.SpaceID, work space.Due) error {
-	mailboxes := store.New(store.Defaults())
+	m := mailboxes{store.New(d.Config)}
 	_, err := d.Replica.Update(ctx, id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		mine, err := space.Take(w, work)
 		if err != nil || !mine {
 			return nil, err
 		}
-		return nil, mailboxes.PerformDue(w, work)
+		return nil, m.PerformDue(w, work)
 	})
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
@@ -29,6 +30,11 @@ func (h *host) Replica(cluster.GroupID) *space.Replica { return h.rep.Replica }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
+	return configured(t, store.Defaults())
+}
+
+func configured(t *testing.T, config store.Config) *host {
+	t.Helper()
 	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +44,11 @@ func newHost(t *testing.T) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := h.rep.Close(); err != nil {
+		if err := errors.Join(h.rep.Close(), db.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	h.Server = ops.NewServer(h, ops.Events{}, Handlers())
+	h.Server = ops.NewServer(h, ops.Events{}, Handlers(config))
 	call(h, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Owner: h.owner.User})
 	return h
 }
@@ -157,7 +163,7 @@ func TestUploadedContentIsThere(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	h := newHost(t)
 	junk := []byte{0xff, 0xff, 0xff}
-	for _, row := range Handlers() {
+	for _, row := range Handlers(store.Defaults()) {
 		for _, q := range []*ops.Request{
 			{Op: row.ID, Space: cluster.SpaceID(h.box), As: junk},
 			{Op: row.ID, Space: cluster.SpaceID(h.box), As: wire.Marshal(&exmdb.System), Payload: junk},

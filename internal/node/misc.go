@@ -18,11 +18,22 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/version"
 	"github.com/flotilla-mail/flotilla/placement/store"
+
+	mailbox "github.com/flotilla-mail/flotilla/exmdb/store"
 )
 
 // makeServer builds the table of everything that can be asked of a space.
 func (n *Node) makeServer() {
-	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers(), queue.Handlers())
+	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers())
+}
+
+// traceRoom is what a node may write above a mail that is as large as it may be (MAILBOX 3): it counts in the store.
+const traceRoom = 64 << 10
+
+// mailboxes is how the mailboxes of this node are kept.
+func (n *Node) mailboxes() mailbox.Config {
+	l := &n.cfg.Limits
+	return mailbox.Config{DuplicateWindow: time.Duration(l.DuplicateWindow), MaxMessage: uint64(l.Message) + traceRoom}
 }
 
 func versionString() string { return version.Get().Release }
