@@ -9,19 +9,18 @@ import (
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// appendArgs is APPEND without its message.
+// appendArgs is what APPEND says of one message.
 type appendArgs struct {
-	mailbox  string
 	flags    exmdb.Flags
 	received time.Time
 	message  *imapwire.Literal
 }
 
 func parseAppend(d *imapwire.Decoder) appendArgs {
-	a := appendArgs{mailbox: parseMailbox(d)}
-	d.SP()
+	var a appendArgs
 	if d.Peek() == '(' {
 		a.flags = parseFlagList(d)
 		d.SP()
@@ -34,26 +33,87 @@ func parseAppend(d *imapwire.Decoder) appendArgs {
 	return a
 }
 
-// appendCommand is APPEND (RFC 9051 6.3.12). The message is asked for only when it can be taken, and goes to the
-// ingester as it arrives.
+// appended is what an APPEND has stored.
+type appended struct {
+	target   mapi.FID
+	validity uint32
+	uids     []exmdb.UIDRange
+}
+
+// appendCommand is APPEND (RFC 9051 6.3.12) of one message or of several, of which all are stored or none (RFC 3502).
 func (s *session) appendCommand(ctx context.Context) error {
-	a := parseAppend(s.dec)
-	if err := s.dec.Err(); err != nil {
+	mailbox := parseMailbox(s.dec)
+	s.dec.SP()
+	stored := &appended{}
+	if err := s.appendMessages(ctx, mailbox, stored); err != nil {
+		s.undo(ctx, stored.target, stored.uids)
 		return err
 	}
-	target, err := s.appendTarget(ctx, &a)
+	uids := imapwire.AppendRanges(nil, imapwire.Merge(toWire(stored.uids)))
+	s.done = reply{code: "APPENDUID " + decimal(uint64(stored.validity)) + " " + string(uids)}
+	return nil
+}
+
+// appendMessages stores one message after the other. Each is asked for only when it can be taken, and goes to the
+// ingester as it arrives.
+func (s *session) appendMessages(ctx context.Context, mailbox string, stored *appended) error {
+	for more := true; more; {
+		a := parseAppend(s.dec)
+		if err := s.dec.Err(); err != nil {
+			return err
+		}
+		if err := s.mayAppend(ctx, mailbox, a.message.Size, stored); err != nil {
+			a.message.Refuse()
+			return err
+		}
+		message, err := s.ingest(ctx, a.message)
+		if err != nil {
+			return err
+		}
+		if more = s.dec.TrySP(); !more {
+			s.dec.CRLF()
+		}
+		if err := s.dec.Err(); err != nil {
+			return err
+		}
+		if err := s.appendOne(ctx, &a, message, stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayAppend decides, before a message is sent, whether it can be taken, and finds where it goes.
+func (s *session) mayAppend(ctx context.Context, mailbox string, size int64, stored *appended) error {
+	switch {
+	case size > s.server.config.MaxMessage:
+		return no(imap.ResponseCodeTooBig, "Message is too big")
+	case size == 0:
+		return no(imap.ResponseCodeCannot, "Message is empty")
+	case stored.target != 0:
+		return nil
+	}
+	path, err := canonical(mailbox)
 	if err != nil {
-		a.message.Refuse()
 		return err
 	}
-	message, err := s.ingest(ctx, a.message)
+	t, err := s.folders(ctx)
 	if err != nil {
 		return err
 	}
+	target, err := t.target(path)
+	if err != nil {
+		return err
+	}
+	stored.target = target.FID
+	return nil
+}
+
+func (s *session) appendOne(ctx context.Context, a *appendArgs, message exmdb.NewMessage, stored *appended) error {
 	if a.received.IsZero() {
 		a.received = time.Now()
 	}
-	req := &exmdb.AppendRequest{Folder: target.FID, Message: message, Flags: a.flags, Received: a.received.UTC()}
+	req := &exmdb.AppendRequest{Folder: stored.target, Message: message, Flags: a.flags, Received: a.received.UTC()}
 	resp, err := do(ctx, s, exmdb.OpAppend, req)
 	if kindOf(err) == exmdb.KindNoFolder { // deleted while the message came
 		return no(imap.ResponseCodeTryCreate, "No such mailbox")
@@ -61,30 +121,12 @@ func (s *session) appendCommand(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.done = reply{code: "APPENDUID " + decimal(uint64(resp.UIDValidity)) + " " + decimal(uint64(resp.UID))}
+	stored.validity = resp.UIDValidity
+	stored.uids = append(stored.uids, exmdb.UIDRange{First: resp.UID, Last: resp.UID})
 	return nil
 }
 
-// appendTarget decides, before the message is sent, whether it can be taken.
-func (s *session) appendTarget(ctx context.Context, a *appendArgs) (*node, error) {
-	switch {
-	case a.message.Size > s.server.config.MaxMessage:
-		return nil, no(imap.ResponseCodeTooBig, "Message is too big")
-	case a.message.Size == 0:
-		return nil, no(imap.ResponseCodeCannot, "Message is empty")
-	}
-	path, err := canonical(a.mailbox)
-	if err != nil {
-		return nil, err
-	}
-	t, err := s.folders(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return t.target(path)
-}
-
-// ingest lets the client send its message, up to the end of the command's line.
+// ingest lets the client send a message.
 func (s *session) ingest(ctx context.Context, message *imapwire.Literal) (exmdb.NewMessage, error) {
 	message.Accept()
 	if err := s.dec.Err(); err != nil {
@@ -96,8 +138,8 @@ func (s *session) ingest(ctx context.Context, message *imapwire.Literal) (exmdb.
 		return exmdb.NewMessage{}, derr
 	}
 	message.Drain() // what a refused message left unread
-	if s.dec.CRLF(); s.dec.Err() != nil {
-		return exmdb.NewMessage{}, s.dec.Err()
+	if derr := s.dec.Err(); derr != nil {
+		return exmdb.NewMessage{}, derr
 	}
 	if err != nil {
 		return exmdb.NewMessage{}, fmt.Errorf("ingest: %w", err)

@@ -33,6 +33,7 @@ func (s *session) capabilities() string {
 		return joinCaps(caps)
 	}
 	caps = append(caps, imap.CapNamespace, imap.CapChildren, imap.CapUnselect, imap.CapUIDPlus, imap.CapMove,
+		imap.CapMultiAppend,
 		imap.CapSpecialUse, imap.CapCreateSpecialUse, imap.CapListExtended, imap.CapListStatus, imap.CapStatusSize,
 		imap.CapESearch, imap.CapSearchRes, imap.CapWithin, imap.CapCondStore, imap.CapObjectID, imap.CapSaveDate,
 		imap.CapQuota, imap.Cap("QUOTA=RES-STORAGE"),

@@ -454,6 +454,36 @@ func TestRefusedAppendLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestHalfAnAppendIsTakenBack also when the client hangs up in the second message; only what cannot be taken back stays.
+func TestHalfAnAppendIsTakenBack(t *testing.T) {
+	ts := startServer(t, nil)
+	messages := func() int {
+		ts.box.mu.Lock()
+		defer ts.box.mu.Unlock()
+		return len(ts.box.named("Drafts").messages)
+	}
+	const first = "a APPEND Drafts {5+}\r\nhello {5+}\r\n"
+	c := ts.login()
+	c.send(first + "wo")
+	waitFor(t, func() bool { return messages() == 1 })
+	_ = c.conn.Close()
+	waitFor(t, func() bool { return messages() == 0 })
+	c = ts.login()
+	ts.box.mu.Lock()
+	ts.box.fail = func(op exmdb.OpInfo) error {
+		if op.Name == "Expunge" || op.Name == "Append" && messages() == 1 {
+			return cluster.ErrUnavailable
+		}
+		return nil
+	}
+	ts.box.mu.Unlock()
+	c.send(first + "world\r\n")
+	c.until("a NO [UNAVAILABLE]")
+	if n := messages(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
 func TestPipelining(t *testing.T) {
 	ts := startServer(t, nil)
 	for i := range 50 {

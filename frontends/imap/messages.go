@@ -151,19 +151,19 @@ func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, e
 	return all, err
 }
 
-// undoTimeout bounds taking back what a failed COPY has copied; its own time may be over.
+// undoTimeout bounds taking back what a failed command has stored; its own time may be over.
 const undoTimeout = 10 * time.Second
 
-// undo removes the copies of a COPY that failed half way. The messages of a step whose outcome is not known are not
-// among them: the client is told that too.
-func (s *session) undo(ctx context.Context, target mapi.FID, copies []exmdb.UIDRange) {
-	if len(copies) == 0 {
+// undo removes what a COPY or APPEND stored that failed half way. A message whose op ended without a known outcome is
+// not among it: the client is told that too.
+func (s *session) undo(ctx context.Context, target mapi.FID, stored []exmdb.UIDRange) {
+	if len(stored) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	if err := s.remove(ctx, exmdb.ExpungeRequest{Folder: target, UIDs: copies, All: true}); err != nil {
-		s.log.Warn("copies of a failed COPY stay", slog.String("code", "IM-9003"), slog.Any("err", err))
+	if err := s.remove(ctx, exmdb.ExpungeRequest{Folder: target, UIDs: mergeUIDs(stored), All: true}); err != nil {
+		s.log.Warn("messages of a failed command stay", slog.String("code", "IM-9003"), slog.Any("err", err))
 	}
 }
 
