@@ -217,15 +217,26 @@ func (b backend) change(ctx context.Context, op ops.ID, req any) (*directory.Obj
 }
 
 func (n *Node) awaitDirectory(ctx context.Context, seq uint64) error {
+	return awaitCopies(ctx, seq, n.allStatus)
+}
+
+// awaitCopies waits until every node that answers has seen a change of the directory. The error of a wait that ends
+// before says that the change is made all the same, and who has not seen it.
+func awaitCopies(ctx context.Context, seq uint64, look func(context.Context) []Status) error {
+	behind := []string{"any"}
 	for {
-		behind := 0
-		for _, s := range n.allStatus(ctx) {
+		all := look(ctx)
+		if ctx.Err() != nil { // what they said is cut short
+			return cluster.Errorf(cluster.KindDeadline, "the change is made, but not known to be seen by %s yet", strings.Join(behind, ", "))
+		}
+		behind = nil
+		for _, s := range all {
 			if s.Err == "" && s.Directory < seq {
-				behind++
+				behind = append(behind, string(s.Node))
 			}
 		}
-		if behind == 0 || ctx.Err() != nil {
-			return ctx.Err()
+		if len(behind) == 0 {
+			return nil
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
