@@ -24,7 +24,7 @@ func devCommand(g *global) *cobra.Command {
 		Short: "Run a cluster of three nodes on this machine, to try out",
 		Long: `Run three node processes on 127.0.0.1, 127.0.0.2 and 127.0.0.3 with the domain example.test and the users alice,
 bob and carol (password "flotilla"). Data is kept under ./data/dev, so that a second start goes on where the first
-ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop'.`,
+ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop'.`,
 		Example: `  flotilla dev
   flotilla dev --users 50 --detach
   kill -9 $(cat data/dev/n2/pid)
@@ -38,7 +38,14 @@ ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop
 			if o.Program, err = os.Executable(); err != nil {
 				return err
 			}
-			return runDev(c.Context(), c.OutOrStdout(), &dev.Cluster{Options: o}, detach)
+			cluster := &dev.Cluster{Options: o}
+			if cluster.Nodes < 1 || cluster.Nodes > 9 {
+				return usageError{fmt.Errorf("--nodes %d: want 1 to 9", cluster.Nodes)}
+			}
+			if err := cluster.Reconcile(c.Flags().Changed); err != nil {
+				return err
+			}
+			return runDev(c.Context(), c.OutOrStdout(), cluster, detach)
 		},
 	}
 	f := c.Flags()
@@ -53,9 +60,6 @@ ended. Ctrl-C stops the nodes; with --detach they go on until 'flotilla dev stop
 }
 
 func runDev(ctx context.Context, out io.Writer, c *dev.Cluster, detach bool) error {
-	if c.Nodes < 1 || c.Nodes > 9 {
-		return usageError{fmt.Errorf("--nodes %d: want 1 to 9", c.Nodes)}
-	}
 	if err := c.Setup(); err != nil {
 		return err
 	}
@@ -239,28 +243,17 @@ func devFault(g *global) *cobra.Command {
 			}
 			f := admin.Fault{Peer: peer}
 			kind, value, has := strings.Cut(a[1], "=")
-			f.Kind = kind
+			if f.Kind = kind; has != (kind == "latency" || kind == "clock" || kind == "disk-slow") {
+				return usageError{fmt.Errorf("%s: want cut, latency=TIME, clock=TIME, disk-full, disk-slow=TIME or clear", a[1])}
+			}
 			if has {
 				if f.Value, err = time.ParseDuration(value); err != nil {
 					return usageError{err}
 				}
 			}
-			peers := []string{peer}
-			if peer == "" {
-				peers = cl.Names()
-			}
-			for _, p := range peers {
-				if p == names[0] {
-					continue
-				}
-				f.Peer = p
-				if err := cl.Admin(names[0]).Do(c.Context(), "POST", "/v1/fault", f, nil); err != nil {
-					return err
-				}
-			}
-			return nil
+			return cl.Fault(c.Context(), names[0], f)
 		},
 	}
-	c.Flags().StringVar(&peer, "peer", "", "only between the node and this one (default: every other)")
+	c.Flags().StringVar(&peer, "peer", "", "with cut, latency and clear: only between the node and this one (default: every other)")
 	return c
 }

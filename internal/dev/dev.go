@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -66,29 +67,54 @@ func Host(name string) string { return "127.0.0." + strings.TrimPrefix(name, "n"
 // Port is a service's port in this cluster.
 func (c *Cluster) Port(port int) int { return port + c.PortShift }
 
+// ErrNone says that a folder holds no cluster.
+var ErrNone = errors.New("no dev cluster here: start one with 'flotilla dev'")
+
 // Open finds the cluster in a folder.
 func Open(dir, program string) (*Cluster, error) {
-	c := &Cluster{Options{Dir: dir, Program: program}}
-	for {
-		name := "n" + strconv.Itoa(c.Nodes+1)
-		if _, err := os.Stat(filepath.Join(dir, name, "flotilla.toml")); errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("look for a dev cluster: %w", err)
-		}
-		c.Nodes++
+	path := filepath.Join(dir, "n1", "flotilla.toml")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNone)
 	}
-	if c.Nodes == 0 {
-		return nil, fmt.Errorf("no dev cluster in %s: start one with 'flotilla dev'", dir)
-	}
-	cfg, err := node.ReadConfig(filepath.Join(dir, "n1", "flotilla.toml"))
+	cfg, err := node.ReadConfig(path)
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := strings.Cut(cfg.Listen.Node, ":")
 	n, err := strconv.Atoi(port)
-	c.PortShift, c.Groups, c.Plaintext = n-7400, cfg.Groups, cfg.Plaintext
-	return c, err
+	return &Cluster{Options{Dir: dir, Program: program, Nodes: len(cfg.Nodes), PortShift: n - 7400,
+		Groups: cfg.Groups, Plaintext: cfg.Plaintext}}, err
+}
+
+// Reconcile takes over what the cluster in Dir was made with, when there is one. given reports which of the options
+// "nodes", "groups", "plaintext" and "port-shift" somebody asked for: one that is otherwise there is refused, since
+// it would have no effect.
+func (c *Cluster) Reconcile(given func(option string) bool) error {
+	have, err := Open(c.Dir, c.Program)
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var differ []string
+	for _, x := range []struct {
+		option    string
+		asked, is any
+	}{
+		{"nodes", c.Nodes, have.Nodes}, {"groups", c.Groups, have.Groups},
+		{"plaintext", c.Plaintext, have.Plaintext}, {"port-shift", c.PortShift, have.PortShift},
+	} {
+		if given(x.option) && x.asked != x.is {
+			differ = append(differ, fmt.Sprintf("--%s=%v (it has %v)", x.option, x.asked, x.is))
+		}
+	}
+	if len(differ) > 0 {
+		return fmt.Errorf("the cluster in %s was made otherwise: %s. Leave that out, name another --dir, or remove the folder",
+			c.Dir, strings.Join(differ, ", "))
+	}
+	c.Nodes, c.Groups, c.Plaintext, c.PortShift = have.Nodes, have.Groups, have.Plaintext, have.PortShift
+	return nil
 }
 
 // Setup writes the folders of a new cluster; nodes that are there stay as they are.
@@ -129,7 +155,9 @@ func (c *Cluster) setupNode(name, secret string) error {
 	cfg.Dir = filepath.Join(c.Dir, name)
 	cfg.Zone = name
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
-	cfg.Replicas = min(3, c.Nodes)
+	if c.Nodes < cfg.Replicas {
+		cfg.Replicas = 1 // two copies would stop when either does
+	}
 	cfg.Domains = []string{Domain}
 	for _, n := range c.Names() {
 		cfg.Nodes = append(cfg.Nodes, fmt.Sprintf("%s=%s:%d", n, Host(n), c.Port(7400)))
@@ -220,6 +248,30 @@ func wait(ctx context.Context, d time.Duration) {
 // Admin is the admin API of a node.
 func (c *Cluster) Admin(name string) *adminclient.Client {
 	return adminclient.Socket(filepath.Join(c.Dir, name, "admin.sock"))
+}
+
+// Fault breaks something on a node, for tests (DESIGN 6). What is of the network is between the node and f.Peer, or
+// every other node when that is empty; the rest is the node's alone.
+func (c *Cluster) Fault(ctx context.Context, name string, f admin.Fault) error {
+	peers := []string{f.Peer}
+	network := f.Kind == "cut" || f.Kind == "latency"
+	switch {
+	case f.Peer == name:
+		return fmt.Errorf("%s has no connection to itself", name)
+	case f.Peer != "" && !network && f.Kind != "clear":
+		return fmt.Errorf("%s is the node's alone: leave the peer out", f.Kind)
+	case network && f.Peer == "":
+		peers = slices.DeleteFunc(c.Names(), func(n string) bool { return n == name })
+	}
+	if len(peers) == 0 {
+		return fmt.Errorf("%s is the only node: there is none that %s could come between", name, f.Kind)
+	}
+	for _, f.Peer = range peers {
+		if err := c.Admin(name).Do(ctx, "POST", "/v1/fault", f, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Ready waits until every node serves clients; progress is told what they wait for.
