@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"unicode/utf8"
 
 	"github.com/flotilla-mail/flotilla/internal/wire"
@@ -87,17 +88,20 @@ var ErrBadValue = errors.New("malformed property value")
 func Fits(v Value, t Type) bool { return v != nil && v.fits(t) }
 
 // TypeOf is the type that v is of; TypeUnspecified for what may be of several: Opaque, Reference, nil.
-func TypeOf(v Value) Type {
-	switch v.(type) {
-	case nil, Opaque, Reference:
-		return TypeUnspecified
-	}
-	for t := range parsers {
-		if v.fits(t) {
-			return t
-		}
-	}
-	return TypeUnspecified
+func TypeOf(v Value) Type { return types[reflect.TypeOf(v)] }
+
+// types has the values that are of one type.
+var types = map[reflect.Type]Type{
+	reflect.TypeFor[Null](): TypeNull, reflect.TypeFor[Integer16](): TypeInteger16, reflect.TypeFor[Integer32](): TypeInteger32,
+	reflect.TypeFor[Integer64](): TypeInteger64, reflect.TypeFor[Floating32](): TypeFloating32, reflect.TypeFor[Floating64](): TypeFloating64,
+	reflect.TypeFor[Currency](): TypeCurrency, reflect.TypeFor[AppTime](): TypeAppTime, reflect.TypeFor[ErrorCode](): TypeErrorCode,
+	reflect.TypeFor[Boolean](): TypeBoolean, reflect.TypeFor[String](): TypeString, reflect.TypeFor[String8](): TypeString8,
+	reflect.TypeFor[Binary](): TypeBinary, reflect.TypeFor[FileTime](): TypeTime, reflect.TypeFor[GUID](): TypeGUID,
+	reflect.TypeFor[Integers16](): TypeMultiInteger16, reflect.TypeFor[Integers32](): TypeMultiInteger32,
+	reflect.TypeFor[Integers64](): TypeMultiInteger64, reflect.TypeFor[Floatings32](): TypeMultiFloating32,
+	reflect.TypeFor[Floatings64](): TypeMultiFloating64, reflect.TypeFor[Currencies](): TypeMultiCurrency,
+	reflect.TypeFor[AppTimes](): TypeMultiAppTime, reflect.TypeFor[Strings](): TypeMultiString, reflect.TypeFor[Strings8](): TypeMultiString8,
+	reflect.TypeFor[Binaries](): TypeMultiBinary, reflect.TypeFor[Times](): TypeMultiTime, reflect.TypeFor[GUIDs](): TypeMultiGUID,
 }
 
 func (Null) fits(t Type) bool        { return t == TypeNull }
