@@ -17,6 +17,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/exmdb/server"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
@@ -55,7 +56,7 @@ func newFleet(t testing.TB, groups int) *fleet {
 		f.groups = append(f.groups, g)
 		f.open(g)
 	}
-	f.server = ops.NewServer(f, ops.Events{}, server.Handlers(), Handlers())
+	f.server = ops.NewServer(f, ops.Events{}, server.Handlers(store.Defaults()), Handlers())
 	f.mail = client.Client{Ops: f, Routes: f}
 	f.queue = &Queue{Ops: f, Locator: f.mail, Groups: func() []cluster.GroupID { return f.groups }, Events: f.events()}
 	return f
