@@ -47,8 +47,8 @@ type Machine struct {
 	applied atomic.Pointer[Applied]
 
 	waitMu  sync.Mutex
-	indexes []indexWaiter                     // guarded by waitMu
-	watches map[cluster.SpaceID]chan struct{} // guarded by waitMu; closed when the space changes
+	indexes []indexWaiter              // guarded by waitMu
+	watches map[cluster.SpaceID]*watch // guarded by waitMu; only spaces that somebody watches
 
 	scrubs     sync.WaitGroup
 	scrubbing  chan struct{} // one token: at most one hash runs
@@ -62,12 +62,18 @@ type indexWaiter struct {
 	ready chan struct{}
 }
 
+// watch is of those who wait for one space to change.
+type watch struct {
+	changed chan struct{} // closed when it does
+	waiting int
+}
+
 var errClosed = cluster.Errorf(cluster.KindUnavailable, "replica is closed")
 
 // OpenMachine makes a machine on db, which it uses but never closes. What db holds counts as durable.
 func OpenMachine(db *lsm.DB, config MachineConfig) (*Machine, error) {
 	m := &Machine{
-		config: config, watches: map[cluster.SpaceID]chan struct{}{},
+		config: config, watches: map[cluster.SpaceID]*watch{},
 		scrubbing: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if err := m.adopt(db); err != nil {
@@ -114,6 +120,7 @@ func (m *Machine) Replace(db *lsm.DB) (old *lsm.DB, err error) {
 // Close ends waiting calls, waits for reads to end and lets go of the engine, which the caller closes.
 func (m *Machine) Close() error {
 	m.stopOnce.Do(func() { close(m.stop) })
+	m.wakeAll()
 	m.applyMu.Lock()
 	defer m.applyMu.Unlock()
 	m.exchanging.Store(true)
@@ -211,23 +218,38 @@ func (m *Machine) wakeIndexesLocked() {
 }
 
 func (m *Machine) wakeSpaceLocked(id cluster.SpaceID) {
-	if ch, ok := m.watches[id]; ok {
-		close(ch)
+	if w := m.watches[id]; w != nil {
+		close(w.changed)
 		delete(m.watches, id)
 	}
 }
 
-// Changed returns a channel that is closed when an effect has been applied to the space after the call. It wakes
-// for every replica; who may answer from it is the Replica's to say.
-func (m *Machine) Changed(id cluster.SpaceID) <-chan struct{} {
+// Changed returns a channel that is closed when an effect has been applied to the space after the call, or the machine
+// is closed; forget ends the wait and must be called. It wakes for every replica; who may answer from it is the
+// Replica's to say.
+func (m *Machine) Changed(id cluster.SpaceID) (changed <-chan struct{}, forget func()) {
 	m.waitMu.Lock()
 	defer m.waitMu.Unlock()
-	ch, ok := m.watches[id]
-	if !ok {
-		ch = make(chan struct{})
-		m.watches[id] = ch
+	w := m.watches[id]
+	if w == nil {
+		w = &watch{changed: make(chan struct{})}
+		m.watches[id] = w
 	}
-	return ch
+	w.waiting++
+	select {
+	case <-m.stop: // wakeAll may have been before
+		m.wakeSpaceLocked(id)
+	default:
+	}
+	return w.changed, func() { m.forgetWatch(id, w) }
+}
+
+func (m *Machine) forgetWatch(id cluster.SpaceID, w *watch) {
+	m.waitMu.Lock()
+	defer m.waitMu.Unlock()
+	if w.waiting--; w.waiting == 0 && m.watches[id] == w {
+		delete(m.watches, id)
+	}
 }
 
 // Flush makes everything applied before the call durable (CLUSTER 5.4).

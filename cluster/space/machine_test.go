@@ -312,7 +312,8 @@ func TestCheckpointHoldsItsPosition(t *testing.T) {
 	update(t, r.Replica, spaceN(1), set("k", "after"))
 	restored, err := lsm.Open(lsm.StateOptions(filepath.Join(dir, "copy")))
 	check(t, err)
-	woken := r.Machine().Changed(spaceN(1))
+	woken, forget := r.Machine().Changed(spaceN(1))
+	defer forget()
 	old, err := r.Machine().Replace(restored)
 	check(t, err)
 	<-woken

@@ -228,23 +228,33 @@ func (m *Machine) viewAt(from lsm.Reader, space cluster.SpaceID, fn ViewFunc) er
 // KindNotLeader when leadership is lost and with KindNoSpace or KindMoving when the space leaves.
 func (r *Replica) WaitSequence(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
 	for {
-		deposed := r.deposedSoon()
-		changed := r.machine.Changed(space)
-		seq, err := r.sequence(ctx, space)
+		seq, err := r.sequenceOrChange(ctx, space, after)
 		if err != nil || seq > after {
 			return seq, err
 		}
-		select {
-		case <-changed:
-		case <-deposed:
-			if _, err := r.repl.Lead(ctx); err != nil {
-				return 0, err
-			}
-		case <-r.stop:
-			return 0, errClosed
-		case <-ctx.Done():
-			return seq, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
-		}
+	}
+}
+
+// sequenceOrChange returns the space's sequence; unless it is above after, it waits before that until it may have
+// changed.
+func (r *Replica) sequenceOrChange(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
+	deposed := r.deposedSoon()
+	changed, forget := r.machine.Changed(space)
+	defer forget()
+	seq, err := r.sequence(ctx, space)
+	if err != nil || seq > after {
+		return seq, err
+	}
+	select {
+	case <-changed:
+		return seq, nil
+	case <-deposed:
+		_, err := r.repl.Lead(ctx)
+		return seq, err
+	case <-r.stop:
+		return 0, errClosed
+	case <-ctx.Done():
+		return seq, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -249,4 +250,77 @@ func TestWaitSequence(t *testing.T) {
 	r.Local.Depose()
 	r.LeadershipLost()
 	wantKind(t, (<-results).err, cluster.KindNotLeader)
+}
+
+// watchers counts the spaces that somebody watches.
+func (m *Machine) watchers() int {
+	m.waitMu.Lock()
+	defer m.waitMu.Unlock()
+	return len(m.watches)
+}
+
+// TestClosedMachineEndsWaits closes a machine under those who wait for it, as the replacement of a replica does.
+func TestClosedMachineEndsWaits(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	m := r.Machine()
+	changed, _ := m.Changed(id)
+	ended := make(chan error, 2)
+	go func() { ended <- m.WaitApplied(context.Background(), 99) }()
+	go func() {
+		_, err := r.WaitSequence(context.Background(), id, 1)
+		ended <- err
+	}()
+	waitFor(t, "both to wait", func() bool {
+		m.waitMu.Lock()
+		defer m.waitMu.Unlock()
+		return len(m.indexes) == 1 && m.watches[id] != nil && m.watches[id].waiting == 2
+	})
+	check(t, m.Close())
+	<-changed
+	wantKind(t, <-ended, cluster.KindUnavailable)
+	wantKind(t, <-ended, cluster.KindUnavailable)
+	after, _ := m.Changed(id)
+	<-after
+	if n := m.watchers(); n != 0 {
+		t.Fatalf("%d spaces are watched", n)
+	}
+}
+
+// TestWatchesAreForgotten watches many spaces that never change.
+func TestWatchesAreForgotten(t *testing.T) {
+	r := openLocal(t, Config{})
+	m := r.Machine()
+	ctx, cancel := context.WithCancel(t.Context())
+	for i := range 20 {
+		create(t, r.Replica, spaceN(i+1))
+	}
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			if seq, err := r.WaitSequence(ctx, spaceN(i%20+1), 99); err == nil {
+				t.Errorf("sequence %d", seq)
+			}
+		})
+	}
+	waitFor(t, "all to watch", func() bool { return m.watchers() == 20 })
+	changed, forget := m.Changed(spaceN(1))
+	update(t, r.Replica, spaceN(1), set("k", "v"))
+	<-changed
+	again, forgetAgain := m.Changed(spaceN(1))
+	forget() // of a watch that has ended: not of the next one
+	select {
+	case <-again:
+		t.Fatal("nothing has changed")
+	default:
+	}
+	update(t, r.Replica, spaceN(1), set("k", "w"))
+	<-again
+	forgetAgain()
+	cancel()
+	wg.Wait()
+	if n := m.watchers(); n != 0 {
+		t.Fatalf("%d spaces are watched by nobody", n)
+	}
 }
