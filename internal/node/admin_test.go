@@ -9,13 +9,18 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 )
 
+// at is a node whose copy of the directory has come so far.
+func at(node cluster.NodeID, seq uint64) Status {
+	return Status{Node: node, Directory: seq, Groups: []GroupStatus{{Group: cluster.SystemGroup, CaughtUp: true}}}
+}
+
 func TestAwaitCopiesUntilAllHaveSeen(t *testing.T) {
 	looks := 0
 	err := awaitCopies(t.Context(), 7, func(context.Context) []Status {
 		looks++
-		all := []Status{{Node: "a", Directory: 9}, {Node: "b", Directory: 6}, {Node: "c", Err: "no answer"}}
+		all := []Status{at("a", 9), at("b", 6), {Node: "c", Err: "no answer"}}
 		if looks == 3 {
-			all[1].Directory = 7
+			all[1] = at("b", 7)
 		}
 		return all
 	})
@@ -33,7 +38,7 @@ func TestAwaitCopiesSaysWhoLags(t *testing.T) {
 			cancel()
 			return []Status{{Node: "a", Err: ctx.Err().Error()}, {Node: "b", Err: ctx.Err().Error()}}
 		}
-		return []Status{{Node: "a", Directory: 7}, {Node: "b", Directory: 6}, {Node: "c", Directory: 5}}
+		return []Status{at("a", 7), at("b", 6), at("c", 5)}
 	})
 	if cluster.KindOf(err) != cluster.KindDeadline || !strings.Contains(err.Error(), "the change is made") || !strings.Contains(err.Error(), "b, c") {
 		t.Fatalf("%v", err)
