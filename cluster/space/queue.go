@@ -95,14 +95,10 @@ func (r *Replica) leave(ctx context.Context, space cluster.SpaceID, w *waiter) (
 	}
 	w.callers--
 	q := r.queues[space]
-	for i, other := range q.waiting {
-		if other == w {
-			if w.callers == 0 {
-				q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-				r.finishLocked(q, w, nil, cluster.ErrDeadline)
-			}
-			return nil, fmt.Errorf("update: %w: %w", cluster.ErrDeadline, ctx.Err())
-		}
+	if i := slices.Index(q.waiting, w); i >= 0 && w.callers == 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		r.finishLocked(q, w, nil, cluster.ErrDeadline)
+		return nil, fmt.Errorf("update: %w: %w", cluster.ErrDeadline, ctx.Err())
 	}
 	if q.cancel != nil && !wanted(q.running) {
 		q.cancel()
@@ -176,7 +172,7 @@ func (r *Replica) finish(q *queue, w *waiter, answer []byte, err error) {
 }
 
 func (r *Replica) finishLocked(q *queue, w *waiter, answer []byte, err error) {
-	w.answer, w.err = answer, err
+	w.answer, w.err, w.callers = answer, err, 0
 	if q.byID[w.id.ID] == w {
 		delete(q.byID, w.id.ID)
 	}

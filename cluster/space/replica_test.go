@@ -176,6 +176,55 @@ func TestWaitingUpdateIsTakenOut(t *testing.T) {
 	}
 }
 
+// TestWaitingUpdateRunsForTheSecond lets the first caller of an update that has not begun go: the update happens all
+// the same, for the other.
+func TestWaitingUpdateRunsForTheSecond(t *testing.T) {
+	r, g := openGated(t, Config{})
+	ahead := start(t.Context(), r, cluster.RequestID{}, set("k", "v"))
+	<-g.arrived
+	impatient, cancel := context.WithCancel(t.Context())
+	first := start(impatient, r, requestN(1), set("k", "w"))
+	waitFor(t, "the first", func() bool { return r.callers() == 2 })
+	second := start(t.Context(), r, requestN(1), set("k", "w"))
+	waitFor(t, "the second", func() bool { return r.callers() == 3 })
+	cancel()
+	wantKind(t, (<-first).err, cluster.KindUnknownOutcome)
+	close(g.pass)
+	<-g.arrived
+	check(t, (<-ahead).err)
+	check(t, (<-second).err)
+	if got := get(t, r, spaceN(1), "k"); got != "w" {
+		t.Fatalf("holds %q", got)
+	}
+}
+
+// TestAnsweredCallersKeepNoRound combines an update that was answered before with one whose caller gives up.
+func TestAnsweredCallersKeepNoRound(t *testing.T) {
+	r, g := openGated(t, Config{})
+	known := start(t.Context(), r, requestN(1), set("k", "v"))
+	<-g.arrived
+	g.pass <- struct{}{}
+	check(t, (<-known).err)
+	ahead := start(t.Context(), r, cluster.RequestID{}, set("k", "w"))
+	<-g.arrived
+	again := start(t.Context(), r, requestN(1), set("k", "v"))
+	waitFor(t, "the retry", func() bool { return r.callers() == 2 })
+	ctx, cancel := context.WithCancel(t.Context())
+	other := start(ctx, r, cluster.RequestID{}, set("k", "x"))
+	waitFor(t, "the other", func() bool { return r.callers() == 3 })
+	g.pass <- struct{}{}
+	check(t, (<-ahead).err)
+	<-g.arrived
+	check(t, (<-again).err)
+	cancel()
+	wantKind(t, (<-other).err, cluster.KindUnknownOutcome)
+	waitFor(t, "the round to end", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.queues) == 0
+	})
+}
+
 func TestAbandonedRoundEnds(t *testing.T) {
 	r, g := openGated(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
