@@ -52,6 +52,9 @@ func (b *box) update(fn func(t *tx) error) {
 func TestFlagsOfAnyNumberGoInSteps(t *testing.T) {
 	b := newBox(t, 0)
 	n := 2*stepFlags + 10
+	if testing.Short() {
+		n -= stepFlags
+	}
 	b.fill(schema.Inbox, n)
 	req := &exmdb.SetFlagsRequest{Folder: schema.Inbox, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagSeen | exmdb.FlagDeleted}}
 	for i := range maxRowKeywords {
@@ -67,7 +70,7 @@ func TestFlagsOfAnyNumberGoInSteps(t *testing.T) {
 		}
 		last = r.Last
 		if r.Next == 0 {
-			if steps != 3 {
+			if steps != n/stepFlags+1 {
 				t.Errorf("%d steps", steps)
 			}
 			break
