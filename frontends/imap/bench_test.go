@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,26 +36,52 @@ func benchSession(rows []exmdb.Row) *session {
 	return s
 }
 
+// fetchAll writes the response of FETCH 1:* to rows.
+func fetchAll(tb testing.TB, rows []exmdb.Row, items string) func() {
+	tb.Helper()
+	s := benchSession(rows)
+	d := imapwire.NewDecoder(bufio.NewReader(strings.NewReader(" 1:* "+items+"\r\n")), imapwire.Limits{}, nil)
+	d.Begin()
+	args := parseFetch(d)
+	if d.Err() != nil {
+		tb.Fatal(d.Err())
+	}
+	p := s.plan(args)
+	return func() {
+		for page := range slices.Chunk(rows, rowsPage) {
+			if _, err := s.fetchPage(tb.Context(), p, page, &uidList{}); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+}
+
+// searchAll tests rows by SEARCH's keys.
+func searchAll(tb testing.TB, rows []exmdb.Row, keys string) func() {
+	tb.Helper()
+	s := benchSession(rows)
+	d := imapwire.NewDecoder(bufio.NewReader(strings.NewReader(" "+keys+"\r\n")), imapwire.Limits{}, nil)
+	d.Begin()
+	args := parseSearch(d)
+	if d.Err() != nil {
+		tb.Fatal(d.Err())
+	}
+	return func() {
+		if _, err := s.testPage(tb.Context(), args.key, rows); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkFetch is the server's own work for FETCH 1:* on 10,000 messages, the store's left out.
 func BenchmarkFetch(b *testing.B) {
 	rows := benchRows(10_000)
 	for _, items := range []string{"(UID FLAGS)", "(UID ENVELOPE)", "(UID BODYSTRUCTURE)", "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"} {
 		b.Run(items, func(b *testing.B) {
-			s := benchSession(rows)
-			d := imapwire.NewDecoder(bufio.NewReader(strings.NewReader(" 1:* "+items+"\r\n")), imapwire.Limits{}, nil)
-			d.Begin()
-			args := parseFetch(d)
-			if d.Err() != nil {
-				b.Fatal(d.Err())
-			}
-			p := s.plan(args)
+			run := fetchAll(b, rows, items)
 			b.ReportAllocs()
 			for b.Loop() {
-				for from := 0; from < len(rows); from += rowsPage {
-					if _, err := s.fetchPage(b.Context(), p, rows[from:from+rowsPage], &uidList{}); err != nil {
-						b.Fatal(err)
-					}
-				}
+				run()
 			}
 		})
 	}
@@ -65,20 +92,36 @@ func BenchmarkSearch(b *testing.B) {
 	rows := benchRows(10_000)
 	for _, keys := range []string{"UNSEEN", "SEEN SUBJECT report"} {
 		b.Run(keys, func(b *testing.B) {
-			s := benchSession(rows)
-			d := imapwire.NewDecoder(bufio.NewReader(strings.NewReader(" "+keys+"\r\n")), imapwire.Limits{}, nil)
-			d.Begin()
-			args := parseSearch(d)
-			if d.Err() != nil {
-				b.Fatal(d.Err())
-			}
+			run := searchAll(b, rows, keys)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.testPage(b.Context(), args.key, rows); err != nil {
-					b.Fatal(err)
-				}
+				run()
 			}
 		})
+	}
+}
+
+// TestAllocationsOfAMessage bounds what the server allocates for each message of a FETCH or SEARCH: time varies from
+// machine to machine, this does not.
+func TestAllocationsOfAMessage(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector allocates too")
+	}
+	rows := benchRows(2 * rowsPage)
+	for _, c := range []struct {
+		what string
+		run  func()
+		most float64
+	}{
+		{"FETCH (UID FLAGS)", fetchAll(t, rows, "(UID FLAGS)"), 2.1},
+		{"FETCH (UID ENVELOPE)", fetchAll(t, rows, "(UID ENVELOPE)"), 7.1},
+		{"FETCH (UID BODYSTRUCTURE)", fetchAll(t, rows, "(UID BODYSTRUCTURE)"), 8.1},
+		{"SEARCH UNSEEN", searchAll(t, rows, "UNSEEN"), 1.1},
+		{"SEARCH SUBJECT", searchAll(t, rows, "SUBJECT report"), 10.1},
+	} {
+		if each := testing.AllocsPerRun(2, c.run) / float64(len(rows)); each > c.most {
+			t.Errorf("%s: %.2f allocations a message, at most %.1f", c.what, each, c.most)
+		}
 	}
 }
 
