@@ -101,7 +101,8 @@ var errStopped = errors.New("replica is stopped")
 // WaitApplied implements System.
 func (r *replica) WaitApplied(ctx context.Context, id cluster.SpaceID, after uint64) (seq uint64, err error) {
 	for {
-		changed := r.rep.Machine().Changed(id)
+		changed, forget := r.rep.Machine().Changed(id)
+		defer forget() // as many as there are changes
 		err := r.rep.View(ctx, id, space.ReadLocal, func(v space.Reader) error {
 			seq = v.Sequence()
 			return nil
