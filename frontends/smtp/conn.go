@@ -9,9 +9,12 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/flotilla-mail/flotilla/internal/auth"
 )
 
 // conn is a client's connection as go-smtp sees it, below TLS. It keeps what the engine does not:
@@ -32,6 +35,7 @@ type conn struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	closing sync.Once
+	user    atomic.Pointer[auth.Principal] // who has signed in, nil before
 
 	// write is held while the socket is written to; it orders this connection's output and is never taken under mu.
 	write sync.Mutex

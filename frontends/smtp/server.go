@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/flotilla-mail/flotilla/internal/auth"
 )
 
 // Server serves any number of listeners. Every goroutine it starts has ended when Drain or Close has returned.
@@ -138,6 +142,21 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 }
 
+// EndSessions ends the sessions of whom over names, when no mail of theirs is under way, and returns how many.
+func (s *Server) EndSessions(over func(*auth.Principal) bool) int {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	ended := 0
+	for _, c := range conns {
+		if p := c.user.Load(); p != nil && over(p) {
+			c.drain()
+			ended++
+		}
+	}
+	return ended
+}
+
 // Close cuts all connections and waits for what they had under way to end.
 func (s *Server) Close() error {
 	s.stopAccepting()
@@ -153,11 +172,7 @@ func (s *Server) stopAccepting() []*conn {
 	for l := range s.listeners {
 		_ = l.Close() // Serve sees it
 	}
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	return conns
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 func (s *Server) cut() {

@@ -158,6 +158,7 @@ func (x *session) signIn(authorize, user, password string) error {
 		return x.refuseSignIn(ctx, err)
 	}
 	x.user = p
+	x.conn.user.Store(p)
 	x.log = x.log.With("user", p.Address)
 	return nil
 }

@@ -20,6 +20,8 @@ type Principal struct {
 	// Address is the primary address, lower case; Addresses are all that may stand as sender.
 	Address   string
 	Addresses []string
+	// Credential is the version of the credential that was proved (MAILBOX 8): a session ends when another one is set.
+	Credential uint32
 }
 
 // Protocol is the service a sign-in is for; users may be barred from single ones.

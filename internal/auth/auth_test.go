@@ -69,7 +69,7 @@ func TestPasswordsRightAndWrong(t *testing.T) {
 	users, e := newFake(t, "secret")
 	p := newPasswords(t, users, time.Now)
 	got, err := try(p, "alice@example.test", "secret")
-	if err != nil || got.Mailbox != e.o.Mailbox || len(got.Addresses) != 2 || got.Identity.Privileges != exmdb.PrivilegeOwner {
+	if err != nil || got.Mailbox != e.o.Mailbox || len(got.Addresses) != 2 || got.Credential != 1 || got.Identity.Privileges != exmdb.PrivilegeOwner {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for _, c := range [][2]string{{"alice@example.test", "Secret"}, {"alice@example.test", ""}, {"eve@example.test", "secret"}} {
