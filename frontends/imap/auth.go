@@ -252,6 +252,7 @@ func (s *session) signIn(ctx context.Context, mechanism string, a auth.Attempt) 
 		return no(imap.ResponseCodeLimit, "Too many connections of this user")
 	}
 	s.principal, s.state = p, authenticated
+	s.conn.user.Store(p)
 	s.log = s.log.With(slog.String("user", p.Address))
 	s.conn.patience, s.conn.until = s.server.config.IdleTimeout, time.Time{}
 	s.dec.SetLimits(s.server.config.limits())

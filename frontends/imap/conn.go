@@ -6,8 +6,11 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/auth"
 )
 
 // conn is a client's connection with its deadlines. One goroutine reads; one at a time writes.
@@ -19,6 +22,10 @@ type conn struct {
 	waiting  bool     // guarded by mu; between two commands, or in IDLE
 	draining bool     // guarded by mu
 	closed   bool     // guarded by mu
+
+	// user is who has signed in, nil before; over says that he may not go on as he did.
+	user atomic.Pointer[auth.Principal]
+	over atomic.Bool
 
 	// flush writes out what the session has to say before a read may block; nil while another goroutine owns the
 	// output (IDLE).

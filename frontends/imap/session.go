@@ -112,6 +112,8 @@ func (s *session) farewell(err error) {
 	switch {
 	case err == nil, isGone(err):
 		return
+	case errors.Is(err, errDrain) && s.conn.over.Load():
+		s.out.Raw("* BYE The account has changed, sign in again\r\n")
 	case errors.Is(err, errDrain):
 		s.out.Raw("* BYE [UNAVAILABLE] Server is shutting down, connect again\r\n")
 	case isTimeout(err):
