@@ -23,6 +23,7 @@ func (n *Node) startIMAP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 	if err != nil {
 		return err
 	}
+	n.endsSessions(auth.IMAP, s)
 	for _, x := range []struct {
 		name, addr string
 		mode       imap.Mode

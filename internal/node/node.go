@@ -60,8 +60,9 @@ type Node struct {
 	reconcile chan struct{}
 	stopping  chan struct{}
 
-	mu    sync.Mutex
-	leads map[cluster.GroupID]context.CancelFunc // ends what is done as a leader; guarded by mu
+	mu     sync.Mutex
+	leads  map[cluster.GroupID]context.CancelFunc // ends what is done as a leader; guarded by mu
+	fronts []signedIn                             // guarded by mu
 }
 
 // New reads the node's certificates and makes its parts; nothing runs yet. exit ends the process when going on would
@@ -145,6 +146,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run("replicas", n.keepReplicas)
 	n.run("collect content", n.collectContent)
 	n.run("certificates", n.keepCertificates)
+	n.run("sessions of changed users", n.watchPeople)
 	if err := n.register(ctx); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func (n *Node) startSMTP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 	if err != nil {
 		return err
 	}
+	n.endsSessions(auth.Submission, s)
 	for _, x := range []struct {
 		name, addr string
 		service    smtp.Service
