@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/placement"
 )
 
 // startAdmin opens the socket of the command line and the admin port: first of all listeners, since they say why the
@@ -104,6 +105,23 @@ type groupLine struct {
 	Ops       uint64          `json:"operations"`
 	Mailboxes int             `json:"mailboxes"`
 	Replicas  []replicaLine   `json:"replicas"`
+	// Placed is what the placement map has of the group: more than run while a lost replica is made again.
+	Placed []placedLine `json:"placed"`
+}
+
+type placedLine struct {
+	Server cluster.ServerID `json:"server"`
+	Votes  bool             `json:"votes"`
+	State  string           `json:"state"`
+}
+
+func placed(g *placement.Group) []placedLine {
+	states := map[placement.ReplicaState]string{placement.Assigned: "assigned", placement.Created: "created", placement.Lost: "lost"}
+	var lines []placedLine
+	for _, r := range g.Replicas {
+		lines = append(lines, placedLine{Server: r.Server, Votes: r.Suffrage == placement.Voter, State: states[r.State]})
+	}
+	return lines
 }
 
 type replicaLine struct {
@@ -133,7 +151,7 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 	byID := make(map[cluster.GroupID]*groupLine)
 	m := b.n.view.Map()
 	for i := range m.Groups {
-		l := &groupLine{Group: m.Groups[i].ID, Mailboxes: counts[m.Groups[i].ID]}
+		l := &groupLine{Group: m.Groups[i].ID, Mailboxes: counts[m.Groups[i].ID], Placed: placed(&m.Groups[i])}
 		lines, byID[l.Group] = append(lines, l), l
 	}
 	for _, s := range b.n.allStatus(ctx) {
@@ -231,7 +249,7 @@ func awaitCopies(ctx context.Context, seq uint64, look func(context.Context) []S
 		}
 		behind = nil
 		for _, s := range all {
-			if s.Err == "" && s.Directory < seq {
+			if s.Err == "" && s.answers() && s.Directory < seq {
 				behind = append(behind, string(s.Node))
 			}
 		}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,7 +14,6 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
-	"github.com/flotilla-mail/flotilla/placement/planner"
 )
 
 // leading follows which groups this node leads: their due work is done here, and the leader of the system group makes
@@ -65,7 +65,7 @@ func (n *Node) control(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	c := controller.Controller{System: g.Replica(), Cluster: clusterControl{n}, Every: time.Second,
+	c := controller.Controller{System: g.Replica(), Cluster: clusterControl{n, newObserver()}, Every: time.Second,
 		Policy: placement.Policy{Replicas: min(n.cfg.Replicas, len(n.peers)), Groups: n.cfg.Groups},
 		Events: controller.Events{Step: func(step string, took time.Duration, err error) {
 			n.log.Info("placement", "step", step, "took", took, "err", err)
@@ -74,36 +74,9 @@ func (n *Node) control(ctx context.Context) {
 }
 
 // clusterControl lets the controller see all nodes and move groups.
-type clusterControl struct{ n *Node }
-
-// observeTimeout bounds how long one node may take to say how it is.
-const observeTimeout = 2 * time.Second
-
-// Observe implements controller.Cluster.
-func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
-	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
-		Members: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{}}
-	terms := make(map[cluster.GroupID]uint64)
-	for _, s := range c.n.allStatus(ctx) {
-		if s.Err != "" {
-			continue
-		}
-		seen.Alive[s.Node] = s.Ready || !s.Draining
-		for i := range s.Groups {
-			g := &s.Groups[i]
-			if g.CaughtUp {
-				seen.CaughtUp[g.Server] = true
-			}
-			if g.Leader == g.Server && g.Term >= terms[g.Group] {
-				terms[g.Group] = g.Term
-				seen.Leaders[g.Group] = s.Node
-				for _, m := range g.Members {
-					seen.Members[m] = true
-				}
-			}
-		}
-	}
-	return seen, ctx.Err()
+type clusterControl struct {
+	n    *Node
+	seen *observer
 }
 
 // memberRequest asks a group's leader to change its membership or to hand over. Tags are for ever.
@@ -148,7 +121,7 @@ func (c clusterControl) member(ctx context.Context, node cluster.NodeID, q membe
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if node == "" {
-		node = c.n.view.Leader(q.Group).Node
+		node = c.seen.leaders[q.Group]
 	}
 	if node == "" {
 		return fmt.Errorf("group %d has no leader that is known: %w", q.Group, cluster.ErrUnavailable)
@@ -193,6 +166,11 @@ type Status struct {
 	Directory uint64 `wire:"7" json:"directory"`
 	// Err says why the node did not answer; it never crosses a wire.
 	Err string `wire:"-" json:"error,omitempty"`
+}
+
+// answers reports whether the node answers from its copy of the system group: not while it is let in again.
+func (s *Status) answers() bool {
+	return slices.ContainsFunc(s.Groups, func(g GroupStatus) bool { return g.Group == cluster.SystemGroup && g.CaughtUp })
 }
 
 // GroupStatus is one replica as its node sees it.
@@ -265,8 +243,11 @@ func (n *Node) ownStatus(ctx context.Context) *Status {
 		}
 		s.Groups = append(s.Groups, gs)
 	}
-	if seq, err := n.people.Sequence(ctx); err == nil {
-		s.Directory = seq
+	// A replica that has not caught up would make the question wait.
+	if g := n.storage.host.Group(cluster.SystemGroup); g != nil && g.Stats().CaughtUp {
+		if seq, err := n.people.Sequence(ctx); err == nil {
+			s.Directory = seq
+		}
 	}
 	return s
 }

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -27,10 +30,14 @@ type hello struct {
 	Members []cluster.ServerID `wire:"3"`
 	// Nodes is the hash of the node names this node was set up with.
 	Nodes [32]byte `wire:"4"`
+	// Leads says that this replica leads the system group.
+	Leads bool `wire:"5"`
+	// Holds says that the node has replicas of mailbox groups, so that there was a system group.
+	Holds bool `wire:"6"`
 }
 
 func (n *Node) hello() *hello {
-	h := &hello{Nodes: n.nodesHash()}
+	h := &hello{Nodes: n.nodesHash(), Holds: holdsMailboxes(n.cfg.path("groups"))}
 	g := n.storage.host.Group(cluster.SystemGroup)
 	if g == nil {
 		return h
@@ -40,7 +47,16 @@ func (n *Node) hello() *hello {
 		h.Members = append(h.Members, m.ID)
 	}
 	h.Formed = len(h.Members) > 0
+	h.Leads = g.State() == group.Leader
 	return h
+}
+
+// holdsMailboxes looks for replicas of mailbox groups in the folder of groups.
+func holdsMailboxes(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() != fmt.Sprintf("g%d", cluster.SystemGroup) && strings.HasPrefix(e.Name(), "g")
+	})
 }
 
 // nodesHash names the set of nodes this node was set up with.
@@ -53,68 +69,102 @@ func (n *Node) nodesHash() [32]byte {
 	return sha256.Sum256([]byte(strings.Join(names, "\n")))
 }
 
-// form opens the system replica and sees to it that the system group exists: it is bootstrapped only when all named
-// nodes answer that they know of none and were set up alike; when any has one, this node waits to be let in.
+// form opens the system replica and sees to it that the system group exists and can be read here: it is bootstrapped
+// only when all named nodes answer that they know of none and were set up alike; when any has one, this node is let in
+// by the one that leads it.
 func (n *Node) form(ctx context.Context) error {
-	g, err := n.storage.host.Open(ctx, cluster.SystemGroup, group.ReplicaConfig{Create: true})
-	if errors.Is(err, cluster.ErrDamaged) {
-		return fmt.Errorf("%w\nThis node's copy of the system group cannot be used. Its data can be rebuilt from the others: move %s away and start again",
-			err, n.cfg.path("groups"))
-	}
-	if err != nil {
-		return err
-	}
-	for !n.hello().Formed {
-		done, err := n.tryForm(ctx, g)
-		if err != nil {
+	for {
+		if err := n.openSystem(ctx); err != nil {
 			return err
 		}
-		if !done {
-			pause(ctx, 300*time.Millisecond)
+		for !n.hello().Formed {
+			if err := n.tryForm(ctx); err != nil {
+				return err
+			}
+			if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+				return fmt.Errorf("the cluster did not form: %s", *n.progress.Load())
+			}
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("the cluster did not form: %s", *n.progress.Load())
+		n.say("waiting for the system group to have a leader")
+		if replaced, err := n.awaitSystem(ctx); !replaced || err != nil {
+			return err
+		}
+		why := errors.New("another replica took its place while it was away")
+		if err := n.dropSystem(ctx, why); err != nil {
+			return err
 		}
 	}
-	n.say("waiting for the system group to have a leader")
-	return n.awaitSystem(ctx)
 }
 
-// tryForm asks every named node once.
-func (n *Node) tryForm(ctx context.Context, g *group.Group) (bool, error) {
+// askAll asks every node; those that do not answer are left out. This one's own word is among the answers.
+func (n *Node) askAll(ctx context.Context) map[cluster.NodeID]*hello {
 	all := map[cluster.NodeID]*hello{n.self: n.hello()}
-	var silent []string
+	var mu sync.Mutex // guards all
+	var wg sync.WaitGroup
 	for _, p := range n.peers {
 		if p.ID == n.self {
 			continue
 		}
-		h, err := n.askHello(ctx, p.ID)
-		if err != nil {
-			silent = append(silent, string(p.ID))
-			continue
-		}
-		all[p.ID] = h
+		wg.Go(func() {
+			if h, err := n.askHello(ctx, p.ID); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				all[p.ID] = h
+			}
+		})
 	}
+	wg.Wait()
+	return all
+}
+
+// tryForm asks every named node once, and begins the system group if that is this node's to do.
+func (n *Node) tryForm(ctx context.Context) error {
+	all := n.askAll(ctx)
 	for id, h := range all {
-		switch {
-		case h.Nodes != n.nodesHash():
-			return false, fmt.Errorf("node %s was set up with another list of nodes: run the same 'flotilla setup --nodes …' on all of them", id)
-		case h.Formed && !slices.Contains(h.Members, g.Self()):
-			n.say("the cluster has formed without this copy of the system group: waiting to be let in by %s", id)
-			return false, nil
-		case h.Formed:
-			n.say("joining the system group")
-			return true, nil
-		case h.Server == "":
-			silent = append(silent, string(id))
+		if h.Nodes != n.nodesHash() {
+			return fmt.Errorf("node %s was set up with another list of nodes: run the same 'flotilla setup --nodes …' on all of them", id)
 		}
 	}
-	if len(silent) > 0 {
-		slices.Sort(silent)
-		n.say("waiting for %s (%d of %d nodes here)", strings.Join(silent, ", "), len(n.peers)-len(silent), len(n.peers))
-		return false, nil
+	text, begin := forming(n.self, n.peers, all)
+	if !begin {
+		n.say("%s", text)
+		return nil
 	}
-	return true, n.bootstrap(ctx, all)
+	return n.bootstrap(ctx, all)
+}
+
+// forming says in words what this node, whose replica has no membership, waits for; or that nobody has the system group
+// and it may begin.
+func forming(self cluster.NodeID, peers []Peer, all map[cluster.NodeID]*hello) (text string, begin bool) {
+	var silent []string
+	formed, holds := false, cluster.NodeID("")
+	for _, p := range peers {
+		h := all[p.ID]
+		switch {
+		case h == nil || h.Server == "":
+			silent = append(silent, string(p.ID))
+		case h.Formed && slices.Contains(h.Members, all[self].Server):
+			return "joining the system group", false
+		case h.Leads:
+			return fmt.Sprintf("the system group goes on without this node's copy: waiting to be let in by %s", p.ID), false
+		}
+		formed = formed || h != nil && h.Formed
+		if h != nil && h.Holds && holds == "" {
+			holds = p.ID
+		}
+	}
+	missing := fmt.Sprintf("waiting for %s (%d of %d nodes here)", strings.Join(silent, ", "), len(peers)-len(silent), len(peers))
+	switch {
+	case formed && len(silent) > 0:
+		return "the system group has no leader to let this node's copy in: " + missing, false
+	case formed:
+		return "the system group has no leader yet that could let this node's copy in", false
+	case len(silent) > 0:
+		return missing, false
+	case holds != "":
+		return fmt.Sprintf("%s has mailboxes, but no node has the system group they belong to: not beginning another", holds), false
+	}
+	return "", true
 }
 
 // bootstrap is done by the first node in order of name; the others learn the membership from it.
@@ -144,17 +194,29 @@ func (n *Node) askHello(ctx context.Context, p cluster.NodeID) (*hello, error) {
 	return h, wire.Unmarshal(b, h)
 }
 
-// awaitSystem waits until the system group's spaces can be read here; the leader makes them first.
-func (n *Node) awaitSystem(ctx context.Context) error {
+// awaitSystem waits until the system group's spaces can be read here; the leader makes them first. It reports whether
+// this replica was replaced while it was away: then it waits in vain.
+func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
-		err := n.view.Refresh(ctx)
+		brief, cancel := context.WithTimeout(ctx, time.Second)
+		err := n.view.Refresh(brief)
+		cancel()
 		if err == nil && n.view.Map().Level != 0 && n.view.Map().Group(cluster.SystemGroup) != nil {
-			return nil
+			return false, nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("the system group is not readable: %w", errors.Join(err, ctx.Err()))
+			return false, fmt.Errorf("the system group is not readable: %w", errors.Join(err, ctx.Err()))
 		}
-		pause(ctx, 50*time.Millisecond)
+		select {
+		case <-look.C:
+			if n.replacedBy(ctx) != "" {
+				return true, nil
+			}
+		default:
+			pause(ctx, 50*time.Millisecond)
+		}
 	}
 }
 

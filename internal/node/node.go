@@ -58,6 +58,8 @@ type Node struct {
 	draining  atomic.Bool
 	progress  atomic.Pointer[string]
 	reconcile chan struct{}
+	damages   damages
+	replaced  replacements
 	stopping  chan struct{}
 
 	mu     sync.Mutex
@@ -144,6 +146,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.view.OnMap = func(*placement.Map) { n.poke() }
 	n.run("follow the map", n.followMap)
 	n.run("replicas", n.keepReplicas)
+	n.run("system replica", n.keepSystem)
 	n.run("collect content", n.collectContent)
 	n.run("certificates", n.keepCertificates)
 	n.run("sessions of changed users", n.watchPeople)

@@ -13,14 +13,53 @@ import (
 	"github.com/flotilla-mail/flotilla/placement/store"
 )
 
-// keepReplicas brings the replicas of this node to what the map says, whenever the map changes and now and then.
+// keeper brings the replicas of mailbox groups to what the map says. That of the system group is looked after by
+// keepSystem: without it there is no map.
+type keeper struct {
+	n       *Node
+	restart map[cluster.GroupID]*backoff // of replicas that stopped
+}
+
+// backoff is when a replica that stopped may be started again, and how long is waited after that.
+type backoff struct {
+	at    time.Time
+	pause time.Duration
+}
+
+// due reports whether the replica may be started; if so, the next start waits longer. One that has run for as long as was
+// waited begins anew.
+func (b *backoff) due() bool {
+	now := time.Now()
+	if now.Before(b.at) {
+		return false
+	}
+	if now.After(b.at.Add(b.pause)) {
+		b.pause = 0
+	}
+	b.pause = min(max(2*b.pause, firstRestart), lastRestart)
+	b.at = now.Add(b.pause)
+	return true
+}
+
+// Pauses between the starts of a replica that stops again and again.
+const (
+	firstRestart = time.Second
+	lastRestart  = 5 * time.Minute
+)
+
+// keepReplicas looks whenever the map changes, and now and then.
 func (n *Node) keepReplicas(ctx context.Context) error {
+	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}}
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
-		for i := range n.view.Map().Groups {
-			g := &n.view.Map().Groups[i]
-			if err := n.keepReplica(ctx, g); err != nil && ctx.Err() == nil {
+		m := n.view.Map()
+		for i := range m.Groups {
+			g := &m.Groups[i]
+			if g.ID == cluster.SystemGroup {
+				continue
+			}
+			if err := k.keep(ctx, g); err != nil && ctx.Err() == nil {
 				n.log.Warn("replica not as the map wants it", "code", "FL-1009", "group", g.ID, "err", err)
 			}
 		}
@@ -33,70 +72,140 @@ func (n *Node) keepReplicas(ctx context.Context) error {
 	}
 }
 
-// keepReplica makes, opens or gives up this node's replica of one group.
-func (n *Node) keepReplica(ctx context.Context, g *placement.Group) error {
-	want := g.Replica(n.self)
+// keep makes, opens or gives up this node's replica of one group. What the map says may be a moment old.
+func (k *keeper) keep(ctx context.Context, g *placement.Group) error {
+	want := g.Replica(k.n.self)
 	if want == nil {
 		return nil
 	}
-	open := n.storage.host.Group(g.ID)
+	open := k.n.storage.host.Group(g.ID)
 	switch {
 	case want.State == placement.Assigned:
-		return n.makeReplica(ctx, g, want)
+		return k.make(ctx, g, want, open)
 	case want.State == placement.Lost:
 		if open != nil && open.Self() == want.Server {
-			return n.storage.host.Destroy(ctx, g.ID)
+			k.n.closeReplica(ctx, g.ID)
 		}
 		return nil
 	case open == nil:
-		return n.openReplica(ctx, g, want)
+		return k.open(ctx, g, want)
+	case open.Self() != want.Server:
+		return nil // made a moment ago, and reported; the map that says so is on its way
+	case k.n.damages.known(g.ID) != nil:
+		return k.lose(ctx, g, want, k.n.damages.known(g.ID))
+	case open.Stats().Fenced != nil:
+		return k.reopen(ctx, g, want)
 	}
-	return n.begin(ctx, g, open)
+	return k.begin(ctx, g, open)
 }
 
-// makeReplica makes a replica's data and then says so in the map: from there on missing data is damage.
-func (n *Node) makeReplica(ctx context.Context, g *placement.Group, want *placement.Replica) error {
-	open := n.storage.host.Group(g.ID)
-	if open != nil && g.Server(open.Self()) != nil && g.Server(open.Self()).State == placement.Lost {
-		if err := n.storage.host.Destroy(ctx, g.ID); err != nil {
-			return err
-		}
-		open = nil
+// closeReplica stops a replica that has stopped by itself, or never starts again: how its files are left does not matter.
+func (n *Node) closeReplica(ctx context.Context, id cluster.GroupID) {
+	if err := n.storage.host.CloseGroup(ctx, id); err != nil {
+		n.log.Warn("replica not closed in order", "code", "FL-1032", "group", id, "err", err)
 	}
-	if open == nil {
+}
+
+// make makes a replica's data and then says so in the map: from there on missing data is damage.
+func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.Replica, open *group.Group) error {
+	if open == nil || lost(g, open.Self()) {
 		var err error
-		open, err = n.storage.host.Open(ctx, g.ID, group.ReplicaConfig{Create: true, Suffrage: group.Suffrage(want.Suffrage)})
-		if err != nil {
+		if open, err = k.fresh(ctx, g, want); err != nil {
 			return err
 		}
 	}
-	return n.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g.ID, Server: want.Server,
+	return k.n.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g.ID, Server: want.Server,
 		State: placement.Created, Actual: open.Self()})
 }
 
-// openReplica starts a replica that was made before. One that is damaged, or not there any more, is reported lost: it
-// never starts again, and the controller replaces it.
-func (n *Node) openReplica(ctx context.Context, g *placement.Group, want *placement.Replica) error {
-	open, err := n.storage.host.Open(ctx, g.ID, group.ReplicaConfig{})
-	if err == nil && open.Self() == want.Server {
-		return n.begin(ctx, g, open)
+// fresh opens an empty replica. What the node still has of an earlier one goes only now: the controller assigns a
+// successor when others lead the group, and until then the files may be all that is left of it.
+func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.Replica) (*group.Group, error) {
+	host := k.n.storage.host
+	create := group.ReplicaConfig{Create: true, Suffrage: group.Suffrage(want.Suffrage)}
+	if host.Group(g.ID) == nil {
+		open, err := host.Open(ctx, g.ID, create)
+		switch {
+		case err != nil && !isDamage(err):
+			return nil, err
+		case err == nil && len(open.Members()) == 0 && !lost(g, open.Self()):
+			return open, nil // made just now, or before a crash
+		case err == nil && want.Initial:
+			return nil, fmt.Errorf("the map begins group %d, of which this node has data: put %s aside", g.ID, k.n.cfg.path("groups"))
+		}
 	}
-	if err == nil {
-		err = fmt.Errorf("the data here is replica %s, the map has %s: %w", open.Self(), want.Server, cluster.ErrDamaged)
+	if err := host.Destroy(ctx, g.ID); err != nil {
+		return nil, err
 	}
-	if !errors.Is(err, cluster.ErrDamaged) && !errors.Is(err, cluster.ErrNoSpace) {
+	k.n.damages.forget(g.ID)
+	return host.Open(ctx, g.ID, create)
+}
+
+// lost reports whether the map has given a replica up.
+func lost(g *placement.Group, id cluster.ServerID) bool {
+	r := g.Server(id)
+	return r != nil && r.State == placement.Lost
+}
+
+// open starts a replica that was made before. One that is damaged, or not there any more, is lost.
+func (k *keeper) open(ctx context.Context, g *placement.Group, want *placement.Replica) error {
+	if why := k.n.damages.known(g.ID); why != nil {
+		return k.lose(ctx, g, want, why)
+	}
+	open, err := k.n.storage.host.Open(ctx, g.ID, group.ReplicaConfig{})
+	switch {
+	case err == nil && open.Self() == want.Server:
+		return k.begin(ctx, g, open)
+	case err == nil:
+		err = fmt.Errorf("the data here is that of replica %s, the map has %s", open.Self(), want.Server)
+	case !isDamage(err) && !errors.Is(err, group.ErrNoReplica):
 		return err
 	}
-	n.log.Error("replica lost: it is given up and made again from the others", "code", "FL-1010", "group", g.ID, "err", err)
-	if err := n.storage.host.Destroy(ctx, g.ID); err != nil {
-		return err
+	return k.lose(ctx, g, want, err)
+}
+
+// lose gives a replica up: it never starts again, and the controller gives it a successor. Its files stay until then.
+func (k *keeper) lose(ctx context.Context, g *placement.Group, want *placement.Replica, why error) error {
+	k.n.log.Error("replica lost: it is given up and made again from the others", "code", "FL-1010", "group", g.ID,
+		"replica", want.Server, "err", why)
+	k.n.damages.note(g.ID, why)
+	k.n.handOver(ctx, g.ID)
+	k.n.closeReplica(ctx, g.ID)
+	return k.n.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g.ID, Server: want.Server, State: placement.Lost})
+}
+
+// handOverTime is how long a replica that is given up tries to hand over what it leads.
+const handOverTime = 5 * time.Second
+
+// handOver lets another replica lead, if this node's does and can; else the others notice.
+func (n *Node) handOver(ctx context.Context, id cluster.GroupID) {
+	g := n.storage.host.Group(id)
+	if g == nil || g.State() != group.Leader {
+		return
 	}
-	return n.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g.ID, Server: want.Server, State: placement.Lost})
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	if err := g.Transfer(ctx, ""); err != nil {
+		n.log.Warn("leadership of a damaged replica not handed over", "code", "FL-1031", "group", id, "err", err)
+	}
+}
+
+// reopen starts a replica that has stopped, for another reason than damage of its bytes: what it met may be over. One that
+// stops again waits longer each time.
+func (k *keeper) reopen(ctx context.Context, g *placement.Group, want *placement.Replica) error {
+	if k.restart[g.ID] == nil {
+		k.restart[g.ID] = new(backoff)
+	}
+	if !k.restart[g.ID].due() {
+		return nil
+	}
+	k.n.closeReplica(ctx, g.ID)
+	return k.open(ctx, g, want)
 }
 
 // begin bootstraps a new group, once all its first replicas are made; the first of them does it.
-func (n *Node) begin(ctx context.Context, g *placement.Group, open *group.Group) error {
-	if g.ID == cluster.SystemGroup || len(open.Members()) > 0 {
+func (k *keeper) begin(ctx context.Context, g *placement.Group, open *group.Group) error {
+	if len(open.Members()) > 0 {
 		return nil
 	}
 	var voters []cluster.ServerID
@@ -113,7 +222,7 @@ func (n *Node) begin(ctx context.Context, g *placement.Group, open *group.Group)
 	if len(voters) == 0 || voters[0] != open.Self() {
 		return nil
 	}
-	return n.storage.host.Bootstrap(ctx, g.ID, voters)
+	return k.n.storage.host.Bootstrap(ctx, g.ID, voters)
 }
 
 // awaitGroups waits until every group that has a replica here has a leader that is known.

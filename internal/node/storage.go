@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -39,30 +38,35 @@ func (n *Node) openStorage() (err error) {
 	s := &n.storage
 	s.shared = lsm.NewShared(lsm.Budget{})
 	s.disk, s.faults = &lsm.Faults{}, transport.NewFaults()
-	fatal := func(err error) {
-		n.fatal("FL-1001", "the disk failed: the process ends so that no half-written log is used", err)
-	}
-	dir := n.cfg.path("raft")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(n.cfg.path("raft"), 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	kind := raftlog.Pebble
 	if n.cfg.LogStore == "bolt" {
 		kind = raftlog.Bolt
 	}
-	events := raftlog.Events{SyncSlow: n.syncSlow}
-	if s.log, err = raftlog.Open(raftlog.Options{Dir: filepath.Join(dir, "log"), Kind: kind, Shared: s.shared,
-		Fatal: fatal, Faults: s.disk, Events: events}); err != nil {
+	if s.log, err = n.openLog(n.cfg.path("raft", "log"), kind); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	if s.system, err = raftlog.Open(raftlog.Options{Dir: filepath.Join(dir, "system"), Kind: raftlog.Bolt, Shared: s.shared,
-		Fatal: fatal, Faults: s.disk, Events: events}); err != nil {
+	if s.system, err = n.openLog(n.cfg.path("raft", "system"), raftlog.Bolt); err != nil {
 		return fmt.Errorf("open system log: %w", err)
 	}
-	if s.stable, err = raftlog.OpenStable(raftlog.StableOptions{Dir: filepath.Join(dir, "votes"), Fatal: fatal, Faults: s.disk}); err != nil {
+	votes := n.cfg.path("raft", "votes")
+	s.stable, err = openStore(n, votes, func() (*raftlog.StableStore, error) {
+		return raftlog.OpenStable(raftlog.StableOptions{Dir: votes, Faults: s.disk, Fatal: func(err error) { n.storeFailed(votes, err) }})
+	})
+	if err != nil {
 		return fmt.Errorf("open votes: %w", err)
 	}
 	return n.openTransport()
+}
+
+func (n *Node) openLog(dir string, kind raftlog.Kind) (*raftlog.Store, error) {
+	return openStore(n, dir, func() (*raftlog.Store, error) {
+		return raftlog.Open(raftlog.Options{Dir: dir, Kind: kind, Shared: n.storage.shared, Faults: n.storage.disk,
+			Fatal:  func(err error) { n.storeFailed(dir, err) },
+			Events: raftlog.Events{SyncSlow: n.syncSlow, Damaged: n.logDamaged}})
+	})
 }
 
 func (n *Node) openTransport() error {
@@ -75,8 +79,11 @@ func (n *Node) openTransport() error {
 				s.host.PeerDown(p, err, refused)
 				n.peerChanged(p, false, err)
 			},
-			PeerReplaced: func(p cluster.NodeID, a, b uint64) { s.host.PeerReplaced(p, a, b) },
-			Rejected:     n.peerRejected,
+			PeerReplaced: func(p cluster.NodeID, a, b uint64) {
+				n.replaced.note(p)
+				s.host.PeerReplaced(p, a, b)
+			},
+			Rejected: n.peerRejected,
 		}}
 	var err error
 	if s.net, err = transport.New(cfg); err != nil {
@@ -139,9 +146,7 @@ func (n *Node) groupEvents() group.Events {
 		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
 			n.view.Learn(g, term, leader.Node())
 		},
-		Fenced: func(g cluster.GroupID, err error) {
-			n.log.Error("replica stopped for ever", "code", "FL-1002", "group", g, "err", err)
-		},
+		Fenced: n.fenced,
 		PeerDead: func(p cluster.NodeID, evidence string, groups int) {
 			n.log.Warn("node judged gone", "code", "FL-1003", "peer", p, "evidence", evidence, "groups", groups)
 		},

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/placement/planner"
+)
+
+const (
+	// observeTimeout bounds how long one node may take to say how it is.
+	observeTimeout = 2 * time.Second
+	// behindAtMost is how many entries a replica may be behind its leader and count as caught up: the two are asked at
+	// slightly different moments.
+	behindAtMost = 512
+	// stableFor is how long a replica must have been so before it is given a vote or a leadership.
+	stableFor = 2 * time.Second
+	// settledFor is how long a node must have run one process with one replica of the system group, and how long its
+	// former replica must have been silent, before the new one is let in (CLUSTER 6.1, 6.4).
+	settledFor = 3 * time.Second
+)
+
+// observer turns what the nodes say into what the planner sees. What has to last for a while it remembers from look to
+// look; it belongs to one controller.
+type observer struct {
+	leaders map[cluster.GroupID]cluster.NodeID
+	keptUp  map[cluster.ServerID]time.Time
+	runs    map[cluster.NodeID]process
+}
+
+// process is what a node has been running, since when.
+type process struct {
+	incarnation uint64
+	system      cluster.ServerID
+	since       time.Time
+}
+
+// look is what is known of the cluster at one moment.
+type look struct {
+	at    time.Time
+	nodes []Status
+	// incarnation is that of each node's process, as the transport knows it; replaced is when it last took the place of
+	// another. A node that two processes speak for is replaced again and again.
+	incarnation map[cluster.NodeID]uint64
+	replaced    map[cluster.NodeID]time.Time
+	// silence is how long each member of the system group has not answered its leader, which looks.
+	silence map[cluster.ServerID]time.Duration
+}
+
+// Observe implements controller.Cluster.
+func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
+	l := look{nodes: c.n.allStatus(ctx), incarnation: map[cluster.NodeID]uint64{}, replaced: c.n.replaced.all()}
+	var err error
+	if l.silence, err = c.n.silences(); err != nil {
+		return planner.Observed{}, err
+	}
+	for _, p := range c.n.peers {
+		if state, ok := c.n.storage.net.PeerState(p.ID); ok && p.ID != c.n.self {
+			l.incarnation[p.ID] = state.Incarnation
+		}
+	}
+	l.at = time.Now()
+	return c.seen.digest(&l), ctx.Err()
+}
+
+// silences asks the own replica of the system group, which leads, for the silence of the others.
+func (n *Node) silences() (map[cluster.ServerID]time.Duration, error) {
+	g := n.storage.host.Group(cluster.SystemGroup)
+	if g == nil {
+		return nil, errNoSystem
+	}
+	silence := make(map[cluster.ServerID]time.Duration)
+	for _, m := range g.Members() {
+		if m.ID == g.Self() {
+			continue
+		}
+		d, leads := g.Silence(m.ID)
+		if !leads {
+			return nil, fmt.Errorf("this node does not lead the system group any more: %w", cluster.ErrUnavailable)
+		}
+		silence[m.ID] = d
+	}
+	return silence, nil
+}
+
+func newObserver() *observer {
+	return &observer{keptUp: map[cluster.ServerID]time.Time{}, runs: map[cluster.NodeID]process{}}
+}
+
+func (o *observer) digest(l *look) planner.Observed {
+	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
+		Members: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
+		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}}
+	for i := range l.nodes {
+		if s := &l.nodes[i]; s.Err == "" {
+			seen.Alive[s.Node] = s.Ready || !s.Draining
+		}
+	}
+	commits := o.lead(l, &seen)
+	o.keepUp(l, &seen, commits)
+	o.settle(l, &seen)
+	for server, silent := range l.silence {
+		seen.Heard[server] = silent < settledFor
+	}
+	return seen
+}
+
+// each calls fn with every replica that runs.
+func (l *look) each(fn func(node cluster.NodeID, g *GroupStatus)) {
+	for i := range l.nodes {
+		s := &l.nodes[i]
+		for j := range s.Groups {
+			if g := &s.Groups[j]; s.Err == "" && g.State != group.Stopped.String() {
+				fn(s.Node, g)
+			}
+		}
+	}
+}
+
+// lead notes who leads which group: of several that say so, the one in the highest term; and the members it counts. It
+// returns how far the leaders have committed.
+func (o *observer) lead(l *look, seen *planner.Observed) map[cluster.GroupID]uint64 {
+	leaders := make(map[cluster.GroupID]*GroupStatus)
+	l.each(func(node cluster.NodeID, g *GroupStatus) {
+		if best := leaders[g.Group]; g.Leader == g.Server && (best == nil || g.Term > best.Term) {
+			leaders[g.Group], seen.Leaders[g.Group] = g, node
+		}
+	})
+	commits := make(map[cluster.GroupID]uint64)
+	for id, g := range leaders {
+		commits[id] = g.Commit
+		for _, m := range g.Members {
+			seen.Members[m] = true
+		}
+	}
+	o.leaders = seen.Leaders
+	return commits
+}
+
+// keepUp notes which replicas have been close to their leader for long enough; a leader is always.
+func (o *observer) keepUp(l *look, seen *planner.Observed, commits map[cluster.GroupID]uint64) {
+	now := make(map[cluster.ServerID]time.Time)
+	l.each(func(node cluster.NodeID, g *GroupStatus) {
+		commit, led := commits[g.Group]
+		if !led || !g.CaughtUp || g.Applied+behindAtMost < commit {
+			return
+		}
+		since, known := o.keptUp[g.Server]
+		if !known {
+			since = l.at
+		}
+		now[g.Server] = since
+		leads := seen.Leaders[g.Group] == node && g.Leader == g.Server
+		seen.CaughtUp[g.Server] = leads || l.at.Sub(since) >= stableFor
+	})
+	o.keptUp = now
+}
+
+// settle notes which replica of the system group each other node runs, once that has been so for long enough.
+func (o *observer) settle(l *look, seen *planner.Observed) {
+	now := make(map[cluster.NodeID]process)
+	l.each(func(node cluster.NodeID, g *GroupStatus) {
+		incarnation := l.incarnation[node]
+		if g.Group != cluster.SystemGroup || incarnation == 0 {
+			return
+		}
+		p := o.runs[node]
+		if p.incarnation != incarnation || p.system != g.Server {
+			p = process{incarnation: incarnation, system: g.Server, since: l.at}
+		}
+		if at := l.replaced[node]; at.After(p.since) {
+			p.since = at
+		}
+		now[node] = p
+		if l.at.Sub(p.since) >= settledFor {
+			seen.System[node] = p.system
+		}
+	})
+	o.runs = now
+}
+
+// replacements remembers when a process of a node last took the place of another. The zero value is ready.
+type replacements struct {
+	mu sync.Mutex
+	at map[cluster.NodeID]time.Time // guarded by mu
+}
+
+func (r *replacements) note(node cluster.NodeID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at == nil {
+		r.at = make(map[cluster.NodeID]time.Time)
+	}
+	r.at[node] = time.Now()
+}
+
+func (r *replacements) all() map[cluster.NodeID]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.at)
+}

@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/placement"
+)
+
+const patience = 2 * time.Minute
+
+// startThree runs three nodes in this process, with two mailbox groups, until they are ready.
+func startThree(t *testing.T) map[cluster.NodeID]*Node {
+	t.Helper()
+	secret, err := NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	hosts := map[string]string{"n1": "127.0.0.1", "n2": "127.0.0.2", "n3": "127.0.0.3"}
+	address := map[string]string{}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		address[name] = fmt.Sprintf("%s:%d", hosts[name], testkit.FreePort(t, hosts[name]))
+		names = append(names, name+"="+address[name])
+	}
+	all := map[cluster.NodeID]*Node{}
+	started := make(chan error, len(names))
+	for name, host := range hosts {
+		cfg := Defaults()
+		cfg.Node, cfg.External, cfg.Dir, cfg.Zone = name, host, t.TempDir(), name
+		cfg.Nodes, cfg.Groups, cfg.Domains = names, 2, []string{"example.test"}
+		cfg.Listen = Listen{Node: address[name], Gossip: fmt.Sprintf("%s:%d", host, testkit.FreePort(t, host))}
+		if err := Setup(cfg, secret, cfg.path("flotilla.toml")); err != nil {
+			t.Fatal(err)
+		}
+		log := testkit.NewLog(t, name)
+		n, err := New(cfg, slog.New(slog.NewTextHandler(log, nil)), func(code int) { t.Errorf("%s exits with %d", name, code) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := n.Stop(ctx); err != nil {
+				t.Errorf("stop %s: %v", name, err)
+			}
+		})
+		all[n.self] = n
+		go func() { started <- n.Start(t.Context()) }()
+	}
+	for range names {
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// pair is a node that leads a group, and one that does not.
+func pair(t *testing.T, all map[cluster.NodeID]*Node, id cluster.GroupID) (leader, follower *Node) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(context.Context) error {
+		leader = all[all["n1"].view.Leader(id).Node]
+		if leader == nil {
+			return fmt.Errorf("nobody leads group %d", id)
+		}
+		return nil
+	})
+	for _, n := range all {
+		if n != leader {
+			follower = n
+		}
+	}
+	return leader, follower
+}
+
+// whole waits until a group has three voters that run, of which the one on a node has another id than before, or the
+// same.
+func whole(t *testing.T, all map[cluster.NodeID]*Node, id cluster.GroupID, n *Node, before cluster.ServerID, fresh bool) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(context.Context) error {
+		for _, at := range all {
+			g := at.view.Map().Group(id)
+			if g == nil || len(g.Replicas) != 3 {
+				return fmt.Errorf("%s sees %+v", at.self, g)
+			}
+			for _, r := range g.Replicas {
+				if r.Suffrage != placement.Voter || r.State != placement.Created {
+					return fmt.Errorf("%s sees %+v", at.self, g)
+				}
+			}
+			open := at.storage.host.Group(id)
+			if open == nil {
+				return fmt.Errorf("%s does not run group %d", at.self, id)
+			}
+			if open.Self() != g.Replica(at.self).Server || len(open.Members()) != 3 || !open.Stats().CaughtUp {
+				return fmt.Errorf("%s runs %s with %v, caught up %v", at.self, open.Self(), open.Members(), open.Stats().CaughtUp)
+			}
+			if !at.ready.Load() {
+				return fmt.Errorf("%s is not ready", at.self)
+			}
+		}
+		if now := all["n1"].view.Map().Group(id).Replica(n.self).Server; fresh == (now == before) {
+			return fmt.Errorf("%s had %s and has %s", n.self, before, now)
+		}
+		return nil
+	})
+}
+
+// TestReplicasComeBackWhileNodesRun: damage that is met at work, a replica that stops, and one that the others have
+// removed, of a mailbox group and of the system group, where it leads and where it follows.
+func TestReplicasComeBackWhileNodesRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for half a minute")
+	}
+	t.Parallel()
+	all := startThree(t)
+	for _, tt := range []struct {
+		name   string
+		leader bool
+		fresh  bool
+		harm   func(t *testing.T, n *Node, id cluster.GroupID)
+	}{
+		{"it stops", false, false, func(t *testing.T, n *Node, id cluster.GroupID) {
+			if err := n.storage.host.CloseGroup(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"its state is damaged", false, true, func(_ *testing.T, n *Node, id cluster.GroupID) {
+			n.fenced(id, fmt.Errorf("apply: %w", lsm.ErrCorrupt))
+		}},
+		{"it leads, and its log is damaged", true, true, func(_ *testing.T, n *Node, id cluster.GroupID) {
+			n.damages.note(id, cluster.ErrDamaged)
+			n.poke()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, id := range []cluster.GroupID{1, cluster.SystemGroup} {
+				t.Run(fmt.Sprintf("group %d", id), func(t *testing.T) {
+					t.Parallel()
+					leader, n := pair(t, all, id)
+					if tt.leader {
+						n = leader
+					}
+					before := n.storage.host.Group(id).Self()
+					tt.harm(t, n, id)
+					whole(t, all, id, n, before, tt.fresh)
+				})
+			}
+		})
+	}
+	t.Run("the others go on without it", func(t *testing.T) {
+		leader, n := pair(t, all, cluster.SystemGroup)
+		before := n.storage.host.Group(cluster.SystemGroup).Self()
+		if err := leader.storage.host.Group(cluster.SystemGroup).Remove(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		whole(t, all, cluster.SystemGroup, n, before, true)
+	})
+}
