@@ -47,7 +47,7 @@ func benchWorld(b *testing.B, groups, clients int) (*world, []benchClient) {
 	for i := range clients {
 		g := leaders[i%groups].group(cluster.GroupID(i%groups + 1))
 		c := benchClient{g: g, space: cluster.SpaceID{2, byte(i), byte(i >> 8)}}
-		_, err := g.Replica().Create(within(b), c.space, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
+		_, err := g.Replica().Create(within(b), c.space, 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
 		if err != nil {
 			b.Fatal(err)
 		}

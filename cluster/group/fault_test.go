@@ -751,7 +751,7 @@ func TestConcurrentUpdatesShareEntries(t *testing.T) {
 		wg.Go(func() {
 			id := cluster.SpaceID{3, byte(c)}
 			r := leader.group(1).Replica()
-			if _, err := r.Create(within(t), id, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil }); err != nil {
+			if _, err := r.Create(within(t), id, 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil }); err != nil {
 				t.Error(err)
 			}
 			for i := range each {

@@ -394,7 +394,7 @@ func spaceOf(id cluster.GroupID) cluster.SpaceID { return cluster.SpaceID{1, byt
 
 func (nd *node) create(id cluster.GroupID) {
 	nd.w.t.Helper()
-	_, err := nd.group(id).Replica().Create(within(nd.w.t), spaceOf(id), cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+	_, err := nd.group(id).Replica().Create(within(nd.w.t), spaceOf(id), 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		return nil, nil
 	})
 	if err != nil {

@@ -57,7 +57,8 @@ type Request struct {
 	Op    ID              `wire:"1"`
 	Space cluster.SpaceID `wire:"2"`
 	Group cluster.GroupID `wire:"3"`
-	// Epoch is the placement epoch the caller knows (CLUSTER 6.7).
+	// Epoch is the placement epoch the caller knows (CLUSTER 6.7). The space is created under it, and of another
+	// nothing is answered.
 	Epoch uint64 `wire:"4"`
 	// ID is the request id of a write and Age, in nanoseconds, the time since it was drawn. Tag 6 was a time of day.
 	ID  [16]byte      `wire:"5"`
@@ -80,6 +81,20 @@ func (q *Request) drawID(now time.Time) error {
 	binary.BigEndian.PutUint64(q.ID[:], uint64(now.UnixMilli())<<16)
 	if _, err := rand.Read(q.ID[6:]); err != nil {
 		return fmt.Errorf("draw request id: %w", err)
+	}
+	return nil
+}
+
+// Placed refuses a request whose caller knows the space under another placement epoch than that of r. One that knows an
+// older has to look again: for its placement the space is here no more than for one that never was. One that knows a
+// newer is ahead of this group, and need only wait (CLUSTER 6.7, 7.1). Handlers of the modes Serve and Wait call it
+// themselves.
+func (q *Request) Placed(r space.Reader) error {
+	switch epoch := r.Epoch(); {
+	case q.Epoch < epoch:
+		return cluster.Errorf(cluster.KindNoSpace, "space %s is here under epoch %d, asked for under %d", q.Space, epoch, q.Epoch)
+	case q.Epoch > epoch:
+		return cluster.Errorf(cluster.KindMoving, "space %s is not here yet under epoch %d", q.Space, q.Epoch)
 	}
 	return nil
 }
@@ -160,16 +175,23 @@ func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Req
 	switch h.Mode {
 	case Read:
 		err = rep.View(ctx, q.Space, space.ReadLease, func(r space.Reader) (err error) {
-			resp, err = h.View(r, q)
+			if err = q.Placed(r); err == nil {
+				resp, err = h.View(r, q)
+			}
 			return err
 		})
 		return resp, err
 	case Serve, Wait:
 		return h.Serve(ctx, rep, q)
 	}
-	update := func(w space.Writer) ([]byte, error) { return h.Update(w, q) }
+	update := func(w space.Writer) ([]byte, error) {
+		if err := q.Placed(w); err != nil {
+			return nil, err
+		}
+		return h.Update(w, q)
+	}
 	if h.Mode == Create {
-		return rep.Create(ctx, q.Space, q.requestID(), update)
+		return rep.Create(ctx, q.Space, q.Epoch, q.requestID(), update)
 	}
 	return rep.Update(ctx, q.Space, q.requestID(), update)
 }

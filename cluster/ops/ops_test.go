@@ -383,3 +383,41 @@ func TestServerRunsTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPlacementEpoch holds that a space is created under the epoch of the request, and that under another nothing of it
+// is read or changed: who knows an older has to look again, who knows a newer waits (CLUSTER 6.7).
+func TestPlacementEpoch(t *testing.T) {
+	rep := openReplica(t, space.Config{})
+	runs := 0
+	server := NewServer(one{rep}, Events{}, []Handler{
+		{ID: 1, Name: "make", Mode: Create, Update: func(space.Writer, *Request) ([]byte, error) { return nil, nil }},
+		{ID: 2, Name: "put", Mode: Write, Update: func(w space.Writer, q *Request) ([]byte, error) {
+			runs++
+			w.Set([]byte("k"), q.Payload)
+			return []byte("done"), nil
+		}},
+		{ID: 3, Name: "get", Mode: Read, View: func(r space.Reader, _ *Request) ([]byte, error) {
+			runs++
+			return r.Get([]byte("k"))
+		}},
+	})
+	serve := func(op ID, epoch uint64) error {
+		_, err := server.Serve(t.Context(), &Request{Op: op, Space: here, Group: 3, Epoch: epoch})
+		return err
+	}
+	if err := serve(1, 4); err != nil {
+		t.Fatal(err)
+	}
+	spaces, err := rep.Spaces()
+	if err != nil || len(spaces) != 1 || spaces[0].Epoch != 4 {
+		t.Fatalf("created %+v, %v", spaces, err)
+	}
+	for _, op := range []ID{2, 3} {
+		for epoch, want := range map[uint64]error{3: cluster.ErrNoSpace, 5: cluster.ErrMoving, 4: nil} {
+			before := runs
+			if err := serve(op, epoch); !errors.Is(err, want) || (runs > before) != (want == nil) {
+				t.Errorf("op %d under epoch %d: %v after %d runs", op, epoch, err, runs-before)
+			}
+		}
+	}
+}

@@ -136,7 +136,7 @@ func encodePart(t testing.TB, m *Machine, h partHeader, fn UpdateFunc) []byte {
 		t.Fatal(err)
 	}
 	defer release()
-	w := &writer{reader: newReader(m, db, h.space, h.base), limit: MaxEffect}
+	w := &writer{reader: newReader(m, db, h.space, &header{sequence: h.base}), limit: MaxEffect}
 	w.over = newOverlay()
 	if _, err := fn(w); err != nil || w.err != nil {
 		t.Fatal(err, w.err)

@@ -48,6 +48,8 @@ type Reader interface {
 	Content(h Hash) ([]byte, error)
 	// Sequence is the number of effects applied to the space before what is read here.
 	Sequence() uint64
+	// Epoch is the placement epoch under which the space is here; it rises with every move (CLUSTER 6.7).
+	Epoch() uint64
 }
 
 // Iterator walks pairs; it starts before the first. Key and Value are valid until the next move.

@@ -72,7 +72,7 @@ func kindIs(err error, kind cluster.Kind) bool {
 
 func (w *world) create(t *rapid.T) {
 	id := spaceGen.Draw(t, "space")
-	_, err := w.r.Create(context.Background(), id, cluster.RequestID{}, set("made", id.String()))
+	_, err := w.r.Create(context.Background(), id, 1, cluster.RequestID{}, set("made", id.String()))
 	if _, taken := w.spaces[id]; taken {
 		if !kindIs(err, cluster.KindExists) {
 			t.Fatalf("create over a space: %v", err)

@@ -36,7 +36,7 @@ func newLayered(t *rapid.T, db *lsm.DB, m *Machine) *layered {
 	check(t, b.Set(dataKey(spaceN(2), []byte("a")), []byte("another space's")))
 	check(t, b.Commit(false))
 	check(t, b.Close())
-	l.w = &writer{reader: newReader(m, db, id, 0), limit: MaxEffect}
+	l.w = &writer{reader: newReader(m, db, id, nil), limit: MaxEffect}
 	l.w.over = newOverlay()
 	l.mark()
 	return l

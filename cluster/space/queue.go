@@ -21,6 +21,7 @@ type waiter struct {
 	id      cluster.RequestID
 	fn      UpdateFunc
 	creates bool
+	epoch   uint64 // of the space that is created
 	drops   bool
 
 	callers int           // guarded by Replica.mu

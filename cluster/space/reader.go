@@ -16,18 +16,26 @@ type reader struct {
 	whole *state   // nil for a view, which reads a snapshot
 	space cluster.SpaceID
 	seq   uint64
+	epoch uint64
 	m     *Machine
 	key   []byte // scratch; begins with the data prefix of the space
 	open  []*iterator
 	ended bool
 }
 
-func newReader(m *Machine, from lsm.Reader, id cluster.SpaceID, seq uint64) reader {
-	return reader{from: from, space: id, seq: seq, m: m, key: appendSpaceKey(make([]byte, 0, 64), prefixData, id)}
+func newReader(m *Machine, from lsm.Reader, id cluster.SpaceID, hdr *header) reader {
+	r := reader{from: from, space: id, m: m, key: appendSpaceKey(make([]byte, 0, 64), prefixData, id)}
+	if hdr != nil {
+		r.seq, r.epoch = hdr.sequence, hdr.epoch
+	}
+	return r
 }
 
 // Sequence implements Reader.
 func (r *reader) Sequence() uint64 { return r.seq }
+
+// Epoch implements Reader.
+func (r *reader) Epoch() uint64 { return r.epoch }
 
 // Get implements Reader.
 func (r *reader) Get(key []byte) ([]byte, error) {

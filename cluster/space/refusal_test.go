@@ -30,7 +30,7 @@ func TestRefusalNeedsTheLease(t *testing.T) {
 	full := func(Writer) ([]byte, error) { return nil, errFull }
 	for name, call := range map[string]func() error{
 		"update":   func() error { _, err := alone.Update(t.Context(), spaceN(1), cluster.RequestID{}, full); return err },
-		"create":   func() error { _, err := alone.Create(t.Context(), spaceN(2), cluster.RequestID{}, full); return err },
+		"create":   func() error { _, err := alone.Create(t.Context(), spaceN(2), 1, cluster.RequestID{}, full); return err },
 		"no space": func() error { _, err := alone.Update(t.Context(), spaceN(3), cluster.RequestID{}, full); return err },
 		"drop":     func() error { return alone.Drop(t.Context(), spaceN(4)) },
 	} {
@@ -272,9 +272,9 @@ func TestRefusalWaitsForThePartInDoubt(t *testing.T) {
 		runs = 0
 		r := openLocal(t, Config{})
 		r.Local.Fail(FaultLate)
-		_, err := r.Create(t.Context(), id, req, once)
+		_, err := r.Create(t.Context(), id, 1, req, once)
 		wantKind(t, err, cluster.KindUnknownOutcome)
-		got, err := r.Create(t.Context(), id, req, once)
+		got, err := r.Create(t.Context(), id, 1, req, once)
 		if err != nil || string(got) != "done" || runs != 2 {
 			t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
 		}

@@ -159,10 +159,10 @@ func (r *Replica) Update(ctx context.Context, space cluster.SpaceID, id cluster.
 	return r.submit(ctx, space, &waiter{id: id, fn: fn})
 }
 
-// Create makes a new space with what fn writes. It is refused with KindExists when the space is there, or was
-// once, unless id is the id that made it.
-func (r *Replica) Create(ctx context.Context, space cluster.SpaceID, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
-	return r.submit(ctx, space, &waiter{id: id, fn: fn, creates: true})
+// Create makes a new space under a placement epoch, with what fn writes. It is refused with KindExists when the space is
+// there, or was once, unless id is the id that made it.
+func (r *Replica) Create(ctx context.Context, space cluster.SpaceID, epoch uint64, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
+	return r.submit(ctx, space, &waiter{id: id, fn: fn, creates: true, epoch: epoch})
 }
 
 // Drop ends a space: its data and answers are gone, its id stays taken. Content that it held is left to Collect.
@@ -216,7 +216,7 @@ func (m *Machine) viewAt(from lsm.Reader, space cluster.SpaceID, fn ViewFunc) er
 	if err := hdr.use(space); err != nil {
 		return err
 	}
-	rd := newReader(m, from, space, hdr.sequence)
+	rd := newReader(m, from, space, hdr)
 	err = fn(&rd)
 	if cerr := rd.end(); err == nil {
 		err = cerr
@@ -225,36 +225,48 @@ func (m *Machine) viewAt(from lsm.Reader, space cluster.SpaceID, fn ViewFunc) er
 }
 
 // WaitSequence waits until the space's sequence is above after and returns it (CLUSTER 4.5). It ends with
-// KindNotLeader when leadership is lost and with KindNoSpace or KindMoving when the space leaves.
+// KindNotLeader when leadership is lost and with KindNoSpace or KindMoving when the space leaves, even if it has come
+// back since.
 func (r *Replica) WaitSequence(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
+	var was Info
 	for {
-		seq, err := r.sequenceOrChange(ctx, space, after)
-		if err != nil || seq > after {
-			return seq, err
+		now, err := r.infoOrChange(ctx, space, after)
+		switch {
+		case err != nil:
+			return now.Sequence, err
+		case was.Sequence != 0 && now.Epoch != was.Epoch:
+			return now.Sequence, cluster.Errorf(cluster.KindMoving, "space %s has moved", space)
+		case now.Sequence > after:
+			return now.Sequence, nil
 		}
+		was = now
 	}
 }
 
-// sequenceOrChange returns the space's sequence; unless it is above after, it waits before that until it may have
-// changed.
-func (r *Replica) sequenceOrChange(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
+// infoOrChange returns what the leader knows of the space; unless its sequence is above after, it waits before that
+// until it may have changed.
+func (r *Replica) infoOrChange(ctx context.Context, space cluster.SpaceID, after uint64) (Info, error) {
 	deposed := r.deposedSoon()
 	changed, forget := r.machine.Changed(space)
 	defer forget()
-	seq, err := r.sequence(ctx, space)
-	if err != nil || seq > after {
-		return seq, err
+	info := Info{ID: space, State: Active}
+	err := r.View(ctx, space, ReadLease, func(v Reader) error {
+		info.Sequence, info.Epoch = v.Sequence(), v.Epoch()
+		return nil
+	})
+	if err != nil || info.Sequence > after {
+		return info, err
 	}
 	select {
 	case <-changed:
-		return seq, nil
+		return info, nil
 	case <-deposed:
 		_, err := r.repl.Lead(ctx)
-		return seq, err
+		return info, err
 	case <-r.stop:
-		return 0, errClosed
+		return info, errClosed
 	case <-ctx.Done():
-		return seq, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
+		return info, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
 	}
 }
 
@@ -262,13 +274,4 @@ func (r *Replica) deposedSoon() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.deposed
-}
-
-// sequence is the space's sequence as the leader knows it.
-func (r *Replica) sequence(ctx context.Context, space cluster.SpaceID) (seq uint64, err error) {
-	err = r.View(ctx, space, ReadLease, func(v Reader) error {
-		seq = v.Sequence()
-		return nil
-	})
-	return seq, err
 }

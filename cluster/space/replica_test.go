@@ -298,16 +298,16 @@ func TestCreateIsRemembered(t *testing.T) {
 	r := openLocal(t, Config{})
 	id := requestN(1)
 	for range 2 {
-		got, err := r.Create(t.Context(), spaceN(1), id, set("k", "v"))
+		got, err := r.Create(t.Context(), spaceN(1), 1, id, set("k", "v"))
 		if err != nil || string(got) != "set k" {
 			t.Fatalf("create: %q, %v", got, err)
 		}
 	}
-	_, err := r.Create(t.Context(), spaceN(1), requestN(2), set("k", "v"))
+	_, err := r.Create(t.Context(), spaceN(1), 1, requestN(2), set("k", "v"))
 	wantKind(t, err, cluster.KindExists)
 	check(t, r.Drop(t.Context(), spaceN(1)))
 	check(t, r.Drop(t.Context(), spaceN(1)))
-	_, err = r.Create(t.Context(), spaceN(1), id, set("k", "v"))
+	_, err = r.Create(t.Context(), spaceN(1), 1, id, set("k", "v"))
 	wantKind(t, err, cluster.KindExists)
 }
 
@@ -428,7 +428,7 @@ func TestPutContentIsSentOnce(t *testing.T) {
 	body := incompressible(100 << 10)
 	r.Local.Record()
 	for i := range 20 {
-		_, err := r.Create(t.Context(), spaceN(i+1), cluster.RequestID{}, func(w Writer) ([]byte, error) {
+		_, err := r.Create(t.Context(), spaceN(i+1), 1, cluster.RequestID{}, func(w Writer) ([]byte, error) {
 			h := w.PutContent(body)
 			if b, err := w.Content(h); err != nil || !bytes.Equal(b, body) {
 				return nil, errors.New("own content is not seen")

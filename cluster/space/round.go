@@ -164,7 +164,7 @@ func (rd *round) open(from *state) {
 	}
 	over := rd.w.over
 	over.reset()
-	*rd.w = writer{reader: newReader(rd.r.machine, from, rd.space, rd.part.base), limit: MaxEffect}
+	*rd.w = writer{reader: newReader(rd.r.machine, from, rd.space, from.hdr), limit: MaxEffect}
 	rd.w.over, rd.w.whole = over, from
 	rd.w.wall = time.Unix(0, rd.part.wall).UTC()
 }
@@ -196,7 +196,7 @@ func (rd *round) one(from *state, w *waiter) bool {
 		rd.add(w, nil)
 		return true
 	case w.creates:
-		rd.part.kind = partCreate
+		rd.part.kind, rd.part.epoch, rd.w.epoch = partCreate, w.epoch, w.epoch
 	}
 	start := rd.w.begin()
 	answer, err = w.fn(rd.w)

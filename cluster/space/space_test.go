@@ -64,7 +64,7 @@ func set(key, value string) UpdateFunc {
 
 func create(t testing.TB, r *Replica, id cluster.SpaceID) {
 	t.Helper()
-	if _, err := r.Create(t.Context(), id, cluster.RequestID{}, set("made", "yes")); err != nil {
+	if _, err := r.Create(t.Context(), id, 1, cluster.RequestID{}, set("made", "yes")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -116,7 +116,7 @@ func TestUpdateAndView(t *testing.T) {
 	if x, y := get(t, r.Replica, a, "k"), get(t, r.Replica, b, "k"); x != "in a" || y != "in b" {
 		t.Fatalf("read %q and %q", x, y)
 	}
-	_, err = r.Create(t.Context(), a, cluster.RequestID{}, set("x", "y"))
+	_, err = r.Create(t.Context(), a, 1, cluster.RequestID{}, set("x", "y"))
 	wantKind(t, err, cluster.KindExists)
 }
 
@@ -323,4 +323,73 @@ func TestWatchesAreForgotten(t *testing.T) {
 	if n := m.watchers(); n != 0 {
 		t.Fatalf("%d spaces are watched by nobody", n)
 	}
+}
+
+// TestCreateTakesTheEpoch creates spaces under an epoch, in one part and in pieces; a refused one leaves nothing of it.
+func TestCreateTakesTheEpoch(t *testing.T) {
+	r := openLocal(t, Config{})
+	body := incompressible(400 << 10)
+	for i, fn := range []UpdateFunc{
+		set("k", "v"),
+		func(w Writer) ([]byte, error) {
+			for n := range 4 {
+				w.Set([]byte{'k', byte(n)}, body[n*100<<10:(n+1)*100<<10])
+			}
+			return nil, nil
+		},
+	} {
+		_, err := r.Create(t.Context(), spaceN(i+1), 7, cluster.RequestID{}, func(w Writer) ([]byte, error) {
+			if w.Epoch() != 7 {
+				t.Errorf("created under epoch %d", w.Epoch())
+			}
+			return fn(w)
+		})
+		check(t, err)
+	}
+	spaces, err := r.Spaces()
+	check(t, err)
+	for _, s := range spaces {
+		if s.Epoch != 7 {
+			t.Errorf("%+v", s)
+		}
+		update(t, r.Replica, s.ID, func(w Writer) ([]byte, error) {
+			if w.Epoch() != 7 {
+				t.Errorf("updated under epoch %d", w.Epoch())
+			}
+			return nil, nil
+		})
+	}
+	if len(spaces) != 2 {
+		t.Fatalf("%d spaces", len(spaces))
+	}
+}
+
+// TestWatchEndsWhenTheSpaceHasMoved lets a space come back under another epoch between two looks at it.
+func TestWatchEndsWhenTheSpaceHasMoved(t *testing.T) {
+	r := openLocal(t, Config{})
+	id, m := spaceN(1), r.Machine()
+	create(t, r.Replica, id)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.WaitSequence(context.Background(), id, 1)
+		ended <- err
+	}()
+	waitFor(t, "the watch", func() bool {
+		m.waitMu.Lock()
+		defer m.waitMu.Unlock()
+		return m.watches[id] != nil
+	})
+	hdr, err := readHeader(m.db, id)
+	check(t, err)
+	// The watch may not have read the header yet, so its change is repeated until it is met.
+	waitFor(t, "the watch to end", func() bool {
+		hdr.epoch++
+		b := m.db.NewBatch()
+		check(t, b.Set(headerKey(id), appendHeader(nil, hdr)))
+		check(t, b.Commit(false))
+		check(t, b.Close())
+		m.wake([]cluster.SpaceID{id})
+		return len(ended) == 1
+	})
+	wantKind(t, <-ended, cluster.KindMoving)
 }

@@ -83,7 +83,12 @@ func permitted(ctx context.Context, rep *space.Replica, q *ops.Request, may func
 	if err != nil {
 		return err
 	}
-	return rep.View(ctx, q.Space, space.ReadLease, func(r space.Reader) error { return may(r, as) })
+	return rep.View(ctx, q.Space, space.ReadLease, func(r space.Reader) error {
+		if err := q.Placed(r); err != nil {
+			return err
+		}
+		return may(r, as)
+	})
 }
 
 func decode(b []byte, v any) error {

@@ -23,6 +23,7 @@ type host struct {
 	t     *testing.T
 	rep   *space.LocalReplica
 	box   mapi.MailboxID
+	epoch uint64 // of the requests to it
 	owner exmdb.Identity
 }
 
@@ -39,7 +40,7 @@ func configured(t *testing.T, config store.Config) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{t: t, box: mapi.NewMailboxID(), owner: exmdb.Identity{User: mapi.NewGUID(), Privileges: exmdb.PrivilegeOwner}}
+	h := &host{t: t, box: mapi.NewMailboxID(), epoch: 1, owner: exmdb.Identity{User: mapi.NewGUID(), Privileges: exmdb.PrivilegeOwner}}
 	if h.rep, err = space.NewLocalReplica(db, space.Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +54,12 @@ func configured(t *testing.T, config store.Config) *host {
 	return h
 }
 
+func (h *host) request(op ops.ID, as, payload []byte) *ops.Request {
+	return &ops.Request{Op: op, Space: cluster.SpaceID(h.box), Epoch: h.epoch, As: as, Payload: payload}
+}
+
 func try[Q, R any](ctx context.Context, h *host, as exmdb.Identity, op exmdb.Op[Q, R], req *Q) (*R, error) {
-	raw, err := h.Serve(ctx, &ops.Request{Op: ops.ID(op.ID), Space: cluster.SpaceID(h.box), As: wire.Marshal(&as), Payload: wire.Marshal(req)})
+	raw, err := h.Serve(ctx, h.request(ops.ID(op.ID), wire.Marshal(&as), wire.Marshal(req)))
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +100,14 @@ func TestOpsBesideTheTableAskWhoCalls(t *testing.T) {
 	if _, err := try(t.Context(), &nowhere, exmdb.System, exmdb.OpUploadChunk, chunk); err == nil {
 		t.Error("content was uploaded for a mailbox that is not there")
 	}
+	moved := *h
+	moved.epoch = 0
+	if _, err := try(t.Context(), &moved, h.owner, exmdb.OpWatch, &exmdb.WatchRequest{}); !errors.Is(err, cluster.ErrNoSpace) {
+		t.Errorf("watched where the mailbox was once: %v", err)
+	}
+	if _, err := try(t.Context(), &moved, exmdb.System, exmdb.OpUploadChunk, chunk); !errors.Is(err, cluster.ErrNoSpace) {
+		t.Errorf("content was uploaded where the mailbox was once: %v", err)
+	}
 }
 
 // TestTheSystemBringsContentToAnySpace: a space of the mail queue is no mailbox, and nobody's.
@@ -102,7 +115,7 @@ func TestTheSystemBringsContentToAnySpace(t *testing.T) {
 	h := newHost(t)
 	queue := *h
 	queue.box = mapi.NewMailboxID()
-	_, err := h.rep.Create(t.Context(), cluster.SpaceID(queue.box), cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
+	_, err := h.rep.Create(t.Context(), cluster.SpaceID(queue.box), 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,8 +178,8 @@ func TestBadRequests(t *testing.T) {
 	junk := []byte{0xff, 0xff, 0xff}
 	for _, row := range Handlers(store.Defaults()) {
 		for _, q := range []*ops.Request{
-			{Op: row.ID, Space: cluster.SpaceID(h.box), As: junk},
-			{Op: row.ID, Space: cluster.SpaceID(h.box), As: wire.Marshal(&exmdb.System), Payload: junk},
+			h.request(row.ID, junk, nil),
+			h.request(row.ID, wire.Marshal(&exmdb.System), junk),
 		} {
 			_, err := h.Serve(t.Context(), q)
 			known := new(cluster.Error)

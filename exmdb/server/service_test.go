@@ -293,7 +293,7 @@ func FuzzRequests(f *testing.F) {
 		h := newHost(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // a watch waits
 		defer cancel()
-		_, err := h.Serve(ctx, &ops.Request{Op: ops.ID(op), Space: cluster.SpaceID(h.box), As: as, Payload: payload})
+		_, err := h.Serve(ctx, h.request(ops.ID(op), as, payload))
 		if errors.Is(err, cluster.ErrDamaged) {
 			t.Errorf("op %d: %v", op, err)
 		}

@@ -78,7 +78,7 @@ func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op 
 			return err
 		})
 	case op.ID == exmdb.OpCreateMailbox.ID:
-		raw, err = b.rep.Create(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
+		raw, err = b.rep.Create(ctx, b.id, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	default:
 		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	}

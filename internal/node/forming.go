@@ -224,7 +224,7 @@ func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 func (n *Node) initSystem(ctx context.Context, g *group.Group) error {
 	rep := g.Replica()
 	for _, id := range []cluster.SpaceID{store.Space, builtin.Space} {
-		_, err := rep.Create(ctx, id, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
+		_, err := rep.Create(ctx, id, 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil })
 		if err != nil && !errors.Is(err, cluster.ErrExists) {
 			return fmt.Errorf("make system space: %w", err)
 		}

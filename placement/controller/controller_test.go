@@ -30,7 +30,7 @@ func system(t testing.TB, nodes int) (rep *space.LocalReplica, end func()) {
 	if rep, err = space.NewLocalReplica(db, space.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = rep.Create(context.Background(), store.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+	_, err = rep.Create(context.Background(), store.Space, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		g := placement.Group{ID: cluster.SystemGroup}
 		err := store.Init(w, placement.FirstLevel)
 		for i := range nodes {

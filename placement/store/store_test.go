@@ -38,7 +38,7 @@ func newBoard(t testing.TB) (*board, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = rep.Create(context.Background(), Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+	_, err = rep.Create(context.Background(), Space, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		return nil, Init(w, placement.FirstLevel)
 	})
 	if err != nil {
@@ -299,7 +299,7 @@ func TestOps(t *testing.T) {
 	b.do(func(w space.Writer) error { return CreateGroup(w, 1, []cluster.ServerID{"n1.1"}) })
 	server := ops.NewServer(served{b}, ops.Events{}, Handlers())
 	send := func(op ops.ID, payload []byte) ([]byte, error) {
-		return server.Handle(context.Background(), wire.Marshal(&ops.Request{Op: op, Space: Space, Payload: payload}))
+		return server.Handle(context.Background(), wire.Marshal(&ops.Request{Op: op, Space: Space, Epoch: 1, Payload: payload}))
 	}
 	requests := map[ops.ID]any{
 		OpPutNode:         &placement.NodeState{ID: "n1", Address: "a:1"},

@@ -44,7 +44,7 @@ func newReplica(t testing.TB) *replica {
 		}
 	})
 	r := &replica{t: t, rep: rep, fails: map[space.ReadMode]error{}, stop: make(chan struct{})}
-	_, err = rep.Create(context.Background(), store.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+	_, err = rep.Create(context.Background(), store.Space, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		return nil, store.Init(w, placement.FirstLevel)
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ func newPeople(t *testing.T) *people {
 			t.Error(err)
 		}
 	})
-	if _, err := rep.Create(context.Background(), Space, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil }); err != nil {
+	if _, err := rep.Create(context.Background(), Space, 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
 	p := &people{t: t, rep: rep, Reader: Reader{System: rep}}
