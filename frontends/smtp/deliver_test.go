@@ -14,7 +14,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// oneUser is a directory in which alice is all there is.
+// oneUser is a directory in which alice, who is a.alias too, is all there is.
 type oneUser struct{ directory.Directory }
 
 func (oneUser) Local(_ context.Context, domain string) (bool, error) {
@@ -22,7 +22,7 @@ func (oneUser) Local(_ context.Context, domain string) (bool, error) {
 }
 
 func (oneUser) Resolve(_ context.Context, address string) (directory.Resolution, error) {
-	if address != "alice@example.test" {
+	if address != "alice@example.test" && address != "a.alias@example.test" {
 		return directory.Resolution{}, cluster.Errorf(exmdb.KindNoSuchUser, secret)
 	}
 	return directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: mapi.MailboxID{1}, Address: address}}}, nil
@@ -78,5 +78,22 @@ func TestThroughDeliver(t *testing.T) {
 	d := box.got[0]
 	if d.Sender != "bob@elsewhere.test" || d.Recipient != "Alice+tag@EXAMPLE.test" || !strings.Contains(string(d.Message.Recipe.Prefix), "with ESMTP;") {
 		t.Errorf("delivered %+v with %s", d, d.Message.Recipe.Prefix)
+	}
+}
+
+// TestAFullMailboxIsNoOnesSuccess: who is reached under two addresses has no mail under either.
+func TestAFullMailboxIsNoOnesSuccess(t *testing.T) {
+	ts := start(t, nil)
+	ts.services.Mail = &deliver.Deliverer{Caller: &oneBox{fail: cluster.Errorf(exmdb.KindOverQuota, secret)}, Directory: oneUser{},
+		Spool: t.TempDir(), Limit: 100 << 10, Host: "mx.example.test", Now: time.Now}
+	for service, codes := range map[Service][]string{MX: {"552 5.2.2"}, LMTP: {"552 5.2.2", "552 5.2.2"}} {
+		c := ts.dial(t, service)
+		c.reply("220")
+		c.send("%s a.test\r\n", map[Service]string{MX: "EHLO", LMTP: "LHLO"}[service])
+		c.reply("250")
+		c.send("MAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<a.alias@example.test>\r\nDATA\r\nx\r\n.\r\n")
+		for _, code := range append([]string{"250", "250", "250", "354"}, codes...) {
+			c.reply(code)
+		}
 	}
 }

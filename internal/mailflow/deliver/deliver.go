@@ -99,8 +99,8 @@ func (d *Deliverer) Deliver(ctx context.Context, env *mailflow.Envelope, to []ma
 	errs := t.store(ctx)
 	t.keepRest(ctx, errs)
 	for i, err := range errs {
-		if r := &results[t.targets[i].recipient]; err != nil {
-			r.Err = errors.Join(r.Err, err)
+		for _, r := range t.targets[i].recipients {
+			results[r].Err = errors.Join(results[r].Err, err)
 		}
 	}
 	return results

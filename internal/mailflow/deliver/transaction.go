@@ -16,13 +16,14 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// target is one mailbox that one recipient of a mail leads to.
+// target is one mailbox that recipients of a mail lead to.
 type target struct {
 	mailbox mapi.MailboxID
-	// address is the forward-path as given.
+	// address is the forward-path as given, of the first recipient that leads here.
 	address string
-	// recipient is the index of the recipient in the transaction.
-	recipient int
+	// recipients are the indexes of all that lead here: an address and its alias, a list and its member. What becomes of
+	// the target is an answer to each of them.
+	recipients []int
 }
 
 // maxGroups is how many groups one mail goes to at a time, maxParallel to how many mailboxes of each.
@@ -53,16 +54,19 @@ func (d *Deliverer) begin(env *mailflow.Envelope, to []mailflow.Recipient, rec *
 	return t, nil
 }
 
-// targetsOf lists every mailbox once, under the first recipient that leads to it.
+// targetsOf lists every mailbox once.
 func targetsOf(to []mailflow.Recipient) []target {
-	seen := make(map[mapi.MailboxID]bool)
+	at := make(map[mapi.MailboxID]int)
 	var targets []target
 	for i := range to {
 		for _, r := range to[i].To.Mailboxes {
-			if !seen[r.Mailbox] {
-				seen[r.Mailbox] = true
-				targets = append(targets, target{mailbox: r.Mailbox, address: to[i].Address, recipient: i})
+			n, seen := at[r.Mailbox]
+			if !seen {
+				n = len(targets)
+				at[r.Mailbox] = n
+				targets = append(targets, target{mailbox: r.Mailbox, address: to[i].Address})
 			}
+			targets[n].recipients = append(targets[n].recipients, i)
 		}
 	}
 	return targets

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -85,6 +86,37 @@ func TestWhatCannotBeStoredNowIsKeptOnceOthersAre(t *testing.T) {
 		}
 		if l.kept() != c.kept || errs != c.errs {
 			t.Errorf("%s: %d kept, %d refused", c.name, l.kept(), errs)
+		}
+	}
+}
+
+// A mailbox that several recipients lead to is tried once and answers for all of them.
+func TestAMailboxAnswersForAllWhoLeadToIt(t *testing.T) {
+	full := &cluster.Error{Kind: exmdb.KindOverQuota}
+	a, b := mapi.MailboxID{1}, mapi.MailboxID{2}
+	list := mailflow.Recipient{Address: "list@example.test", To: directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: b}, {Mailbox: a}}}}
+	for _, c := range []struct {
+		name    string
+		with    string
+		to      []mailflow.Recipient
+		refused []bool
+	}{
+		{"address and alias", "ESMTP", to(a, a), []bool{true, true}},
+		{"address and alias", "LMTP", to(a, a), []bool{true, true}},
+		{"another between", "LMTP", to(a, b, a), []bool{true, false, true}},
+		{"list and member", "LMTP", []mailflow.Recipient{list, to(a)[0]}, []bool{true, true}},
+		{"member and list", "LMTP", []mailflow.Recipient{to(a)[0], list}, []bool{true, true}},
+	} {
+		s := newStore()
+		s.fail[a] = full
+		d := deliverer(t, s)
+		for i, r := range d.Deliver(context.Background(), &mailflow.Envelope{With: c.with}, c.to, receiveAll(t, d, "Subject: x\r\n\r\n")) {
+			if refused := errors.Is(r.Err, full); refused != c.refused[i] || r.Recipient != c.to[i].Address {
+				t.Errorf("%s, %s: recipient %d: %v", c.name, c.with, i, r.Err)
+			}
+		}
+		if tries := len(s.keys) - len(s.mails[b]); tries != 1 {
+			t.Errorf("%s: the full mailbox was tried %d times", c.name, tries)
 		}
 	}
 }
