@@ -8,7 +8,10 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb/server"
+	"github.com/flotilla-mail/flotilla/internal/mailflow"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -44,6 +47,15 @@ func (n *Node) queueEvents() queue.Events {
 		},
 		Removed: func(id queue.EntryID, recipients int) {
 			n.log.Warn("mail removed from the queue by an administrator", "code", "MF-1004", "entry", id, "recipients", recipients)
+		},
+	}
+}
+
+func (n *Node) deliverEvents() deliver.Events {
+	return deliver.Events{
+		Duplicate: func(env *mailflow.Envelope, address string, box mapi.MailboxID) {
+			n.log.Info("mail was in the mailbox already and not stored again", "code", "MF-1005", "from", env.From, "recipient", address,
+				"mailbox", box, "remote", env.Remote)
 		},
 	}
 }

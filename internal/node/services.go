@@ -100,7 +100,7 @@ func (n *Node) startServices(_ context.Context) error {
 		return fmt.Errorf("make spool folder: %w", err)
 	}
 	mail := &deliver.Deliverer{Caller: n.mail, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
-		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now}
+		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now, Events: n.deliverEvents()}
 	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP, n.startWeb} {
 		if err := start(users, mail, n.clientTLS()); err != nil {
 			return err

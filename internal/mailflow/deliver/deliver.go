@@ -31,8 +31,15 @@ type Deliverer struct {
 	// Host names this system in trace headers.
 	Host string
 	// Later takes what cannot be stored now although others of the same mail are (CLUSTER 2.3); nil refuses it.
-	Later Later
-	Now   func() time.Time
+	Later  Later
+	Now    func() time.Time
+	Events Events
+}
+
+// Events are told of what becomes of mail, several at a time; nil funcs are left out.
+type Events struct {
+	// Duplicate: a mailbox has had this mail before, and was not given it again (MAILBOX 7).
+	Duplicate func(env *mailflow.Envelope, address string, box mapi.MailboxID)
 }
 
 // Later keeps recipients of a mail durably until they can be delivered.

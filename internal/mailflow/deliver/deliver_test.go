@@ -29,13 +29,14 @@ type store struct {
 	fail    map[mapi.MailboxID]error
 	silent  map[mapi.MailboxID]bool // answers only when the caller gives up
 	apart   bool                    // every mailbox is in a group of its own
+	known   map[mapi.MailboxID]bool // has had the mail before
 }
 
 func newStore() *store {
 	return &store{chunks: map[[32]byte][]byte{}, mails: map[mapi.MailboxID][]*exmdb.DeliverRequest{}, fail: map[mapi.MailboxID]error{}, silent: map[mapi.MailboxID]bool{}}
 }
 
-func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, _ any) error {
+func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, resp any) error {
 	q := req.(*exmdb.DeliverRequest)
 	if s.silent[box] {
 		<-ctx.Done()
@@ -48,6 +49,9 @@ func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, 
 	}
 	if ctx.Err() != nil {
 		return cluster.ErrUnknownOutcome
+	}
+	if resp.(*exmdb.DeliverResponse).Duplicate = s.known[box]; s.known[box] {
+		return nil
 	}
 	for _, b := range q.Message.Inline {
 		s.putLocked(b)

@@ -149,12 +149,16 @@ func (t *transaction) one(ctx context.Context, to target, p *parcel) error {
 			return err
 		}
 		msg.Recipe.Prefix = t.trace(to)
-		_, err = exmdb.Do(ctx, t.Caller, exmdb.System, to.mailbox, exmdb.OpDeliver, &exmdb.DeliverRequest{
+		done, err := exmdb.Do(ctx, t.Caller, exmdb.System, to.mailbox, exmdb.OpDeliver, &exmdb.DeliverRequest{
 			Message: msg, Key: t.key(to), Received: t.received, Sender: t.env.From, Recipient: to.address})
-		if cluster.KindOf(err) != cluster.KindContentMissing || try > 2 {
-			return err
+		switch {
+		case err == nil && done.Duplicate && t.Events.Duplicate != nil:
+			t.Events.Duplicate(t.env, to.address, to.mailbox)
+		case cluster.KindOf(err) == cluster.KindContentMissing && try <= 2:
+			p.forget()
+			continue
 		}
-		p.forget()
+		return err
 	}
 }
 

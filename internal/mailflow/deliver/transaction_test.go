@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -252,6 +253,29 @@ func TestAMailWithoutMessageIDIsToldByItsTransaction(t *testing.T) {
 			if k != [32]byte{} {
 				t.Error("a key where nothing is ever kept")
 			}
+		}
+	}
+}
+
+func TestDuplicatesAreTold(t *testing.T) {
+	s := newStore()
+	a, b := mapi.MailboxID{1}, mapi.MailboxID{2}
+	s.known = map[mapi.MailboxID]bool{b: true}
+	d := deliverer(t, s)
+	for _, told := range []bool{false, true} {
+		var got []string
+		if told {
+			d.Events.Duplicate = func(env *mailflow.Envelope, address string, box mapi.MailboxID) {
+				got = append(got, fmt.Sprint(env.From, " ", address, " ", box == b))
+			}
+		}
+		for _, r := range d.Deliver(context.Background(), &mailflow.Envelope{From: "s@x"}, to(a, b), receiveAll(t, d, "Message-ID: <1@x>\r\n\r\n")) {
+			if r.Err != nil {
+				t.Error(r.Err) // the first answer stands
+			}
+		}
+		if want := "[s@x u1@example.test true]"; told && fmt.Sprint(got) != want {
+			t.Errorf("told %v, want %s", got, want)
 		}
 	}
 }
