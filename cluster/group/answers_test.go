@@ -57,3 +57,19 @@ func TestStuckLoopDoesNotAnswer(t *testing.T) {
 	eventually(t, "the loop goes on", func() bool { return asks(leader) })
 	<-written // whether it came to a change of leader does not matter here
 }
+
+func TestPendingBytesAreThoseNotAnswered(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.GroupEntriesInFlight = 1 })
+	q := r.queue("a")
+	sent := r.propose(within(t), q, 1, 1)
+	first := r.next("a", 1)
+	waiting := r.propose(within(t), q, 1, 100_000)
+	if n := q.pending(); n != 100_001 {
+		t.Errorf("%d bytes are pending, one part is sent and one waits", n)
+	}
+	close(first.done)
+	r.wantDone(sent)
+	close(r.next("a", 1).done)
+	r.wantDone(waiting)
+	eventually(t, "nothing is pending", func() bool { return q.pending() == 0 })
+}

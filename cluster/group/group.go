@@ -306,8 +306,10 @@ type Stats struct {
 	LogBytes         uint64
 	// Entries and Parts were proposed here since the start.
 	Entries, Parts uint64
-	CaughtUp       bool
-	Fenced         error
+	// QueueBytes are of proposals on their way.
+	QueueBytes int64
+	CaughtUp   bool
+	Fenced     error
 }
 
 // Stats reads the replica's figures.
@@ -318,6 +320,7 @@ func (g *Group) Stats() Stats {
 	}
 	s.Leader, s.Term = g.Leader()
 	s.Entries, s.Parts = g.queue.sent()
+	s.QueueBytes = g.queue.pending()
 	return s
 }
 

@@ -347,6 +347,13 @@ func (q *queue) settle(ctx context.Context, d time.Duration) {
 	_ = q.awaitIdle(ctx) // what is left will end with an unknown outcome
 }
 
+// pending is the bytes of the proposals that are not answered.
+func (q *queue) pending() int64 {
+	q.p.mu.Lock()
+	defer q.p.mu.Unlock()
+	return q.bytes
+}
+
 // sent is the number of entries and parts sent since the start.
 func (q *queue) sent() (entries, parts uint64) {
 	q.p.mu.Lock()
