@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,7 +40,9 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil {
 		r.Body = http.MaxBytesReader(rec, r.Body, h.cfg.MaxBody)
 	}
-	h.mux.ServeHTTP(rec, h.folded(r))
+	q := h.folded(r)
+	defer func() { rec.route = q.Pattern }() // the mux writes it there
+	h.mux.ServeHTTP(rec, q)
 }
 
 // folded is the request, its path in lower case if nothing is mounted at the path as written.
@@ -76,6 +79,9 @@ func (h *Host) recovered(rec *recorder, r *http.Request) {
 }
 
 func (h *Host) line(rec *recorder, r *http.Request, begin time.Time) {
+	if h.cfg.Events.Answered != nil {
+		h.cfg.Events.Answered(cmp.Or(rec.route, "none"), cmp.Or(rec.code, http.StatusOK), time.Since(begin))
+	}
 	h.log.LogAttrs(r.Context(), slog.LevelDebug, "http request",
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", rec.code),
 		slog.Int64("bytes", rec.bytes), slog.Duration("took", time.Since(begin)),
@@ -152,6 +158,7 @@ func quoted(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).
 type recorder struct {
 	http.ResponseWriter
 	code  int
+	route string
 	bytes int64
 	user  string
 }

@@ -55,6 +55,24 @@ type Config struct {
 	// ReadHeader, Read, Write and Idle bound a connection's phases: 10 s, 1 min, 5 min, 2 min. A handler that needs
 	// longer moves its own deadlines with http.ResponseController.
 	ReadHeader, Read, Write, Idle time.Duration
+	Events                        Events
+}
+
+// Events are called as things happen; every func may be nil.
+type Events struct {
+	// Connected and Disconnected count connections.
+	Connected, Disconnected func()
+	// Answered reports a request: the pattern of its route, "none" where there is none, the status, and how long it took.
+	Answered func(route string, status int, took time.Duration)
+}
+
+func (e *Events) connection(_ net.Conn, state http.ConnState) {
+	switch {
+	case state == http.StateNew && e.Connected != nil:
+		e.Connected()
+	case (state == http.StateClosed || state == http.StateHijacked) && e.Disconnected != nil:
+		e.Disconnected()
+	}
 }
 
 // Defaults fills in what is zero.
@@ -107,6 +125,7 @@ func (h *Host) server(handler http.Handler) *http.Server {
 		WriteTimeout:      h.cfg.Write,
 		IdleTimeout:       h.cfg.Idle,
 		MaxHeaderBytes:    h.cfg.MaxHeader,
+		ConnState:         h.cfg.Events.connection,
 		// What net/http says are failed handshakes and broken clients: nothing to act on.
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
