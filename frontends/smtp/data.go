@@ -40,6 +40,7 @@ func (x *session) Data(r io.Reader) error {
 	if refusal != nil && (ok == 0 || refusal.Temporary()) {
 		return x.refuse("DATA", refusal)
 	}
+	x.answered("DATA", stored.Code)
 	return stored
 }
 
@@ -59,6 +60,7 @@ func (x lmtpSession) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 	}
 	for i := range results {
 		if results[i].Err == nil {
+			x.answered("DATA", stored.Code)
 			status.SetStatus(in.given[i], stored)
 			continue
 		}

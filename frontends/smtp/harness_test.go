@@ -153,6 +153,11 @@ type testServer struct {
 // start serves all four services on the loopback.
 func start(t testing.TB, change func(*Config)) *testServer {
 	t.Helper()
+	return startReporting(t, change, Events{})
+}
+
+func startReporting(t testing.TB, change func(*Config), events Events) *testServer {
+	t.Helper()
 	cert, pool := certificate(t)
 	config := Config{Host: "mx.example.test", TLS: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}}
 	if change != nil {
@@ -160,7 +165,7 @@ func start(t testing.TB, change func(*Config)) *testServer {
 	}
 	mail := &fakeMail{release: make(chan struct{}), waiting: make(chan struct{}, 100)}
 	log := slog.New(slog.NewTextHandler(testkit.NewLog(t, "server"), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, err := New(config, Services{Mail: mail, Users: fakeUsers{}, Log: log})
+	s, err := New(config, Services{Mail: mail, Users: fakeUsers{}, Log: log, Events: events})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -211,7 +211,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // refuse says in one line why a client is not served; one that expects TLS would see noise.
 func (l *listener) refuse(raw net.Conn, r *smtp.SMTPError) {
-	l.server.services.Events.refused(l.service, "CONNECT", r.Code)
+	l.server.services.Events.answered(l.service, "CONNECT", r.Code)
 	if l.service != Submissions {
 		_ = raw.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = raw.Write(line(r)) // best effort

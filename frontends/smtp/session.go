@@ -88,9 +88,13 @@ func (x *session) Logout() error {
 	return nil
 }
 
+func (x *session) answered(command string, code int) {
+	x.server.services.Events.answered(x.conn.service, command, code)
+}
+
 // refuse counts a refusal and returns its reply.
 func (x *session) refuse(command string, r *smtp.SMTPError) error {
-	x.server.services.Events.refused(x.conn.service, command, r.Code)
+	x.answered(command, r.Code)
 	return r
 }
 
@@ -159,6 +163,7 @@ func (x *session) signIn(authorize, user, password string) error {
 	}
 	x.user = p
 	x.conn.user.Store(p)
+	x.answered("AUTH", 235)
 	x.log = x.log.With("user", p.Address)
 	return nil
 }
@@ -198,6 +203,7 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	x.mail = in
 	x.mu.Unlock()
 	x.conn.setMail(true)
+	x.answered("MAIL", 250)
 	return nil
 }
 
@@ -248,6 +254,7 @@ func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	x.mu.Lock()
 	in.to, in.given = append(in.to, r), append(in.given, to)
 	x.mu.Unlock()
+	x.answered("RCPT", 250)
 	return nil
 }
 

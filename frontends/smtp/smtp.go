@@ -131,13 +131,14 @@ type Events struct {
 	// Taken reports a mail that was answered with 250: for how many recipients it is stored, for how many it was
 	// refused for good, its octets, and the time from its first octet to the answer.
 	Taken func(service Service, stored, failed int, octets int64, took time.Duration)
-	// Refused reports a refusal: the command (CONNECT, AUTH, MAIL, RCPT, DATA) and the reply code.
-	Refused func(service Service, command string, code int)
+	// Answered reports a command (AUTH, MAIL, RCPT, DATA; CONNECT when it is refused) and its reply code. In LMTP DATA
+	// has an answer for each recipient.
+	Answered func(service Service, command string, code int)
 }
 
-func (e *Events) refused(service Service, command string, code int) {
-	if e.Refused != nil {
-		e.Refused(service, command, code)
+func (e *Events) answered(service Service, command string, code int) {
+	if e.Answered != nil {
+		e.Answered(service, command, code)
 	}
 }
 
