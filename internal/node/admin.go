@@ -32,7 +32,7 @@ func (n *Node) startAdmin() error {
 	if err != nil {
 		return err
 	}
-	s := admin.New(backend{n}, n.log, token, n.metrics())
+	s := admin.New(backend{n}, n.log, token, n.metricsHandler())
 	path := n.cfg.path("admin.sock")
 	if err := removeIfThere(path); err != nil {
 		return fmt.Errorf("admin socket: %w", err)

@@ -2,13 +2,8 @@ package node
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -24,7 +19,7 @@ import (
 
 // makeServer builds the table of everything that can be asked of a space.
 func (n *Node) makeServer() {
-	n.server = ops.NewServer(replicas{n}, ops.Events{}, store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers())
+	n.server = ops.NewServer(replicas{n}, ops.Events{Served: n.metrics.served}, store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers())
 }
 
 // traceRoom is what a node may write above a mail that is as large as it may be (MAILBOX 3): it counts in the store.
@@ -115,54 +110,3 @@ func (n *Node) askStop() {
 
 // Stopping is signalled when an administrator asked the node to stop.
 func (n *Node) Stopping() <-chan struct{} { return n.stopping }
-
-// metrics are the node's figures for Prometheus, read when they are asked for.
-func (n *Node) metrics() http.Handler {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), groupMetrics{n})
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-}
-
-// groupMetrics collects the figures of the node's replicas.
-type groupMetrics struct{ n *Node }
-
-var (
-	descReady   = prometheus.NewDesc("flotilla_ready", "1 when the node serves clients.", nil, nil)
-	descLeads   = prometheus.NewDesc("flotilla_group_leads", "1 for a group that this node leads.", []string{"group"}, nil)
-	descApplied = prometheus.NewDesc("flotilla_group_applied_index", "Last log index applied.", []string{"group"}, nil)
-	descEntries = prometheus.NewDesc("flotilla_group_entries_total", "Raft entries proposed here.", []string{"group"}, nil)
-	descParts   = prometheus.NewDesc("flotilla_group_operations_total", "Effects proposed here.", []string{"group"}, nil)
-	descSyncs   = prometheus.NewDesc("flotilla_disk_syncs_total", "Syncs of logs and votes.", nil, nil)
-	descLog     = prometheus.NewDesc("flotilla_group_log_bytes", "Bytes of the group's log.", []string{"group"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (m groupMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descLeads, descApplied, descEntries, descParts, descSyncs, descLog} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (m groupMetrics) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	gauge(descReady, boolFloat(m.n.serves() == nil))
-	ch <- prometheus.MustNewConstMetric(descSyncs, prometheus.CounterValue, float64(m.n.storage.disk.Syncs.Load()))
-	for _, s := range m.n.ownStatus(m.n.ctx).Groups {
-		id := s.Group.String()
-		gauge(descLeads, boolFloat(s.Leader == s.Server), id)
-		gauge(descApplied, float64(s.Applied), id)
-		gauge(descLog, float64(s.LogBytes), id)
-		ch <- prometheus.MustNewConstMetric(descEntries, prometheus.CounterValue, float64(s.Entries), id)
-		ch <- prometheus.MustNewConstMetric(descParts, prometheus.CounterValue, float64(s.Parts), id)
-	}
-}
-
-func boolFloat(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}

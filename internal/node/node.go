@@ -54,6 +54,7 @@ type Node struct {
 	wg     sync.WaitGroup
 
 	contact   contact
+	metrics   *metrics
 	ready     atomic.Bool
 	draining  atomic.Bool
 	progress  atomic.Pointer[string]
@@ -82,7 +83,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, self: cluster.NodeID(cfg.Node), peers: peers, trust: t, exit: exit,
-		log: log.With("node", cfg.Node), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
+		log: log.With("node", cfg.Node), metrics: newMetrics(), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
 		leads: make(map[cluster.GroupID]context.CancelFunc)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")

@@ -35,18 +35,22 @@ func (n *Node) queueEvents() queue.Events {
 	return queue.Events{
 		Kept: func(id queue.EntryID, recipients int) {
 			n.log.Warn("mail kept in the queue for recipients that cannot be delivered to now", "code", "MF-1001", "entry", id, "recipients", recipients)
+			n.metrics.queued.WithLabelValues("kept").Add(float64(recipients))
 		},
 		Delivered: func(id queue.EntryID, address string, after time.Duration) {
 			n.log.Info("delivered from the queue", "entry", id, "recipient", address, "after", after)
+			n.metrics.queued.WithLabelValues("delivered").Inc()
 		},
 		Deferred: func(from cluster.GroupID, mailboxes int, err error) {
 			n.log.Warn("mail in the queue cannot be delivered yet", "code", "MF-1002", "group", from, "mailboxes", mailboxes, "err", err)
 		},
 		Failed: func(id queue.EntryID, address string, err error) {
 			n.log.Error("mail in the queue is not tried any more: 'flotilla queue' shows it", "code", "MF-1003", "entry", id, "recipient", address, "err", err)
+			n.metrics.queued.WithLabelValues("failed").Inc()
 		},
 		Removed: func(id queue.EntryID, recipients int) {
 			n.log.Warn("mail removed from the queue by an administrator", "code", "MF-1004", "entry", id, "recipients", recipients)
+			n.metrics.queued.WithLabelValues("removed").Add(float64(recipients))
 		},
 	}
 }

@@ -90,16 +90,17 @@ func (s *services) close(ctx context.Context) error {
 
 // startServices opens the listeners of clients.
 func (n *Node) startServices(_ context.Context) error {
-	users, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,
+	passwords, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,
 		Window: time.Duration(n.cfg.Limits.ThrottleWindow)}, n.storage.clock.Now)
 	if err != nil {
 		return err
 	}
+	users := countedSignIns{passwords, n.metrics}
 	spool := n.cfg.path("spool")
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return fmt.Errorf("make spool folder: %w", err)
 	}
-	mail := &deliver.Deliverer{Caller: n.mail, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
+	mail := &deliver.Deliverer{Caller: countedMail{n.mail, n.metrics}, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
 		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now, Events: n.deliverEvents()}
 	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP, n.startWeb} {
 		if err := start(users, mail, n.clientTLS()); err != nil {

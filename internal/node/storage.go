@@ -65,7 +65,7 @@ func (n *Node) openLog(dir string, kind raftlog.Kind) (*raftlog.Store, error) {
 	return openStore(n, dir, func() (*raftlog.Store, error) {
 		return raftlog.Open(raftlog.Options{Dir: dir, Kind: kind, Shared: n.storage.shared, Faults: n.storage.disk,
 			Fatal:  func(err error) { n.storeFailed(dir, err) },
-			Events: raftlog.Events{SyncSlow: n.syncSlow, Damaged: n.logDamaged}})
+			Events: raftlog.Events{SyncSlow: n.syncSlow, SyncDone: n.metrics.synced, Damaged: n.logDamaged}})
 	})
 }
 
@@ -135,6 +135,7 @@ func (n *Node) groupEvents() group.Events {
 		LeaderGained: func(g cluster.GroupID, term uint64, planned bool) {
 			n.view.Learn(g, term, n.self)
 			n.leading(g, true)
+			n.metrics.leaderChanged(g)
 			n.gossip.Announce(g, term, n.self)
 			n.log.Info("leads group", "group", g, "term", term, "planned", planned)
 		},
@@ -145,6 +146,9 @@ func (n *Node) groupEvents() group.Events {
 		},
 		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
 			n.view.Learn(g, term, leader.Node())
+			if leader != "" {
+				n.metrics.leaderChanged(g)
+			}
 		},
 		Fenced: n.fenced,
 		PeerDead: func(p cluster.NodeID, evidence string, groups int) {

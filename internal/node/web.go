@@ -21,7 +21,7 @@ func (n *Node) startWeb(users auth.Authenticator, _ *deliver.Deliverer, tc *tls.
 	if n.cfg.Listen.HTTPS == "" {
 		return nil
 	}
-	host := web.New(web.Config{TLS: tc, AllowPlaintext: n.cfg.Plaintext, HTTPSPort: portOf(n.cfg.Listen.HTTPS)}, users, n.log.With("service", "web"))
+	host := web.New(web.Config{TLS: tc, Events: n.metrics.webEvents(), AllowPlaintext: n.cfg.Plaintext, HTTPSPort: portOf(n.cfg.Listen.HTTPS)}, users, n.log.With("service", "web"))
 	ad := autodiscover.New(autodiscover.Config{HTTPSPort: portOf(n.cfg.Listen.HTTPS), IMAPPort: portOf(n.cfg.Listen.IMAP),
 		IMAPSPort: portOf(n.cfg.Listen.IMAPS), SubmissionPort: portOf(n.cfg.Listen.Submission),
 		SubmissionsPort: portOf(n.cfg.Listen.Submissions), ClusterName: n.anyNode(), Now: n.storage.clock.Now},
