@@ -14,6 +14,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 // Sizes that reach the log (CLUSTER 1.5, 1.6, 3.1), in bytes.
@@ -48,6 +50,8 @@ type Reader interface {
 	Content(h Hash) ([]byte, error)
 	// Sequence is the number of effects applied to the space before what is read here.
 	Sequence() uint64
+	// Space is which space is read.
+	Space() cluster.SpaceID
 	// Epoch is the placement epoch under which the space is here; it rises with every move (CLUSTER 6.7).
 	Epoch() uint64
 }

@@ -37,6 +37,9 @@ func (r *reader) Sequence() uint64 { return r.seq }
 // Epoch implements Reader.
 func (r *reader) Epoch() uint64 { return r.epoch }
 
+// Space implements Reader.
+func (r *reader) Space() cluster.SpaceID { return r.space }
+
 // Get implements Reader.
 func (r *reader) Get(key []byte) ([]byte, error) {
 	if err := checkKey(key); err != nil {
