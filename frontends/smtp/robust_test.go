@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
@@ -255,6 +256,10 @@ func TestHarvesting(t *testing.T) {
 	ts := start(t, func(c *Config) { c.MaxRefused = 3 })
 	c := ts.dial(t, MX)
 	c.upTo()
+	for range 4 { // a list with many full mailboxes is no guessing
+		c.send("RCPT TO:<accept-%d@example.test>\r\n", exmdb.KindOverQuota)
+		c.reply("552 5.2.2")
+	}
 	for range 2 {
 		c.send("RCPT TO:<nobody@example.test>\r\n")
 		c.reply("550 5.1.1")

@@ -13,6 +13,8 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
@@ -258,9 +260,9 @@ func (x *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// refuseRecipient ends the connection of a client that tries out addresses.
+// refuseRecipient ends the connection of a client that tries out addresses. Who names one that is full knew it.
 func (x *session) refuseRecipient(ctx context.Context, err error) error {
-	if r, _ := statusOf(err); !r.Temporary() && x.conn.service == MX {
+	if r, _ := statusOf(err); !r.Temporary() && x.conn.service == MX && cluster.KindOf(err) != exmdb.KindOverQuota {
 		if x.refused++; x.refused >= x.server.config.MaxRefused {
 			return x.end("RCPT", refusals.tooManyRefused)
 		}

@@ -80,8 +80,9 @@ type Domain struct {
 type Recipient struct {
 	Mailbox mapi.MailboxID
 	User    mapi.GUID
-	// Address is the primary address of the mailbox's object.
+	// Address is the primary address of the mailbox's object, Quota its storage limit in bytes, zero for none.
 	Address string
+	Quota   uint64
 }
 
 // Resolution is where mail for an address goes.

@@ -152,6 +152,11 @@ func TestResolve(t *testing.T) {
 	if res, err := p.Resolve(context.Background(), "team@example.test"); err != nil || len(res.Mailboxes) != 2 {
 		t.Fatalf("%+v, %v", res, err)
 	}
+	quota := uint64(5 << 30)
+	p.do(OpChange, &ChangeRequest{Address: "bob@example.test", Quota: &quota})
+	if res, err := p.Resolve(context.Background(), "bob@example.test"); err != nil || res.Mailboxes[0].Quota != quota {
+		t.Fatalf("%+v, %v", res, err)
+	}
 	for domain, want := range map[string]bool{"EXAMPLE.test": true, "elsewhere.test": false, "not a domain": false} {
 		if got, err := p.Local(context.Background(), domain); got != want || err != nil {
 			t.Errorf("%s: %v, %v", domain, got, err)

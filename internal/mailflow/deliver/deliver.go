@@ -71,7 +71,30 @@ func (d *Deliverer) Accept(ctx context.Context, _ *mailflow.Envelope, address st
 	if err == nil && len(to.To.Mailboxes) == 0 {
 		err = mailflow.ErrRelay // a list or contact that leads only elsewhere, and nothing carries mail there yet
 	}
+	if err == nil {
+		err = d.room(ctx, to.To)
+	}
 	return to, err
+}
+
+// roomPatience is how long a recipient waits for its mailbox to say that it is full: a client may name a thousand of a
+// group that does not answer.
+const roomPatience = 500 * time.Millisecond
+
+// room refuses a recipient whose mailbox is full, because it is an answer for this recipient alone; after the mail there
+// is one for all of them (CLUSTER 2.3). Mailboxes without a limit are not asked, nor those of a list, of which the others
+// shall get the mail. One that does not answer now says so when it gets the mail.
+func (d *Deliverer) room(ctx context.Context, to directory.Resolution) error {
+	if len(to.Mailboxes) != 1 || to.Mailboxes[0].Quota == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, roomPatience)
+	defer cancel()
+	info, err := exmdb.Do(ctx, d.Caller, exmdb.System, to.Mailboxes[0].Mailbox, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err == nil && info.Quota != 0 && info.Used >= info.Quota {
+		return cluster.Errorf(exmdb.KindOverQuota, "mailbox holds %d of %d bytes", info.Used, info.Quota)
+	}
+	return nil
 }
 
 // withoutDetail takes the +detail off a local part (RFC 5233).

@@ -30,6 +30,8 @@ type store struct {
 	silent  map[mapi.MailboxID]bool // answers only when the caller gives up
 	apart   bool                    // every mailbox is in a group of its own
 	known   map[mapi.MailboxID]bool // has had the mail before
+	infos   map[mapi.MailboxID]*exmdb.MailboxInfo
+	asked   int // for infos
 }
 
 func newStore() *store {
@@ -37,12 +39,15 @@ func newStore() *store {
 }
 
 func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, _ exmdb.OpInfo, req, resp any) error {
-	q := req.(*exmdb.DeliverRequest)
 	if s.silent[box] {
 		<-ctx.Done()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	q, ok := req.(*exmdb.DeliverRequest)
+	if !ok {
+		return s.infoLocked(box, resp.(*exmdb.MailboxInfo))
+	}
 	s.keys = append(s.keys, q.Key)
 	if err := s.fail[box]; err != nil {
 		return err
@@ -57,6 +62,15 @@ func (s *store) Call(ctx context.Context, _ exmdb.Identity, box mapi.MailboxID, 
 		s.putLocked(b)
 	}
 	s.mails[box] = append(s.mails[box], q)
+	return nil
+}
+
+func (s *store) infoLocked(box mapi.MailboxID, info *exmdb.MailboxInfo) error {
+	s.asked++
+	if s.silent[box] || s.infos[box] == nil {
+		return cluster.ErrUnavailable
+	}
+	*info = *s.infos[box]
 	return nil
 }
 
