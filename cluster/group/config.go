@@ -69,6 +69,9 @@ func (c *Config) Defaults() {
 	setDefault(&c.GroupEntriesInFlight, 2)
 	setDefault(&c.NodeBytes, 256<<20)
 	setDefault(&c.GroupBytes, 8<<20)
+	if c.Space.Node == nil {
+		c.Space.Node = space.NewBudget(c.NodeBytes) // the one of all groups here
+	}
 	setDefault(&c.SnapshotsOut, 2)
 	setDefault(&c.LogBytes, 64<<20)
 	setDefault(&c.LogKeepBytes, 32<<20)

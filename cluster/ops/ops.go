@@ -190,8 +190,6 @@ func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Req
 		}
 		return h.Update(w, q)
 	}
-	if h.Mode == Create {
-		return rep.Create(ctx, q.Space, q.Epoch, q.requestID(), update)
-	}
-	return rep.Update(ctx, q.Space, q.requestID(), update)
+	return rep.Do(ctx, space.Update{Space: q.Space, ID: q.requestID(), Creates: h.Mode == Create, Epoch: q.Epoch,
+		Size: len(q.As) + len(q.Payload), Func: update})
 }

@@ -421,3 +421,34 @@ func TestPlacementEpoch(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestsThatWaitAreCounted holds a write in its function and sends more than the group takes.
+func TestRequestsThatWaitAreCounted(t *testing.T) {
+	rep := openReplica(t, space.Config{MaxBytes: 1000})
+	began, end := make(chan struct{}), make(chan struct{})
+	server := NewServer(one{rep}, Events{}, []Handler{
+		{ID: 1, Name: "make", Mode: Create, Update: func(space.Writer, *Request) ([]byte, error) { return nil, nil }},
+		{ID: 2, Name: "hold", Mode: Write, Update: func(space.Writer, *Request) ([]byte, error) {
+			began <- struct{}{}
+			<-end
+			return nil, nil
+		}},
+	})
+	serve := func(op ID, as, payload int) error {
+		_, err := server.Serve(context.Background(), &Request{Op: op, Space: here, Group: 3, As: make([]byte, as), Payload: make([]byte, payload)})
+		return err
+	}
+	if err := serve(1, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan error, 1)
+	go func() { held <- serve(2, 300, 300) }()
+	<-began
+	if err := serve(2, 0, 401); !errors.Is(err, cluster.ErrOverloaded) {
+		t.Errorf("the second: %v", err)
+	}
+	close(end)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}

@@ -23,6 +23,7 @@ type waiter struct {
 	creates bool
 	epoch   uint64 // of the space that is created
 	drops   bool
+	size    int // of the request, as admission counts it
 
 	callers int           // guarded by Replica.mu
 	done    chan struct{} // closed when answer and err are final
@@ -64,8 +65,8 @@ func (r *Replica) enqueue(ctx context.Context, space cluster.SpaceID, w *waiter)
 			return first, nil
 		}
 	}
-	if r.waiting >= r.config.MaxWaiting || r.bytes >= r.config.MaxBytes {
-		return nil, cluster.Errorf(cluster.KindOverloaded, "%d updates with %d bytes wait", r.waiting, r.bytes)
+	if err := r.admitLocked(w); err != nil {
+		return nil, err
 	}
 	if q == nil {
 		q = &queue{}
@@ -80,9 +81,23 @@ func (r *Replica) enqueue(ctx context.Context, space cluster.SpaceID, w *waiter)
 		q.byID[w.id.ID] = w
 	}
 	w.callers = 1
-	r.waiting++
 	q.waiting = append(q.waiting, w)
 	return w, nil
+}
+
+// admitLocked counts w, whose end finishLocked counts, or refuses it before anything is done (CLUSTER 1.5). What is larger
+// than all there is has to come alone.
+func (r *Replica) admitLocked(w *waiter) error {
+	bytes := r.held + r.bytes
+	if r.waiting >= r.config.MaxWaiting || bytes > 0 && bytes+w.size > r.config.MaxBytes {
+		return cluster.Errorf(cluster.KindOverloaded, "%d updates with %d bytes wait in the group", r.waiting, bytes)
+	}
+	if !r.config.Node.take(w.size) {
+		return cluster.Errorf(cluster.KindOverloaded, "%d bytes wait in the node", r.config.Node.Used())
+	}
+	r.waiting++
+	r.held += w.size
+	return nil
 }
 
 // leave ends one caller's wait. An update that has not begun and that nobody else waits for is taken out.
@@ -178,6 +193,8 @@ func (r *Replica) finishLocked(q *queue, w *waiter, answer []byte, err error) {
 		delete(q.byID, w.id.ID)
 	}
 	r.waiting--
+	r.held -= w.size
+	r.config.Node.give(w.size)
 	close(w.done)
 }
 

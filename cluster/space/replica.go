@@ -17,8 +17,11 @@ type Config struct {
 	// MaxWaiting is the most updates that wait or run in the group at once; more are refused as overloaded.
 	// Default 4096.
 	MaxWaiting int
-	// MaxBytes is the most effect bytes on their way through Raft in the group (CLUSTER 1.5). Default 8 MiB.
+	// MaxBytes is the most bytes of requests that wait or run, and of effects on their way through Raft, in the group
+	// (CLUSTER 1.5). Default 8 MiB.
 	MaxBytes int
+	// Node is what the groups of a node share for their requests. Nil: one of the group's own, of 256 MiB.
+	Node *Budget
 	// CombineUpdates and CombineBytes bound what is combined into one part. Defaults 64 and 96 KiB.
 	CombineUpdates, CombineBytes int
 	// Window is how many chunks of one upload, or pieces of one staged effect, are on their way at once
@@ -31,6 +34,9 @@ type Config struct {
 func (c Config) Defaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Node == nil {
+		c.Node = NewBudget(256 << 20)
 	}
 	defaults := []struct {
 		field *int
@@ -70,6 +76,7 @@ type Replica struct {
 	nextEnd int                        // guarded by mu
 	queues  map[cluster.SpaceID]*queue // guarded by mu; only spaces with work
 	waiting int                        // guarded by mu
+	held    int                        // guarded by mu: bytes of the requests that wait
 	bytes   int                        // guarded by mu: effects between evaluation and outcome
 	freed   chan struct{}              // guarded by mu; closed when bytes falls, nil when nobody waits for that
 	deposed chan struct{}              // guarded by mu; closed and renewed when leadership is lost
@@ -152,17 +159,35 @@ func (r *Replica) Machine() *Machine { return r.machine }
 // Spaces lists the spaces of the group in order of id.
 func (r *Replica) Spaces() ([]Info, error) { return r.machine.Spaces() }
 
-// Update runs fn on the space and returns its answer when the effect has been applied here, hence committed
-// (CLUSTER 1.1). A retry with the same id, here or at another leader, returns the first answer without running fn.
-// Errors of fn are returned as they are, and mean that nothing was written. The answer must not be changed.
-func (r *Replica) Update(ctx context.Context, space cluster.SpaceID, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
-	return r.submit(ctx, space, &waiter{id: id, fn: fn})
+// Update is an update and what its server knows about it.
+type Update struct {
+	Space cluster.SpaceID
+	ID    cluster.RequestID
+	// Creates makes the space, under Epoch, with what Func writes.
+	Creates bool
+	Epoch   uint64
+	// Size is how many bytes the request keeps in memory until it is answered; admission counts them (CLUSTER 1.5).
+	Size int
+	Func UpdateFunc
 }
 
-// Create makes a new space under a placement epoch, with what fn writes. It is refused with KindExists when the space is
-// there, or was once, unless id is the id that made it.
+// Do runs u.Func on its space and returns its answer when the effect has been applied here, hence committed
+// (CLUSTER 1.1). A retry with the same id, here or at another leader, returns the first answer without running it.
+// Errors of Func are returned as they are, and mean that nothing was written. The answer must not be changed.
+//
+// To create is refused with KindExists when the space is there, or was once, unless the id is the one that made it.
+func (r *Replica) Do(ctx context.Context, u Update) ([]byte, error) {
+	return r.submit(ctx, u.Space, &waiter{id: u.ID, fn: u.Func, creates: u.Creates, epoch: u.Epoch, size: u.Size})
+}
+
+// Update is Do for a request that keeps nothing worth counting.
+func (r *Replica) Update(ctx context.Context, space cluster.SpaceID, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
+	return r.Do(ctx, Update{Space: space, ID: id, Func: fn})
+}
+
+// Create is the same for a space that is to be made under a placement epoch.
 func (r *Replica) Create(ctx context.Context, space cluster.SpaceID, epoch uint64, id cluster.RequestID, fn UpdateFunc) ([]byte, error) {
-	return r.submit(ctx, space, &waiter{id: id, fn: fn, creates: true, epoch: epoch})
+	return r.Do(ctx, Update{Space: space, ID: id, Creates: true, Epoch: epoch, Func: fn})
 }
 
 // Drop ends a space: its data and answers are gone, its id stays taken. Content that it held is left to Collect.

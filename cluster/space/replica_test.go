@@ -278,6 +278,62 @@ func TestAdmission(t *testing.T) {
 	check(t, (<-b).err)
 }
 
+// doing starts an update of a request of so many bytes.
+func doing(ctx context.Context, r *Replica, size int) <-chan outcome {
+	done := make(chan outcome, 1)
+	go func() {
+		_, err := r.Do(ctx, Update{Space: spaceN(1), Size: size, Func: set("k", "v")})
+		done <- outcome{err: err}
+	}()
+	return done
+}
+
+func TestAdmissionCountsBytesThatWait(t *testing.T) {
+	node := NewBudget(20 << 10)
+	r, g := openGated(t, Config{MaxBytes: 10 << 10, Node: node})
+	_, err := r.Do(t.Context(), Update{Space: spaceN(2), Size: 99, Func: set("k", "v")})
+	wantKind(t, err, cluster.KindNoSpace) // and gave its bytes back
+	running := doing(t.Context(), r, 6<<10)
+	<-g.arrived
+	refused := func(r *Replica, size int) {
+		t.Helper()
+		_, err := r.Do(t.Context(), Update{Space: spaceN(1), Size: size, Func: func(Writer) ([]byte, error) {
+			t.Error("ran although refused")
+			return nil, nil
+		}})
+		wantKind(t, err, cluster.KindOverloaded)
+	}
+	refused(r, 6<<10)
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := doing(ctx, r, 2<<10)
+	waitFor(t, "the small one", func() bool { return r.callers() == 2 })
+	refused(r, 2<<10)
+	cancel()
+	wantKind(t, (<-waiting).err, cluster.KindDeadline)
+	waiting = doing(t.Context(), r, 2<<10)
+	waitFor(t, "another small one", func() bool { return r.callers() == 2 })
+
+	other := New(r.Machine(), g.Local, Config{MaxBytes: 1 << 20, Node: node})
+	t.Cleanup(other.Close)
+	refused(other, 13<<10) // the group's own would do
+	_, err = other.Do(t.Context(), Update{Space: spaceN(2), Creates: true, Size: 4 << 10, Func: set("k", "v")})
+	check(t, err)
+
+	g.pass <- struct{}{}
+	<-g.arrived // the small one
+	g.pass <- struct{}{}
+	check(t, (<-running).err)
+	check(t, (<-waiting).err)
+	if n := node.Used(); n != 0 || r.held != 0 || other.held != 0 {
+		t.Fatalf("%d bytes are held by nobody, %d and %d of the groups", n, r.held, other.held)
+	}
+	alone := doing(t.Context(), r, 1<<20)
+	<-g.arrived
+	refused(r, 1)
+	g.pass <- struct{}{}
+	check(t, (<-alone).err)
+}
+
 func TestTimeNeverGoesBack(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := openLocal(t, Config{Now: func() time.Time { return now }})
