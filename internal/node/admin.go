@@ -288,9 +288,7 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.n.people.Lookup(ctx, address); err == nil {
-		return nil, cluster.Errorf(exmdb.KindExists, "%s is taken", address)
-	} else if cluster.KindOf(err) != exmdb.KindNoSuchUser {
+	if err := b.free(ctx, append([]string{address}, o.Aliases...)); err != nil {
 		return nil, err
 	}
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
@@ -313,6 +311,38 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 		}
 	}
 	return b.change(ctx, builtin.OpAdd, req)
+}
+
+// free refuses addresses that an object cannot have, as the directory itself will, but before there is a mailbox that
+// nothing would lead to.
+func (b backend) free(ctx context.Context, addresses []string) error {
+	if len(addresses) > 1+builtin.MaxAliases {
+		return cluster.Errorf(cluster.KindTooLarge, "at most %d aliases", builtin.MaxAliases)
+	}
+	seen := make(map[string]bool)
+	for _, text := range addresses {
+		a, err := directory.Normalise(text)
+		if err != nil {
+			return err
+		}
+		domain := directory.DomainOf(a)
+		ours, err := b.n.people.Local(ctx, domain)
+		switch {
+		case err != nil:
+			return err
+		case !ours:
+			return cluster.Errorf(exmdb.KindBadAddress, "%s is not a domain of this cluster: 'flotilla domain add %s' makes it one", domain, domain)
+		case seen[a]:
+			return cluster.Errorf(exmdb.KindExists, "%s is named twice", a)
+		}
+		seen[a] = true
+		if _, err := b.n.people.Lookup(ctx, a); err == nil {
+			return cluster.Errorf(exmdb.KindExists, "%s is taken", a)
+		} else if cluster.KindOf(err) != exmdb.KindNoSuchUser {
+			return err
+		}
+	}
+	return nil
 }
 
 var mailboxKinds = map[directory.Kind]exmdb.MailboxKind{directory.KindUser: exmdb.MailboxUser,

@@ -2,12 +2,75 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/internal/auth"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
+
+// townsfolk is a directory with the domain example.test and anna, who is also a@example.test.
+func townsfolk(t *testing.T) builtin.Reader {
+	t.Helper()
+	rep := replicaInMemory(t)
+	if _, err := rep.Create(t.Context(), builtin.Space, 1, cluster.RequestID{}, func(space.Writer) ([]byte, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	s := ops.NewServer(lone{rep}, ops.Events{}, builtin.Handlers())
+	for _, x := range []struct {
+		op  ops.ID
+		req any
+	}{
+		{builtin.OpAddDomain, &builtin.DomainRequest{Name: "example.test"}},
+		{builtin.OpAdd, &builtin.AddRequest{Object: directory.Object{Kind: directory.KindUser, Address: "anna@example.test", Aliases: []string{"a@example.test"}}}},
+	} {
+		if _, err := s.Serve(t.Context(), &ops.Request{Op: x.op, Space: builtin.Space, Epoch: 1, Payload: wire.Marshal(x.req)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return builtin.Reader{System: rep}
+}
+
+// A refused add makes no mailbox: the node of this test has nothing that could make one.
+func TestRefusedAddMakesNoMailbox(t *testing.T) {
+	b := backend{&Node{people: townsfolk(t)}}
+	many := make([]string, builtin.MaxAliases+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("x%d@example.test", i)
+	}
+	for name, c := range map[string]struct {
+		o    admin.NewObject
+		kind cluster.Kind
+	}{
+		"no kind":         {admin.NewObject{Kind: "person", Address: "new@example.test"}, cluster.KindBadRequest},
+		"no address":      {admin.NewObject{Kind: "user", Address: "new"}, exmdb.KindBadAddress},
+		"foreign domain":  {admin.NewObject{Kind: "user", Address: "new@example.org"}, exmdb.KindBadAddress},
+		"taken":           {admin.NewObject{Kind: "shared", Address: "Anna@Example.TEST"}, exmdb.KindExists},
+		"taken as alias":  {admin.NewObject{Kind: "user", Address: "a@example.test"}, exmdb.KindExists},
+		"alias taken":     {admin.NewObject{Kind: "user", Address: "new@example.test", Aliases: []string{"n@example.test", "A@example.test"}}, exmdb.KindExists},
+		"alias elsewhere": {admin.NewObject{Kind: "resource", Address: "new@example.test", Aliases: []string{"n@example.org"}}, exmdb.KindBadAddress},
+		"alias twice":     {admin.NewObject{Kind: "user", Address: "new@example.test", Aliases: []string{"New@example.test"}}, exmdb.KindExists},
+		"bad alias":       {admin.NewObject{Kind: "user", Address: "new@example.test", Aliases: []string{"x"}}, exmdb.KindBadAddress},
+		"too many":        {admin.NewObject{Kind: "user", Address: "new@example.test", Aliases: many}, cluster.KindTooLarge},
+		"long password":   {admin.NewObject{Kind: "user", Address: "new@example.test", Password: strings.Repeat("x", auth.MaxPassword+1)}, cluster.KindBadRequest},
+	} {
+		if o, err := b.AddObject(t.Context(), c.o); cluster.KindOf(err) != c.kind || err == nil {
+			t.Errorf("%s: %+v, %v", name, o, err)
+		}
+	}
+	if err := b.free(t.Context(), []string{"new@example.test", "n@example.test"}); err != nil {
+		t.Errorf("addresses that nobody has: %v", err)
+	}
+}
 
 // at is a node whose copy of the directory has come so far.
 func at(node cluster.NodeID, seq uint64) Status {

@@ -20,6 +20,24 @@ type lone struct{ rep *space.LocalReplica }
 
 func (l lone) Replica(cluster.GroupID) *space.Replica { return l.rep.Replica }
 
+func replicaInMemory(t *testing.T) *space.LocalReplica {
+	t.Helper()
+	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := space.NewLocalReplica(db, space.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(rep.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return rep
+}
+
 // TestLimitsReachTheMailboxes: what flotilla.toml says of mails is what the store does with them.
 func TestLimitsReachTheMailboxes(t *testing.T) {
 	for _, c := range []struct {
@@ -48,19 +66,7 @@ func TestLimitsReachTheMailboxes(t *testing.T) {
 // deliveries makes a mailbox as n serves them; the func delivers one mail to it.
 func deliveries(t *testing.T, n *Node) func() *exmdb.DeliverResponse {
 	t.Helper()
-	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rep, err := space.NewLocalReplica(db, space.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(rep.Close(), db.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	rep := replicaInMemory(t)
 	s := ops.NewServer(lone{rep}, ops.Events{}, server.Handlers(n.mailboxes()))
 	box := cluster.SpaceID{1}
 	ask := func(op exmdb.OpInfo, req any) []byte {
