@@ -244,18 +244,23 @@ func matchesWords(s, wanted string, whole bool) bool {
 func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
 
 // ForOneWalk is r for one walk over objects in one order: counts run down as objects pass, and the values that content
-// is searched for are folded once. It is not used by two walks, nor put on any wire. r stays as it is.
-func ForOneWalk(r Restriction) Restriction {
+// is searched for are folded once. Counts of recipients and attachments do not run down: the walk is over what has them.
+// The result is not used by two walks, nor put on any wire. r stays as it is.
+func ForOneWalk(r Restriction) Restriction { return forWalk(r, true) }
+
+func forWalk(r Restriction, counts bool) Restriction {
 	operands := r.operands()
 	ready := make([]Restriction, len(operands))
 	for i, o := range operands {
-		ready[i] = ForOneWalk(o)
+		ready[i] = forWalk(o, counts && r.Type() != RestrictSubObject)
 	}
 	switch r := r.(type) {
 	case *ContentRestriction:
 		return r.ready()
 	case *CountRestriction:
-		return &countdown{&CountRestriction{r.Count, ready[0]}}
+		if counts {
+			return &countdown{&CountRestriction{r.Count, ready[0]}}
+		}
 	}
 	return r.rewritten(ready, func(t Tag) Tag { return t })
 }

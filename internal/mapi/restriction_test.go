@@ -176,6 +176,15 @@ func TestCountRunsDown(t *testing.T) {
 	}
 }
 
+func TestCountOfPartsDoesNotRunDown(t *testing.T) {
+	r := ForOneWalk(&SubObjectRestriction{PidTagMessageRecipients, &CountRestriction{1, &ExistRestriction{PidTagDisplayName}}})
+	for range 3 {
+		if !r.Match(sampleMail()) {
+			t.Fatal("a message with recipients does not pass")
+		}
+	}
+}
+
 // restrictions draws trees of at most depth levels above a leaf.
 func restrictions(depth int) *rapid.Generator[Restriction] {
 	leaf := rapid.Custom(func(t *rapid.T) Restriction {

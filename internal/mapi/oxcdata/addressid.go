@@ -197,7 +197,7 @@ func (id *ContactEntryID) Append(dst []byte) []byte {
 	switch id.Type {
 	case ContactUser, ContactList:
 		e.Uint32(id.Index)
-		e.number(len(id.Of), 4)
+		e.Number(len(id.Of), 4)
 	case ContactRoot, ContactSubroot, ContactContainer:
 		e.GUID(id.Store)
 	}

@@ -46,8 +46,8 @@ func kind(err error) error {
 // Fail records err, unless an error came before, and ends the input.
 func (d *Decoder) Fail(err error) { d.r.Fail(err) }
 
-// failf records a malformation.
-func (d *Decoder) failf(format string, args ...any) {
+// Failf records a malformation.
+func (d *Decoder) Failf(format string, args ...any) {
 	d.r.Fail(fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...)))
 }
 
@@ -79,15 +79,15 @@ func (d *Decoder) Uint64() uint64 { return d.r.Fixed64() }
 func (d *Decoder) Bool() bool { return d.flag(1) }
 
 func (d *Decoder) flag(size int) bool {
-	n := d.number(size)
+	n := d.Number(size)
 	if n > 1 {
-		d.failf("boolean %d", n)
+		d.Failf("boolean %d", n)
 	}
 	return n == 1
 }
 
-// number reads so many bytes, the lowest first.
-func (d *Decoder) number(size int) int {
+// Number reads so many bytes, the lowest first.
+func (d *Decoder) Number(size int) int {
 	n := 0
 	for i, b := range d.r.Take(size) {
 		n |= int(b) << (8 * i)
@@ -106,15 +106,15 @@ func (d *Decoder) Bytes(n int) []byte { return append([]byte{}, d.r.Take(n)...) 
 
 // field reads a type, an operator or a short count, which has 8 bits in whatever form.
 func (d *Decoder) field() uint8 {
-	n := d.number(d.form.field)
+	n := d.Number(d.form.field)
 	if n > math.MaxUint8 {
-		d.failf("%#x where 8 bits belong", n)
+		d.Failf("%#x where 8 bits belong", n)
 	}
 	return uint8(n)
 }
 
 // counted reads bytes behind their COUNT.
-func (d *Decoder) counted() []byte { return d.Bytes(d.number(d.form.bytes)) }
+func (d *Decoder) counted() []byte { return d.Bytes(d.Number(d.form.bytes)) }
 
 // room is n, or how many elements of at least size bytes the input still has if that is less: what may be allocated
 // before they are read.
@@ -150,9 +150,9 @@ func (d *Decoder) text() string {
 	if !d.form.counted {
 		return d.String()
 	}
-	b := d.r.Take(d.number(2))
+	b := d.r.Take(d.Number(2))
 	if len(b)%2 != 0 {
-		d.failf("UTF-16 of %d bytes", len(b))
+		d.Failf("UTF-16 of %d bytes", len(b))
 	}
 	return untilNUL(fromUTF16(b))
 }
@@ -161,7 +161,12 @@ func (d *Decoder) text8() string {
 	if !d.form.counted {
 		return d.String8()
 	}
-	return untilNUL(string(d.r.Take(d.number(2))))
+	return untilNUL(string(d.r.Take(d.Number(2))))
+}
+
+// UTF16 reads so many characters of UTF-16 that no NUL ends.
+func (d *Decoder) UTF16(characters int) string {
+	return fromUTF16(d.r.Take(2 * min(characters, d.Len()+1)))
 }
 
 // rest is what is left, to look at.

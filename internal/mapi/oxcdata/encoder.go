@@ -57,7 +57,7 @@ func (e *Encoder) flag(v bool, size int) {
 	if v {
 		n = 1
 	}
-	e.number(n, size)
+	e.Number(n, size)
 }
 
 // GUID writes 16 bytes.
@@ -66,8 +66,8 @@ func (e *Encoder) GUID(g mapi.GUID) { e.b = append(e.b, g[:]...) }
 // Raw writes b as it is.
 func (e *Encoder) Raw(b []byte) { e.b = append(e.b, b...) }
 
-// number writes n in so many bytes, if it fits.
-func (e *Encoder) number(n, bytes int) {
+// Number writes n in so many bytes, if it fits.
+func (e *Encoder) Number(n, bytes int) {
 	if uint64(n) > math.MaxUint64>>(64-8*bytes) {
 		e.Fail(fmt.Errorf("count of %d in %d bytes: %w", n, bytes, ErrTooLong))
 	}
@@ -79,19 +79,19 @@ func (e *Encoder) number(n, bytes int) {
 
 // counted writes b behind its COUNT.
 func (e *Encoder) counted(b []byte) {
-	e.number(len(b), e.form.bytes)
+	e.Number(len(b), e.form.bytes)
 	e.Raw(b)
 }
 
-// sized calls write and puts how many bytes it wrote in front, as a number of so many bytes.
-func (e *Encoder) sized(bytes int, write func()) {
+// Sized calls write and puts how many bytes it wrote in front, as a number of so many bytes.
+func (e *Encoder) Sized(bytes int, write func()) {
 	start := len(e.b)
-	e.number(0, bytes)
+	e.Number(0, bytes)
 	write()
 	n := len(e.b) - start - bytes
 	end := len(e.b)
 	e.b = e.b[:start]
-	e.number(n, bytes)
+	e.Number(n, bytes)
 	e.b = e.b[:end]
 }
 
@@ -106,13 +106,20 @@ func (e *Encoder) String8(s string) {
 	e.b = append(append(e.b, untilNUL(s)...), 0)
 }
 
+// UTF16 writes s in UTF-16 behind the number of its characters in so many bytes.
+func (e *Encoder) UTF16(s string, bytes int) {
+	units := appendUTF16(nil, s)
+	e.Number(len(units)/2, bytes)
+	e.Raw(units)
+}
+
 // text writes the string of a property value.
 func (e *Encoder) text(s string) {
 	if !e.form.counted {
 		e.String(s)
 		return
 	}
-	e.sized(2, func() { e.String(s) })
+	e.Sized(2, func() { e.String(s) })
 }
 
 func (e *Encoder) text8(s string) {
@@ -120,7 +127,7 @@ func (e *Encoder) text8(s string) {
 		e.String8(s)
 		return
 	}
-	e.sized(2, func() { e.String8(s) })
+	e.Sized(2, func() { e.String8(s) })
 }
 
 func untilNUL(s string) string {

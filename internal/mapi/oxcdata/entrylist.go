@@ -4,7 +4,7 @@ package oxcdata
 func FlatEntryList(b []byte) ([][]byte, error) {
 	d := NewDecoder(b, ROP)
 	n, size := int(d.Uint32()), int(d.Uint32())
-	in := d.inner(size)
+	in := d.Inner(size)
 	list := make([][]byte, 0, in.room(n, 4))
 	for range n {
 		id := in.Bytes(int(in.Uint32()))
@@ -29,10 +29,10 @@ func padding(n int) int { return (4 - n%4) % 4 }
 // AppendFlatEntryList adds a FlatEntryList.
 func AppendFlatEntryList(dst []byte, ids [][]byte) []byte {
 	e := NewEncoder(dst, ROP)
-	e.number(len(ids), 4)
-	e.sized(4, func() {
+	e.Number(len(ids), 4)
+	e.Sized(4, func() {
 		for _, id := range ids {
-			e.number(len(id), 4)
+			e.Number(len(id), 4)
 			e.Raw(id)
 			e.Raw(make([]byte, padding(len(id))))
 		}
@@ -66,10 +66,10 @@ func EntryList(b []byte) ([][]byte, error) {
 // AppendEntryList adds an EntryList.
 func AppendEntryList(dst []byte, ids [][]byte) []byte {
 	e := NewEncoder(dst, ROP)
-	e.number(len(ids), 4)
+	e.Number(len(ids), 4)
 	e.Uint32(0)
 	for _, id := range ids {
-		e.number(len(id), 4)
+		e.Number(len(id), 4)
 		e.Uint32(0)
 	}
 	for _, id := range ids {

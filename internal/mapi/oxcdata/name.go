@@ -11,12 +11,12 @@ func (d *Decoder) PropertyName() mapi.PropertyName {
 	case mapi.NameByString:
 		b := d.r.Take(int(d.Uint8()))
 		if len(b)%2 != 0 {
-			d.failf("name of %d bytes", len(b))
+			d.Failf("name of %d bytes", len(b))
 		}
 		n.Name = untilNUL(fromUTF16(b))
 	case mapi.NameNone:
 	default:
-		d.failf("name of kind %#x", uint8(n.Kind))
+		d.Failf("name of kind %#x", uint8(n.Kind))
 	}
 	return n
 }
@@ -29,7 +29,7 @@ func (e *Encoder) PropertyName(n mapi.PropertyName) {
 	case mapi.NameByLID:
 		e.Uint32(n.LID)
 	case mapi.NameByString:
-		e.sized(1, func() { e.String(n.Name) })
+		e.Sized(1, func() { e.String(n.Name) })
 	}
 }
 

@@ -84,7 +84,7 @@ func (d *Decoder) RecipientRow(columns []mapi.Tag) RecipientRow {
 	}
 	n := int(d.Uint16())
 	if n > len(columns) {
-		d.failf("recipient with %d of %d columns", n, len(columns))
+		d.Failf("recipient with %d of %d columns", n, len(columns))
 		return RecipientRow{}
 	}
 	r.Values = d.Row(columns[:n])
@@ -113,9 +113,9 @@ func (e *Encoder) RecipientRow(columns []mapi.Tag, r RecipientRow) {
 		e.Uint8(r.DisplayType)
 		e.String8(r.DN)
 	case RecipientPrivateList1, RecipientPrivateList2:
-		e.number(len(r.EntryID), 2)
+		e.Number(len(r.EntryID), 2)
 		e.Raw(r.EntryID)
-		e.number(len(r.SearchKey), 2)
+		e.Number(len(r.SearchKey), 2)
 		e.Raw(r.SearchKey)
 	case RecipientNoType:
 		if r.Flags&RecipientNamesType != 0 {
@@ -131,7 +131,7 @@ func (e *Encoder) RecipientRow(columns []mapi.Tag, r RecipientRow) {
 			e.String8(*s.text)
 		}
 	}
-	e.number(len(r.Values), 2)
+	e.Number(len(r.Values), 2)
 	e.Row(columns[:len(r.Values)], r.Values)
 }
 

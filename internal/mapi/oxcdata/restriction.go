@@ -54,7 +54,7 @@ func (d *Decoder) leaf(t mapi.RestrictionType) mapi.Restriction {
 	case mapi.RestrictBitMask:
 		op := mapi.BitMaskOp(d.field())
 		if op > mapi.BitMaskNotEqualZero {
-			d.failf("bit mask operator %d", op)
+			d.Failf("bit mask operator %d", op)
 		}
 		return &mapi.BitMaskRestriction{Op: op, Tag: d.Tag(), Mask: d.Uint32()}
 	case mapi.RestrictSize:
@@ -62,21 +62,21 @@ func (d *Decoder) leaf(t mapi.RestrictionType) mapi.Restriction {
 	case mapi.RestrictExist:
 		return &mapi.ExistRestriction{Tag: d.Tag()}
 	}
-	d.failf("restriction of type %#x", uint8(t))
+	d.Failf("restriction of type %#x", uint8(t))
 	return nil
 }
 
 func (d *Decoder) relOp() mapi.RelOp {
 	op := mapi.RelOp(d.field())
 	if !op.Valid() {
-		d.failf("relation %#x", uint8(op))
+		d.Failf("relation %#x", uint8(op))
 	}
 	return op
 }
 
 // operands reads those of And and Or behind their COUNT.
 func (d *Decoder) operands() []mapi.Restriction {
-	n := d.number(d.form.operands)
+	n := d.Number(d.form.operands)
 	list := make([]mapi.Restriction, 0, d.room(n, 2))
 	for range n {
 		if list = append(list, d.Restriction()); d.r.Err() != nil {
@@ -99,7 +99,7 @@ func (e *Encoder) Restriction(r mapi.Restriction) {
 	if r == nil {
 		invariant.Failf("oxcdata: a node of a restriction is missing")
 	}
-	e.number(int(r.Type()), e.form.field)
+	e.Number(int(r.Type()), e.form.field)
 	switch r := r.(type) {
 	case mapi.AndRestriction:
 		e.operands(r)
@@ -127,19 +127,19 @@ func (e *Encoder) leaf(r mapi.Restriction) {
 		e.Tag(r.Tag)
 		e.Prop(r.Value)
 	case *mapi.PropertyRestriction:
-		e.number(int(r.Op), e.form.field)
+		e.Number(int(r.Op), e.form.field)
 		e.Tag(r.Tag)
 		e.Prop(r.Value)
 	case *mapi.ComparePropertiesRestriction:
-		e.number(int(r.Op), e.form.field)
+		e.Number(int(r.Op), e.form.field)
 		e.Tag(r.Left)
 		e.Tag(r.Right)
 	case *mapi.BitMaskRestriction:
-		e.number(int(r.Op), e.form.field)
+		e.Number(int(r.Op), e.form.field)
 		e.Tag(r.Tag)
 		e.Uint32(r.Mask)
 	case *mapi.SizeRestriction:
-		e.number(int(r.Op), e.form.field)
+		e.Number(int(r.Op), e.form.field)
 		e.Tag(r.Tag)
 		e.Uint32(r.Size)
 	case *mapi.ExistRestriction:
@@ -150,14 +150,14 @@ func (e *Encoder) leaf(r mapi.Restriction) {
 }
 
 func (e *Encoder) operands(list []mapi.Restriction) {
-	e.number(len(list), e.form.operands)
+	e.Number(len(list), e.form.operands)
 	for _, r := range list {
 		e.Restriction(r)
 	}
 }
 
 func (e *Encoder) comment(c *mapi.CommentRestriction) {
-	e.number(len(c.Values), e.form.field)
+	e.Number(len(c.Values), e.form.field)
 	for _, p := range c.Values {
 		e.Prop(p)
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
 )
 
 // restrictions draws trees of at most depth levels above a leaf.
@@ -165,5 +166,48 @@ func BenchmarkRestriction(b *testing.B) {
 		if _, err := ParseRestriction(stored); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestOutlooksSearch runs the rule with the most conditions among the vectors: 23 of Outlook's own.
+func TestOutlooksSearch(t *testing.T) {
+	list, err := vectors.Of("EXTENDEDRULECONDITION")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := mapi.AndRestriction{}
+	for _, v := range list {
+		c, err := ParseExtendedCondition(v.In)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mapi.CheckRestriction(c.Restriction); err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+		if all, ok := c.Restriction.(mapi.AndRestriction); ok && len(all) > len(most) {
+			most = all
+		}
+	}
+	if len(most) != 23 {
+		t.Fatalf("%d conditions", len(most))
+	}
+	var mail mapi.PropBag
+	mail.Set(mapi.PidTagMessageToMe, mapi.Boolean(true))
+	mail.Set(mapi.PidTagDisplayTo, mapi.String("me"))
+	mail.Set(mapi.PidTagDisplayCc, mapi.String(""))
+	mail.Set(mapi.PidTagImportance, mapi.Integer32(2))
+	mail.Set(mapi.PidTagFlagStatus, mapi.Integer32(mapi.FlagStatusFlagged))
+	walk := mapi.ForOneWalk(most)
+	if most.Match(&mail) || walk.Match(&mail) {
+		t.Error("a mail that has a few of 23 passes them all")
+	}
+	for i, want := range map[int]bool{0: true, 1: true} {
+		if got := most[i].Match(&mail); got != want {
+			t.Errorf("condition %d: %v", i, got)
+		}
+	}
+	mail.Set(mapi.PidTagDisplayTo, mapi.String("me; you"))
+	if most[1].Match(&mail) {
+		t.Error("sent only to me, and to you")
 	}
 }

@@ -26,7 +26,7 @@ type Row []mapi.Value
 func (d *Decoder) Row(columns []mapi.Tag) Row {
 	kind := d.Uint8()
 	if kind > rowFlagged {
-		d.failf("row of kind %d", kind)
+		d.Failf("row of kind %d", kind)
 	}
 	row := make(Row, 0, d.room(len(columns), 1))
 	for _, c := range columns {
@@ -53,7 +53,7 @@ func (d *Decoder) cell(t mapi.Type, flagged bool) mapi.Value {
 	case flagError:
 		return mapi.ErrorCode(d.Uint32())
 	default:
-		d.failf("flag %#x in front of a value", flag)
+		d.Failf("flag %#x in front of a value", flag)
 		return nil
 	}
 }
@@ -148,7 +148,7 @@ func (d *Decoder) Rows(columns []mapi.Tag) []Row {
 
 // Rows writes a PropertyRowSet.
 func (e *Encoder) Rows(columns []mapi.Tag, rows []Row) {
-	e.number(len(rows), 2)
+	e.Number(len(rows), 2)
 	for _, row := range rows {
 		e.Row(columns, row)
 	}

@@ -7,7 +7,7 @@ import (
 
 // RuleActions reads a RuleAction structure (MS-OXORULE 2.2.5): the standard form in ROP, the extended one in Extended.
 func (d *Decoder) RuleActions() []mapi.RuleAction {
-	n := d.number(d.form.operands)
+	n := d.Number(d.form.operands)
 	list := make([]mapi.RuleAction, 0, d.room(n, minAction))
 	for range n {
 		if list = append(list, d.action()); d.r.Err() != nil {
@@ -22,8 +22,8 @@ const minAction = 11
 
 // action reads an ActionBlock. Its data ends where its length says.
 func (d *Decoder) action() mapi.RuleAction {
-	length := d.number(d.form.operands)
-	block := d.inner(length)
+	length := d.Number(d.form.operands)
+	block := d.Inner(length)
 	a := mapi.RuleAction{Type: mapi.ActionType(block.Uint8()), Flavor: block.Uint32(), Flags: block.Uint32()}
 	a.Data = block.actionData(a.Type)
 	if err := block.Close(); err != nil {
@@ -32,8 +32,8 @@ func (d *Decoder) action() mapi.RuleAction {
 	return a
 }
 
-// inner is a decoder of the next n bytes, which stands as deep as something below d.
-func (d *Decoder) inner(n int) *Decoder {
+// Inner is a decoder of the next n bytes, which stands as deep as something below d.
+func (d *Decoder) Inner(n int) *Decoder {
 	b := d.r.Take(n)
 	in := NewDecoder(b, ROP)
 	in.form, in.depth = d.form, d.depth+1
@@ -57,7 +57,7 @@ func (d *Decoder) actionData(t mapi.ActionType) mapi.ActionData {
 	case mapi.ActionDelete, mapi.ActionMarkAsRead:
 		return nil
 	}
-	d.failf("rule action of type %#x", uint8(t))
+	d.Failf("rule action of type %#x", uint8(t))
 	return nil
 }
 
@@ -83,13 +83,13 @@ func (d *Decoder) replyAction() mapi.ActionData {
 const recipientReserved = 0x01
 
 func (d *Decoder) forwardAction() mapi.ActionData {
-	n := d.number(d.form.operands)
+	n := d.Number(d.form.operands)
 	list := make(mapi.ForwardAction, 0, d.room(n, 3))
 	for range n {
 		if b := d.Uint8(); b != recipientReserved {
-			d.failf("%#x in front of a recipient", b)
+			d.Failf("%#x in front of a recipient", b)
 		}
-		if list = append(list, d.Props(d.number(d.form.operands))); d.r.Err() != nil {
+		if list = append(list, d.Props(d.Number(d.form.operands))); d.r.Err() != nil {
 			return nil
 		}
 	}
@@ -98,9 +98,9 @@ func (d *Decoder) forwardAction() mapi.ActionData {
 
 // RuleActions writes a RuleAction structure. An action whose data does not fit its type is a mistake of the program.
 func (e *Encoder) RuleActions(list []mapi.RuleAction) {
-	e.number(len(list), e.form.operands)
+	e.Number(len(list), e.form.operands)
 	for _, a := range list {
-		e.sized(e.form.operands, func() { e.action(a) })
+		e.Sized(e.form.operands, func() { e.action(a) })
 	}
 }
 
@@ -148,10 +148,10 @@ func (e *Encoder) replyAction(r *mapi.ReplyAction) {
 }
 
 func (e *Encoder) forwardAction(list mapi.ForwardAction) {
-	e.number(len(list), e.form.operands)
+	e.Number(len(list), e.form.operands)
 	for _, props := range list {
 		e.Uint8(recipientReserved)
-		e.number(len(props), e.form.operands)
+		e.Number(len(props), e.form.operands)
 		for _, p := range props {
 			e.Prop(p)
 		}
@@ -205,7 +205,7 @@ func (d *Decoder) namedProperties() NamedProperties {
 			return NamedProperties{}
 		}
 	}
-	in := d.inner(int(d.Uint32()))
+	in := d.Inner(int(d.Uint32()))
 	n.Names = in.propertyNames(count)
 	if err := in.Close(); err != nil {
 		d.Fail(err)
@@ -217,14 +217,14 @@ func (e *Encoder) namedProperties(n NamedProperties) {
 	if len(n.IDs) != len(n.Names) {
 		invariant.Failf("oxcdata: %d names for %d property ids", len(n.Names), len(n.IDs))
 	}
-	e.number(len(n.IDs), 2)
+	e.Number(len(n.IDs), 2)
 	if len(n.IDs) == 0 {
 		return
 	}
 	for _, id := range n.IDs {
 		e.Uint16(id)
 	}
-	e.sized(4, func() {
+	e.Sized(4, func() {
 		for _, name := range n.Names {
 			e.PropertyName(name)
 		}
@@ -267,7 +267,7 @@ func ParseExtendedActions(b []byte) (ExtendedActions, error) {
 	d := NewDecoder(b, Extended)
 	a := ExtendedActions{Named: d.namedProperties()}
 	if v := d.Uint32(); v != extendedVersion {
-		d.failf("extended rule of version %d", v)
+		d.Failf("extended rule of version %d", v)
 	}
 	a.Actions = d.RuleActions()
 	return a, d.Close()

@@ -18,7 +18,7 @@ func (d *Decoder) SortOrderSet() mapi.SortOrderSet {
 
 // SortOrderSet writes a SortOrderSet.
 func (e *Encoder) SortOrderSet(s mapi.SortOrderSet) {
-	e.number(len(s.Orders), 2)
+	e.Number(len(s.Orders), 2)
 	e.Uint16(s.Categories)
 	e.Uint16(s.Expanded)
 	for _, o := range s.Orders {

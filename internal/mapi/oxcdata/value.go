@@ -75,7 +75,7 @@ func list[L interface {
 }, E any](size int, get func(*Decoder) E, put func(*Encoder, E)) codec {
 	return codec{
 		func(d *Decoder) mapi.Value {
-			n := d.number(d.form.values)
+			n := d.Number(d.form.values)
 			out := make(L, 0, d.room(n, size))
 			for range n {
 				if out = append(out, get(d)); d.r.Err() != nil {
@@ -86,7 +86,7 @@ func list[L interface {
 		},
 		func(e *Encoder, v mapi.Value) {
 			values := v.(L)
-			e.number(len(values), e.form.values)
+			e.Number(len(values), e.form.values)
 			for _, value := range values {
 				put(e, value)
 			}
@@ -94,10 +94,10 @@ func list[L interface {
 	}
 }
 
-func (d *Decoder) element() []byte { return d.Bytes(d.number(d.form.element)) }
+func (d *Decoder) element() []byte { return d.Bytes(d.Number(d.form.element)) }
 
 func (e *Encoder) element(b []byte) {
-	e.number(len(b), e.form.element)
+	e.Number(len(b), e.form.element)
 	e.Raw(b)
 }
 
@@ -111,7 +111,7 @@ func (e *Encoder) float32(f float32) {
 func (e *Encoder) float64(f float64) { e.Uint64(math.Float64bits(f)) }
 
 func (e *Encoder) serverID(v mapi.Opaque) {
-	e.number(len(v), 2)
+	e.Number(len(v), 2)
 	e.Raw(v)
 }
 
@@ -119,7 +119,7 @@ func (e *Encoder) serverID(v mapi.Opaque) {
 func (d *Decoder) Value(t mapi.Type) mapi.Value {
 	c, known := codecOf(t)
 	if !known {
-		d.failf("property type %#04x", uint16(t))
+		d.Failf("property type %#04x", uint16(t))
 		return nil
 	}
 	if d.depth > 0 && (t == mapi.TypeRestriction || t == mapi.TypeRuleAction) {
@@ -162,7 +162,7 @@ func (d *Decoder) Tags() []mapi.Tag {
 
 // Tags writes a PropertyTagArray.
 func (e *Encoder) Tags(tags []mapi.Tag) {
-	e.number(len(tags), 2)
+	e.Number(len(tags), 2)
 	for _, t := range tags {
 		e.Tag(t)
 	}

@@ -129,6 +129,23 @@ func TestStringsAreMadeValid(t *testing.T) {
 	}
 }
 
+func TestCountedText(t *testing.T) {
+	e := NewEncoder(nil, ROP)
+	e.UTF16("a\x00\U0001F600", 2)
+	b, err := e.Bytes()
+	if err != nil || hex.EncodeToString(b) != "0400"+"61000000"+"3dd800de" {
+		t.Fatalf("%x, %v", b, err)
+	}
+	d := NewDecoder(b, ROP)
+	if s := d.UTF16(d.Number(2)); d.Close() != nil || s != "a\x00\U0001F600" {
+		t.Errorf("%q, %v", s, d.Err())
+	}
+	d = NewDecoder(b, ROP)
+	if s := d.UTF16(1 << 40); !errors.Is(d.Err(), ErrMalformed) {
+		t.Errorf("%q", s)
+	}
+}
+
 func TestTooLong(t *testing.T) {
 	long := mapi.Binary(make([]byte, 0x10000))
 	e := NewEncoder(nil, ROP)

@@ -2,56 +2,16 @@ package oxcdata
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
 )
-
-// The vectors are those of MFCMAPI, see testdata/mfcmapi/README: bytes in hexadecimal, and what MFCMAPI prints of them.
-const vectorFolder = "testdata/mfcmapi"
-
-var notHex = regexp.MustCompile("[^0-9A-Fa-f]")
-
-// vector is the bytes and the print of one.
-func vector(t *testing.T, name string) (in []byte, out string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(vectorFolder, name+".dat"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err = hex.DecodeString(notHex.ReplaceAllString(decodeText(text), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind, number, _ := strings.Cut(name, "-")
-	printed, err := os.ReadFile(filepath.Join(vectorFolder, kind+"-out-"+number+".dat"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return in, decodeText(printed)
-}
-
-// decodeText reads UTF-8, or UTF-16 behind its mark.
-func decodeText(b []byte) string {
-	if !bytes.HasPrefix(b, []byte{0xFF, 0xFE}) {
-		return string(b)
-	}
-	var units []uint16
-	for i := 2; i+1 < len(b); i += 2 {
-		units = append(units, binary.LittleEndian.Uint16(b[i:]))
-	}
-	return string(utf16.Decode(units))
-}
 
 // refused are the vectors that a reader has to refuse, with the error; MFCMAPI shows as much of them as it can.
 var refused = map[string]struct {
@@ -82,31 +42,21 @@ func wantRefusal(t *testing.T, err error) bool {
 }
 
 // eachVector runs a test for every vector of a kind.
-func eachVector(t *testing.T, kind string, test func(t *testing.T, in []byte, out string)) {
-	files, err := filepath.Glob(filepath.Join(vectorFolder, kind+"-[0-9]*.dat"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s: %d vectors, %v", kind, len(files), err)
+func eachVector(t *testing.T, kind string, test func(t *testing.T, in []byte, out vectors.Vector)) {
+	list, err := vectors.Of(kind)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".dat")
-		t.Run(name, func(t *testing.T) {
-			in, out := vector(t, name)
-			test(t, in, out)
-		})
+	for _, v := range list {
+		t.Run(v.Name, func(t *testing.T) { test(t, v.In, v) })
 	}
 }
 
 // wantFacts checks that the print says each fact, one after the other.
-func wantFacts(t *testing.T, out string, facts []string) {
+func wantFacts(t *testing.T, v vectors.Vector, facts []string) {
 	t.Helper()
-	rest := out
-	for _, fact := range facts {
-		_, after, found := strings.Cut(rest, fact)
-		if !found {
-			t.Errorf("the print does not say %q, or not there", fact)
-			return
-		}
-		rest = after
+	if err := v.Says(facts...); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -184,7 +134,7 @@ func otherIDFacts(id EntryID) []string {
 }
 
 func TestVectorsEntryID(t *testing.T) {
-	eachVector(t, "ENTRYID", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "ENTRYID", func(t *testing.T, in []byte, out vectors.Vector) {
 		id, err := ParseEntryID(in)
 		if wantRefusal(t, err) {
 			return
@@ -195,8 +145,8 @@ func TestVectorsEntryID(t *testing.T) {
 }
 
 func TestVectorsEntryLists(t *testing.T) {
-	check := func(parse func([]byte) ([][]byte, error), write func([]byte, [][]byte) []byte) func(*testing.T, []byte, string) {
-		return func(t *testing.T, in []byte, out string) {
+	check := func(parse func([]byte) ([][]byte, error), write func([]byte, [][]byte) []byte) func(*testing.T, []byte, vectors.Vector) {
+		return func(t *testing.T, in []byte, out vectors.Vector) {
 			list, err := parse(in)
 			if wantRefusal(t, err) {
 				return
@@ -286,7 +236,7 @@ func restrictionFacts(r mapi.Restriction) []string {
 }
 
 func TestVectorsRestriction(t *testing.T) {
-	eachVector(t, "RESTRICTION", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "RESTRICTION", func(t *testing.T, in []byte, out vectors.Vector) {
 		d := NewDecoder(in, Definition)
 		r := d.Restriction()
 		if wantRefusal(t, d.Close()) {
@@ -308,7 +258,7 @@ func TestVectorsRestriction(t *testing.T) {
 }
 
 func TestVectorsCondition(t *testing.T) {
-	eachVector(t, "EXTENDEDRULECONDITION", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "EXTENDEDRULECONDITION", func(t *testing.T, in []byte, out vectors.Vector) {
 		c, err := ParseExtendedCondition(in)
 		if err != nil {
 			t.Fatal(err)
@@ -322,7 +272,7 @@ func TestVectorsCondition(t *testing.T) {
 	})
 	// Those without And and Or have the same bytes in either form; of the others one has no binary and is of ROP's form
 	// behind its names.
-	eachVector(t, "RULECONDITION", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "RULECONDITION", func(t *testing.T, in []byte, out vectors.Vector) {
 		form := Extended
 		if name := filepath.Base(t.Name()); name == "RULECONDITION-2" || name == "RULECONDITION-4" {
 			form = ROP
@@ -381,7 +331,7 @@ func actionFacts(a mapi.RuleAction) []string {
 }
 
 func TestVectorsAction(t *testing.T) {
-	eachVector(t, "EXTENDEDRULEACTION", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "EXTENDEDRULEACTION", func(t *testing.T, in []byte, out vectors.Vector) {
 		a, err := ParseExtendedActions(in)
 		if err != nil {
 			t.Fatal(err)
@@ -400,7 +350,7 @@ func TestVectorsAction(t *testing.T) {
 }
 
 func TestVectorsProperties(t *testing.T) {
-	eachVector(t, "PROPERTIES", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "PROPERTIES", func(t *testing.T, in []byte, out vectors.Vector) {
 		d, e := NewDecoder(in, Definition), NewEncoder(nil, Definition)
 		var facts []string
 		for d.Len() > 0 {
@@ -421,7 +371,7 @@ func TestVectorsProperties(t *testing.T) {
 		}
 		wantBytes(t, got, in)
 	})
-	eachVector(t, "RECIPIENTROWSTREAM", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "RECIPIENTROWSTREAM", func(t *testing.T, in []byte, out vectors.Vector) {
 		d := NewDecoder(in, Definition)
 		facts := []string{fmt.Sprintf("cVersion = %d", d.Uint32())}
 		for range d.Uint32() {
@@ -439,7 +389,7 @@ func TestVectorsProperties(t *testing.T) {
 }
 
 func TestVectorsPCL(t *testing.T) {
-	eachVector(t, "PCL", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "PCL", func(t *testing.T, in []byte, out vectors.Vector) {
 		p, err := mapi.ParsePCL(in)
 		if err != nil {
 			t.Fatal(err)
@@ -453,7 +403,7 @@ func TestVectorsPCL(t *testing.T) {
 			t.Errorf("%X came back as %X, %v", in, p.Append(nil), err)
 		}
 	})
-	eachVector(t, "XID", func(t *testing.T, in []byte, out string) {
+	eachVector(t, "XID", func(t *testing.T, in []byte, out vectors.Vector) {
 		x, err := mapi.ParseXID(in)
 		if wantRefusal(t, err) {
 			return
