@@ -38,7 +38,11 @@ const (
 	PrefixTombMark     = 0x32 // stamp (6): TombMark
 	PrefixDelivery     = 0x40 // day (4), delivery key (32): Delivery
 	PrefixReadState    = 0x50 // user GUID (16), folder: ReadState
-	PrefixNamedProp    = 0x51 // reserved for named property ids (MAILBOX 5)
+	PrefixNamedProp    = 0x51 // id (2): NamedProperty (MAILBOX 5)
+	PrefixPropertyName = 0x52 // property set (16), kind (1), LID (4) or name: id (2)
+	PrefixAssociated   = 0x53 // folder, number (4): Row of an associated message
+	PrefixReceive      = 0x54 // message class in small letters: ReceiveFolder
+	PrefixStoreBag     = 0x55 // property bag of the mailbox itself
 	PrefixPurge        = 0x60 // folder: Purge
 )
 
@@ -102,6 +106,13 @@ func RowKey(f mapi.FID, uid uint64) []byte {
 	return binary.BigEndian.AppendUint32(folderKey(PrefixRow, f), uint32(uid))
 }
 
+// AssociatedKey is RowKey for associated messages, which have numbers of their own.
+func AssociatedKey(f mapi.FID, number uint64) []byte {
+	k := RowKey(f, number)
+	k[0] = PrefixAssociated
+	return k
+}
+
 // MIDKey leads from a message id to its place.
 func MIDKey(m mapi.MID) []byte { return put48(newKey(PrefixMID), uint64(m.Counter())) }
 
@@ -162,10 +173,10 @@ func ParseFolderKey(k []byte) (mapi.FID, error) {
 	return mapi.LocalFID(mapi.GlobalCounter(get48(k[1:]))), nil
 }
 
-// ParseRowKey reads what RowKey made.
+// ParseRowKey reads what RowKey or AssociatedKey made.
 func ParseRowKey(k []byte) (mapi.FID, mapi.UID, error) {
-	if err := checkKey(k, PrefixRow, 11); err != nil {
-		return 0, 0, err
+	if len(k) != 11 || k[0] != PrefixRow && k[0] != PrefixAssociated {
+		return 0, 0, ErrBadKey
 	}
 	return mapi.LocalFID(mapi.GlobalCounter(get48(k[1:]))), mapi.UID(binary.BigEndian.Uint32(k[7:])), nil
 }

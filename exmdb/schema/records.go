@@ -27,7 +27,9 @@ type Header struct {
 	Language   string     `wire:"9"`
 	Level      uint32     `wire:"10"` // cluster level the records are written for (CLUSTER 7.2)
 	Recovery   uint64     `wire:"11"` // recovery epoch of the group at the last raise (CLUSTER 7.3)
-	Unknown    wire.Unknown
+	// ReceiveFolders counts the rows of the receive-folder table that are stored.
+	ReceiveFolders uint16 `wire:"12"`
+	Unknown        wire.Unknown
 }
 
 // Counters is what the mailbox's ops move. Every number it gives out is given once.
@@ -50,7 +52,9 @@ type Counters struct {
 	// DeliveryDay is the earliest day of which delivery keys are kept.
 	DeliveryDay uint32 `wire:"11"`
 	Keyword     uint16 `wire:"12"` // last keyword id
-	Unknown     wire.Unknown
+	// NamedProp counts the named properties, whose ids are 0x8000 and on.
+	NamedProp uint16 `wire:"13"`
+	Unknown   wire.Unknown
 }
 
 // Replica is a row of the table replica id to GUID (MAILBOX 1).
@@ -91,7 +95,15 @@ type FolderCounts struct {
 	Used        uint64     `wire:"8"` // sum of Row.MessageSize
 	// Tombstone is the folder's newest tombstone, into which the next may merge.
 	Tombstone mapi.Stamp `wire:"9"`
-	Unknown   wire.Unknown
+	// Associated messages are counted apart: they are in none of the counts above.
+	Associated     uint32 `wire:"10"`
+	AssociatedLast uint32 `wire:"11"` // last number given to one
+	AssociatedUsed uint64 `wire:"12"`
+	// Unrendered and UnrenderedUnseen are how many of Messages and Unseen are RowUnrendered.
+	Unrendered        uint32 `wire:"13"`
+	UnrenderedUnseen  uint32 `wire:"14"`
+	UnrenderedDeleted uint32 `wire:"15"`
+	Unknown           wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.
@@ -103,11 +115,12 @@ type Keyword struct {
 	Unknown wire.Unknown
 }
 
-// Place is where a MID is, and which object it is.
+// Place is where a MID is: in which folder, and under which UID, or number of an associated message.
 type Place struct {
-	Folder  mapi.GlobalCounter `wire:"1"`
-	UID     mapi.UID           `wire:"2"`
-	Unknown wire.Unknown
+	Folder     mapi.GlobalCounter `wire:"1"`
+	UID        mapi.UID           `wire:"2"`
+	Associated bool               `wire:"3"`
+	Unknown    wire.Unknown
 }
 
 // ChangeKinds say which stamps of an object a step moved. Bits reach the disk.
@@ -125,10 +138,11 @@ const (
 // some stays, so a reader compares the stamp of the kind it wants.
 type Change struct {
 	Kinds ChangeKinds `wire:"1"`
-	// UID is the message's; Folder the folder's, in Hierarchy.
-	UID     mapi.UID           `wire:"2"`
-	Folder  mapi.GlobalCounter `wire:"3"`
-	Unknown wire.Unknown
+	// UID is the message's; Folder the folder's, in Hierarchy. Of an associated message UID is its number.
+	UID        mapi.UID           `wire:"2"`
+	Folder     mapi.GlobalCounter `wire:"3"`
+	Associated bool               `wire:"4"`
+	Unknown    wire.Unknown
 }
 
 // Tombstone is what vanished from a folder, or which folders, up to its stamp. A later tombstone may have taken in an
@@ -172,6 +186,7 @@ type Attachment struct {
 	Embedded   *mapi.PropBag  `wire:"2"`
 	Recipients []mapi.PropBag `wire:"3"`
 	Nested     []Attachment   `wire:"4"`
+	Number     uint32         `wire:"5"` // of a nested one; that of the others is in the key
 	Unknown    wire.Unknown
 }
 
@@ -181,6 +196,20 @@ type ReadState struct {
 	ReadCN  mapi.Stamp `wire:"2"`
 	Unread  uint32     `wire:"3"`
 	Unknown wire.Unknown
+}
+
+// NamedProperty is the name that an id stands for.
+type NamedProperty struct {
+	Name    mapi.PropertyName `wire:"1"`
+	Unknown wire.Unknown
+}
+
+// ReceiveFolder is a row of the receive-folder table (MS-OXCSTOR 2.2.1.4).
+type ReceiveFolder struct {
+	Class    string             `wire:"1"` // as the client wrote it
+	Folder   mapi.GlobalCounter `wire:"2"`
+	Modified mapi.FileTime      `wire:"3"`
+	Unknown  wire.Unknown
 }
 
 // Purge is a deleted folder whose messages are still to be removed, from UID Next on.

@@ -24,7 +24,7 @@ type Row struct {
 	Body     mapi.ObjectNumber `wire:"7"` // zero when it is Object
 	Size     uint64            `wire:"8"` // octets of the MIME form, exact
 	Prefix   uint32            `wire:"9"`
-	Props    uint32            `wire:"10"` // bytes of the bag; with Size it is PidTagMessageSize
+	Props    uint32            `wire:"10"` // bytes of bag, recipients and attachments; with Size it is PidTagMessageSize
 	Received mapi.FileTime     `wire:"11"`
 	Saved    int64             `wire:"12"` // Unix seconds
 	Keywords []uint16          `wire:"13"` // ascending ids of the name table
@@ -34,7 +34,11 @@ type Row struct {
 	// entries of other replicas only.
 	ChangeKey []byte `wire:"16"`
 	PCL       []byte `wire:"17"`
-	Unknown   wire.Unknown
+	// Modified is PidTagLastModificationTime, zero while it is Saved.
+	Modified mapi.FileTime `wire:"18"`
+	// Original is the body that was received, where an edit has put another in its place (MAILBOX 3).
+	Original mapi.ObjectNumber `wire:"19"`
+	Unknown  wire.Unknown
 }
 
 // RowBits are flags and marks of a row, on disk.
@@ -53,6 +57,16 @@ const (
 	RowFlagComplete RowBits = 1 << 20
 	// RowBorn: made by a MAPI client or as a draft, so \Draft may be set.
 	RowBorn RowBits = 1 << 21
+	// RowAssociated: an associated message, with its row under PrefixAssociated.
+	RowAssociated RowBits = 1 << 22
+	// RowUnrendered: there is no MIME form yet, so protocols that serve one do not show the message. RowRendered: the
+	// MIME form was made from the properties, so it is not counted beside them.
+	RowUnrendered RowBits = 1 << 23
+	RowRendered   RowBits = 1 << 24
+	// RowInConflict: msInConflict of PidTagMessageStatus.
+	RowInConflict RowBits = 1 << 25
+	// RowGrantedMID: the MID is out of a range granted to a client, so it does not say when the message came.
+	RowGrantedMID RowBits = 1 << 26
 )
 
 // Flags is the IMAP half of the bits.
@@ -66,8 +80,25 @@ func (r *Row) BodyNumber() mapi.ObjectNumber {
 	return r.Object
 }
 
+// Bodies are the bodies that the message holds: that which is served, and the received one where it is another.
+func (r *Row) Bodies() []mapi.ObjectNumber {
+	var bodies []mapi.ObjectNumber
+	if r.Bits&(RowUnrendered|RowAssociated) == 0 {
+		bodies = append(bodies, r.BodyNumber())
+	}
+	if r.Original != 0 {
+		bodies = append(bodies, r.Original)
+	}
+	return bodies
+}
+
 // MessageSize is what quotas count: PidTagMessageSize.
-func (r *Row) MessageSize() uint64 { return r.Size + uint64(r.Props) }
+func (r *Row) MessageSize() uint64 {
+	if r.Bits&RowRendered != 0 {
+		return uint64(r.Props)
+	}
+	return r.Size + uint64(r.Props)
+}
 
 const (
 	formNumber = 0
@@ -113,6 +144,8 @@ func (r *Row) AppendWire(dst []byte) []byte {
 	dst = appendNumber(dst, 15, uint64(r.Icon))
 	dst = appendBytes(dst, 16, r.ChangeKey)
 	dst = appendBytes(dst, 17, r.PCL)
+	dst = appendNumber(dst, 18, uint64(r.Modified))
+	dst = appendNumber(dst, 19, uint64(r.Original))
 	return append(dst, r.Unknown...)
 }
 
@@ -147,6 +180,10 @@ func (r *Row) number(tag, n uint64) (bound uint64) {
 		r.Verb, bound = uint32(n), math.MaxUint32
 	case 15:
 		r.Icon, bound = uint32(n), math.MaxUint32
+	case 18:
+		r.Modified, bound = mapi.FileTime(n), math.MaxUint64
+	case 19:
+		r.Original, bound = mapi.ObjectNumber(n), math.MaxUint64
 	}
 	return bound
 }
@@ -174,7 +211,7 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 }
 
 // lastRowTag is the highest tag this release knows.
-const lastRowTag = 17
+const lastRowTag = 19
 
 // UnmarshalWire implements wire.Unmarshaler.
 func (r *Row) UnmarshalWire(b []byte) error {

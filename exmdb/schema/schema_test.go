@@ -41,6 +41,8 @@ type rowTwin struct {
 	Icon      uint32             `wire:"15"`
 	ChangeKey []byte             `wire:"16"`
 	PCL       []byte             `wire:"17"`
+	Modified  mapi.FileTime      `wire:"18"`
+	Original  mapi.ObjectNumber  `wire:"19"`
 	Unknown   wire.Unknown
 }
 
@@ -75,6 +77,8 @@ func sampleKeys() []string {
 		SubscriptionKey(g, fid), RowKey(fid, 5), RowKey(fid, EndOfUIDs), MIDKey(mapi.NewMID(1, 0x123456789A)), ObjectKey(8),
 		BagKey(8), RecipientsKey(8), AttachmentKey(8, 1), RecipeKey(8), DigestKey(8), ShareKey(8), ContentKey(h),
 		ChangeKey(fid, 0x200), TombstoneKey(Hierarchy, 0x200), TombMarkKey(0x200), DeliveryKey(20000, h), ReadStateKey(g, fid), PurgeKey(fid),
+		NamedPropKey(0x8000), PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByLID, LID: 0x8501}),
+		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -91,7 +95,7 @@ func TestGolden(t *testing.T) {
 	got = append(got, sampleKeys()...)
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
-		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}} {
+		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")
@@ -139,7 +143,8 @@ func randomRow(t *rapid.T) Row {
 		ReadCN: mapi.Stamp(num("readcn")), MID: mapi.NewMID(1, mapi.GlobalCounter(num("mid"))), Object: mapi.ObjectNumber(num("object")),
 		Body: mapi.ObjectNumber(num("body")), Size: num("size"), Prefix: rapid.Uint32().Draw(t, "prefix"), Props: rapid.Uint32().Draw(t, "props"),
 		Received: mapi.FileTime(num("received")), Saved: int64(num("saved")), Verb: rapid.Uint32Range(0, 200).Draw(t, "verb"),
-		PCL: rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "pcl")}
+		PCL: rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "pcl"), Modified: mapi.FileTime(num("modified")),
+		Original: mapi.ObjectNumber(num("original"))}
 	if len(keywords) > 0 {
 		r.Keywords = keywords
 	}
@@ -150,12 +155,12 @@ func TestRowIsCodedAsWireWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := randomRow(t)
 		twin := rowTwin{r.Bits, r.ModSeq, r.CN, r.ReadCN, r.MID.Counter(), r.Object, r.Body, r.Size, r.Prefix, r.Props, r.Received,
-			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, nil}
+			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, r.Modified, r.Original, nil}
 		stored := r.AppendWire(nil)
 		if want := wire.Marshal(&twin); !bytes.Equal(stored, want) {
 			t.Fatalf("row is %x, wire says %x", stored, want)
 		}
-		later := append(slices.Clone(stored), 0x90, 0x01, 0x05) // tag 18, a number
+		later := append(slices.Clone(stored), 0xa0, 0x01, 0x05) // tag 20, a number
 		var back Row
 		if err := back.UnmarshalWire(later); err != nil {
 			t.Fatal(err)
