@@ -205,7 +205,11 @@ func withBody[T any](fn func(*Server, *http.Request, *T) (any, error)) func(*Ser
 		d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
 		d.DisallowUnknownFields()
 		if err := d.Decode(v); err != nil {
-			return nil, cluster.Errorf(cluster.KindBadRequest, "request body: %v", err)
+			kind := cluster.KindBadRequest
+			if errors.As(err, new(*http.MaxBytesError)) {
+				kind = cluster.KindTooLarge
+			}
+			return nil, cluster.Errorf(kind, "request body: %v", err)
 		}
 		return fn(s, r, v)
 	}

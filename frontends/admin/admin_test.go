@@ -1,0 +1,335 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+)
+
+// straw is a node that notes what it is asked and answers err, or something of the right type.
+type straw struct {
+	mu    sync.Mutex
+	err   error    // guarded by mu
+	asked []string // guarded by mu
+}
+
+func (b *straw) note(format string, args ...any) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, fmt.Sprintf(format, args...))
+	return b.err
+}
+
+func (b *straw) take() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.asked
+	b.asked = nil
+	return all
+}
+
+func (b *straw) refuse(err error) {
+	b.mu.Lock()
+	b.err = err
+	b.mu.Unlock()
+}
+
+func (b *straw) Status(context.Context) (any, error) { return "status", b.note("status") }
+func (b *straw) Groups(_ context.Context, hash bool) (any, error) {
+	return "groups", b.note("groups hash=%v", hash)
+}
+func (b *straw) Ready() error                                { return b.note("ready") }
+func (b *straw) Drain(_ context.Context, force bool) error   { return b.note("drain force=%v", force) }
+func (b *straw) Fault(_ context.Context, f Fault) error      { return b.note("fault %+v", f) }
+func (b *straw) Stop()                                       { _ = b.note("stop") }
+func (b *straw) AddDomain(_ context.Context, n string) error { return b.note("add domain %s", n) }
+func (b *straw) RemoveDomain(_ context.Context, n string) error {
+	return b.note("remove domain %s", n)
+}
+func (b *straw) Domains(context.Context) ([]*directory.Domain, error) {
+	return []*directory.Domain{{Name: "example.test"}}, b.note("domains")
+}
+func (b *straw) AddObject(_ context.Context, o NewObject) (*directory.Object, error) {
+	return &directory.Object{Address: o.Address, CredentialVersion: 7}, b.note("add %+v", o)
+}
+func (b *straw) ChangeObject(_ context.Context, a string, c Change) (*directory.Object, error) {
+	raw, err := json.Marshal(c)
+	return &directory.Object{Address: a}, errors.Join(err, b.note("change %s %s", a, raw))
+}
+func (b *straw) RemoveObject(_ context.Context, a string) error { return b.note("remove %s", a) }
+func (b *straw) Object(_ context.Context, a string) (*directory.Object, error) {
+	return &directory.Object{Address: a}, b.note("object %s", a)
+}
+func (b *straw) Objects(_ context.Context, k directory.Kind) ([]*directory.Object, error) {
+	return []*directory.Object{}, b.note("objects %d", k)
+}
+func (b *straw) Mailbox(_ context.Context, a string) (any, error) {
+	return "box", b.note("mailbox %s", a)
+}
+func (b *straw) Queue(context.Context) (any, error) { return "queue", b.note("queue") }
+func (b *straw) QueueEntry(_ context.Context, id string) (any, error) {
+	return "entry", b.note("entry %s", id)
+}
+func (b *straw) RetryQueueEntry(_ context.Context, id string) (any, error) {
+	return "entry", b.note("retry %s", id)
+}
+func (b *straw) RemoveQueueEntry(_ context.Context, id string) (any, error) {
+	return "entry", b.note("remove entry %s", id)
+}
+
+const token = "0123456789abcdef"
+
+// serve runs a server on a port and a socket; log is what it says.
+func serve(t *testing.T, token string) (b *straw, port, socket string, log *bytes.Buffer) {
+	t.Helper()
+	b, log = &straw{}, &bytes.Buffer{}
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "flotilla_ready 1\n") })
+	s := New(b, slog.New(slog.NewTextHandler(log, nil)), token, metrics)
+	socket = filepath.Join(t.TempDir(), "admin.sock")
+	ended := make(chan error, 2)
+	for network, at := range map[string]string{"tcp": "127.0.0.1:0", "unix": socket} {
+		l, err := net.Listen(network, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if network == "tcp" {
+			port = l.Addr().String()
+		}
+		go func() { ended <- s.Serve(l) }()
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := errors.Join(s.Close(ctx), <-ended, <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+	return b, port, socket, log
+}
+
+// rows are the requests of every route: how it is asked for, what the node hears, what comes back.
+var rows = []struct{ pattern, path, body, hears, answer string }{
+	{"GET /healthz/live", "/healthz/live", "", "", `{"ok":true}`},
+	{"GET /healthz/ready", "/healthz/ready", "", "ready", `{"ok":true}`},
+	{"GET /v1/status", "/v1/status", "", "status", `"status"`},
+	{"GET /v1/groups", "/v1/groups", "", "groups hash=false", `"groups"`},
+	{"GET /v1/groups", "/v1/groups?hash", "", "groups hash=true", `"groups"`},
+	{"POST /v1/drain", "/v1/drain", "", "drain force=false", `{"ok":true}`},
+	{"POST /v1/drain", "/v1/drain?force", "", "drain force=true", `{"ok":true}`},
+	{"POST /v1/stop", "/v1/stop", "", "stop", `{"ok":true}`},
+	{"POST /v1/fault", "/v1/fault", `{"kind":"cut","peer":"b","value":5}`, "fault {Kind:cut Value:5ns Peer:b}", `{"ok":true}`},
+	{"GET /v1/domains", "/v1/domains", "", "domains", `[{"name":"example.test",`},
+	{"PUT /v1/domains/{name}", "/v1/domains/example.org", "", "add domain example.org", `{"ok":true}`},
+	{"DELETE /v1/domains/{name}", "/v1/domains/example.org", "", "remove domain example.org", `{"ok":true}`},
+	{"GET /v1/objects", "/v1/objects", "", "objects 0", `[]`},
+	{"GET /v1/objects", "/v1/objects?kind=list", "", "objects 4", `[]`},
+	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language:}", `"address":"a@b"`},
+	{"GET /v1/objects/{address}", "/v1/objects/a%2Fb@example.test", "", "object a/b@example.test", `"address":"a/b@example.test"`},
+	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
+	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b", `{"ok":true}`},
+	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
+	{"GET /v1/queue", "/v1/queue", "", "queue", `"queue"`},
+	{"GET /v1/queue/{id}", "/v1/queue/1-a", "", "entry 1-a", `"entry"`},
+	{"POST /v1/queue/{id}/retry", "/v1/queue/1-a/retry", "", "retry 1-a", `"entry"`},
+	{"DELETE /v1/queue/{id}", "/v1/queue/1-a", "", "remove entry 1-a", `"entry"`},
+}
+
+func ask(t *testing.T, method, url, body, token string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(raw)), resp.Header
+}
+
+// Every route is asked with the token, without one and with a wrong one.
+func TestEveryRoute(t *testing.T) {
+	b, port, _, _ := serve(t, token)
+	tried := make(map[string]bool)
+	for _, r := range rows {
+		tried[r.pattern] = true
+		i := slices.IndexFunc(routes, func(x route) bool { return x.pattern == r.pattern })
+		if i < 0 {
+			t.Errorf("%s is no route", r.pattern)
+			continue
+		}
+		method, _, _ := strings.Cut(r.pattern, " ")
+		code, answer, header := ask(t, method, "http://"+port+r.path, r.body, token)
+		heard := strings.Join(b.take(), "; ")
+		if code != http.StatusOK || heard != r.hears || !strings.Contains(answer, r.answer) || header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s; the node heard %q, want %q", r.path, code, answer, heard, r.hears)
+		}
+		for _, wrong := range []string{"", "0123456789abcdeg", token + "0", token[1:]} {
+			code, answer, header := ask(t, method, "http://"+port+r.path, r.body, wrong)
+			heard := b.take()
+			if open := routes[i].open; open != (code == http.StatusOK) || !open && (code != http.StatusUnauthorized || len(heard) > 0 || header.Get("WWW-Authenticate") == "") {
+				t.Errorf("%s with token %q: %d %s, the node heard %q", r.path, wrong, code, answer, heard)
+			}
+		}
+	}
+	for _, r := range routes {
+		if !tried[r.pattern] {
+			t.Errorf("%s is not tried", r.pattern)
+		}
+	}
+}
+
+func TestOnlyHealthAndMetricsAreOpen(t *testing.T) {
+	for _, r := range routes {
+		if r.open != strings.Contains(r.pattern, " /healthz/") {
+			t.Errorf("%s: open %v", r.pattern, r.open)
+		}
+	}
+	b, port, _, _ := serve(t, token)
+	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 401, "/debug/pprof/heap": 401, "/debug/pprof/profile": 401,
+		"/debug/pprof/trace": 401, "/": 404, "/v1": 404, "/v1/objects/a@b/password": 404} {
+		if code, answer, _ := ask(t, "GET", "http://"+port+path, "", ""); code != want {
+			t.Errorf("%s: %d %s", path, code, answer)
+		}
+	}
+	if code, answer, _ := ask(t, "GET", "http://"+port+"/debug/pprof/heap?debug=1", "", token); code != 200 || !strings.Contains(answer, "heap profile") {
+		t.Errorf("a profile with the token: %d %.40s", code, answer)
+	}
+	for method, want := range map[string]int{"POST": 405, "DELETE": 405} {
+		if code, _, _ := ask(t, method, "http://"+port+"/v1/status", "", token); code != want {
+			t.Errorf("%s /v1/status: %d", method, code)
+		}
+	}
+	if heard := b.take(); len(heard) > 0 {
+		t.Errorf("the node heard %q", heard)
+	}
+}
+
+// An empty token, of a file that could not be read, must not admit whoever sends none.
+func TestNoTokenAdmitsNobody(t *testing.T) {
+	b, port, _, _ := serve(t, "")
+	for _, sent := range []string{"", " "} {
+		if code, _, _ := ask(t, "GET", "http://"+port+"/v1/status", "", sent); code != http.StatusUnauthorized || len(b.take()) > 0 {
+			t.Errorf("token %q: %d", sent, code)
+		}
+	}
+}
+
+// The socket's file mode is its guard: no token is asked for, and none that a client of the port claims helps.
+func TestSocketNeedsNoToken(t *testing.T) {
+	b, port, socket, _ := serve(t, token)
+	var got string
+	if err := adminclient.Socket(socket).Do(t.Context(), "GET", "/v1/status", nil, &got); err != nil || got != "status" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	b.take()
+	var refused *adminclient.Refused
+	if err := adminclient.Port(port, "").Do(t.Context(), "GET", "/v1/status", nil, &got); !errors.As(err, &refused) || refused.Status != 401 {
+		t.Fatalf("%v", err)
+	}
+	for _, address := range []string{port, "http://" + port, "http://" + port + "/"} {
+		if err := adminclient.Port(address, token).Do(t.Context(), "GET", "/v1/status", nil, &got); err != nil {
+			t.Fatalf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestBodies(t *testing.T) {
+	b, port, _, _ := serve(t, token)
+	long := `{"kind":"user","name":"` + strings.Repeat("x", maxBody) + `"}`
+	for body, want := range map[string]int{"": 400, "{": 400, "[]": 400, `{"kind":7}`: 400, `{"kind":"user","admin":true}`: 400, long: 413,
+		`{"kind":"user","quota":-1}`: 400} {
+		code, answer, _ := ask(t, "POST", "http://"+port+"/v1/objects", body, token)
+		if code != want || !strings.Contains(answer, `"error":"request body`) || len(b.take()) > 0 {
+			t.Errorf("%.40q: %d %.100s", body, code, answer)
+		}
+	}
+	if code, answer, _ := ask(t, "GET", "http://"+port+"/v1/objects?kind=person", "", token); code != 400 || !strings.Contains(answer, "want user") {
+		t.Errorf("an unknown kind: %d %s", code, answer)
+	}
+}
+
+func TestStatusOfEveryKind(t *testing.T) {
+	b, port, _, log := serve(t, token)
+	for kind, want := range map[cluster.Kind]int{
+		cluster.KindBadRequest: 400, exmdb.KindBadAddress: 400, exmdb.KindAccessDenied: 403, exmdb.KindNoSuchUser: 404,
+		exmdb.KindNoMailbox: 404, exmdb.KindExists: 409, exmdb.KindMailboxExists: 409, exmdb.KindInUse: 409, cluster.KindUnsafe: 409,
+		cluster.KindTooLarge: 413, cluster.KindUnavailable: 503, cluster.KindOverloaded: 503, cluster.KindUnknownOutcome: 504,
+		cluster.KindDeadline: 504,
+	} {
+		b.refuse(fmt.Errorf("in a fake: %w", cluster.Errorf(kind, "because of %d", kind)))
+		code, answer, _ := ask(t, "GET", "http://"+port+"/v1/status", "", token)
+		if want := fmt.Sprintf(`{"error":"in a fake: because of %d","kind":%d}`, kind, kind); answer != want {
+			t.Errorf("kind %d: %s", kind, answer)
+		}
+		if code != want {
+			t.Errorf("kind %d: %d, want %d", kind, code, want)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("refusals were logged:\n%s", log)
+	}
+	for _, err := range []error{errors.New("secret at /var/lib"), cluster.Errorf(cluster.KindInternal, "secret"), cluster.Errorf(60000, "secret")} {
+		b.refuse(err)
+		code, answer, _ := ask(t, "GET", "http://"+port+"/healthz/ready", "", "")
+		if code != http.StatusInternalServerError || strings.Contains(answer, "secret") {
+			t.Errorf("%v: %d %s", err, code, answer)
+		}
+	}
+	if n := strings.Count(log.String(), "AD-1001"); n != 3 {
+		t.Errorf("%d of 3 internal errors were logged", n)
+	}
+}
+
+func TestClientTellsRefusalsFromSilence(t *testing.T) {
+	b, port, socket, _ := serve(t, token)
+	b.refuse(cluster.Errorf(cluster.KindUnsafe, "not now"))
+	var refused *adminclient.Refused
+	if err := adminclient.Socket(socket).Do(t.Context(), "POST", "/v1/drain", nil, nil); !errors.As(err, &refused) || refused.Status != 409 || refused.Kind != cluster.KindUnsafe || err.Error() != "not now" {
+		t.Fatalf("%v", err)
+	}
+	for name, c := range map[string]*adminclient.Client{"no socket": adminclient.Socket(socket + "x"), "no port": adminclient.Port("127.0.0.1:1", ""), "no URL": adminclient.Port("http://[::1", "")} {
+		err := c.Do(t.Context(), "GET", "/v1/status", nil, nil)
+		if err == nil || name != "no URL" && !errors.Is(err, adminclient.ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.refuse(nil)
+	var number int
+	if err := adminclient.Port(port, token).Do(t.Context(), "GET", "/v1/status", nil, &number); err == nil || !strings.Contains(err.Error(), "decode answer") {
+		t.Errorf("an answer of another type: %v", err)
+	}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }))
+	defer proxy.Close()
+	if err := adminclient.Port(proxy.URL, "").Do(t.Context(), "GET", "/v1/status", nil, nil); !errors.As(err, &refused) || refused.Status != 502 {
+		t.Errorf("something else answers: %v", err)
+	}
+	if got := adminclient.Path("v1", "objects", "a/b c@x"); got != "/v1/objects/a%2Fb%20c@x" {
+		t.Errorf("path %q", got)
+	}
+}
