@@ -52,14 +52,24 @@ func (c Client) Locality(ctx context.Context, box mapi.MailboxID) (uint64, error
 // which a request id may be retried.
 const defaultDeadline = 2 * time.Minute
 
+// bounded gives a call that does not wait an end: a context may be that of a transfer of hours, but no call is tried for
+// longer than its request id is good for (CLUSTER 1.7).
+func bounded(ctx context.Context, mode ops.Mode) (context.Context, context.CancelFunc) {
+	_, chosen := ctx.Deadline()
+	switch {
+	case mode == ops.Wait:
+		return ctx, func() {}
+	case chosen:
+		return context.WithTimeout(ctx, cluster.RequestWindow)
+	}
+	return context.WithTimeout(ctx, defaultDeadline)
+}
+
 // Call implements exmdb.Caller.
 func (c Client) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
 	mode := modeOf(op)
-	if _, ok := ctx.Deadline(); !ok && mode != ops.Wait {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, defaultDeadline)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx, mode)
+	defer cancel()
 	answer, err := c.Ops.Call(ctx, &ops.Request{Op: ops.ID(op.ID), Space: cluster.SpaceID(box),
 		As: wire.Marshal(&as), Payload: wire.Marshal(req)}, mode)
 	if err != nil {
@@ -98,7 +108,9 @@ func translate(err error) error {
 
 // CreateMailbox gives a mailbox a place and makes it there. Repeating it for one id does no harm.
 func (c Client) CreateMailbox(ctx context.Context, box mapi.MailboxID, req *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
-	_, err := c.Ops.Call(ctx, &ops.Request{Op: store.OpPlaceSpace, Space: store.Space,
+	placing, cancel := bounded(ctx, ops.Write)
+	defer cancel()
+	_, err := c.Ops.Call(placing, &ops.Request{Op: store.OpPlaceSpace, Space: store.Space,
 		Payload: wire.Marshal(&store.PlaceSpaceRequest{Space: cluster.SpaceID(box)})}, ops.Write)
 	if err != nil {
 		return nil, fmt.Errorf("place mailbox: %w", err)
@@ -111,9 +123,9 @@ const uploadWindow = 4
 
 // Upload implements exmdb.Caller.
 func (c Client) Upload(ctx context.Context, as exmdb.Identity, box mapi.MailboxID) (exmdb.Upload, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(uploadWindow)
-	return &upload{client: c, as: as, box: box, group: g, ctx: ctx}, nil
+	return &upload{client: c, as: as, box: box, group: g, ctx: ctx, cancel: cancel, window: make(chan struct{}, uploadWindow)}, nil
 }
 
 // upload sends chunks side by side: each is content by its hash, so their order does not matter, and Close waits for
@@ -124,6 +136,8 @@ type upload struct {
 	box    mapi.MailboxID
 	group  *errgroup.Group
 	ctx    context.Context // of the upload; ends with its first error
+	cancel context.CancelCauseFunc
+	window chan struct{}
 }
 
 // Put implements exmdb.Upload.
@@ -135,13 +149,26 @@ func (u *upload) Put(ctx context.Context, chunk []byte) (exmdb.ChunkRef, error) 
 	if err := u.ctx.Err(); err != nil {
 		return ref, context.Cause(u.ctx)
 	}
+	select {
+	case u.window <- struct{}{}:
+	case <-u.ctx.Done():
+		return ref, context.Cause(u.ctx)
+	case <-ctx.Done():
+		return ref, ctx.Err()
+	}
 	data := append([]byte(nil), chunk...)
 	u.group.Go(func() error {
+		defer func() { <-u.window }()
 		_, err := exmdb.Do(u.ctx, u.client, u.as, u.box, exmdb.OpUploadChunk, &exmdb.UploadChunkRequest{Data: data})
 		return err
 	})
-	return ref, ctx.Err()
+	return ref, nil
 }
 
-// Close implements exmdb.Upload.
-func (u *upload) Close(context.Context) error { return u.group.Wait() }
+// Close implements exmdb.Upload. The end of ctx ends what is under way.
+func (u *upload) Close(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { u.cancel(ctx.Err()) })
+	defer u.cancel(nil)
+	defer stop()
+	return u.group.Wait()
+}
