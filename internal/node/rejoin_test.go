@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +19,7 @@ import (
 const patience = 2 * time.Minute
 
 // startThree runs three nodes in this process, with two mailbox groups, until they are ready.
-func startThree(t *testing.T) map[cluster.NodeID]*Node {
+func startThree(t *testing.T) (all map[cluster.NodeID]*Node, logs map[cluster.NodeID]*testkit.Log) {
 	t.Helper()
 	secret, err := NewSecret()
 	if err != nil {
@@ -29,7 +32,7 @@ func startThree(t *testing.T) map[cluster.NodeID]*Node {
 		address[name] = fmt.Sprintf("%s:%d", hosts[name], testkit.FreePort(t, hosts[name]))
 		names = append(names, name+"="+address[name])
 	}
-	all := map[cluster.NodeID]*Node{}
+	all, logs = map[cluster.NodeID]*Node{}, map[cluster.NodeID]*testkit.Log{}
 	started := make(chan error, len(names))
 	for name, host := range hosts {
 		cfg := Defaults()
@@ -51,7 +54,7 @@ func startThree(t *testing.T) map[cluster.NodeID]*Node {
 				t.Errorf("stop %s: %v", name, err)
 			}
 		})
-		all[n.self] = n
+		all[n.self], logs[n.self] = n, log
 		go func() { started <- n.Start(t.Context()) }()
 	}
 	for range names {
@@ -59,7 +62,7 @@ func startThree(t *testing.T) map[cluster.NodeID]*Node {
 			t.Fatal(err)
 		}
 	}
-	return all
+	return all, logs
 }
 
 // pair is a node that leads a group, and one that does not.
@@ -120,7 +123,7 @@ func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 		t.Skip("waits for half a minute")
 	}
 	t.Parallel()
-	all := startThree(t)
+	all, logs := startThree(t)
 	for _, tt := range []struct {
 		name   string
 		leader bool
@@ -129,6 +132,12 @@ func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 	}{
 		{"it stops", false, false, func(t *testing.T, n *Node, id cluster.GroupID) {
 			if err := n.storage.host.CloseGroup(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"its data is gone", false, true, func(t *testing.T, n *Node, id cluster.GroupID) {
+			err := n.storage.host.CloseGroup(t.Context(), id)
+			if err = errors.Join(err, os.RemoveAll(n.cfg.path("groups", fmt.Sprintf("g%d", id)))); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -149,8 +158,13 @@ func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 						n = leader
 					}
 					before := n.storage.host.Group(id).Self()
+					read := len(logs[n.self].String())
 					tt.harm(t, n, id)
 					whole(t, all, id, n, before, tt.fresh)
+					told := strings.Count(logs[n.self].String()[read:], "code=FL-1010 group=1 ")
+					if tt.fresh && id == 1 && told != 1 {
+						t.Errorf("%d replicas were given up, of which one was harmed", told)
+					}
 				})
 			}
 		})

@@ -18,6 +18,7 @@ import (
 type keeper struct {
 	n       *Node
 	restart map[cluster.GroupID]*backoff // of replicas that stopped
+	givenUp map[cluster.ServerID]bool    // so that each is told of once
 }
 
 // backoff is when a replica that stopped may be started again, and how long is waited after that.
@@ -49,7 +50,7 @@ const (
 
 // keepReplicas looks whenever the map changes, and now and then.
 func (n *Node) keepReplicas(ctx context.Context) error {
-	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}}
+	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}, givenUp: map[cluster.ServerID]bool{}}
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
@@ -129,7 +130,8 @@ func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.
 		case err != nil && !isDamage(err):
 			return nil, err
 		case err == nil && len(open.Members()) == 0 && !lost(g, open.Self()):
-			return open, nil // made just now, or before a crash
+			k.n.damages.forget(g.ID) // that was its predecessor's
+			return open, nil         // made just now, or before a crash
 		case err == nil && want.Initial:
 			return nil, fmt.Errorf("the map begins group %d, of which this node has data: put %s aside", g.ID, k.n.cfg.path("groups"))
 		}
@@ -166,8 +168,11 @@ func (k *keeper) open(ctx context.Context, g *placement.Group, want *placement.R
 
 // lose gives a replica up: it never starts again, and the controller gives it a successor. Its files stay until then.
 func (k *keeper) lose(ctx context.Context, g *placement.Group, want *placement.Replica, why error) error {
-	k.n.log.Error("replica lost: it is given up and made again from the others", "code", "FL-1010", "group", g.ID,
-		"replica", want.Server, "err", why)
+	if !k.givenUp[want.Server] {
+		k.givenUp[want.Server] = true
+		k.n.log.Error("replica lost: it is given up and made again from the others", "code", "FL-1010", "group", g.ID,
+			"replica", want.Server, "err", why)
+	}
 	k.n.damages.note(g.ID, why)
 	k.n.handOver(ctx, g.ID)
 	k.n.closeReplica(ctx, g.ID)

@@ -98,6 +98,9 @@ func (c *Controller) Once(ctx context.Context) (bool, error) {
 	step := c.next(plan)
 	start := time.Now()
 	err = c.do(ctx, step)
+	if ctx.Err() != nil {
+		return false, ctx.Err() // the term has ended, perhaps by this very step
+	}
 	if c.Events.Step != nil {
 		c.Events.Step(step.String(), time.Since(start), err)
 	}

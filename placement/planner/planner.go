@@ -78,7 +78,7 @@ func Plan(m *placement.Map, seen Observed, policy placement.Policy) []Step {
 		steps = create(m, policy)
 	}
 	if len(steps) == 0 {
-		steps = spreadLeaders(m, seen)
+		steps = spreadLeaders(m, seen, policy)
 	}
 	return steps
 }
@@ -290,8 +290,9 @@ func storeNodes(m *placement.Map) []*placement.NodeState {
 }
 
 // spreadLeaders moves one leadership from the node that leads most to one that leads at least two fewer: less than
-// two would only swap them. Groups are moved only when all of them have a leader: an election under way comes first.
-func spreadLeaders(m *placement.Map, seen Observed) []Step {
+// two would only swap them. Groups are moved only when all of them have a leader: an election under way comes first. The
+// system group stays where it is while a replica is on its way, since another leader would have to watch it anew.
+func spreadLeaders(m *placement.Map, seen Observed, policy placement.Policy) []Step {
 	leads := make(map[cluster.NodeID]int)
 	for i := range m.Groups {
 		leader, ok := seen.Leaders[m.Groups[i].ID]
@@ -303,6 +304,9 @@ func spreadLeaders(m *placement.Map, seen Observed) []Step {
 	best, gain := Step{}, 1
 	for i := range m.Groups {
 		g := &m.Groups[i]
+		if g.ID == cluster.SystemGroup && healing(m, policy) {
+			continue
+		}
 		from := seen.Leaders[g.ID]
 		for _, r := range g.Replicas {
 			to := r.Server.Node()
@@ -318,6 +322,16 @@ func spreadLeaders(m *placement.Map, seen Observed) []Step {
 		return nil
 	}
 	return []Step{best}
+}
+
+// healing reports whether a replica is lost, to be made, or about to get a vote.
+func healing(m *placement.Map, policy placement.Policy) bool {
+	return slices.ContainsFunc(m.Groups, func(g placement.Group) bool {
+		short := votes(&g) < wanted(&g, policy)
+		return slices.ContainsFunc(g.Replicas, func(r placement.Replica) bool {
+			return r.State != placement.Created || r.Suffrage == placement.Nonvoter && short
+		})
+	})
 }
 
 // String says the step in words, for logs and for `flotilla placement explain`.
