@@ -1,0 +1,227 @@
+package rejoin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+	"github.com/flotilla-mail/flotilla/test/fault"
+)
+
+// groups is how many mailbox groups the cluster has; boxes how many mailboxes take mail.
+const (
+	groups = 4
+	boxes  = 12
+)
+
+// damages are done one after the other, each to the next node.
+var damages = []Damage{
+	// A state that is gone, or was never flushed, is built again from a log that is whole, under the same id.
+	{"the state of three mailbox groups", both(remove("groups/g1"), garble("groups/g2/state-*/MANIFEST-*"), remove("groups/g3/state-*")),
+		only(1, 2), only(3)},
+	{"the shared log", remove("raft/log"), mailboxes, never},
+	{"bytes of the shared log", garble("raft/log/pebble/MANIFEST-*"), mailboxes, never},
+	{"the votes", remove("raft/votes"), always, never},
+	{"the system replica", remove("groups/g0"), system, never},
+	{"the log of the system replica", garble("raft/system/*.bolt"), system, never},
+	{"everything", everything, always, never},
+}
+
+// TestNodesComeBack damages one node after the other while mail comes in. Each comes back with no command: replicas that
+// lost something under new ids, the others as they were; all vote again, leaders are spread, and no mail is lost.
+func TestNodesComeBack(t *testing.T) {
+	c := devtest.StartGroups(t, boxes, groups)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	load := &fault.Load{Cluster: c, Mailboxes: boxes, Connections: 4, Count: 300, Seed: 7, Think: 200 * time.Millisecond}
+	done := make(chan error, 1)
+	go func() { done <- load.Run(ctx) }()
+	await(ctx, t, c, "n1", "before any damage", whole)
+	var restore func(string) error
+	for i, d := range damages {
+		node := c.Names()[(i+1)%c.Nodes]
+		if i == len(damages)-1 {
+			halt(ctx, t, c, node, true)
+			var err error
+			if restore, err = save(filepath.Join(c.Dir, node), t.TempDir()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		suffer(ctx, t, c, node, d)
+		t.Logf("%d mails acknowledged, %d retries", load.Progress(), load.Retries())
+		if restore != nil { // what the node had before comes back: all of it was given up meanwhile
+			suffer(ctx, t, c, node, Damage{"what it has for that of yesterday", restore, always, never})
+		}
+	}
+	await(ctx, t, c, "n1", "after all damage", wholeAndSpread)
+	load.Finish()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	withoutEach(ctx, t, c)
+	check(ctx, t, c, load)
+}
+
+// halt stops a node, in order or at once.
+func halt(ctx context.Context, t *testing.T, c *dev.Cluster, node string, orderly bool) {
+	t.Helper()
+	end := c.Kill
+	if orderly {
+		end = func(node string) error { return c.Stop(ctx, node) }
+	}
+	pid := c.Running(node)
+	if err := end(node); err != nil {
+		t.Fatal(err)
+	}
+	// Until the last of its threads has ended the process holds the locks of its files.
+	for pid != 0 && syscall.Kill(pid, 0) == nil && ctx.Err() == nil {
+		rest(ctx, 10*time.Millisecond)
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// next is the node after another.
+func next(c *dev.Cluster, node string) string {
+	for i, n := range c.Names() {
+		if n == node {
+			return c.Names()[(i+1)%c.Nodes]
+		}
+	}
+	return node
+}
+
+// suffer damages a stopped node, starts it and waits until it is whole again.
+func suffer(ctx context.Context, t *testing.T, c *dev.Cluster, node string, d Damage) {
+	t.Helper()
+	before, err := ReadGroups(ctx, c, next(c, node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	halt(ctx, t, c, node, false)
+	if err := d.Do(filepath.Join(c.Dir, node)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := c.Start(node); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ReadyNode(ctx, node, func(string) {}); err != nil {
+		t.Fatalf("%s without %s: %v", node, d.Name, err)
+	}
+	ready := time.Since(start)
+	await(ctx, t, c, node, fmt.Sprintf("%s after it lost %s", node, d.Name), func(now map[int]Group) error {
+		for id, g := range now {
+			was := before[id]
+			old, fresh := was.Server(node), g.Server(node)
+			if !d.Either(id) && d.Lost(id) != (old != fresh) {
+				return fmt.Errorf("group %d: %s was %s and is %s", id, node, old, fresh)
+			}
+		}
+		return whole(now)
+	})
+	t.Logf("%s lost %s: ready after %v, whole after %v", node, d.Name, ready.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+}
+
+// await asks a node for the groups until they are as they should be.
+func await(ctx context.Context, t *testing.T, c *dev.Cluster, node, what string, cond func(map[int]Group) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for {
+		now, err := ReadGroups(ctx, c, node)
+		if err == nil {
+			err = cond(now)
+		}
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		rest(ctx, 100*time.Millisecond)
+	}
+}
+
+func whole(now map[int]Group) error {
+	if len(now) != groups+1 {
+		return fmt.Errorf("%d groups", len(now))
+	}
+	for _, g := range now {
+		if err := g.Whole(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wholeAndSpread is how a cluster of three ought to be: every group whole, and no node leads two more than another.
+func wholeAndSpread(now map[int]Group) error {
+	leads := map[string]int{"n1": 0, "n2": 0, "n3": 0}
+	for _, g := range now {
+		leads[g.Leader]++
+	}
+	for _, n := range leads {
+		if n < (groups+1)/3 {
+			return fmt.Errorf("leaders %v", leads)
+		}
+	}
+	return whole(now)
+}
+
+// withoutEach stops each node in turn: the two others, whatever they went through, make a quorum of every group.
+func withoutEach(ctx context.Context, t *testing.T, c *dev.Cluster) {
+	t.Helper()
+	for _, node := range c.Names() {
+		halt(ctx, t, c, node, false)
+		await(ctx, t, c, next(c, node), "without "+node, func(now map[int]Group) error {
+			for _, g := range now {
+				if g.Leader == "" || g.Leader == node {
+					return fmt.Errorf("group %d is led by %q", g.Group, g.Leader)
+				}
+			}
+			return nil
+		})
+		if err := c.Start(node); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ReadyNode(ctx, node, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		await(ctx, t, c, node, node+" is back", whole)
+	}
+}
+
+// check reads every mailbox at every node, and compares the replicas.
+func check(ctx context.Context, t *testing.T, c *dev.Cluster, load *fault.Load) {
+	t.Helper()
+	v, err := fault.Check(c, load.Acked())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if t.Logf("%s", line); !v.OK() || v.Mails < load.Count {
+		t.Fatalf("%d of %d mails acknowledged; %s", v.Mails, load.Count, line)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := fault.SameHashes(ctx, c); err != nil {
+		t.Fatalf("replicas differ: %v", err)
+	}
+}
