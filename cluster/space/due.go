@@ -3,6 +3,7 @@ package space
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -21,6 +22,18 @@ type DueRunner struct {
 	performer DuePerformer
 	config    WorkConfig
 	lanes     *lanes
+
+	mu    sync.Mutex
+	aside map[cluster.SpaceID]aside // guarded by mu; only spaces with failures. Their lanes own what is in it
+}
+
+// aside holds, by key of the due index, the works of a space that failed. They are stepped over until their pauses end,
+// so that they hold up nothing behind them.
+type aside map[string]setback
+
+type setback struct {
+	fails int
+	until time.Time
 }
 
 // NewDueRunner makes a runner; Run starts it.
@@ -31,6 +44,7 @@ func NewDueRunner(r *Replica, performer DuePerformer, config WorkConfig) *DueRun
 // Run does what is due until ctx ends. It may be called again afterwards, but not twice at once.
 func (d *DueRunner) Run(ctx context.Context) {
 	d.lanes = d.config.lanes(d.run)
+	d.aside = nil
 	d.r.serve(ctx, d.lanes)
 }
 
@@ -50,19 +64,52 @@ func (d *DueRunner) run(ctx context.Context, which lane) (time.Time, error) {
 // dueAtOnce is how many due works of a space are read together.
 const dueAtOnce = 64
 
-// runSpace does what is due now, each once; what fails is tried again with the next run. It returns when more is due.
+// runSpace does what is due now, each once; what fails is tried again after a pause. It returns when more is due.
 func (d *DueRunner) runSpace(ctx context.Context, id cluster.SpaceID) (time.Time, error) {
-	now := d.config.Now()
-	list, next, err := d.dueUntil(ctx, id, now)
+	list, failed, next, err := d.dueUntil(ctx, id, d.config.Now())
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, due := range list {
-		if oneErr := d.performOne(ctx, id, due); oneErr != nil && err == nil {
-			err = oneErr
+		key := string(dueKey(due))
+		err := d.performOne(ctx, id, due)
+		if ctx.Err() != nil {
+			return time.Time{}, nil // it failed for that, or not at all; who leads next does it
 		}
+		if err == nil {
+			delete(failed, key)
+			continue
+		}
+		if d.config.Failed != nil {
+			d.config.Failed(id, err)
+		}
+		fails := failed[key].fails + 1
+		failed[key] = setback{fails, d.config.Now().Add(d.config.pause(fails))}
+		next = sooner(next, failed[key].until)
 	}
-	return next, err
+	d.setAside(id, failed)
+	return next, nil
+}
+
+// sooner is the earlier of two times, of which zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (d *DueRunner) setAside(id cluster.SpaceID, failed aside) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(failed) == 0 {
+		delete(d.aside, id)
+		return
+	}
+	if d.aside == nil {
+		d.aside = make(map[cluster.SpaceID]aside)
+	}
+	d.aside[id] = failed
 }
 
 func (d *DueRunner) performOne(ctx context.Context, id cluster.SpaceID, due Due) error {
@@ -74,23 +121,45 @@ func (d *DueRunner) performOne(ctx context.Context, id cluster.SpaceID, due Due)
 	return nil
 }
 
-// dueUntil reads what is due at now, and when the first of the rest is.
-func (d *DueRunner) dueUntil(ctx context.Context, id cluster.SpaceID, now time.Time) (list []Due, next time.Time, err error) {
+// dueUntil reads what is due at now and not set aside, what of that is still scheduled, and when there is more to do.
+func (d *DueRunner) dueUntil(ctx context.Context, id cluster.SpaceID, now time.Time) (list []Due, failed aside, next time.Time, err error) {
+	d.mu.Lock()
+	was := d.aside[id]
+	d.mu.Unlock()
 	err = d.r.View(ctx, id, ReadLease, func(v Reader) error {
-		list, next = nil, time.Time{}
+		list, failed, next = nil, aside{}, time.Time{}
 		it := v.(*reader).iter([]byte{reservedDue}, []byte{reservedDue + 1})
 		for it.Next() {
 			due, err := parseDue(it.Key())
 			if err != nil {
 				return err
 			}
+			key := string(it.Key())
 			if due.At.After(now) || len(list) == dueAtOnce {
-				next = due.At
+				next = sooner(next, due.At)
+				was.rest(key, failed)
 				break
+			}
+			set, ok := was[key]
+			if ok {
+				failed[key] = set
+			}
+			if set.until.After(now) {
+				next = sooner(next, set.until)
+				continue
 			}
 			list = append(list, due)
 		}
 		return it.Close()
 	})
-	return list, next, err
+	return list, failed, next, err
+}
+
+// rest copies what stands at key or behind it.
+func (a aside) rest(key string, to aside) {
+	for k, set := range a {
+		if k >= key {
+			to[k] = set
+		}
+	}
 }

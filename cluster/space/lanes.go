@@ -18,9 +18,9 @@ type lane struct {
 // lanes runs lanes at their times, several at once, never one twice at once. A lane that fails is run again after
 // a pause that doubles.
 type lanes struct {
-	now              func() time.Time
-	workers          int
-	retry, retryMost time.Duration
+	now     func() time.Time
+	workers int
+	pause   func(fails int) time.Duration
 	// run does what the lane has to do now and returns when there will be more, zero if that is not known yet.
 	run func(ctx context.Context, l lane) (next time.Time, err error)
 	// failed is told of each failure; it may be nil.
@@ -145,9 +145,8 @@ func (l *lanes) runOne(ctx context.Context, which lane) {
 	delete(l.running, which)
 	l.poke()
 	if err != nil {
-		n := l.fails[which]
-		l.fails[which] = n + 1
-		l.setLocked(which, l.now().Add(min(l.retry<<min(n, 16), l.retryMost)))
+		l.fails[which]++
+		l.setLocked(which, l.now().Add(l.pause(l.fails[which])))
 		return
 	}
 	delete(l.fails, which)

@@ -57,9 +57,14 @@ func (c WorkConfig) Defaults() WorkConfig {
 	return c
 }
 
+// pause is how long to wait after so many failures in a row.
+func (c *WorkConfig) pause(fails int) time.Duration {
+	return min(c.Retry<<min(fails-1, 16), c.RetryMost)
+}
+
 // lanes makes the runner of a Pump or a DueRunner.
 func (c WorkConfig) lanes(run func(context.Context, lane) (time.Time, error)) *lanes {
-	l := &lanes{now: c.Now, workers: c.Workers, retry: c.Retry, retryMost: c.RetryMost, run: run}
+	l := &lanes{now: c.Now, workers: c.Workers, pause: c.pause, run: run}
 	if c.Failed != nil {
 		l.failed = func(which lane, err error) { c.Failed(which.space, err) }
 	}

@@ -249,15 +249,9 @@ func TestDueWorkRunsOnceAtItsTime(t *testing.T) {
 		return nil, nil
 	})
 	a := &alarm{r: r, fail: map[string]int{"first": 2}}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c := quick
-		c.Now = clock
-		NewDueRunner(r.Replica, a, c).Run(ctx)
-	}()
-	t.Cleanup(func() { cancel(); <-done })
+	c := quick
+	c.Now = clock
+	runDue(t, r.Replica, a, c)
 	advance := func(d time.Duration) {
 		mu.Lock()
 		now = now.Add(d)
@@ -273,5 +267,105 @@ func TestDueWorkRunsOnceAtItsTime(t *testing.T) {
 	check(t, err)
 	if d, err := parseDue(first); err != nil || string(d.Key) != "later" {
 		t.Fatalf("scheduled next: %+v, %v", d, err)
+	}
+}
+
+// runDue starts a DueRunner.
+func runDue(t *testing.T, r *Replica, p DuePerformer, c WorkConfig) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		NewDueRunner(r, p, c).Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+// TestFailingDueWorkHoldsUpNothing schedules more work that fails than is read at once, before work that does not. Each
+// is tried once and again after its pause; the rest is done.
+func TestFailingDueWorkHoldsUpNothing(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Unix(1_700_000_000, 0)
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	r := openLocal(t, Config{Now: clock})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	const poisoned = 3*dueAtOnce/2 + 1
+	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
+		for i := range poisoned {
+			w.Schedule(Due{At: w.Now().Add(-time.Hour), Op: 1, Key: fmt.Append(nil, "bad", i)})
+		}
+		w.Schedule(Due{At: w.Now().Add(-time.Minute), Op: 1, Key: []byte("good")})
+		return nil, nil
+	})
+	a := &alarm{r: r, fail: map[string]int{}}
+	for i := range poisoned {
+		a.fail[fmt.Sprint("bad", i)] = 3
+	}
+	failures := 0
+	c := WorkConfig{Now: clock, Retry: time.Second, RetryMost: time.Minute, Rescan: time.Hour,
+		Failed: func(cluster.SpaceID, error) { mu.Lock(); defer mu.Unlock(); failures++ }}
+	tried := func(n int) func() bool {
+		return func() bool { mu.Lock(); defer mu.Unlock(); return failures == n }
+	}
+	advance := func(d time.Duration) {
+		mu.Lock()
+		now = now.Add(d)
+		mu.Unlock()
+		r.announceWork(id)
+	}
+	runDue(t, r.Replica, a, c)
+	waitFor(t, "the good one", func() bool { return get(t, r.Replica, id, "names") == " good" })
+	waitFor(t, "each to be tried", tried(poisoned))
+	advance(time.Second / 2)
+	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
+		w.Schedule(Due{At: w.Now(), Op: 1, Key: []byte("another")})
+		return nil, nil
+	})
+	waitFor(t, "another", func() bool { return get(t, r.Replica, id, "names") == " good another" })
+	if !tried(poisoned)() {
+		t.Error("a pause was cut short")
+	}
+	advance(time.Second / 2)
+	waitFor(t, "each to be tried again", tried(2*poisoned))
+	advance(2 * time.Second)
+	waitFor(t, "the third round", tried(3*poisoned))
+	advance(4 * time.Second)
+	waitFor(t, "all to be done", func() bool {
+		return len(strings.Fields(get(t, r.Replica, id, "names"))) == poisoned+2
+	})
+}
+
+// TestUnscheduledWorkIsForgotten fails a work that is then taken out by somebody else.
+func TestUnscheduledWorkIsForgotten(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := openLocal(t, Config{Now: func() time.Time { return now }})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	works := []Due{{now, 1, []byte("a")}, {now, 1, []byte("b")}}
+	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
+		for _, d := range works {
+			w.Schedule(d)
+		}
+		return nil, nil
+	})
+	d := NewDueRunner(r.Replica, &alarm{r: r, fail: map[string]int{"a": 9, "b": 9}},
+		WorkConfig{Now: func() time.Time { return now }, Retry: time.Minute, RetryMost: time.Hour})
+	look := func(want int) {
+		t.Helper()
+		next, err := d.runSpace(t.Context(), id)
+		check(t, err)
+		if n := len(d.aside[id]); n != want || (n > 0) != next.Equal(now.Add(time.Minute)) {
+			t.Fatalf("%d works are set aside, want %d; next at %v", n, want, next)
+		}
+	}
+	look(2)
+	look(2)
+	for i, left := range []int{1, 0} {
+		update(t, r.Replica, id, func(w Writer) ([]byte, error) { w.Unschedule(works[i]); return nil, nil })
+		look(left)
+	}
+	if len(d.aside) != 0 {
+		t.Fatal("a space without failures is remembered")
 	}
 }
