@@ -6,6 +6,7 @@ package mailflow
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/flotilla-mail/flotilla/internal/directory"
 )
@@ -53,4 +54,14 @@ type Mail interface {
 	Size() int64
 	// Close lets it go; what was delivered is no longer its concern.
 	Close() error
+}
+
+// Printable keeps what a client said from breaking out of its header line.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
 }

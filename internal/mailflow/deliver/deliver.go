@@ -150,16 +150,6 @@ func orUnknown(s string) string {
 	return s
 }
 
-// printable keeps what a client said from breaking out of its header line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // Ingest turns the octets of an APPEND into a message for one mailbox, its content uploaded where it is too long to
 // travel with the op.
 func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, _ int64) (exmdb.NewMessage, error) {

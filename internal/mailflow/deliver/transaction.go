@@ -223,8 +223,8 @@ func (t *transaction) message(ctx context.Context, box mapi.MailboxID) (exmdb.Ne
 // trace is what stands in front of the mail in one mailbox (RFC 5321 4.4).
 func (t *transaction) trace(to target) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", printable(t.env.From), printable(to.address))
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s;\r\n\t%s\r\n", printable(orUnknown(t.env.Helo)),
-		printable(t.env.Remote), t.Host, t.env.With, t.received.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	fmt.Fprintf(&b, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", mailflow.Printable(t.env.From), mailflow.Printable(to.address))
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s;\r\n\t%s\r\n", mailflow.Printable(orUnknown(t.env.Helo)),
+		mailflow.Printable(t.env.Remote), t.Host, t.env.With, t.received.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	return []byte(b.String())
 }
