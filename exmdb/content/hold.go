@@ -26,9 +26,12 @@ func Hashes(r *exmdb.Recipe) []space.Hash {
 }
 
 // BagHashes is the content a property bag refers to, each once.
-func BagHashes(b *mapi.PropBag) []space.Hash {
+func BagHashes(b *mapi.PropBag) []space.Hash { return ReferenceHashes(b.References()) }
+
+// ReferenceHashes is the content that values of properties stand for, each once.
+func ReferenceHashes(refs []mapi.ContentRef) []space.Hash {
 	var hs []space.Hash
-	for _, c := range b.References() {
+	for _, c := range refs {
 		hs = append(hs, c.Hash)
 	}
 	return unique(hs)

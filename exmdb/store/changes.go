@@ -45,23 +45,26 @@ func (v *view) changedRows(req *exmdb.ChangesRequest, resp *exmdb.ChangesRespons
 	}()
 	last := req.Since
 	for it.Next() {
-		s, uid, err := changeStep(it.Key(), it.Value())
+		s, step, err := changeStep(it.Key(), it.Value())
 		if err != nil {
 			return err
+		}
+		if step.Associated {
+			continue
 		}
 		var row schema.Row
-		found, err := load(v.r, schema.RowKey(req.Folder, uint64(uid)), &row)
+		found, err := load(v.r, schema.RowKey(req.Folder, uint64(step.UID)), &row)
 		if err != nil {
 			return err
 		}
-		if !found || row.ModSeq != s {
-			continue // a step that only tells of cn or readCN
+		if !found || row.ModSeq != s || row.Bits&schema.RowUnrendered != 0 {
+			continue // a step that only tells of cn or readCN, or a message without MIME form
 		}
 		if a.full() {
 			resp.More, resp.Stamp = true, last
 			return nil
 		}
-		if err := a.add(uid, &row); err != nil {
+		if err := a.add(step.UID, &row); err != nil {
 			return err
 		}
 		last = s
@@ -69,11 +72,11 @@ func (v *view) changedRows(req *exmdb.ChangesRequest, resp *exmdb.ChangesRespons
 	return nil
 }
 
-func changeStep(key, value []byte) (mapi.Stamp, mapi.UID, error) {
+func changeStep(key, value []byte) (mapi.Stamp, schema.Change, error) {
 	var c schema.Change
 	s, err := schema.ParseStampKey(key)
 	if err == nil {
 		err = schema.Decode(value, &c)
 	}
-	return s, c.UID, err
+	return s, c, err
 }

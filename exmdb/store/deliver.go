@@ -80,8 +80,7 @@ func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.D
 	if len(m.Digest) > 0 {
 		t.w.Set(schema.DigestKey(row.Object), m.Digest)
 	}
-	t.counters.Used += row.MessageSize()
-	t.counters.Messages++
+	t.enter(row)
 	uid, err := t.place(fid, c, row)
 	if err != nil {
 		return nil, err
@@ -89,65 +88,50 @@ func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.D
 	return &exmdb.DeliverResponse{Folder: fid, UIDValidity: c.UIDValidity, UID: uid, MID: row.MID, Object: row.Object, ModSeq: row.ModSeq}, nil
 }
 
-// storeBag writes the property bag, with long values as content.
-func (t *tx) storeBag(props []byte, row *schema.Row) error {
-	if len(props) == 0 {
-		return nil
-	}
-	var bag mapi.PropBag
-	if err := bag.UnmarshalWire(props); err != nil {
-		return cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
-	}
-	long := make(map[space.Hash][]byte)
-	bag.Externalise(func(payload []byte) mapi.Reference {
-		var ref mapi.Reference
-		for len(payload) > 0 {
-			n := min(len(payload), exmdb.MaxChunk)
-			h := space.HashOf(payload[:n])
-			long[h] = payload[:n]
-			ref = append(ref, mapi.ContentRef{Hash: h, Size: uint32(n)})
-			payload = payload[n:]
-		}
-		return ref
-	})
-	if hashes := content.BagHashes(&bag); len(hashes) > 0 {
-		row.Bits |= schema.RowBagContent
-		if err := content.Hold(t.w, hashes, long); err != nil {
-			return err
-		}
-	}
-	b := bag.AppendWire(nil)
-	row.Props = uint32(len(b))
-	for _, ref := range bag.References() {
-		row.Props += ref.Size
-	}
-	t.w.Set(schema.BagKey(row.Object), b)
-	return nil
-}
-
 // place puts a row that has an object into a folder: with a new UID, MID and stamp, and its counts.
 func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
-	uid := c.UIDNext
-	if uid == schema.EndOfUIDs-1 {
-		return 0, cluster.Errorf(cluster.KindTooLarge, "folder has given out all UIDs")
-	}
-	c.UIDNext++
 	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw())
+	row.Bits &^= schema.RowGrantedMID
+	row.ChangeKey, row.PCL = nil, nil
+	return t.placeAs(fid, c, row)
+}
+
+// placeAs is place with the MID, and the changes of foreign clients, that the row has.
+func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
+	uid, err := nextUID(c, row)
+	if err != nil {
+		return 0, err
+	}
+	m := message{uid: uid}
 	row.CN = t.stamp()
 	row.ModSeq, row.ReadCN = row.CN, 0
-	row.ChangeKey, row.PCL = nil, nil
-	row.Saved = t.now.Unix()
-	t.w.Set(schema.RowKey(fid, uint64(uid)), row.AppendWire(nil))
-	t.set(schema.MIDKey(row.MID), &schema.Place{Folder: fid.Counter(), UID: uid})
+	row.Saved, row.Modified = t.now.Unix(), 0
+	m.row = *row
+	associated := row.Bits&schema.RowAssociated != 0
+	t.w.Set(m.key(fid), row.AppendWire(nil))
+	t.set(schema.MIDKey(row.MID), &schema.Place{Folder: fid.Counter(), UID: uid, Associated: associated})
 	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
-	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid})
-	c.Messages++
-	c.Octets += row.Size
-	c.Used += row.MessageSize()
-	c.Unseen++ // as if it came without flags
-	countFlags(c, 0, row.Bits)
+	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid, Associated: associated})
+	enter(c, row)
 	c.ContentSeq = row.CN
 	return uid, nil
+}
+
+// nextUID draws the UID of a message, or the number of an associated one.
+func nextUID(c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
+	next := c.UIDNext
+	if row.Bits&schema.RowAssociated != 0 {
+		next = mapi.UID(c.AssociatedLast) + 1
+	}
+	if next == schema.EndOfUIDs-1 {
+		return 0, cluster.Errorf(cluster.KindTooLarge, "folder has given out all UIDs")
+	}
+	if row.Bits&schema.RowAssociated != 0 {
+		c.AssociatedLast++
+		return next, nil
+	}
+	c.UIDNext++
+	return next, nil
 }
 
 const dayLength = 24 * time.Hour

@@ -120,25 +120,6 @@ func applyFlags(row *schema.Row, w wanted) schema.ChangeKinds {
 	return moved
 }
 
-// countFlags keeps Unseen and Deleted in step with a row's flags.
-func countFlags(c *schema.FolderCounts, old, now schema.RowBits) {
-	seen, deleted := schema.RowBits(exmdb.FlagSeen), schema.RowBits(exmdb.FlagDeleted)
-	switch diff := old ^ now; {
-	case diff&deleted == 0:
-	case now&deleted != 0:
-		c.Deleted++
-	default:
-		c.Deleted--
-	}
-	switch diff := old ^ now; {
-	case diff&seen == 0:
-	case now&seen != 0:
-		c.Unseen--
-	default:
-		c.Unseen++
-	}
-}
-
 // stepFlags bounds the messages that one step of SetFlags looks at, so that its effect fits however many keywords they
 // have, and other ops wait for it no longer than for a large message (CLUSTER 1.6).
 const stepFlags = 20_000
@@ -164,7 +145,7 @@ func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error
 	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}}
 	for ranges := req.UIDs; ; {
 		var found []message
-		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages})
+		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages, hide: schema.RowUnrendered})
 		if err != nil {
 			return nil, err
 		}
@@ -211,7 +192,8 @@ func (s *flagSetter) one(m *message) error {
 	if len(m.row.Keywords) > maxRowKeywords {
 		return cluster.Errorf(exmdb.KindKeywordLimit, "message with %d keywords", len(m.row.Keywords))
 	}
-	countFlags(s.counts, old.Bits, m.row.Bits)
+	leave(s.counts, &old)
+	enter(s.counts, &m.row)
 	s.touch(s.req.Folder, s.counts, m, moved)
 	if s.resp.Changed == 0 {
 		s.resp.First = m.row.ModSeq
@@ -229,6 +211,7 @@ func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schem
 	row.ModSeq, c.ContentSeq = s, s
 	if moved&schema.ChangeContent != 0 {
 		row.CN, row.ChangeKey = s, nil
+		row.Modified = mapi.FileTimeOf(t.now)
 	}
 	if moved&schema.ChangeRead != 0 {
 		row.ReadCN = s
@@ -239,8 +222,9 @@ func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schem
 			t.w.Delete(schema.ChangeKey(fid, past))
 		}
 	}
-	t.set(schema.ChangeKey(fid, s), &schema.Change{Kinds: moved | schema.ChangeStatus, UID: m.uid})
-	t.w.Set(schema.RowKey(fid, uint64(m.uid)), row.AppendWire(nil))
+	associated := row.Bits&schema.RowAssociated != 0
+	t.set(schema.ChangeKey(fid, s), &schema.Change{Kinds: moved | schema.ChangeStatus, UID: m.uid, Associated: associated})
+	t.w.Set(m.key(fid), row.AppendWire(nil))
 }
 
 func stampsOf(row *schema.Row) [3]mapi.Stamp { return [3]mapi.Stamp{row.CN, row.ReadCN, row.ModSeq} }

@@ -67,7 +67,7 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	}
 	t.counters.Folders--
 	t.counters.Messages -= uint64(c.Messages)
-	t.counters.Used -= c.Used
+	t.counters.Used -= c.Used + c.AssociatedUsed
 	t.w.Delete(schema.FolderKey(fid))
 	t.w.Delete(schema.FolderCountsKey(fid))
 	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
@@ -75,21 +75,29 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
 	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
-	return int(c.Messages), nil
+	return int(c.Messages + c.Associated), nil
 }
 
-// purge removes the next messages of a deleted folder and reports whether that was the last step.
+// purge removes the next messages of a deleted folder, the associated ones first, and reports whether that was the last
+// step.
 func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
-	ranges := []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}}
-	found, rest, err := t.collect(fid, ranges, collectLimit{messages: stepMessages})
+	found, more, err := t.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: stepMessages})
 	if err != nil {
 		return false, err
 	}
+	rest := []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}}
+	if len(more) == 0 {
+		var normal []message
+		normal, rest, err = t.collect(fid, rest, collectLimit{messages: stepMessages - len(found)})
+		if err != nil {
+			return false, err
+		}
+		found = append(found, normal...)
+	}
 	for i := range found {
-		row := &found[i].row
-		t.w.Delete(schema.RowKey(fid, uint64(found[i].uid)))
-		t.w.Delete(schema.MIDKey(row.MID))
-		if err := t.destroy(row); err != nil {
+		t.w.Delete(found[i].key(fid))
+		t.w.Delete(schema.MIDKey(found[i].row.MID))
+		if err := t.destroy(&found[i].row); err != nil {
 			return false, err
 		}
 	}

@@ -230,8 +230,8 @@ func isMail(class string) bool {
 // describe is the folder as protocols see it; inIPM says whether it lies below the IPM subtree.
 func describe(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts, inIPM bool) exmdb.Folder {
 	out := exmdb.Folder{FID: fid, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse, UIDValidity: c.UIDValidity,
-		UIDNext: c.UIDNext, CN: f.CN, ContentSeq: c.ContentSeq, Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted,
-		Size: c.Octets, IMAP: inIPM && isMail(f.Class)}
+		UIDNext: c.UIDNext, CN: f.CN, ContentSeq: c.ContentSeq, Messages: c.Messages - c.Unrendered, Unseen: c.Unseen - c.UnrenderedUnseen,
+		Deleted: c.Deleted - c.UnrenderedDeleted, Size: c.Octets, IMAP: inIPM && isMail(f.Class)}
 	if f.Parent != 0 {
 		out.Parent = mapi.LocalFID(f.Parent)
 	}

@@ -20,27 +20,41 @@ const (
 	batchMessages = 2000
 )
 
-// message is a row with its UID.
+// message is a row with its UID, or the number of an associated message.
 type message struct {
 	uid mapi.UID
 	row schema.Row
 }
 
-// collectLimit bounds what collect returns; only is the flag that a message must have.
+// key is where the row of a message of a folder is.
+func (m *message) key(fid mapi.FID) []byte {
+	if m.row.Bits&schema.RowAssociated != 0 {
+		return schema.AssociatedKey(fid, uint64(m.uid))
+	}
+	return schema.RowKey(fid, uint64(m.uid))
+}
+
+// collectLimit bounds what collect returns; only is the flag that a message must have, hide the marks it must not.
 type collectLimit struct {
 	messages int
 	only     exmdb.FlagBits
+	hide     schema.RowBits
 }
 
 // collect reads rows of a folder, up to the limit. The ranges it returns are those still to be read, nil for none.
 func (v *view) collect(fid mapi.FID, ranges []exmdb.UIDRange, limit collectLimit) ([]message, []exmdb.UIDRange, error) {
+	return v.collectRows(schema.RowKey, fid, ranges, limit)
+}
+
+// collectRows is collect over either kind of rows.
+func (v *view) collectRows(key rowKeys, fid mapi.FID, ranges []exmdb.UIDRange, limit collectLimit) ([]message, []exmdb.UIDRange, error) {
 	if ranges == nil {
 		ranges = []exmdb.UIDRange{{First: 1, Last: schema.EndOfUIDs - 1}}
 	}
 	var found []message
 	next := mapi.UID(0)
-	err := v.scan(fid, ranges, func(uid mapi.UID, stored []byte) (bool, error) {
-		if bits, _ := schema.PeekRow(stored); bits.Flags()&limit.only != limit.only {
+	err := v.scanRows(key, fid, ranges, func(uid mapi.UID, stored []byte) (bool, error) {
+		if bits, _ := schema.PeekRow(stored); bits.Flags()&limit.only != limit.only || bits&limit.hide != 0 {
 			return true, nil
 		}
 		if len(found) == limit.messages {
@@ -72,7 +86,7 @@ func clip(ranges []exmdb.UIDRange, from mapi.UID) []exmdb.UIDRange {
 // take removes a message from its folder: row, place, index, counts. What belongs to the object stays.
 func (t *tx) take(fid mapi.FID, c *schema.FolderCounts, m *message) {
 	row := &m.row
-	t.w.Delete(schema.RowKey(fid, uint64(m.uid)))
+	t.w.Delete(m.key(fid))
 	t.w.Delete(schema.MIDKey(row.MID))
 	t.w.Delete(schema.ChangeKey(fid, row.CN))
 	if row.ReadCN != 0 && row.ReadCN != row.CN {
@@ -81,24 +95,25 @@ func (t *tx) take(fid mapi.FID, c *schema.FolderCounts, m *message) {
 	if row.ModSeq != row.CN && row.ModSeq != row.ReadCN {
 		t.w.Delete(schema.ChangeKey(fid, row.ModSeq))
 	}
-	c.Messages--
-	c.Octets -= row.Size
-	c.Used -= row.MessageSize()
-	if row.Bits.Flags()&exmdb.FlagSeen == 0 {
-		c.Unseen--
-	}
-	if row.Bits.Flags()&exmdb.FlagDeleted != 0 {
-		c.Deleted--
-	}
+	leave(c, row)
 }
 
-// destroy removes what belongs to an object that is in no folder any more, and its body with the last copy.
+// destroy removes what belongs to an object that is in no folder any more, and its bodies with their last copy.
 func (t *tx) destroy(row *schema.Row) error {
 	t.w.Delete(schema.ObjectKey(row.Object))
-	if err := t.destroyBag(row); err != nil {
+	if err := t.destroyProps(row); err != nil {
 		return err
 	}
-	body := row.BodyNumber()
+	for _, body := range row.Bodies() {
+		if err := t.releaseBody(body, row.Bits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseBody takes a body from one message.
+func (t *tx) releaseBody(body mapi.ObjectNumber, marks schema.RowBits) error {
 	shares, err := t.shares(body)
 	if err != nil {
 		return err
@@ -111,8 +126,8 @@ func (t *tx) destroy(row *schema.Row) error {
 		t.w.Delete(schema.ShareKey(body))
 		return nil
 	}
-	if row.Bits&schema.RowContent != 0 {
-		recipe, err := t.recipe(row)
+	if marks&schema.RowContent != 0 {
+		recipe, err := t.recipe(body)
 		if err != nil {
 			return err
 		}
@@ -122,23 +137,6 @@ func (t *tx) destroy(row *schema.Row) error {
 	}
 	t.w.Delete(schema.RecipeKey(body))
 	t.w.Delete(schema.DigestKey(body))
-	return nil
-}
-
-func (t *tx) destroyBag(row *schema.Row) error {
-	if row.Props == 0 {
-		return nil
-	}
-	if row.Bits&schema.RowBagContent != 0 {
-		var bag mapi.PropBag
-		if _, err := load(t.r, schema.BagKey(row.Object), &bag); err != nil {
-			return err
-		}
-		if err := content.Release(t.w, content.BagHashes(&bag)); err != nil {
-			return err
-		}
-	}
-	t.w.Delete(schema.BagKey(row.Object))
 	return nil
 }
 
@@ -155,32 +153,22 @@ func (v *view) shares(body mapi.ObjectNumber) (uint64, error) {
 	return n, nil
 }
 
-// duplicate makes a new object of a message: the body is shared, the bag is copied, because it may be edited.
+// duplicate makes a new object of a message: the bodies are shared, the properties are copied, because they may be
+// edited.
 func (t *tx) duplicate(row *schema.Row) error {
-	from := row.Object
-	body := row.BodyNumber()
-	shares, err := t.shares(body)
-	if err != nil {
-		return err
+	for _, body := range row.Bodies() {
+		shares, err := t.shares(body)
+		if err != nil {
+			return err
+		}
+		t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, max(shares, 1)+1))
 	}
-	t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, max(shares, 1)+1))
-	row.Object, row.Body = t.object(), body
-	if row.Props == 0 {
-		return nil
+	from := *row
+	row.Object = t.object()
+	if row.Bits&schema.RowUnrendered == 0 {
+		row.Body = from.BodyNumber()
 	}
-	b, err := t.r.Get(schema.BagKey(from))
-	if err != nil {
-		return err
-	}
-	t.w.Set(schema.BagKey(row.Object), b)
-	if row.Bits&schema.RowBagContent == 0 {
-		return nil
-	}
-	var bag mapi.PropBag
-	if err := schema.Decode(b, &bag); err != nil {
-		return err
-	}
-	return content.Hold(t.w, content.BagHashes(&bag), nil)
+	return t.copyProps(&from, row.Object)
 }
 
 func copyMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
@@ -203,8 +191,7 @@ func copyMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
 		if err := t.duplicate(&m.row); err != nil {
 			return nil, err
 		}
-		t.counters.Messages++
-		t.counters.Used += m.row.MessageSize()
+		t.enter(&m.row)
 		if err := s.arrive(m); err != nil {
 			return nil, err
 		}
@@ -264,7 +251,7 @@ func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
 	}
 	s.target, s.resp.UIDValidity = target, target.UIDValidity
 	end := target.UIDNext
-	found, rest, err := t.collect(req.Folder, req.UIDs, collectLimit{messages: stepMessages})
+	found, rest, err := t.collect(req.Folder, req.UIDs, collectLimit{messages: stepMessages, hide: schema.RowUnrendered})
 	if err == nil && req.Folder == req.Target && len(rest) > 0 && rest[len(rest)-1].Last >= end {
 		// The next step would meet the messages this one makes, and so on without end.
 		err = cluster.Errorf(cluster.KindBadRequest, "more than %d messages into their own folder need named UIDs", stepMessages)
@@ -329,7 +316,7 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := collectLimit{messages: stepMessages, only: exmdb.FlagDeleted}
+	limit := collectLimit{messages: stepMessages, only: exmdb.FlagDeleted, hide: schema.RowUnrendered}
 	if req.All {
 		limit.only = 0
 	}
@@ -347,8 +334,7 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 		}
 		bury(&gone, m)
 		t.take(req.Folder, c, m)
-		t.counters.Messages--
-		t.counters.Used -= m.row.MessageSize()
+		t.leave(&m.row)
 		if err := t.destroy(&m.row); err != nil {
 			return nil, err
 		}

@@ -81,10 +81,8 @@ func rows(v *view, req *exmdb.RowsRequest) (*exmdb.RowsResponse, error) {
 	a.rows = make([]exmdb.Row, 0, min(int(c.Messages), a.limit))
 	var row schema.Row
 	err = v.scan(req.Folder, req.UIDs, func(uid mapi.UID, stored []byte) (bool, error) {
-		if since != 0 {
-			if _, modseq := schema.PeekRow(stored); modseq <= since {
-				return true, nil
-			}
+		if bits, modseq := schema.PeekRow(stored); modseq <= since || bits&schema.RowUnrendered != 0 {
+			return true, nil
 		}
 		if a.full() {
 			resp.More, resp.Next = true, uid
@@ -111,15 +109,17 @@ func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 	look := f.Unseen > 0
 	from := []exmdb.UIDRange{{First: max(req.From, 1), Last: schema.EndOfUIDs - 1}}
 	err = v.scan(req.Folder, from, func(uid mapi.UID, stored []byte) (bool, error) {
+		bits, _ := schema.PeekRow(stored)
+		if bits&schema.RowUnrendered != 0 {
+			return true, nil
+		}
 		if len(resp.UIDs) == maxUIDRanges && resp.UIDs[maxUIDRanges-1].Last+1 != uid {
 			resp.Next = uid
 			return false, nil
 		}
 		resp.UIDs = addUID(resp.UIDs, uid)
-		if look {
-			if bits, _ := schema.PeekRow(stored); bits.Flags()&exmdb.FlagSeen == 0 {
-				resp.FirstUnseen, look = uid, false
-			}
+		if look && bits.Flags()&exmdb.FlagSeen == 0 {
+			resp.FirstUnseen, look = uid, false
 		}
 		return true, nil
 	})
@@ -138,7 +138,7 @@ func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 func (v *view) row(fid mapi.FID, uid mapi.UID) (*schema.Row, error) {
 	row := new(schema.Row)
 	found, err := load(v.r, schema.RowKey(fid, uint64(uid)), row)
-	if err == nil && !found {
+	if err == nil && (!found || row.Bits&schema.RowUnrendered != 0) {
 		err = cluster.Errorf(exmdb.KindNoMessage, "no message %d in folder %#x", uid, uint64(fid))
 	}
 	return row, err
@@ -152,7 +152,7 @@ func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, 
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := v.recipe(row)
+	recipe, err := v.recipe(row.BodyNumber())
 	if err != nil {
 		return nil, err
 	}
@@ -160,11 +160,11 @@ func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, 
 	return &exmdb.ReadBytesResponse{Data: data}, err
 }
 
-func (v *view) recipe(row *schema.Row) (*exmdb.Recipe, error) {
+func (v *view) recipe(body mapi.ObjectNumber) (*exmdb.Recipe, error) {
 	recipe := new(exmdb.Recipe)
-	found, err := load(v.r, schema.RecipeKey(row.BodyNumber()), recipe)
+	found, err := load(v.r, schema.RecipeKey(body), recipe)
 	if err == nil && !found {
-		err = cluster.Errorf(cluster.KindDamaged, "message has no recipe %d", row.BodyNumber())
+		err = cluster.Errorf(cluster.KindDamaged, "message has no recipe %d", body)
 	}
 	return recipe, err
 }

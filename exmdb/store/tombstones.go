@@ -20,8 +20,11 @@ const (
 	mergeRuns = 8
 )
 
+// bury adds a message that leaves its folder. Only what has a MIME form was ever seen under its UID.
 func bury(ts *schema.Tombstone, m *message) {
-	ts.UIDs = ts.UIDs.Add(uint64(m.uid))
+	if m.row.Bits&(schema.RowAssociated|schema.RowUnrendered) == 0 {
+		ts.UIDs = ts.UIDs.Add(uint64(m.uid))
+	}
 	ts.MIDs = ts.MIDs.Add(uint64(m.row.MID.Counter()))
 	ts.Objects = ts.Objects.Add(uint64(m.row.Object))
 }
@@ -29,7 +32,7 @@ func bury(ts *schema.Tombstone, m *message) {
 // tombstone writes what has vanished from a folder under one stamp. Small ones take in the one before, so that a
 // thousand single deletes are one run in the end.
 func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone) (mapi.Stamp, error) {
-	n := ts.UIDs.Len()
+	n := max(ts.UIDs.Len(), ts.MIDs.Len())
 	if n == 0 {
 		return 0, nil
 	}

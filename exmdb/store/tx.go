@@ -155,14 +155,24 @@ func (t *tx) edit(fid mapi.FID) (*schema.FolderCounts, error) {
 
 // scan calls fn with every stored row of a folder in ranges (nil for all) in ascending UID, until it says stop. The
 // value is valid during the call only, and fn does not write.
-func (v *view) scan(fid mapi.FID, ranges []exmdb.UIDRange, fn func(uid mapi.UID, stored []byte) (more bool, err error)) (err error) {
+func (v *view) scan(fid mapi.FID, ranges []exmdb.UIDRange, fn scanFunc) error {
+	return v.scanRows(schema.RowKey, fid, ranges, fn)
+}
+
+type scanFunc func(uid mapi.UID, stored []byte) (more bool, err error)
+
+// rowKeys is schema.RowKey, or schema.AssociatedKey for associated messages.
+type rowKeys func(fid mapi.FID, uid uint64) []byte
+
+// scanRows is scan over either kind of rows.
+func (v *view) scanRows(key rowKeys, fid mapi.FID, ranges []exmdb.UIDRange, fn scanFunc) (err error) {
 	if ranges == nil {
 		ranges = []exmdb.UIDRange{{First: 1, Last: schema.EndOfUIDs - 1}}
 	}
 	if len(ranges) == 0 {
 		return nil
 	}
-	it := v.r.Iter(schema.RowKey(fid, uint64(ranges[0].First)), schema.RowKey(fid, uint64(ranges[len(ranges)-1].Last)+1))
+	it := v.r.Iter(key(fid, uint64(ranges[0].First)), key(fid, uint64(ranges[len(ranges)-1].Last)+1))
 	defer func() {
 		if cerr := it.Close(); err == nil {
 			err = cerr
@@ -180,7 +190,7 @@ func (v *view) scan(fid mapi.FID, ranges []exmdb.UIDRange, fn func(uid mapi.UID,
 			return nil
 		}
 		if uid < ranges[0].First {
-			ok = it.SeekGE(schema.RowKey(fid, uint64(ranges[0].First)))
+			ok = it.SeekGE(key(fid, uint64(ranges[0].First)))
 			continue
 		}
 		if more, err := fn(uid, it.Value()); err != nil || !more {

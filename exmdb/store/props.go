@@ -1,0 +1,376 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"slices"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+)
+
+// The MAPI side of a message is in records: the bag, the recipients, and each attachment with all that is inside it.
+// Each holds the content its values stand for, once, and takes part in the message's size.
+
+// bag reads the property bag of an object; one that has none has an empty one.
+func (v *view) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
+	bag := new(mapi.PropBag)
+	_, err := load(v.r, schema.BagKey(object), bag)
+	return bag, err
+}
+
+// recipients reads the recipients of a message.
+func (v *view) recipients(row *schema.Row) (*schema.Recipients, error) {
+	list := new(schema.Recipients)
+	if row.Bits&schema.RowRecipients == 0 {
+		return list, nil
+	}
+	_, err := load(v.r, schema.RecipientsKey(row.Object), list)
+	return list, err
+}
+
+// attachment reads one attachment of a message.
+func (v *view) attachment(object mapi.ObjectNumber, number uint32) (*schema.Attachment, error) {
+	a := new(schema.Attachment)
+	found, err := load(v.r, schema.AttachmentKey(object, number), a)
+	if err == nil && !found {
+		err = cluster.Errorf(exmdb.KindNoMessage, "no attachment %d", number)
+	}
+	a.Number = number
+	return a, err
+}
+
+// attachments reads all attachments of a message, in order of their numbers.
+func (v *view) attachments(row *schema.Row) (list []schema.Attachment, err error) {
+	if row.Bits&schema.RowAttachments == 0 {
+		return nil, nil
+	}
+	it := v.r.Iter(schema.AttachmentKey(row.Object, 0), schema.AttachmentKey(row.Object+1, 0))
+	for it.Next() && err == nil {
+		var a schema.Attachment
+		if err = schema.Decode(it.Value(), &a); err == nil {
+			a.Number = binary.BigEndian.Uint32(it.Key()[len(it.Key())-4:])
+			list = append(list, a)
+		}
+	}
+	if cerr := it.Close(); err == nil {
+		err = cerr
+	}
+	return list, err
+}
+
+// one and each and inside are the bags of a record.
+func one(bag *mapi.PropBag) iter.Seq[*mapi.PropBag] {
+	return func(yield func(*mapi.PropBag) bool) { yield(bag) }
+}
+
+func each(bags []mapi.PropBag) iter.Seq[*mapi.PropBag] {
+	return func(yield func(*mapi.PropBag) bool) {
+		for i := range bags {
+			if !yield(&bags[i]) {
+				return
+			}
+		}
+	}
+}
+
+func inside(a *schema.Attachment) iter.Seq[*mapi.PropBag] {
+	return func(yield func(*mapi.PropBag) bool) { walkAttachment(a, yield) }
+}
+
+func walkAttachment(a *schema.Attachment, yield func(*mapi.PropBag) bool) bool {
+	if !yield(&a.Bag) || a.Embedded != nil && !yield(a.Embedded) {
+		return false
+	}
+	for i := range a.Recipients {
+		if !yield(&a.Recipients[i]) {
+			return false
+		}
+	}
+	for i := range a.Nested {
+		if !walkAttachment(&a.Nested[i], yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func references(bags iter.Seq[*mapi.PropBag]) []mapi.ContentRef {
+	var refs []mapi.ContentRef
+	for bag := range bags {
+		refs = append(refs, bag.References()...)
+	}
+	return refs
+}
+
+func weight(stored []byte, refs []mapi.ContentRef) uint64 {
+	n := uint64(len(stored))
+	for _, r := range refs {
+		n += uint64(r.Size)
+	}
+	return n
+}
+
+// record is a record of a message as it is and as it becomes; nil is none.
+type record struct {
+	key      []byte
+	old, now []byte
+	oldRefs  []mapi.ContentRef
+	refs     []mapi.ContentRef
+}
+
+// put writes a record, with what it holds and its part of the message's size. New content is held before the old is
+// let go, so what is in both stays.
+func (t *tx) put(row *schema.Row, r record, inline map[space.Hash][]byte) error {
+	if bytes.Equal(r.old, r.now) && (r.old == nil) == (r.now == nil) {
+		return nil
+	}
+	if err := content.Hold(t.w, content.ReferenceHashes(r.refs), inline); err != nil {
+		return err
+	}
+	if err := content.Release(t.w, content.ReferenceHashes(r.oldRefs)); err != nil {
+		return err
+	}
+	if len(r.refs) > 0 {
+		row.Bits |= schema.RowBagContent
+	}
+	row.Props += uint32(weight(r.now, r.refs)) - uint32(weight(r.old, r.oldRefs))
+	if r.now == nil {
+		t.w.Delete(r.key)
+		return nil
+	}
+	t.w.Set(r.key, r.now)
+	return nil
+}
+
+// setBag writes the bag of a message in the place of old, nil for none. Long values are references already.
+func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Hash][]byte) error {
+	r := record{key: schema.BagKey(row.Object), now: bag.AppendWire(nil), refs: bag.References()}
+	if old != nil && old.Len() > 0 {
+		r.old, r.oldRefs = old.AppendWire(nil), old.References()
+	}
+	if bag.Len() == 0 {
+		r.now = nil
+	}
+	return t.put(row, r, inline)
+}
+
+// setRecipients writes the recipients of a message.
+func (t *tx) setRecipients(row *schema.Row, old, list *schema.Recipients, inline map[space.Hash][]byte) error {
+	r := record{key: schema.RecipientsKey(row.Object), refs: references(each(list.Bags)), oldRefs: references(each(old.Bags))}
+	if len(old.Bags) > 0 {
+		r.old = wire.Marshal(old)
+	}
+	row.Bits &^= schema.RowRecipients
+	if len(list.Bags) > 0 {
+		r.now = wire.Marshal(list)
+		row.Bits |= schema.RowRecipients
+	}
+	return t.put(row, r, inline)
+}
+
+// setAttachment writes one attachment of a message in the place of old; nil is none.
+func (t *tx) setAttachment(row *schema.Row, old, a *schema.Attachment, inline map[space.Hash][]byte) error {
+	var r record
+	if old != nil {
+		r.key = schema.AttachmentKey(row.Object, old.Number)
+		r.old, r.oldRefs = storedAttachment(old), references(inside(old))
+	}
+	if a != nil {
+		r.key = schema.AttachmentKey(row.Object, a.Number)
+		r.now, r.refs = storedAttachment(a), references(inside(a))
+		row.Bits |= schema.RowAttachments
+	}
+	return t.put(row, r, inline)
+}
+
+// storedAttachment is the record of an attachment, without the number that is in its key.
+func storedAttachment(a *schema.Attachment) []byte {
+	stored := *a
+	stored.Number = 0
+	return wire.Marshal(&stored)
+}
+
+// destroyProps removes the MAPI side of a message.
+func (t *tx) destroyProps(row *schema.Row) error {
+	if row.Props == 0 {
+		return nil
+	}
+	if row.Bits&schema.RowBagContent != 0 {
+		held, err := t.held(row)
+		if err != nil {
+			return err
+		}
+		for _, refs := range held {
+			if err := content.Release(t.w, content.ReferenceHashes(refs)); err != nil {
+				return err
+			}
+		}
+	}
+	t.w.Delete(schema.BagKey(row.Object))
+	if row.Bits&schema.RowRecipients != 0 {
+		t.w.Delete(schema.RecipientsKey(row.Object))
+	}
+	if row.Bits&schema.RowAttachments != 0 {
+		t.w.DeleteRange(schema.AttachmentKey(row.Object, 0), schema.AttachmentKey(row.Object+1, 0))
+	}
+	return nil
+}
+
+// held is the content that each record of a message stands for.
+func (v *view) held(row *schema.Row) ([][]mapi.ContentRef, error) {
+	bag, err := v.bag(row.Object)
+	if err != nil {
+		return nil, err
+	}
+	list, err := v.recipients(row)
+	if err != nil {
+		return nil, err
+	}
+	attachments, err := v.attachments(row)
+	if err != nil {
+		return nil, err
+	}
+	held := [][]mapi.ContentRef{bag.References(), references(each(list.Bags))}
+	for i := range attachments {
+		held = append(held, references(inside(&attachments[i])))
+	}
+	return slices.DeleteFunc(held, func(refs []mapi.ContentRef) bool { return len(refs) == 0 }), nil
+}
+
+// copyProps gives another object the MAPI side of a message.
+func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
+	if from.Props == 0 {
+		return nil
+	}
+	if from.Bits&schema.RowBagContent != 0 {
+		held, err := t.held(from)
+		if err != nil {
+			return err
+		}
+		for _, refs := range held {
+			if err := content.Hold(t.w, content.ReferenceHashes(refs), nil); err != nil {
+				return err
+			}
+		}
+	}
+	if err := t.copyValue(schema.BagKey(from.Object), schema.BagKey(to)); err != nil {
+		return err
+	}
+	if from.Bits&schema.RowRecipients != 0 {
+		if err := t.copyValue(schema.RecipientsKey(from.Object), schema.RecipientsKey(to)); err != nil {
+			return err
+		}
+	}
+	if from.Bits&schema.RowAttachments == 0 {
+		return nil
+	}
+	attachments, err := t.attachments(from)
+	for i := range attachments {
+		t.w.Set(schema.AttachmentKey(to, attachments[i].Number), storedAttachment(&attachments[i]))
+	}
+	return err
+}
+
+func (t *tx) copyValue(from, to []byte) error {
+	b, err := t.r.Get(from)
+	if err == nil && b != nil {
+		t.w.Set(to, b)
+	}
+	return err
+}
+
+// staged takes the long values out of bags that a client has sent, and checks the references he made himself.
+type staged struct {
+	inline map[space.Hash][]byte // data of references, the client's and ours
+	named  map[space.Hash]uint32 // sizes, to see that all references say the same
+	size   int                   // bytes of inline
+}
+
+// stage reads the inline data of a request.
+func stage(inline [][]byte) (*staged, error) {
+	s := &staged{inline: make(map[space.Hash][]byte), named: make(map[space.Hash]uint32)}
+	for i, b := range inline {
+		if len(b) == 0 || len(b) > exmdb.MaxChunk {
+			return nil, cluster.Errorf(exmdb.KindBadContent, "inline content %d of %d bytes", i, len(b))
+		}
+		s.add(b)
+	}
+	return s, s.room()
+}
+
+func (s *staged) add(b []byte) mapi.ContentRef {
+	ref := mapi.ContentRef{Hash: space.HashOf(b), Size: uint32(len(b))}
+	if s.inline[ref.Hash] == nil {
+		s.inline[ref.Hash] = b
+		s.named[ref.Hash] = ref.Size
+		s.size += len(b)
+	}
+	return ref
+}
+
+func (s *staged) room() error {
+	if s.size > exmdb.MaxInline {
+		return cluster.Errorf(exmdb.KindTooBig, "%d bytes of values in one request, %d at most: upload them ahead", s.size, exmdb.MaxInline)
+	}
+	return nil
+}
+
+// bag makes content of the long values of a bag.
+func (s *staged) bag(bag *mapi.PropBag) error {
+	for _, p := range bag.All() {
+		if ref, ok := p.Value.(mapi.Reference); ok {
+			if err := s.check(ref); err != nil {
+				return err
+			}
+		}
+	}
+	bag.Externalise(func(payload []byte) mapi.Reference {
+		var ref mapi.Reference
+		for chunk := range slices.Chunk(payload, exmdb.MaxChunk) {
+			ref = append(ref, s.add(chunk))
+		}
+		return ref
+	})
+	return s.room()
+}
+
+// check refuses references that could not have been made of an upload, and those to what stands in a bag itself.
+func (s *staged) check(ref mapi.Reference) error {
+	if size := ref.Size(); size <= mapi.MaxStoredValue || size > exmdb.MaxMessage {
+		return cluster.Errorf(exmdb.KindBadContent, "reference to a value of %d bytes", size)
+	}
+	for _, c := range ref {
+		known, seen := s.named[c.Hash]
+		if c.Size == 0 || c.Size > exmdb.MaxChunk || seen && known != c.Size {
+			return cluster.Errorf(exmdb.KindBadContent, "chunk %x of %d bytes", c.Hash[:8], c.Size)
+		}
+		s.named[c.Hash] = c.Size
+	}
+	return nil
+}
+
+// storeBag writes the property bag that came with a received message, with long values as content.
+func (t *tx) storeBag(props []byte, row *schema.Row) error {
+	if len(props) == 0 {
+		return nil
+	}
+	bag := new(mapi.PropBag)
+	if err := bag.UnmarshalWire(props); err != nil {
+		return cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
+	}
+	s, err := stage(nil)
+	if err == nil {
+		err = s.bag(bag)
+	}
+	if err != nil {
+		return err
+	}
+	return t.setBag(row, nil, bag, s.inline)
+}
