@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,11 +228,31 @@ func (a *alarm) PerformDue(ctx context.Context, id cluster.SpaceID, d Due) error
 	return err
 }
 
+// handClock is moved by the test.
+type handClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newHandClock() *handClock { return &handClock{now: time.Unix(1_700_000_000, 0)} }
+
+func (c *handClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// advance moves the clock and makes workers look at a space.
+func (c *handClock) advance(d time.Duration, r *LocalReplica, id cluster.SpaceID) {
+	c.mu.Lock()
+	c.now = c.now.Add(d)
+	c.mu.Unlock()
+	r.announceWork(id)
+}
+
 func TestDueWorkRunsOnceAtItsTime(t *testing.T) {
-	var mu sync.Mutex
-	now := time.Unix(1_700_000_000, 0)
-	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	r := openLocal(t, Config{Now: clock})
+	clock := newHandClock()
+	r := openLocal(t, Config{Now: clock.Now})
 	id := spaceN(1)
 	create(t, r.Replica, id)
 	schedule := func(key string, after time.Duration) {
@@ -250,14 +271,9 @@ func TestDueWorkRunsOnceAtItsTime(t *testing.T) {
 	})
 	a := &alarm{r: r, fail: map[string]int{"first": 2}}
 	c := quick
-	c.Now = clock
+	c.Now = clock.Now
 	runDue(t, r.Replica, a, c)
-	advance := func(d time.Duration) {
-		mu.Lock()
-		now = now.Add(d)
-		mu.Unlock()
-		r.announceWork(id)
-	}
+	advance := func(d time.Duration) { clock.advance(d, r, id) }
 	advance(time.Minute)
 	r.Local.Fail(FaultLostAnswer)
 	waitFor(t, "the first", func() bool { advance(10 * time.Millisecond); return get(t, r.Replica, id, "names") == " first" })
@@ -284,10 +300,8 @@ func runDue(t *testing.T, r *Replica, p DuePerformer, c WorkConfig) {
 // TestFailingDueWorkHoldsUpNothing schedules more work that fails than is read at once, before work that does not. Each
 // is tried once and again after its pause; the rest is done.
 func TestFailingDueWorkHoldsUpNothing(t *testing.T) {
-	var mu sync.Mutex
-	now := time.Unix(1_700_000_000, 0)
-	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	r := openLocal(t, Config{Now: clock})
+	clock := newHandClock()
+	r := openLocal(t, Config{Now: clock.Now})
 	id := spaceN(1)
 	create(t, r.Replica, id)
 	const poisoned = 3*dueAtOnce/2 + 1
@@ -302,22 +316,16 @@ func TestFailingDueWorkHoldsUpNothing(t *testing.T) {
 	for i := range poisoned {
 		a.fail[fmt.Sprint("bad", i)] = 3
 	}
-	failures := 0
-	c := WorkConfig{Now: clock, Retry: time.Second, RetryMost: time.Minute, Rescan: time.Hour,
-		Failed: func(cluster.SpaceID, error) { mu.Lock(); defer mu.Unlock(); failures++ }}
-	tried := func(n int) func() bool {
-		return func() bool { mu.Lock(); defer mu.Unlock(); return failures == n }
-	}
-	advance := func(d time.Duration) {
-		mu.Lock()
-		now = now.Add(d)
-		mu.Unlock()
-		r.announceWork(id)
-	}
+	var failures atomic.Int64
+	const pause = 10 * time.Millisecond
+	c := WorkConfig{Now: clock.Now, Retry: pause, RetryMost: time.Minute, Rescan: time.Hour,
+		Failed: func(cluster.SpaceID, error) { failures.Add(1) }}
+	tried := func(n int64) func() bool { return func() bool { return failures.Load() == n } }
+	advance := func(d time.Duration) { clock.advance(d, r, id) }
 	runDue(t, r.Replica, a, c)
 	waitFor(t, "the good one", func() bool { return get(t, r.Replica, id, "names") == " good" })
 	waitFor(t, "each to be tried", tried(poisoned))
-	advance(time.Second / 2)
+	advance(pause / 2)
 	update(t, r.Replica, id, func(w Writer) ([]byte, error) {
 		w.Schedule(Due{At: w.Now(), Op: 1, Key: []byte("another")})
 		return nil, nil
@@ -326,11 +334,11 @@ func TestFailingDueWorkHoldsUpNothing(t *testing.T) {
 	if !tried(poisoned)() {
 		t.Error("a pause was cut short")
 	}
-	advance(time.Second / 2)
+	advance(pause / 2)
 	waitFor(t, "each to be tried again", tried(2*poisoned))
-	advance(2 * time.Second)
+	advance(2 * pause)
 	waitFor(t, "the third round", tried(3*poisoned))
-	advance(4 * time.Second)
+	advance(4 * pause)
 	waitFor(t, "all to be done", func() bool {
 		return len(strings.Fields(get(t, r.Replica, id, "names"))) == poisoned+2
 	})
