@@ -201,13 +201,19 @@ func (c *Cluster) Running(name string) int {
 		return 0
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err == nil && !strings.Contains(string(cmdline), "flotilla") {
+	if err == nil && !serves(strings.Split(string(cmdline), "\x00"), name) {
 		return 0 // the number was given to another process
 	}
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
 		return 0
 	}
 	return pid
+}
+
+// serves reports whether a command line is one that Start made for the node.
+func serves(args []string, name string) bool {
+	i := slices.Index(args, "--config")
+	return i > 0 && args[i-1] == "serve" && strings.HasSuffix(args[i+1], filepath.Join(name, "flotilla.toml"))
 }
 
 // Stop ends one node in order and waits for its process.
