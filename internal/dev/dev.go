@@ -201,10 +201,10 @@ func (c *Cluster) Running(name string) int {
 		return 0
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err == nil && !serves(strings.Split(string(cmdline), "\x00"), name) {
-		return 0 // the number was given to another process
+	if err == nil && len(cmdline) > 0 && !serves(strings.Split(string(cmdline), "\x00"), name) {
+		return 0 // the number was given to another process; one that is about to end has no words any more
 	}
-	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+	if ended(pid) {
 		return 0
 	}
 	return pid
@@ -214,6 +214,17 @@ func (c *Cluster) Running(name string) int {
 func serves(args []string, name string) bool {
 	i := slices.Index(args, "--config")
 	return i > 0 && args[i-1] == "serve" && strings.HasSuffix(args[i+1], filepath.Join(name, "flotilla.toml"))
+}
+
+// ended reports whether a process waits for its parent only. While one of its threads is on its way out of the kernel
+// it holds the locks of its files.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil || !strings.Contains(string(stat), ") Z ") {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err != nil || len(threads) <= 1
 }
 
 // Stop ends one node in order and waits for its process.

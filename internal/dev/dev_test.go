@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -298,5 +299,39 @@ func TestAddUsersTwice(t *testing.T) {
 	var refused *adminclient.Refused
 	if err := c.AddUsers(t.Context(), func(string) {}); !errors.As(err, &refused) {
 		t.Fatalf("refused users: %v", err)
+	}
+}
+
+// TestEnded: a process that its parent has not waited for yet does not run any more.
+func TestEnded(t *testing.T) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("cat") // reads until the pipe is closed
+	cmd.Stdin = in
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ended(cmd.Process.Pid) {
+		t.Error("it runs, and has ended")
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, time.Minute, func(context.Context) error {
+		if !ended(cmd.Process.Pid) {
+			return errors.New("it has ended, and runs")
+		}
+		return nil
+	})
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if ended(cmd.Process.Pid) {
+		t.Error("a process that is gone waits for its parent")
 	}
 }

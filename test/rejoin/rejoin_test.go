@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -75,12 +74,10 @@ func halt(ctx context.Context, t *testing.T, c *dev.Cluster, node string, orderl
 	if orderly {
 		end = func(node string) error { return c.Stop(ctx, node) }
 	}
-	pid := c.Running(node)
 	if err := end(node); err != nil {
 		t.Fatal(err)
 	}
-	// Until the last of its threads has ended the process holds the locks of its files.
-	for pid != 0 && syscall.Kill(pid, 0) == nil && ctx.Err() == nil {
+	for c.Running(node) != 0 && ctx.Err() == nil {
 		rest(ctx, 10*time.Millisecond)
 	}
 }
