@@ -9,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/planner"
 )
 
@@ -31,6 +32,7 @@ type observer struct {
 	leaders map[cluster.GroupID]cluster.NodeID
 	keptUp  map[cluster.ServerID]time.Time
 	runs    map[cluster.NodeID]process
+	barred  map[cluster.NodeID]cluster.ServerID // told of
 }
 
 // process is what a node has been running, since when.
@@ -65,7 +67,29 @@ func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
 		}
 	}
 	l.at = time.Now()
-	return c.seen.digest(&l), ctx.Err()
+	seen := c.seen.digest(&l)
+	for node, former := range c.seen.twice(c.n.view.Map(), &seen) {
+		c.n.log.Warn("a node runs a new copy of the system group while its former one answers: do two machines use its name?",
+			"code", "FL-1036", "peer", node, "new", seen.System[node], "former", former)
+	}
+	return seen, ctx.Err()
+}
+
+// twice finds the nodes that are not let in because the replica that the map has of them still answers, with that
+// replica: those that were not found before.
+func (o *observer) twice(m *placement.Map, seen *planner.Observed) map[cluster.NodeID]cluster.ServerID {
+	found := make(map[cluster.NodeID]cluster.ServerID)
+	g := m.Group(cluster.SystemGroup)
+	if g == nil {
+		return found
+	}
+	for node, runs := range seen.System {
+		former := g.Replica(node)
+		if g.Server(runs) == nil && former != nil && seen.Heard[former.Server] && o.barred[node] != runs {
+			o.barred[node], found[node] = runs, former.Server
+		}
+	}
+	return found
 }
 
 // silences asks the own replica of the system group, which leads, for the silence of the others.
@@ -89,7 +113,8 @@ func (n *Node) silences() (map[cluster.ServerID]time.Duration, error) {
 }
 
 func newObserver() *observer {
-	return &observer{keptUp: map[cluster.ServerID]time.Time{}, runs: map[cluster.NodeID]process{}}
+	return &observer{keptUp: map[cluster.ServerID]time.Time{}, runs: map[cluster.NodeID]process{},
+		barred: map[cluster.NodeID]cluster.ServerID{}}
 }
 
 func (o *observer) digest(l *look) planner.Observed {

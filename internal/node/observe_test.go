@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/planner"
 )
 
@@ -146,6 +147,41 @@ func TestANodeIsSettled(t *testing.T) {
 	w.l.silence = map[cluster.ServerID]time.Duration{"n2.1": settledFor - 1, "n3.1": settledFor}
 	if seen = w.pass(0); !seen.Heard["n2.1"] || seen.Heard["n3.1"] {
 		t.Errorf("heard: %v", seen.Heard)
+	}
+}
+
+// TestTwoOfAName: a node that is not let in because its former replica answers is told of once.
+func TestTwoOfAName(t *testing.T) {
+	w := newWatched()
+	m := &placement.Map{Groups: []placement.Group{{ID: cluster.SystemGroup}}}
+	for _, s := range []cluster.ServerID{"n1.1", "n2.1", "n3.1"} {
+		m.Groups[0].Replicas = append(m.Groups[0].Replicas, placement.Replica{Server: s, State: placement.Created})
+	}
+	found := func() map[cluster.NodeID]cluster.ServerID {
+		seen := w.pass(3)
+		return w.o.twice(m, &seen)
+	}
+	if got := found(); len(got) != 0 {
+		t.Fatalf("all is well: %v", got)
+	}
+	w.replica(2, 0).Server = "n3.2"
+	if got := found(); !maps.Equal(got, map[cluster.NodeID]cluster.ServerID{"n3": "n3.1"}) {
+		t.Fatalf("n3 twice: %v", got)
+	}
+	if got := found(); len(got) != 0 {
+		t.Fatalf("told again: %v", got)
+	}
+	w.replica(1, 0).Server = "n2.2"
+	w.l.silence["n2.1"] = settledFor
+	if got := found(); len(got) != 0 {
+		t.Fatalf("n2 lost its replica: %v", got)
+	}
+	seen := planner.Observed{System: map[cluster.NodeID]cluster.ServerID{"n4": "n4.1"}}
+	if got := w.o.twice(&placement.Map{}, &seen); len(got) != 0 {
+		t.Fatalf("no system group: %v", got)
+	}
+	if got := w.o.twice(m, &seen); len(got) != 0 {
+		t.Fatalf("a node that has none: %v", got)
 	}
 }
 
