@@ -110,7 +110,7 @@ var broken = []struct{ want, pkg, imp string }{
 	{"cobra's door", "internal/node", "github.com/spf13/cobra"},
 	{"go-imap's door", "exmdb/store", "github.com/emersion/go-imap/v2"},
 	{"tests only", "internal/node", "internal/testkit"},
-	{"tests only", "internal/mapi/oxcdata", "internal/mapi/internal/vectors"},
+	{"tests only", "internal/mapi/oxcdata", "internal/testkit/vectors"},
 }
 
 func TestEveryRuleCatches(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
 func TestMinutes(t *testing.T) {
@@ -248,10 +248,7 @@ func TestSecurityDescriptor(t *testing.T) {
 func TestCutShort(t *testing.T) {
 	for _, f := range forms() {
 		for _, kind := range f.kinds {
-			list, err := vectors.Of(kind)
-			if err != nil {
-				t.Fatal(err)
-			}
+			list := vectors.Of(t, kind)
 			for _, v := range list {
 				for cut := range min(len(v.In), 600) {
 					if _, err := f.parse(v.In[:cut]); err != nil && !errors.Is(err, oxcdata.ErrMalformed) && !errors.Is(err, mapi.ErrTooComplex) {
@@ -293,10 +290,7 @@ func FuzzStructures(f *testing.F) {
 	all := forms()
 	for i, form := range all {
 		for _, kind := range form.kinds {
-			list, err := vectors.Of(kind)
-			if err != nil {
-				f.Fatal(err)
-			}
+			list := vectors.Of(f, kind)
 			for _, v := range list {
 				f.Add(uint8(i), v.In)
 			}

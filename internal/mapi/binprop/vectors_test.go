@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
 // refused are the vectors that a reader has to refuse, and why.
@@ -92,10 +92,7 @@ func (list Tombstones) appendNil() ([]byte, error) { return list.Append(nil) }
 func TestVectors(t *testing.T) {
 	for _, f := range forms() {
 		for _, kind := range f.kinds {
-			list, err := vectors.Of(kind)
-			if err != nil {
-				t.Fatal(err)
-			}
+			list := vectors.Of(t, kind)
 			for _, v := range list {
 				t.Run(v.Name, func(t *testing.T) { f.check(t, v) })
 			}

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
+	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
 // restrictions draws trees of at most depth levels above a leaf.
@@ -171,10 +171,7 @@ func BenchmarkRestriction(b *testing.B) {
 
 // TestOutlooksSearch runs the rule with the most conditions among the vectors: 23 of Outlook's own.
 func TestOutlooksSearch(t *testing.T) {
-	list, err := vectors.Of("EXTENDEDRULECONDITION")
-	if err != nil {
-		t.Fatal(err)
-	}
+	list := vectors.Of(t, "EXTENDEDRULECONDITION")
 	most := mapi.AndRestriction{}
 	for _, v := range list {
 		c, err := ParseExtendedCondition(v.In)

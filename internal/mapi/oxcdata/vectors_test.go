@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/mapi/internal/vectors"
+	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
 // refused are the vectors that a reader has to refuse, with the error; MFCMAPI shows as much of them as it can.
@@ -43,10 +43,7 @@ func wantRefusal(t *testing.T, err error) bool {
 
 // eachVector runs a test for every vector of a kind.
 func eachVector(t *testing.T, kind string, test func(t *testing.T, in []byte, out vectors.Vector)) {
-	list, err := vectors.Of(kind)
-	if err != nil {
-		t.Fatal(err)
-	}
+	list := vectors.Of(t, kind)
 	for _, v := range list {
 		t.Run(v.Name, func(t *testing.T) { test(t, v.In, v) })
 	}

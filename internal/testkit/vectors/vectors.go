@@ -1,24 +1,33 @@
-// Package vectors holds the test vectors of MFCMAPI for the tests of mapi's packages: bytes of structures, and what
-// MFCMAPI prints of them (testdata/mfcmapi/README names origin and licence). It knows nothing of the structures; only
-// tests import it.
+// Package vectors reads the test vectors of MFCMAPI (github.com/microsoft/mfcmapi, MIT licence) for the tests of
+// mapi's packages: bytes of structures, and what MFCMAPI prints of them. They are not kept in this tree: they lie in
+// ../shared/vectors/mfcmapi beside it, or where FLOTILLA_VECTORS says; a test that wants them is skipped where they are
+// not. It knows nothing of the structures; only tests import it.
 package vectors
 
 import (
 	"bytes"
-	"embed"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"path"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"testing"
 	"unicode/utf16"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
-//go:embed testdata/mfcmapi
-var files embed.FS
-
-const folder = "testdata/mfcmapi"
+// folder is where the vectors are: In holds bytes in hexadecimal, Out the prints.
+func folder(t testing.TB) string {
+	if dir := os.Getenv("FLOTILLA_VECTORS"); dir != "" {
+		return dir
+	}
+	return filepath.Join(testkit.Root(t), "..", "shared", "vectors", "mfcmapi")
+}
 
 // Vector is one structure.
 type Vector struct {
@@ -33,10 +42,15 @@ type Vector struct {
 var names = regexp.MustCompile(`^([A-Z]+)-(\d+)\.dat$`)
 
 // Of are the vectors of a kind; of every kind with "".
-func Of(kind string) ([]Vector, error) {
-	entries, err := files.ReadDir(folder)
+func Of(t testing.TB, kind string) []Vector {
+	t.Helper()
+	dir := folder(t)
+	entries, err := os.ReadDir(filepath.Join(dir, "In"))
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("MFCMAPI's vectors are not here; FLOTILLA_VECTORS says where they are")
+	}
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	var list []Vector
 	for _, e := range entries {
@@ -44,26 +58,26 @@ func Of(kind string) ([]Vector, error) {
 		if m == nil || kind != "" && m[1] != kind {
 			continue
 		}
-		v, err := load(m[1], m[2])
+		v, err := load(dir, m[1], m[2])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+			t.Fatalf("%s: %v", e.Name(), err)
 		}
 		list = append(list, v)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("no vectors of kind %q", kind)
+		t.Fatalf("no vectors of kind %q", kind)
 	}
-	return list, nil
+	return list
 }
 
 var notHex = regexp.MustCompile("[^0-9A-Fa-f]")
 
-func load(kind, number string) (Vector, error) {
-	in, err := files.ReadFile(path.Join(folder, kind+"-"+number+".dat"))
+func load(dir, kind, number string) (Vector, error) {
+	in, err := os.ReadFile(filepath.Join(dir, "In", kind+"-"+number+".dat"))
 	if err != nil {
 		return Vector{}, err
 	}
-	out, err := files.ReadFile(path.Join(folder, kind+"-out-"+number+".dat"))
+	out, err := os.ReadFile(filepath.Join(dir, "Out", kind+"-out-"+number+".dat"))
 	if err != nil {
 		return Vector{}, err
 	}
