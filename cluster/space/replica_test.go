@@ -134,6 +134,46 @@ func TestCombiningIsBoundedByBytes(t *testing.T) {
 	}
 }
 
+// TestLargeUpdateRunsAlone combines an update that is nearly as large as may be with one before it; what is too large on
+// its own is refused all the same.
+func TestLargeUpdateRunsAlone(t *testing.T) {
+	r, g := openGated(t, Config{})
+	const value = 64<<10 - 100 // and its key and frame; 256 of them fit an effect
+	writing := func(name byte, values, size int) UpdateFunc {
+		return func(w Writer) ([]byte, error) {
+			for i := range values {
+				w.Set([]byte{name, byte(i >> 8), byte(i)}, make([]byte, size))
+			}
+			return nil, nil
+		}
+	}
+	ahead := start(t.Context(), r, cluster.RequestID{}, set("k", "v"))
+	<-g.arrived
+	var rest []<-chan outcome
+	for i, fn := range []UpdateFunc{
+		writing('a', 1, value/2), writing('b', 256, value), writing('c', 257, value), writing('d', 1, value/2),
+	} {
+		rest = append(rest, start(t.Context(), r, cluster.RequestID{}, fn))
+		waitFor(t, "it to wait", func() bool { return r.callers() == i+2 })
+	}
+	close(g.pass)
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		for {
+			select {
+			case <-g.arrived:
+			case <-over:
+				return
+			}
+		}
+	}()
+	check(t, (<-ahead).err)
+	for i, kind := range []cluster.Kind{0, 0, cluster.KindTooLarge, 0} {
+		wantOutcome(t, <-rest[i], kind)
+	}
+}
+
 func TestSecondArrivalJoinsTheFirst(t *testing.T) {
 	r, g := openGated(t, Config{})
 	id := requestN(1)

@@ -181,7 +181,8 @@ func (rd *round) closedTo(w *waiter) bool {
 		size+size/n > rd.r.config.CombineBytes
 }
 
-// one runs or refuses one update. It is false when the update made the effect too large to combine.
+// one runs or refuses one update. It is false when the update makes the effect too large to combine, or finds no room in
+// it that it may have alone.
 func (rd *round) one(from *state, w *waiter) bool {
 	answer, known, err := rd.early(from, from.hdr, w)
 	switch {
@@ -204,15 +205,15 @@ func (rd *round) one(from *state, w *waiter) bool {
 	if err == nil && rd.check {
 		err = missing(from, w.refs)
 	}
+	if rd.done > 0 && (rd.w.full() || err == nil && rd.w.size() > rd.r.config.CombineBytes) {
+		rd.w.takeBack(start)
+		return false
+	}
 	if err != nil {
 		rd.w.takeBack(start)
 		rd.part.kind = partUpdate
 		rd.refuse(w, err)
 		return true
-	}
-	if rd.done > 0 && rd.w.size() > rd.r.config.CombineBytes {
-		rd.w.takeBack(start)
-		return false
 	}
 	rd.add(w, answer)
 	return true

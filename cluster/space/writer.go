@@ -83,6 +83,9 @@ func (w *writer) fail(err error) {
 	}
 }
 
+// full reports whether the function that ran wrote more than there was room for.
+func (w *writer) full() bool { return w.err != nil && cluster.KindOf(w.err) == cluster.KindTooLarge }
+
 // admit reports whether one more write may be made; the first refusal is the update's.
 func (w *writer) admit(key []byte, size int) bool {
 	if w.err != nil {
