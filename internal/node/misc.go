@@ -33,7 +33,7 @@ func (n *Node) mailboxes() mailbox.Config {
 
 func versionString() string { return version.Get().Release }
 
-// resolve gives a node's address: the configuration's, else the map's.
+// resolve gives a node's address: the map's, which follows a node that moves, else the configuration's.
 func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	if v := n.view; v != nil {
 		if s := v.Map().Node(id); s != nil && s.Address != "" {
