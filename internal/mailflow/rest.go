@@ -9,13 +9,17 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// Rest is what could not be stored now of a mail that was stored for others (CLUSTER 2.3).
+// Rest is what was not stored of a mail that was stored for others (CLUSTER 2.3).
 type Rest struct {
 	// From is the reverse-path; Received is when the mail came, Size its octets without trace headers.
 	From     string
 	Received time.Time
 	Size     int64
-	// To are the mailboxes that are still to get it, each once.
+	// Sender is the mailbox of the reverse-path, to which reports go (RFC 5321 4.2.5); zero when it is none of ours.
+	Sender mapi.MailboxID
+	// Host names this system in reports.
+	Host string
+	// To are the mailboxes that are still to get it, each once, and the recipients that never will.
 	To []Pending
 	// Near are mailboxes that got it just now: their groups have a quorum, and its content.
 	Near []mapi.MailboxID
@@ -24,11 +28,14 @@ type Rest struct {
 	Message func(ctx context.Context, box mapi.MailboxID) (exmdb.NewMessage, error)
 }
 
-// Pending is one mailbox that a mail is still to be stored in.
+// Pending is one recipient that has not got a mail.
 type Pending struct {
+	// Mailbox is zero for an address elsewhere.
 	Mailbox mapi.MailboxID
-	// Address is the forward-path as given.
+	// Address is the forward-path as given; for a member of a list that is elsewhere, the member's.
 	Address string
+	// Refused is why the mail cannot be stored; nil when it may be later.
+	Refused error
 	// Trace are the headers in front of the mail in this mailbox (RFC 5321 4.4).
 	Trace []byte
 	// Key is the delivery key under which the mailbox may have stored the mail already, unheard.

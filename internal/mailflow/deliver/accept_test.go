@@ -49,15 +49,22 @@ func TestAccept(t *testing.T) {
 	s := newStore()
 	d := deliverer(t, s)
 	d.Directory = people{"alice@example.test": one(mapi.MailboxID{1}, 0), "o'b+c@example.test": one(mapi.MailboxID{2}, 0),
-		"away@example.test": {External: []string{"a@elsewhere.test"}}}
+		"away@example.test":  {External: []string{"a@elsewhere.test"}},
+		"mixed@example.test": {Mailboxes: one(mapi.MailboxID{1}, 0).Mailboxes, External: []string{"a@elsewhere.test"}}}
 	for address, want := range map[string]cluster.Kind{
 		"alice@example.test": accepted, "ALICE@EXAMPLE.test": accepted, "alice+lists@example.test": accepted, "o'b+c@example.test": accepted,
 		"+alice@example.test": exmdb.KindNoSuchUser, "bob@example.test": exmdb.KindNoSuchUser, "alice": exmdb.KindBadAddress,
-		"alice@elsewhere.test": mailflow.KindRelay, "away@example.test": mailflow.KindRelay,
+		"alice@elsewhere.test": mailflow.KindRelay, "away@example.test": mailflow.KindRelay, "mixed@example.test": mailflow.KindRelay,
 	} {
 		r, err := d.Accept(context.Background(), &mailflow.Envelope{}, address)
 		if refusal(err) != want || r.Address != address || err == nil && len(r.To.Mailboxes) != 1 {
 			t.Errorf("%s: %+v, %v", address, r, err)
+		}
+	}
+	d.Later = &later{}
+	for address, want := range map[string]cluster.Kind{"mixed@example.test": accepted, "away@example.test": mailflow.KindRelay} {
+		if _, err := d.Accept(context.Background(), &mailflow.Envelope{}, address); refusal(err) != want {
+			t.Errorf("%s, with a place for who cannot be reached: %v", address, err)
 		}
 	}
 	if s.asked != 0 {

@@ -30,7 +30,7 @@ type Deliverer struct {
 	Limit int64
 	// Host names this system in trace headers.
 	Host string
-	// Later takes what cannot be stored now although others of the same mail are (CLUSTER 2.3); nil refuses it.
+	// Later takes what is not stored although others of the same mail are (CLUSTER 2.3); nil refuses it.
 	Later  Later
 	Now    func() time.Time
 	Events Events
@@ -42,37 +42,43 @@ type Events struct {
 	Duplicate func(env *mailflow.Envelope, address string, box mapi.MailboxID)
 }
 
-// Later keeps recipients of a mail durably until they can be delivered.
+// Later keeps recipients of a mail durably until they can be delivered to, and those that cannot be for the sender and
+// an administrator to know.
 type Later interface {
 	// Keep takes the rest of a mail over: when it returns nil, a majority has it on disk.
 	Keep(ctx context.Context, rest *mailflow.Rest) error
 }
 
-// Accept implements mailflow.Receiver.
+// Accept implements mailflow.Receiver. Nothing carries mail elsewhere yet: an address that leads only there is refused,
+// and one that leads there too as long as Later cannot keep what becomes of that.
 func (d *Deliverer) Accept(ctx context.Context, _ *mailflow.Envelope, address string) (mailflow.Recipient, error) {
 	to := mailflow.Recipient{Address: address}
+	var err error
+	if to.To, err = d.resolve(ctx, address); err != nil {
+		return to, err
+	}
+	if len(to.To.Mailboxes) == 0 || len(to.To.External) > 0 && d.Later == nil {
+		return to, mailflow.ErrRelay
+	}
+	return to, d.room(ctx, to.To)
+}
+
+// resolve says where an address of ours leads, with or without its +detail (RFC 5233).
+func (d *Deliverer) resolve(ctx context.Context, address string) (directory.Resolution, error) {
 	a, err := directory.Normalise(address)
 	if err != nil {
-		return to, err
+		return directory.Resolution{}, err
 	}
 	local, err := d.Directory.Local(ctx, directory.DomainOf(a))
 	if err != nil {
-		return to, err
+		return directory.Resolution{}, err
 	}
 	if !local {
-		return to, mailflow.ErrRelay
+		return directory.Resolution{}, mailflow.ErrRelay
 	}
-	to.To, err = d.Directory.Resolve(ctx, a)
-	if err != nil {
-		if plain, ok := withoutDetail(a); ok && cluster.KindOf(err) == exmdb.KindNoSuchUser {
-			to.To, err = d.Directory.Resolve(ctx, plain)
-		}
-	}
-	if err == nil && len(to.To.Mailboxes) == 0 {
-		err = mailflow.ErrRelay // a list or contact that leads only elsewhere, and nothing carries mail there yet
-	}
-	if err == nil {
-		err = d.room(ctx, to.To)
+	to, err := d.Directory.Resolve(ctx, a)
+	if plain, ok := withoutDetail(a); ok && err != nil && cluster.KindOf(err) == exmdb.KindNoSuchUser {
+		return d.Directory.Resolve(ctx, plain)
 	}
 	return to, err
 }
@@ -97,7 +103,7 @@ func (d *Deliverer) room(ctx context.Context, to directory.Resolution) error {
 	return nil
 }
 
-// withoutDetail takes the +detail off a local part (RFC 5233).
+// withoutDetail takes the +detail off a local part.
 func withoutDetail(a string) (string, bool) {
 	at := strings.LastIndexByte(a, '@')
 	plus := strings.IndexByte(a[:at], '+')
@@ -126,11 +132,11 @@ func (d *Deliverer) Deliver(ctx context.Context, env *mailflow.Envelope, to []ma
 	if err != nil {
 		return failAll(results, err)
 	}
-	errs := t.store(ctx)
-	t.keepRest(ctx, errs)
-	for i, err := range errs {
+	t.store(ctx)
+	err = t.keepRest(ctx)
+	for i := range t.targets {
 		for _, r := range t.targets[i].recipients {
-			results[r].Err = errors.Join(results[r].Err, err)
+			results[r].Err = errors.Join(results[r].Err, t.answer(&t.targets[i], r, err))
 		}
 	}
 	return results

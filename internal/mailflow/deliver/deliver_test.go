@@ -148,7 +148,7 @@ func encode(content []byte, line int, last bool) []byte {
 
 func deliverer(t *testing.T, s *store) *Deliverer {
 	t.Helper()
-	return &Deliverer{Caller: s, Spool: t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Now: func() time.Time { return time.Unix(1.8e9, 0) }}
+	return &Deliverer{Caller: s, Directory: people{}, Spool: t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Now: func() time.Time { return time.Unix(1.8e9, 0) }}
 }
 
 func to(boxes ...mapi.MailboxID) []mailflow.Recipient {

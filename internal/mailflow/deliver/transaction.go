@@ -16,14 +16,19 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// target is one mailbox that recipients of a mail lead to.
+// target is one place that recipients of a mail lead to.
 type target struct {
+	// mailbox is zero for an address elsewhere.
 	mailbox mapi.MailboxID
-	// address is the forward-path as given, of the first recipient that leads here.
+	// address is the forward-path as given, of the first recipient that leads here; elsewhere it is where the mail would go.
 	address string
 	// recipients are the indexes of all that lead here: an address and its alias, a list and its member. What becomes of
 	// the target is an answer to each of them.
 	recipients []int
+	// err is what became of it; nil when it is stored.
+	err error
+	// owed says that somebody with whom it shares an answer has the mail.
+	owed bool
 }
 
 // maxGroups is how many groups one mail goes to at a time, maxParallel to how many mailboxes of each.
@@ -40,11 +45,13 @@ type transaction struct {
 	keeps bool
 	// nonce tells this transaction from every other; only one that keeps has it.
 	nonce [16]byte
+	// stored says of each answer whether it speaks for somebody who has the mail.
+	stored map[int]bool
 }
 
 func (d *Deliverer) begin(env *mailflow.Envelope, to []mailflow.Recipient, rec *Received) (*transaction, error) {
 	t := &transaction{Deliverer: d, env: env, mail: rec, received: d.Now().UTC(), targets: targetsOf(to)}
-	t.keeps = d.Later != nil && len(t.targets) > 1 && !strings.HasPrefix(env.With, "LMTP")
+	t.keeps = d.Later != nil && t.sharesAnswers(to)
 	if !t.keeps {
 		return t, nil
 	}
@@ -54,40 +61,63 @@ func (d *Deliverer) begin(env *mailflow.Envelope, to []mailflow.Recipient, rec *
 	return t, nil
 }
 
-// targetsOf lists every mailbox once.
+// sharesAnswers reports whether one answer may have to do for several targets.
+func (t *transaction) sharesAnswers(to []mailflow.Recipient) bool {
+	if !t.each() {
+		return len(t.targets) > 1
+	}
+	for i := range to {
+		if len(to[i].To.Mailboxes)+len(to[i].To.External) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// each reports whether every recipient gets an answer of its own (RFC 2033 4.2); if not, there is one for the mail.
+func (t *transaction) each() bool { return strings.HasPrefix(t.env.With, "LMTP") }
+
+// targetsOf lists every mailbox and every address elsewhere once.
 func targetsOf(to []mailflow.Recipient) []target {
-	at := make(map[mapi.MailboxID]int)
+	type place struct {
+		mailbox mapi.MailboxID
+		address string
+	}
+	at := make(map[place]int)
 	var targets []target
+	lead := func(p place, recipient int, address string) {
+		n, seen := at[p]
+		if !seen {
+			n = len(targets)
+			at[p] = n
+			targets = append(targets, target{mailbox: p.mailbox, address: address})
+		}
+		targets[n].recipients = append(targets[n].recipients, recipient)
+	}
 	for i := range to {
 		for _, r := range to[i].To.Mailboxes {
-			n, seen := at[r.Mailbox]
-			if !seen {
-				n = len(targets)
-				at[r.Mailbox] = n
-				targets = append(targets, target{mailbox: r.Mailbox, address: to[i].Address})
-			}
-			targets[n].recipients = append(targets[n].recipients, i)
+			lead(place{mailbox: r.Mailbox}, i, to[i].Address)
+		}
+		for _, elsewhere := range to[i].To.External {
+			lead(place{address: elsewhere}, i, elsewhere)
 		}
 	}
 	return targets
 }
 
-// store delivers to every target; the errors are in their order. Groups do not wait for each other: one without a
-// quorum holds up nobody else's mail.
-func (t *transaction) store(ctx context.Context) []error {
+// store delivers to every target. Groups do not wait for each other: one without a quorum holds up nobody else's mail.
+func (t *transaction) store(ctx context.Context) {
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
-	errs := make([]error, len(t.targets))
 	var g errgroup.Group
 	g.SetLimit(maxGroups)
 	for _, group := range t.byLocality(ctx) {
 		g.Go(func() error {
-			t.storeGroup(ctx, group, errs)
+			t.storeGroup(ctx, group)
 			return nil
 		})
 	}
 	_ = g.Wait() // the funcs return no errors: each target has its own
-	return errs
 }
 
 // bounded leaves a third of the time there is for Later, and does not wait for a group longer than for a fail-over.
@@ -103,46 +133,51 @@ func (t *transaction) bounded(ctx context.Context) (context.Context, context.Can
 }
 
 // storeGroup delivers to the targets of one group. The first brings the content; the others then only refer to it.
-func (t *transaction) storeGroup(ctx context.Context, group []int, errs []error) {
+func (t *transaction) storeGroup(ctx context.Context, group []*target) {
 	p := &parcel{caller: t.Caller, mail: t.mail, shared: len(group) > 1}
-	errs[group[0]] = t.one(ctx, t.targets[group[0]], p)
+	group[0].err = t.one(ctx, group[0], p)
 	var g errgroup.Group
 	g.SetLimit(maxParallel)
-	for _, i := range group[1:] {
+	for _, to := range group[1:] {
 		g.Go(func() error {
-			errs[i] = t.one(ctx, t.targets[i], p)
+			to.err = t.one(ctx, to, p)
 			return nil
 		})
 	}
 	_ = g.Wait() // the funcs return no errors: each target has its own
 }
 
-// byLocality groups the targets whose mailboxes share content.
-func (t *transaction) byLocality(ctx context.Context) [][]int {
+// byLocality groups the targets whose mailboxes share content. Nothing carries mail to addresses elsewhere.
+func (t *transaction) byLocality(ctx context.Context) [][]*target {
 	locator, ok := t.Caller.(exmdb.Locator)
-	var groups [][]int
+	var groups [][]*target
 	at := make(map[uint64]int)
-	for i, to := range t.targets {
+	for i := range t.targets {
+		to := &t.targets[i]
+		if to.mailbox.IsZero() {
+			to.err = mailflow.ErrRelay
+			continue
+		}
 		if !ok || len(t.targets) == 1 {
-			groups = append(groups, []int{i})
+			groups = append(groups, []*target{to})
 			continue
 		}
 		l, err := locator.Locality(ctx, to.mailbox)
 		n, seen := at[l]
 		if err == nil && seen {
-			groups[n] = append(groups[n], i)
+			groups[n] = append(groups[n], to)
 			continue
 		}
 		if err == nil {
 			at[l] = len(groups)
 		}
-		groups = append(groups, []int{i})
+		groups = append(groups, []*target{to})
 	}
 	return groups
 }
 
 // one stores the mail in one mailbox. Content that the group lost between upload and use is brought once more.
-func (t *transaction) one(ctx context.Context, to target, p *parcel) error {
+func (t *transaction) one(ctx context.Context, to *target, p *parcel) error {
 	for try := 0; ; try++ {
 		msg, err := p.message(ctx, to.mailbox)
 		if err != nil {
@@ -165,7 +200,7 @@ func (t *transaction) one(ctx context.Context, to target, p *parcel) error {
 // key is the delivery key of MAILBOX 7. A mail without Message-ID has none, since it must not be taken for a copy of
 // another; but where Later may take it over it has one of this transaction, which makes an attempt whose outcome was
 // never heard and those of Later one delivery.
-func (t *transaction) key(to target) [32]byte {
+func (t *transaction) key(to *target) [32]byte {
 	switch {
 	case t.mail.hasMessageID():
 		return deliveryKey(t.env, to, t.mail.sum[:])
@@ -175,56 +210,9 @@ func (t *transaction) key(to target) [32]byte {
 	return [32]byte{}
 }
 
-func deliveryKey(env *mailflow.Envelope, to target, what []byte) [32]byte {
+func deliveryKey(env *mailflow.Envelope, to *target, what []byte) [32]byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\x00%s\x00", env.From, to.address)
 	h.Write(what)
 	return [32]byte(h.Sum(nil))
-}
-
-// keepRest hands the targets that cannot be stored now to Later, if at least one was stored: a sender that got 451
-// for all of them would send to those again that have the mail (CLUSTER 2.3). Where it does not take them the errors
-// stand, and the sender will try again.
-func (t *transaction) keepRest(ctx context.Context, errs []error) {
-	if !t.keeps {
-		return
-	}
-	rest := &mailflow.Rest{From: t.env.From, Received: t.received, Size: t.mail.size, Message: t.message}
-	var kept []int
-	for i, err := range errs {
-		to := t.targets[i]
-		switch {
-		case err == nil:
-			rest.Near = append(rest.Near, to.mailbox)
-		case !mailflow.Final(err):
-			kept = append(kept, i)
-			rest.To = append(rest.To, mailflow.Pending{Mailbox: to.mailbox, Address: to.address, Trace: t.trace(to), Key: t.key(to)})
-		}
-	}
-	if len(rest.Near) == 0 || len(kept) == 0 {
-		return
-	}
-	err := t.Later.Keep(ctx, rest)
-	for _, i := range kept {
-		if err != nil {
-			errs[i] = fmt.Errorf("%w; nor was it kept for later: %w", errs[i], err)
-			continue
-		}
-		errs[i] = nil
-	}
-}
-
-// message is the mail for a space of Later's.
-func (t *transaction) message(ctx context.Context, box mapi.MailboxID) (exmdb.NewMessage, error) {
-	p := &parcel{caller: t.Caller, mail: t.mail, shared: true}
-	return p.message(ctx, box)
-}
-
-// trace is what stands in front of the mail in one mailbox (RFC 5321 4.4).
-func (t *transaction) trace(to target) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", mailflow.Printable(t.env.From), mailflow.Printable(to.address))
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s;\r\n\t%s\r\n", mailflow.Printable(orUnknown(t.env.Helo)),
-		mailflow.Printable(t.env.Remote), t.Host, t.env.With, t.received.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	return []byte(b.String())
 }

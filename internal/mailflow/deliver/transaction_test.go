@@ -64,7 +64,10 @@ func TestWhatCannotBeStoredNowIsKeptOnceOthersAre(t *testing.T) {
 		{"a broken machine is mended", nil, errors.New("a bug"), "ESMTP", nil, 1, 0},
 		{"a mailbox may still come", nil, &cluster.Error{Kind: exmdb.KindNoMailbox}, "ESMTP", nil, 1, 0},
 		{"both are stored", nil, nil, "ESMTP", nil, 0, 0},
-		{"a full mailbox is an answer", nil, &cluster.Error{Kind: exmdb.KindOverQuota}, "ESMTP", nil, 0, 1},
+		{"a full mailbox is no answer for both", nil, &cluster.Error{Kind: exmdb.KindOverQuota}, "ESMTP", nil, 1, 0},
+		{"a full mailbox is an answer", nil, &cluster.Error{Kind: exmdb.KindOverQuota}, "LMTP", nil, 0, 1},
+		{"both are full", &cluster.Error{Kind: exmdb.KindOverQuota}, &cluster.Error{Kind: exmdb.KindOverQuota}, "ESMTP", nil, 0, 2},
+		{"nor can it be noted", nil, &cluster.Error{Kind: exmdb.KindOverQuota}, "ESMTP", cluster.ErrUnavailable, 0, 1},
 		{"nothing was stored", cluster.ErrUnavailable, cluster.ErrUnavailable, "ESMTP", nil, 0, 2},
 		{"nor here", &cluster.Error{Kind: exmdb.KindOverQuota}, cluster.ErrUnavailable, "ESMTP", nil, 0, 2},
 		{"LMTP answers for each", nil, cluster.ErrUnavailable, "LMTPS", nil, 0, 1},
@@ -213,7 +216,7 @@ func TestDeliveryKeyNamesSenderRecipientAndOctets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return tx.key(target{address: rcpt})
+		return tx.key(&target{address: rcpt})
 	}
 	same := key("a", "b", "c")
 	if same != key("a", "b", "c") {

@@ -34,6 +34,8 @@ type fleet struct {
 	server   *ops.Server
 	mail     client.Client
 	queue    *Queue
+	from     string  // who sends
+	ours     senders // who of them has a mailbox here
 
 	mu      sync.Mutex
 	now     time.Time                           // guarded by mu
@@ -48,7 +50,7 @@ type fleet struct {
 
 func newFleet(t testing.TB, groups int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, now: time.Unix(1.8e9, 0).UTC(), places: map[cluster.SpaceID]cluster.GroupID{}, lost: map[cluster.GroupID]bool{},
+	f := &fleet{t: t, from: "s@elsewhere.test", ours: senders{}, now: time.Unix(1.8e9, 0).UTC(), places: map[cluster.SpaceID]cluster.GroupID{}, lost: map[cluster.GroupID]bool{},
 		replicas: map[cluster.GroupID]*space.LocalReplica{}, down: map[cluster.GroupID]error{}, uploads: map[cluster.GroupID]int{},
 		asked: map[cluster.GroupID]int{}}
 	for i := range groups {
@@ -206,20 +208,42 @@ func (f *fleet) mails(box mapi.MailboxID) []string {
 	return all
 }
 
-// send is a mail from elsewhere to the mailboxes u0, u1, …
+// senders is a directory of example.test for those who send.
+type senders map[string]mapi.MailboxID
+
+func (senders) Local(_ context.Context, domain string) (bool, error) {
+	return domain == "example.test", nil
+}
+
+func (s senders) Resolve(_ context.Context, address string) (directory.Resolution, error) {
+	box, ok := s[address]
+	if !ok {
+		return directory.Resolution{}, cluster.Errorf(exmdb.KindNoSuchUser, "%s is not in the directory", address)
+	}
+	return directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: box}}}, nil
+}
+
+func (senders) Lookup(context.Context, string) (*directory.Object, error) { panic("not for mail") }
+
+// send is a mail to the mailboxes u0, u1, …
 func (f *fleet) send(octets string, boxes ...mapi.MailboxID) []mailflow.Result {
 	f.t.Helper()
-	d := &deliver.Deliverer{Caller: f.mail, Spool: f.t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: f.queue, Now: f.clock}
-	m, err := d.Receive(f.t.Context(), strings.NewReader(octets))
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	var to []mailflow.Recipient
 	for i, b := range boxes {
 		to = append(to, mailflow.Recipient{Address: fmt.Sprintf("u%d@example.test", i),
 			To: directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: b}}}})
 	}
-	env := &mailflow.Envelope{From: "s@elsewhere.test", Helo: "elsewhere.test", Remote: "192.0.2.1", With: "ESMTPS"}
+	return f.sendTo(octets, to)
+}
+
+func (f *fleet) sendTo(octets string, to []mailflow.Recipient) []mailflow.Result {
+	f.t.Helper()
+	d := &deliver.Deliverer{Caller: f.mail, Directory: f.ours, Spool: f.t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: f.queue, Now: f.clock}
+	m, err := d.Receive(f.t.Context(), strings.NewReader(octets))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	env := &mailflow.Envelope{From: f.from, Helo: "elsewhere.test", Remote: "192.0.2.1", With: "ESMTPS"}
 	results := d.Deliver(f.t.Context(), env, to, m)
 	if err := m.Close(); err != nil {
 		f.t.Fatal(err)
@@ -320,7 +344,7 @@ func (f *fleet) once(box mapi.MailboxID, address, octets string) {
 	if len(all) != 1 {
 		f.t.Fatalf("%d mails for %s", len(all), address)
 	}
-	want := "Return-Path: <s@elsewhere.test>\r\nDelivered-To: " + address + "\r\nReceived: from elsewhere.test (192.0.2.1)\r\n\tby mail.example.test with ESMTPS;\r\n\t"
+	want := "Return-Path: <" + f.from + ">\r\nDelivered-To: " + address + "\r\nReceived: from elsewhere.test (192.0.2.1)\r\n\tby mail.example.test with ESMTPS;\r\n\t"
 	if !strings.HasPrefix(all[0], want) || !strings.HasSuffix(all[0], " +0000\r\n"+octets) {
 		f.t.Fatalf("%s has other octets: %.400q", address, all[0])
 	}

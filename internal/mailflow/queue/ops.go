@@ -35,6 +35,8 @@ type KeepRequest struct {
 	Received time.Time        `wire:"2"`
 	Message  exmdb.NewMessage `wire:"3"`
 	To       []KeptRecipient  `wire:"4"`
+	Sender   mapi.MailboxID   `wire:"5"`
+	Host     string           `wire:"6"`
 }
 
 // KeptRecipient is a mailflow.Pending on its way into the queue.
@@ -43,6 +45,9 @@ type KeptRecipient struct {
 	Address string         `wire:"2"`
 	Trace   []byte         `wire:"3"`
 	Key     [32]byte       `wire:"4"`
+	// Kind and Text are why it is kept as failed; Kind is zero for one that waits.
+	Kind cluster.Kind `wire:"5"`
+	Text string       `wire:"6"`
 }
 
 // KeepResponse names what was kept.
@@ -84,7 +89,7 @@ type Entry struct {
 // EntryRecipient is one recipient of an Entry.
 type EntryRecipient struct {
 	Address string         `wire:"1" json:"address"`
-	Mailbox mapi.MailboxID `wire:"2" json:"mailbox"`
+	Mailbox mapi.MailboxID `wire:"2" json:"mailbox,omitzero"`
 	// State is waiting or failed.
 	State string `wire:"3" json:"state"`
 	// Attempts are failures in a row for the mailbox, the last at Tried; Next is when it is tried again.
@@ -105,8 +110,8 @@ func Handlers() []ops.Handler {
 	table := []ops.Handler{
 		{ID: OpOpen, Name: "OpenQueue", Update: func(space.Writer, *ops.Request) ([]byte, error) { return nil, nil }},
 		{ID: OpKeep, Name: "KeepMail", Update: update(func(s *spool, q *KeepRequest) (any, error) {
-			entry, err := s.keep(q)
-			return &KeepResponse{Entry: entry}, err
+			entry := s.number()
+			return &KeepResponse{Entry: entry}, s.keep(entry, q)
 		})},
 		{ID: OpList, Name: "ListQueue", Serve: served(list)},
 		{ID: OpShow, Name: "ShowQueueEntry", Serve: served(show)},

@@ -46,7 +46,7 @@ type Queue struct {
 
 // Events are told of what becomes of mail in the queue; nil funcs are left out.
 type Events struct {
-	// Kept: so many recipients of a mail wait in the queue from now on.
+	// Kept: so many recipients of a mail wait in the queue from now on; of those that it keeps as failed, Failed tells.
 	Kept func(id EntryID, recipients int)
 	// Delivered: a recipient's mailbox has the mail, so long after it was received.
 	Delivered func(id EntryID, address string, after time.Duration)
@@ -65,9 +65,7 @@ func (q *Queue) Keep(ctx context.Context, rest *mailflow.Rest) error {
 	for _, g := range q.candidates(ctx, rest) {
 		id, err := q.keepIn(ctx, g, rest)
 		if err == nil {
-			if q.Events.Kept != nil {
-				q.Events.Kept(id, len(rest.To))
-			}
+			q.kept(id, rest)
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("queue of group %d: %w", g, err))
@@ -81,11 +79,29 @@ func (q *Queue) Keep(ctx context.Context, rest *mailflow.Rest) error {
 	return err
 }
 
+func (q *Queue) kept(id EntryID, rest *mailflow.Rest) {
+	waiting := 0
+	for i := range rest.To {
+		switch p := &rest.To[i]; {
+		case p.Refused == nil:
+			waiting++
+		case q.Events.Failed != nil:
+			q.Events.Failed(id, p.Address, p.Refused)
+		}
+	}
+	if waiting > 0 && q.Events.Kept != nil {
+		q.Events.Kept(id, waiting)
+	}
+}
+
 // candidates orders the groups: those in which the mail was stored just now have a quorum and its content, those in
 // which it could not be stored come last.
 func (q *Queue) candidates(ctx context.Context, rest *mailflow.Rest) []cluster.GroupID {
 	rank := make(map[cluster.GroupID]int)
 	for i := range rest.To {
+		if rest.To[i].Refused != nil {
+			continue
+		}
 		if g, err := q.Locator.Locality(ctx, rest.To[i].Mailbox); err == nil {
 			rank[cluster.GroupID(g)] = 1
 		}
@@ -111,9 +127,13 @@ func (q *Queue) keepIn(ctx context.Context, g cluster.GroupID, rest *mailflow.Re
 	if _, err := q.call(ctx, space, OpOpen, nil); err != nil && !errors.Is(err, cluster.ErrExists) {
 		return EntryID{}, err
 	}
-	req := &KeepRequest{From: rest.From, Received: rest.Received}
+	req := &KeepRequest{From: rest.From, Received: rest.Received, Sender: rest.Sender, Host: rest.Host}
 	for _, p := range rest.To {
-		req.To = append(req.To, KeptRecipient{Mailbox: p.Mailbox, Address: p.Address, Trace: p.Trace, Key: p.Key})
+		k := KeptRecipient{Mailbox: p.Mailbox, Address: p.Address, Trace: p.Trace, Key: p.Key}
+		if p.Refused != nil {
+			k.Kind, k.Text = cluster.KindOf(p.Refused), text(p.Refused)
+		}
+		req.To = append(req.To, k)
 	}
 	for try := 0; ; try++ {
 		var err error

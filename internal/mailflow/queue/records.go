@@ -24,7 +24,11 @@ type mail struct {
 	From     string    `wire:"1"`
 	Received time.Time `wire:"2"`
 	// Size is the mail's octets without trace headers.
-	Size    uint64 `wire:"3"`
+	Size uint64 `wire:"3"`
+	// Sender is the mailbox that reports about the mail go to; zero when there is none.
+	Sender mapi.MailboxID `wire:"4"`
+	// Host names the system in reports.
+	Host    string `wire:"5"`
 	Unknown wire.Unknown
 }
 
@@ -35,14 +39,15 @@ type body struct {
 	Unknown wire.Unknown
 }
 
-// recipient is a mailbox that has not got the mail yet.
+// recipient is a mailbox that has not got the mail yet, or an address elsewhere that never will.
 type recipient struct {
+	// Mailbox is zero for an address elsewhere.
 	Mailbox mapi.MailboxID `wire:"1"`
 	Address string         `wire:"2"`
 	Trace   []byte         `wire:"3"`
 	Key     [32]byte       `wire:"4"`
-	// Number is what the mailbox knows the delivery by. It is drawn anew when a failed recipient is tried again: its
-	// mailbox may have taken higher ones since.
+	// Number is what the mailbox knows the delivery by, zero before the first attempt is due. It is drawn anew when a
+	// failed recipient is tried again: its mailbox may have taken higher ones since.
 	Number uint64 `wire:"5"`
 	// Failed is set when the recipient is not tried any more.
 	Failed  *failure `wire:"6"`

@@ -40,9 +40,18 @@ type spool struct {
 	w      space.Writer
 	header header
 	stored []byte
+	// gone are the recipients that this update gives up: their senders are told.
+	gone []given
 }
 
-// change runs fn on the spool and writes what it has moved.
+// given is a recipient that was given up.
+type given struct {
+	entry   uint64
+	address string
+	err     error
+}
+
+// change runs fn on the spool and writes what it has moved, and what senders are to be told of it.
 func change(w space.Writer, fn func(*spool) error) error {
 	s := &spool{w: w}
 	if _, err := load(w, headerKey(), &s.header); err != nil {
@@ -50,6 +59,9 @@ func change(w space.Writer, fn func(*spool) error) error {
 	}
 	s.stored = wire.Marshal(&s.header)
 	if err := fn(s); err != nil {
+		return err
+	}
+	if err := s.report(); err != nil {
 		return err
 	}
 	return s.end()
@@ -90,29 +102,30 @@ func (s *spool) number() uint64 {
 	return s.header.Last
 }
 
-// keep takes a mail in and returns its entry.
-func (s *spool) keep(q *KeepRequest) (uint64, error) {
+// keep takes a mail in as an entry.
+func (s *spool) keep(entry uint64, q *KeepRequest) error {
 	if len(q.To) == 0 {
-		return 0, cluster.Errorf(cluster.KindBadRequest, "mail for nobody")
+		return cluster.Errorf(cluster.KindBadRequest, "mail for nobody")
 	}
 	inline, err := content.Check(&q.Message, math.MaxUint64) // how long a mail may be is said where it comes in
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := content.Hold(s.w, content.Hashes(&q.Message.Recipe), inline); err != nil {
-		return 0, err
+		return err
 	}
-	entry := s.number()
-	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size()})
+	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size(), Sender: q.Sender, Host: q.Host})
 	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest})
 	for i := range q.To {
-		to := &q.To[i]
+		to, p := &q.To[i], place{entry, uint32(i)}
 		r := &recipient{Mailbox: to.Mailbox, Address: to.Address, Trace: to.Trace, Key: to.Key}
-		if err := s.join(place{entry, uint32(i)}, r); err != nil {
-			return 0, err
+		if to.Kind != 0 {
+			s.giveUp(p, r, &cluster.Error{Kind: to.Kind, Text: to.Text})
+		} else if err := s.join(p, r); err != nil {
+			return err
 		}
 	}
-	return entry, nil
+	return nil
 }
 
 // join puts a recipient at the end of its mailbox's lane.
@@ -201,18 +214,24 @@ func (s *spool) removeEmpty(entry uint64) error {
 	return content.Release(s.w, content.Hashes(&b.Recipe))
 }
 
-// fail gives a recipient up: it stays, and is not tried.
-func (s *spool) fail(p place, number uint64, why error) (*recipient, error) {
+// fail gives up a recipient that waits.
+func (s *spool) fail(p place, number uint64, why error) error {
 	r, err := s.waiting(p, number)
 	if err != nil || r == nil {
-		return nil, err
+		return err
 	}
 	if err := s.leave(r); err != nil {
-		return nil, err
+		return err
 	}
+	s.giveUp(p, r, why)
+	return nil
+}
+
+// giveUp notes a recipient as one that stays, and is not tried.
+func (s *spool) giveUp(p place, r *recipient, why error) {
 	r.Failed = &failure{At: s.w.Now(), Kind: cluster.KindOf(why), Text: text(why)}
 	s.set(p.key(), r)
-	return r, nil
+	s.gone = append(s.gone, given{p.entry, r.Address, why})
 }
 
 // maxText bounds what is kept of an error, for an administrator to read.
@@ -226,60 +245,47 @@ func text(err error) string {
 	return s
 }
 
-// given is a recipient that was given up.
-type given struct {
-	entry   uint64
-	address string
-	err     error
-}
-
 // postpone notes that a mailbox could not be delivered to. Who has waited for too long is given up.
-func (s *spool) postpone(box mapi.MailboxID, why error) ([]given, error) {
+func (s *spool) postpone(box mapi.MailboxID, why error) error {
 	before, found, err := s.lane(box)
 	if err != nil || !found {
-		return nil, err
+		return err
 	}
-	gone, err := s.expire(box, why)
-	if err != nil {
-		return nil, err
+	if err := s.expire(box, why); err != nil {
+		return err
 	}
 	l, found, err := s.lane(box)
 	if err != nil || !found {
-		return gone, err
+		return err
 	}
 	now, was := s.w.Now(), l.Next
 	l.Next, l.Attempts = now.Add(delay(before.Attempts)), before.Attempts+1
 	l.Tried, l.Kind, l.Text = now, cluster.KindOf(why), text(why)
 	s.setLane(box, l, was)
-	return gone, nil
+	return nil
 }
 
+// expiredAtOnce bounds what one update gives up, each with a report: the others' time comes with their next attempt.
+const expiredAtOnce = 100
+
 // expire gives up who waits for a mailbox since more than the lifetime.
-func (s *spool) expire(box mapi.MailboxID, why error) ([]given, error) {
+func (s *spool) expire(box mapi.MailboxID, why error) error {
 	old := nanoseconds(s.w.Now().Add(-lifetime))
 	var places []place
 	var numbers []uint64
 	err := each(s.w, boxKey(prefixOrder, box), nil, func(key, value []byte) (bool, error) {
 		number, err := parseOrder(key)
-		if err != nil || number > old {
+		if err != nil || number > old || len(s.gone)+len(places) >= expiredAtOnce {
 			return false, err
 		}
 		p, err := parsePlace(value)
 		places, numbers = append(places, p), append(numbers, number)
 		return true, err
 	})
-	var gone []given
-	for i, p := range places {
-		if err != nil {
-			break
-		}
-		var r *recipient
-		expired := fmt.Errorf("given up after %d days: %w", lifetime/(24*time.Hour), why)
-		if r, err = s.fail(p, numbers[i], expired); r != nil {
-			gone = append(gone, given{p.entry, r.Address, expired})
-		}
+	for i := 0; i < len(places) && err == nil; i++ {
+		err = s.fail(places[i], numbers[i], fmt.Errorf("given up after %d days: %w", lifetime/(24*time.Hour), why))
 	}
-	return gone, err
+	return err
 }
 
 // recipients reads all recipients of a mail.
@@ -302,11 +308,11 @@ func recipients(r space.Reader, entry uint64) (places []place, all []*recipient,
 	return places, all, err
 }
 
-// retry has every recipient of a mail tried now.
+// retry has every recipient of a mail tried now that has a mailbox.
 func (s *spool) retry(entry uint64) error {
 	places, all, err := recipients(s.w, entry)
 	for i := 0; i < len(all) && err == nil; i++ {
-		if all[i].Failed != nil {
+		if all[i].Failed != nil && !all[i].Mailbox.IsZero() {
 			err = s.join(places[i], all[i])
 		}
 		if err == nil {

@@ -281,12 +281,23 @@ func (t *trip) content(ctx context.Context, hash space.Hash) (b []byte, err erro
 	return b, err
 }
 
-// note changes the queue's space.
+// note changes the queue's space, and tells of the recipients that were given up in it.
 func (t *trip) note(ctx context.Context, fn func(*spool) error) error {
+	var gone []given
 	_, err := t.Replica.Update(ctx, t.space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		return nil, change(w, fn)
+		return nil, change(w, func(s *spool) error {
+			err := fn(s)
+			gone = s.gone
+			return err
+		})
 	})
-	return err
+	if err != nil || t.Events.Failed == nil {
+		return err
+	}
+	for _, one := range gone {
+		t.Events.Failed(t.id(one.entry), one.address, one.err)
+	}
+	return nil
 }
 
 func (t *trip) id(entry uint64) EntryID {
@@ -303,40 +314,20 @@ func (t *trip) delivered(ctx context.Context, h *waiter) error {
 }
 
 func (t *trip) fail(ctx context.Context, h *waiter, why error) error {
-	err := t.note(ctx, func(s *spool) error {
-		_, err := s.fail(h.place, h.Number, why)
-		return err
-	})
-	if err == nil {
-		t.failed(given{h.entry, h.Address, why})
-	}
-	return err
-}
-
-func (t *trip) failed(one given) {
-	if t.Events.Failed != nil {
-		t.Events.Failed(t.id(one.entry), one.address, one.err)
-	}
+	return t.note(ctx, func(s *spool) error { return s.fail(h.place, h.Number, why) })
 }
 
 func (t *trip) postpone(ctx context.Context, boxes []mapi.MailboxID, why error) error {
-	var gone []given
 	err := t.note(ctx, func(s *spool) error {
-		gone = nil
 		for _, box := range boxes {
-			expired, err := s.postpone(box, why)
-			if err != nil {
+			if err := s.postpone(box, why); err != nil {
 				return err
 			}
-			gone = append(gone, expired...)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
-	}
-	for _, one := range gone {
-		t.failed(one)
 	}
 	if t.Events.Deferred != nil {
 		t.Events.Deferred(t.id(0).Group, len(boxes), why)
