@@ -118,18 +118,36 @@ func decodeConfirms(b []byte, answer bool) ([]confirmation, error) {
 	return all, nil
 }
 
-// askNode sends one request. The lease counts from before it is sent.
+// question is a request for confirmation on its way.
+type question struct {
+	node cluster.NodeID
+	call *transport.Call
+	sent time.Duration // Clock.Mono before it was sent: what it confirms counts from here, whenever the answer is read
+}
+
+// askNode sends one request and waits for what it confirms.
 func (c *confirmer) askNode(node cluster.NodeID, want map[cluster.GroupID]uint64) {
 	ctx, cancel := context.WithTimeout(c.h.ctx, confirmTimeout)
 	defer cancel()
-	sent := c.h.cfg.Clock.Mono()
-	call, err := c.h.cfg.Net.Send(ctx, transport.Message{To: node, Class: transport.Control, Kind: kindConfirm,
-		Payload: [][]byte{encodeConfirm(want)}})
+	q, err := c.send(ctx, node, want)
 	if err != nil {
 		<-c.pace(ctx) // whoever waits asks again; not faster than answers would come
 		return
 	}
-	b, _, err := call.Wait(ctx)
+	c.settle(ctx, q)
+}
+
+func (c *confirmer) send(ctx context.Context, node cluster.NodeID, want map[cluster.GroupID]uint64) (question, error) {
+	q := question{node: node, sent: c.h.cfg.Clock.Mono()}
+	var err error
+	q.call, err = c.h.cfg.Net.Send(ctx, transport.Message{To: node, Class: transport.Control, Kind: kindConfirm,
+		Payload: [][]byte{encodeConfirm(want)}})
+	return q, err
+}
+
+// settle waits for the answer to q and notes what it confirms.
+func (c *confirmer) settle(ctx context.Context, q question) {
+	b, _, err := q.call.Wait(ctx)
 	if err != nil {
 		return
 	}
@@ -139,7 +157,7 @@ func (c *confirmer) askNode(node cluster.NodeID, want map[cluster.GroupID]uint64
 	}
 	for _, k := range confirms {
 		if g := c.h.Group(k.group); g != nil {
-			g.lead.confirmed(k.term, cluster.NewServerID(node, k.incarnation), sent)
+			g.lead.confirmed(k.term, cluster.NewServerID(q.node, k.incarnation), q.sent)
 		}
 	}
 }

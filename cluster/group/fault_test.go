@@ -127,36 +127,6 @@ func (c *capture) Propose(_ context.Context, _ uint64, part []byte) (space.Outco
 	return 0, cluster.ErrUnavailable
 }
 
-// A leader that stood still finds its lease ended, whatever lies in its buffers (CLUSTER 8).
-func TestFrozenLeaderHasNoLease(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, nil)
-	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustGet(1, space.ReadLease, "a", "")
-	g := leader.group(1)
-	term, _ := g.lead.term()
-	if !g.lead.holds(term) {
-		t.Fatal("no lease after a lease read")
-	}
-	// From here on answers lie in the socket's buffer.
-	leader.faults.Cut("", transport.Incoming)
-	g.host.confirms.ask(g, term)
-	leader.clock.advance(5 * time.Second)
-	if g.lead.holds(term) {
-		t.Fatal("the lease survived 5 s")
-	}
-	woken := leader.clock.Mono()
-	leader.faults.Clear("")
-	leader.mustGet(1, space.ReadLease, "a", "") // pays a round trip
-	g.lead.mu.Lock()
-	defer g.lead.mu.Unlock()
-	if since, ok := g.lead.lease.quorumSince(g.voters(), leader.clock.Mono()); !ok || since < woken {
-		t.Errorf("the lease counts from %v, the leader woke at %v", since, woken)
-	}
-}
-
 func TestClockJumpDropsTheLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
