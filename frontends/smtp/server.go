@@ -74,7 +74,7 @@ func (s *Server) engine(service Service) *smtp.Server {
 	e.Domain, e.LMTP = s.config.Host, service == LMTP
 	e.MaxMessageBytes, e.MaxRecipients, e.MaxLineLength = s.config.MaxMessage, s.config.MaxRecipients, s.config.MaxLine
 	e.ReadTimeout, e.WriteTimeout = s.config.Idle, s.config.Idle
-	e.EnableSMTPUTF8, e.EnableDSN = true, true // MT-PRIORITY and BY stay off: the library takes them on RCPT, not on MAIL
+	e.EnableSMTPUTF8 = true // MT-PRIORITY and BY stay off: the library takes them on RCPT, not on MAIL
 	e.AllowInsecureAuth = s.config.AllowPlaintext
 	e.TLSConfig = s.config.TLS
 	e.ErrorLog = engineLog{s.services.Log}
