@@ -171,26 +171,30 @@ func TestIdle(t *testing.T) {
 	c.end()
 }
 
-// TestSlowMail takes several times Idle in all, and never Idle at once.
+// TestSlowMail takes more than Idle in all, and nothing like Idle at once.
 func TestSlowMail(t *testing.T) {
-	for _, begin := range []string{"DATA\r\n", "BDAT 24 LAST\r\n"} {
-		ts := start(t, func(c *Config) { c.Idle = 400 * time.Millisecond })
-		c := ts.dial(t, MX)
-		c.upTo("anna@example.test")
-		c.send("%s", begin)
-		if begin == "DATA\r\n" {
-			c.reply("354")
-		}
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for range 12 {
-			<-tick.C
-			c.send("x\n")
-		}
-		if begin == "DATA\r\n" {
-			c.send("\r\n.\r\n")
-		}
-		c.reply("250 2.0.0 Stored")
+	const idle, pieces = 3 * time.Second, 40
+	for _, begin := range []string{"DATA\r\n", "BDAT 80 LAST\r\n"} {
+		t.Run(strings.Fields(begin)[0], func(t *testing.T) {
+			t.Parallel()
+			ts := start(t, func(c *Config) { c.Idle = idle })
+			c := ts.dial(t, MX)
+			c.upTo("anna@example.test")
+			c.send("%s", begin)
+			if begin == "DATA\r\n" {
+				c.reply("354")
+			}
+			tick := time.NewTicker(idle * 5 / 4 / pieces)
+			defer tick.Stop()
+			for range pieces {
+				<-tick.C
+				c.send("x\n")
+			}
+			if begin == "DATA\r\n" {
+				c.send("\r\n.\r\n")
+			}
+			c.reply("250 2.0.0 Stored")
+		})
 	}
 }
 
