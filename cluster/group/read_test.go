@@ -104,3 +104,35 @@ func (nd *node) takeOver(value string) {
 	nd.clock.advance(electionWait)
 	nd.mustPut(1, "a", value)
 }
+
+// A read that outlasts the lease is not given out before a quorum has confirmed the term after it (CLUSTER 4.1).
+func TestLeaseIsCheckedAfterTheRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, func(c *Config) { c.Heartbeat = 5 * time.Second })
+	defer w.dump()
+	leader := w.form(1)
+	leader.create(1)
+	leader.mustPut(1, "a", "1")
+	ran := 0
+	view := func(wait time.Duration, during func()) error {
+		ctx, cancel := brief(wait)
+		defer cancel()
+		return leader.group(1).Replica().View(ctx, spaceOf(1), space.ReadLease, func(r space.Reader) error {
+			ran++
+			during()
+			leader.clock.advance(LeaseLength)
+			b, err := r.Get([]byte("a"))
+			if err == nil && string(b) != "1" {
+				err = fmt.Errorf("read %q", b)
+			}
+			return err
+		})
+	}
+	if err := view(patience, func() {}); err != nil || ran != 1 {
+		t.Fatalf("a long read in the reach of the others: run %d times, %v", ran, err)
+	}
+	err := view(patience/4, func() { leader.faults.Cut("", transport.Both) })
+	if kind := cluster.KindOf(err); kind != cluster.KindUnavailable && kind != cluster.KindNotLeader || ran != 2 {
+		t.Errorf("a read whose lease ended while it ran, and that nobody confirms: run %d times, %v", ran, err)
+	}
+}
