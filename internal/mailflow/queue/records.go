@@ -70,7 +70,9 @@ type lane struct {
 	Tried    time.Time    `wire:"3"`
 	Kind     cluster.Kind `wire:"4"`
 	Text     string       `wire:"5"`
-	Unknown  wire.Unknown
+	// Told is the highest number whose sender was told that it is late.
+	Told    uint64 `wire:"6"`
+	Unknown wire.Unknown
 }
 
 // load reads the record at key; false means there is none.

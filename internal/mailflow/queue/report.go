@@ -15,39 +15,47 @@ import (
 // toldAtOnce bounds the recipients that one report speaks of.
 const toldAtOnce = 100
 
-// report tells senders of ours which recipients this update gives up (RFC 5321 4.2.5). A report is a mail in the queue,
-// written by the effect that gives up: it comes exactly as often as that, and waits for the sender's mailbox as any mail
-// does. It has no sender itself, so nobody is told when it cannot be delivered.
+// report tells senders of ours which recipients this update gives up or finds late (RFC 5321 4.2.5). A report is a mail in
+// the queue, written by the effect that it speaks of: it comes exactly as often as that, and waits for the sender's mailbox
+// as any mail does. It has no sender itself, so nobody is told when it cannot be delivered.
 func (s *spool) report() error {
-	gone := slices.Clone(s.gone)
-	slices.SortStableFunc(gone, func(a, b given) int { return cmp.Compare(a.entry, b.entry) })
-	for len(gone) > 0 {
+	if err := s.reportOn(s.gone, dsn.Failed); err != nil {
+		return err
+	}
+	return s.reportOn(s.late, dsn.Delayed)
+}
+
+// reportOn writes the reports of one kind, for each mail its own.
+func (s *spool) reportOn(all []news, action dsn.Action) error {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b news) int { return cmp.Compare(a.entry, b.entry) })
+	for len(all) > 0 {
 		n := 1
-		for n < min(len(gone), toldAtOnce) && gone[n].entry == gone[0].entry {
+		for n < min(len(all), toldAtOnce) && all[n].entry == all[0].entry {
 			n++
 		}
-		if err := s.tell(gone[:n]); err != nil {
+		if err := s.tell(all[:n], action); err != nil {
 			return err
 		}
-		gone = gone[n:]
+		all = all[n:]
 	}
 	return nil
 }
 
 // tell reports on recipients of one mail.
-func (s *spool) tell(gone []given) error {
+func (s *spool) tell(about []news, action dsn.Action) error {
 	var m mail
 	var b body
-	if _, err := load(s.w, entryKey(prefixMail, gone[0].entry), &m); err != nil || m.Sender.IsZero() {
+	if _, err := load(s.w, entryKey(prefixMail, about[0].entry), &m); err != nil || m.Sender.IsZero() {
 		return err
 	}
-	if _, err := load(s.w, entryKey(prefixBody, gone[0].entry), &b); err != nil {
+	if _, err := load(s.w, entryKey(prefixBody, about[0].entry), &b); err != nil {
 		return err
 	}
 	entry := s.number()
 	r := &dsn.Report{Host: m.Host, ID: strconv.FormatUint(entry, 36), Sender: m.From, Arrived: m.Received, Made: s.w.Now(), Header: headerOf(&b.Recipe)}
-	for _, g := range gone {
-		r.Recipients = append(r.Recipients, dsn.Recipient{Address: g.address, Action: dsn.Failed, Kind: cluster.KindOf(g.err)})
+	for _, n := range about {
+		r.Recipients = append(r.Recipients, dsn.Recipient{Address: n.address, Action: action, Kind: cluster.KindOf(n.err), Until: n.until})
 	}
 	return s.keep(entry, &KeepRequest{Received: r.Made, Message: message(r.Octets()), To: []KeptRecipient{{
 		Mailbox: m.Sender, Address: m.From, Trace: fmt.Appendf(nil, "Return-Path: <>\r\nDelivered-To: %s\r\n", m.From)}}})

@@ -22,26 +22,24 @@ func (f *fleet) sends() mapi.MailboxID {
 	return f.ours[f.from]
 }
 
-// toldOf wants exactly one report in a sender's mailbox, about these recipients with their status.
+// toldOf wants reports in a sender's mailbox about exactly these recipients with their status.
 func (f *fleet) toldOf(sender mapi.MailboxID, want ...string) {
 	f.t.Helper()
-	all := f.mails(sender)
-	if len(all) != 1 {
-		f.t.Fatalf("%d reports: %q", len(all), all)
-	}
-	if !strings.HasPrefix(all[0], "Return-Path: <>\r\nDelivered-To: alice@example.test\r\nFrom: Mail Delivery System <MAILER-DAEMON@mail.example.test>\r\n") {
-		f.t.Errorf("not a report: %.300s", all[0])
-	}
-	_, after, _ := strings.Cut(all[0], "message/delivery-status")
-	status, header, _ := strings.Cut(after, "text/rfc822-headers")
-	if !strings.Contains(header, "Subject: x\r\n") || strings.Contains(all[0], "\r\nhi\r\n") {
-		f.t.Errorf("of the mail it has %q", header)
-	}
 	var got []string
-	for _, g := range strings.Split(status, "Final-Recipient: rfc822; ")[1:] {
-		address, rest, _ := strings.Cut(g, "\r\n")
-		_, code, _ := strings.Cut(rest, "Status: ")
-		got = append(got, address+" "+code[:5])
+	for _, m := range f.mails(sender) {
+		if !strings.HasPrefix(m, "Return-Path: <>\r\nDelivered-To: alice@example.test\r\nFrom: Mail Delivery System <MAILER-DAEMON@mail.example.test>\r\n") {
+			f.t.Errorf("not a report: %.300s", m)
+		}
+		_, after, _ := strings.Cut(m, "message/delivery-status")
+		status, header, _ := strings.Cut(after, "text/rfc822-headers")
+		if !strings.Contains(header, "Subject: x\r\n") || strings.Contains(m, "\r\nhi\r\n") {
+			f.t.Errorf("of the mail it has %q", header)
+		}
+		for _, g := range strings.Split(status, "Final-Recipient: rfc822; ")[1:] {
+			address, rest, _ := strings.Cut(g, "\r\n")
+			_, code, _ := strings.Cut(rest, "Status: ")
+			got = append(got, address+" "+code[:5])
+		}
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		f.t.Errorf("told of %v, want %v", got, want)
@@ -152,7 +150,41 @@ func TestWhoWaitedInVainIsReported(t *testing.T) {
 	}
 	f.pass(time.Minute)
 	f.run(1)
-	f.toldOf(sender, "u1@example.test 4.4.7")
+	f.toldOf(sender, "u1@example.test 4.3.0", "u1@example.test 4.4.7")
+}
+
+func TestWhoIsLateIsReportedOnce(t *testing.T) {
+	f := newFleet(t, 2)
+	sender, a, b := f.sends(), f.box(1, 0), f.box(2, 0)
+	f.set(2, cluster.ErrUnavailable)
+	f.sent(withID, a, b)
+	start := f.clock()
+	wait := func(until time.Duration) {
+		for f.clock().Before(start.Add(until)) {
+			f.pass(15 * time.Minute)
+			f.run(1)
+		}
+	}
+	wait(lateAfter - time.Hour)
+	if all := f.mails(sender); len(all) != 0 {
+		t.Fatalf("told too early: %q", all)
+	}
+	f.sent(withoutID, a, b) // late an hour later than the first
+	wait(lateAfter + 30*time.Minute)
+	f.toldOf(sender, "u1@example.test 4.3.0")
+	until := start.Add(lifetime).Format("Mon, 02 Jan 2006 15:04:05 -0700")
+	if m := f.mails(sender)[0]; !strings.Contains(m, "Action: delayed\r\n") || !strings.Contains(m, "Will-Retry-Until: "+until+"\r\n") {
+		t.Errorf("%s", m)
+	}
+	wait(lateAfter + 4*time.Hour)
+	f.toldOf(sender, "u1@example.test 4.3.0", "u1@example.test 4.3.0")
+	f.set(2, nil)
+	f.pass(time.Hour)
+	f.run(1)
+	if n := len(f.mails(b)); n != 2 || len(f.list()) != 0 {
+		t.Errorf("%d mails came, %d entries are left", n, len(f.list()))
+	}
+	f.toldOf(sender, "u1@example.test 4.3.0", "u1@example.test 4.3.0")
 }
 
 // Reports are mail in the queue: one that cannot be delivered now waits, and one that never can is not reported on.
@@ -223,7 +255,7 @@ func TestNoCrashDoublesOrLosesAReport(t *testing.T) {
 func TestReportsAreBounded(t *testing.T) {
 	f := newFleet(t, 2)
 	sender, a, b := f.sends(), f.box(1, 0), f.box(2, 0)
-	const mails = expiredAtOnce + 20
+	const mails = newsAtOnce + 20
 	f.set(2, cluster.ErrUnavailable)
 	for i := range mails {
 		f.sent(fmt.Sprintf("Message-ID: <%d@x>\r\nSubject: x\r\n\r\nhi\r\n", i), a, b)
@@ -236,7 +268,7 @@ func TestReportsAreBounded(t *testing.T) {
 		return n
 	}
 	f.run(1)
-	if n := failed(); n != expiredAtOnce {
+	if n := failed(); n != newsAtOnce {
 		t.Fatalf("%d were given up at once", n)
 	}
 	f.pass(time.Hour)

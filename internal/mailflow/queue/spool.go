@@ -20,6 +20,8 @@ const (
 	firstDelay, lastDelay = 5 * time.Second, 15 * time.Minute
 	// lifetime is how long a recipient is tried (RFC 5321 4.5.4.1 asks for four to five days).
 	lifetime = 5 * 24 * time.Hour
+	// lateAfter is when a sender of ours is told that a recipient still waits.
+	lateAfter = 4 * time.Hour
 	// brokenTries is how often a lane is held up by a mail that a mailbox meets with an error of its own.
 	brokenTries = 10
 )
@@ -40,15 +42,16 @@ type spool struct {
 	w      space.Writer
 	header header
 	stored []byte
-	// gone are the recipients that this update gives up: their senders are told.
-	gone []given
+	// gone are the recipients that this update gives up, late those that it finds late: their senders are told.
+	gone, late []news
 }
 
-// given is a recipient that was given up.
-type given struct {
+// news is what a sender may be told of a recipient.
+type news struct {
 	entry   uint64
 	address string
 	err     error
+	until   time.Time // of one that is late
 }
 
 // change runs fn on the spool and writes what it has moved, and what senders are to be told of it.
@@ -172,7 +175,7 @@ func (s *spool) leave(r *recipient) error {
 		s.w.Delete(boxKey(prefixLane, r.Mailbox))
 		s.w.Delete(nextKey(l.Next, r.Mailbox))
 	case l.Attempts > 0:
-		s.setLane(r.Mailbox, &lane{Next: l.Next, Unknown: l.Unknown}, l.Next)
+		s.setLane(r.Mailbox, &lane{Next: l.Next, Told: l.Told, Unknown: l.Unknown}, l.Next)
 	}
 	return nil
 }
@@ -231,7 +234,7 @@ func (s *spool) fail(p place, number uint64, why error) error {
 func (s *spool) giveUp(p place, r *recipient, why error) {
 	r.Failed = &failure{At: s.w.Now(), Kind: cluster.KindOf(why), Text: text(why)}
 	s.set(p.key(), r)
-	s.gone = append(s.gone, given{p.entry, r.Address, why})
+	s.gone = append(s.gone, news{entry: p.entry, address: r.Address, err: why})
 }
 
 // maxText bounds what is kept of an error, for an administrator to read.
@@ -245,7 +248,7 @@ func text(err error) string {
 	return s
 }
 
-// postpone notes that a mailbox could not be delivered to. Who has waited for too long is given up.
+// postpone notes that a mailbox could not be delivered to. Who has waited for long is late, for too long given up.
 func (s *spool) postpone(box mapi.MailboxID, why error) error {
 	before, found, err := s.lane(box)
 	if err != nil || !found {
@@ -258,6 +261,9 @@ func (s *spool) postpone(box mapi.MailboxID, why error) error {
 	if err != nil || !found {
 		return err
 	}
+	if err := s.findLate(box, l, why); err != nil {
+		return err
+	}
 	now, was := s.w.Now(), l.Next
 	l.Next, l.Attempts = now.Add(delay(before.Attempts)), before.Attempts+1
 	l.Tried, l.Kind, l.Text = now, cluster.KindOf(why), text(why)
@@ -265,23 +271,42 @@ func (s *spool) postpone(box mapi.MailboxID, why error) error {
 	return nil
 }
 
-// expiredAtOnce bounds what one update gives up, each with a report: the others' time comes with their next attempt.
-const expiredAtOnce = 100
+// newsAtOnce bounds what one update has reports written of: the others' time comes with their next attempt.
+const newsAtOnce = 100
 
-// expire gives up who waits for a mailbox since more than the lifetime.
-func (s *spool) expire(box mapi.MailboxID, why error) error {
-	old := nanoseconds(s.w.Now().Add(-lifetime))
-	var places []place
-	var numbers []uint64
-	err := each(s.w, boxKey(prefixOrder, box), nil, func(key, value []byte) (bool, error) {
+// waitingFor lists who waits for a mailbox since more than age and has a number above the given one, as many as there may
+// be news of.
+func (s *spool) waitingFor(box mapi.MailboxID, age time.Duration, above uint64) (places []place, numbers []uint64, err error) {
+	old := nanoseconds(s.w.Now().Add(-age))
+	err = each(s.w, boxKey(prefixOrder, box), orderKey(box, above), func(key, value []byte) (bool, error) {
 		number, err := parseOrder(key)
-		if err != nil || number > old || len(s.gone)+len(places) >= expiredAtOnce {
+		if err != nil || number > old || len(s.gone)+len(s.late)+len(places) >= newsAtOnce {
 			return false, err
 		}
 		p, err := parsePlace(value)
 		places, numbers = append(places, p), append(numbers, number)
 		return true, err
 	})
+	return places, numbers, err
+}
+
+// findLate notes once of each recipient in a lane that it is late.
+func (s *spool) findLate(box mapi.MailboxID, l *lane, why error) error {
+	places, numbers, err := s.waitingFor(box, lateAfter, l.Told)
+	for i := 0; i < len(places) && err == nil; i++ {
+		var r *recipient
+		if r, err = s.waiting(places[i], numbers[i]); r != nil {
+			until := time.Unix(0, int64(numbers[i])).UTC().Add(lifetime)
+			s.late = append(s.late, news{places[i].entry, r.Address, why, until})
+		}
+		l.Told = numbers[i]
+	}
+	return err
+}
+
+// expire gives up who waits for a mailbox since more than the lifetime.
+func (s *spool) expire(box mapi.MailboxID, why error) error {
+	places, numbers, err := s.waitingFor(box, lifetime, 0)
 	for i := 0; i < len(places) && err == nil; i++ {
 		err = s.fail(places[i], numbers[i], fmt.Errorf("given up after %d days: %w", lifetime/(24*time.Hour), why))
 	}

@@ -283,7 +283,7 @@ func (t *trip) content(ctx context.Context, hash space.Hash) (b []byte, err erro
 
 // note changes the queue's space, and tells of the recipients that were given up in it.
 func (t *trip) note(ctx context.Context, fn func(*spool) error) error {
-	var gone []given
+	var gone []news
 	_, err := t.Replica.Update(ctx, t.space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		return nil, change(w, func(s *spool) error {
 			err := fn(s)
