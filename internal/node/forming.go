@@ -199,6 +199,7 @@ func (n *Node) askHello(ctx context.Context, p cluster.NodeID) (*hello, error) {
 func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
+	before := false // a leader that was deposed a moment ago may not know all members: two looks have to agree
 	for {
 		brief, cancel := context.WithTimeout(ctx, time.Second)
 		err := n.view.Refresh(brief)
@@ -211,9 +212,11 @@ func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 		}
 		select {
 		case <-look.C:
-			if n.replacedBy(ctx) != "" {
+			now := n.replacedBy(ctx) != ""
+			if now && before {
 				return true, nil
 			}
+			before = now
 		default:
 			pause(ctx, 50*time.Millisecond)
 		}

@@ -84,8 +84,8 @@ func (n *Node) keepSystem(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		why := n.systemFault(ctx)
-		passing := why == error(errNoSystem) && before == nil // it may be about to be started anew
+		why, sure := n.systemFault(ctx)
+		passing := before == nil && !sure
 		before = why
 		if why == nil || passing || !again.due() {
 			continue
@@ -110,24 +110,25 @@ func (n *Node) restoreSystem(ctx context.Context) error {
 	return n.form(ctx)
 }
 
-// systemFault is why the system replica has to be opened again, nil when it has not.
-func (n *Node) systemFault(ctx context.Context) error {
+// systemFault is why the system replica has to be opened again, nil when it has not. What is not sure has to show twice:
+// the host may be about to start the replica anew, and a leader that was deposed a moment ago may not know all members.
+func (n *Node) systemFault(ctx context.Context) (why error, sure bool) {
 	if why := n.damages.known(cluster.SystemGroup); why != nil {
-		return why
+		return why, true
 	}
 	g := n.storage.host.Group(cluster.SystemGroup)
 	if g == nil {
-		return errNoSystem // its host could not start it anew
+		return errNoSystem, false
 	}
 	if err := g.Stats().Fenced; err != nil {
-		return err
+		return err, true
 	}
 	leader, _ := g.Leader()
 	if leader != "" && g.State() != group.Stopped {
-		return nil
+		return nil, true
 	}
 	if by := n.replacedBy(ctx); by != "" {
-		return fmt.Errorf("%s leads the group and does not count it among its members", by)
+		return fmt.Errorf("%s leads the group and does not count it among its members", by), false
 	}
-	return nil
+	return nil, true
 }
