@@ -353,3 +353,6 @@ func parseStored(t Type, b []byte, reference bool) (Value, error) {
 	}
 	return v, nil
 }
+
+// AppendValue adds the payload of v's storage form: of a string its UTF-8, of Binary its bytes.
+func AppendValue(dst []byte, v Value) []byte { return v.appendStored(dst) }
