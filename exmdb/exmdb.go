@@ -105,6 +105,8 @@ const (
 	KindExists        cluster.Kind = 1021 // directory name taken
 	KindInUse         cluster.Kind = 1022 // directory object still referred to
 	KindBadAddress    cluster.Kind = 1023 // not an address, or not in a domain of ours
+	KindNameLimit     cluster.Kind = 1024 // too many named properties in the mailbox
+	KindNoProperty    cluster.Kind = 1025 // the object has no such property
 )
 
 // ReadMessage is a message's octets as MIME protocols see them, read in pieces from the owner.

@@ -14,6 +14,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // Source gives content by its hash; a space.Reader is one.
@@ -291,4 +292,18 @@ func checkInline(inline [][]byte, named map[space.Hash]uint32) (map[space.Hash][
 		}
 	}
 	return have, nil
+}
+
+// ReadReference returns up to n bytes, from offset off on, of a value that is kept as content.
+func ReadReference(src Source, ref mapi.Reference, off, n uint64) ([]byte, error) {
+	size := ref.Size()
+	if off >= size {
+		return nil, nil
+	}
+	n = min(n, size-off)
+	c := chunks{src: src, refs: make([]exmdb.ChunkRef, len(ref))}
+	for i, r := range ref {
+		c.refs[i] = exmdb.ChunkRef{Hash: r.Hash, Size: r.Size}
+	}
+	return c.append(make([]byte, 0, n), off, off+n)
 }

@@ -197,6 +197,14 @@ func ParseKeywordKey(k []byte) (uint16, error) {
 	return binary.BigEndian.Uint16(k[1:]), nil
 }
 
+// ParseReplicaKey reads what ReplicaKey made.
+func ParseReplicaKey(k []byte) (mapi.ReplicaID, error) {
+	if err := checkKey(k, PrefixReplica, 3); err != nil {
+		return 0, err
+	}
+	return mapi.ReplicaID(binary.BigEndian.Uint16(k[1:])), nil
+}
+
 // ParseSubscriptionKey reads the folder of a subscription or read state.
 func ParseSubscriptionKey(k []byte) (mapi.FID, error) {
 	if len(k) != 23 {

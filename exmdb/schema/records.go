@@ -80,7 +80,9 @@ type Folder struct {
 	PCL       []byte `wire:"9"`
 	// PerUserRead says that read state is kept for each user (MAILBOX 4).
 	PerUserRead bool `wire:"10"`
-	Unknown     wire.Unknown
+	// Modified is PidTagLastModificationTime, zero while it is Created.
+	Modified time.Time `wire:"11"`
+	Unknown  wire.Unknown
 }
 
 // FolderCounts is what deliveries and flag changes move of a folder.
@@ -103,7 +105,10 @@ type FolderCounts struct {
 	Unrendered        uint32 `wire:"13"`
 	UnrenderedUnseen  uint32 `wire:"14"`
 	UnrenderedDeleted uint32 `wire:"15"`
-	Unknown           wire.Unknown
+	// Committed is when ContentSeq last moved; DeletedTotal counts what has left the folder since it was made.
+	Committed    mapi.FileTime `wire:"16"`
+	DeletedTotal uint64        `wire:"17"`
+	Unknown      wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.

@@ -3,6 +3,7 @@ package store
 import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // enter counts a message in a folder; leave undoes it. What changes of a counted message is put between the two.
@@ -34,6 +35,11 @@ func tally(c *schema.FolderCounts, row *schema.Row, times uint64) {
 		c.UnrenderedUnseen += unseen
 		c.UnrenderedDeleted += deleted
 	}
+}
+
+// advance moves a folder's stamp of what is inside (MAILBOX 2).
+func (t *tx) advance(c *schema.FolderCounts, s mapi.Stamp) {
+	c.ContentSeq, c.Committed = s, mapi.FileTimeOf(t.now)
 }
 
 // enter counts a message in the mailbox; leave undoes it.

@@ -113,7 +113,7 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
 	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid, Associated: associated})
 	enter(c, row)
-	c.ContentSeq = row.CN
+	t.advance(c, row.CN)
 	return uid, nil
 }
 

@@ -208,7 +208,8 @@ func (s *flagSetter) one(m *message) error {
 func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schema.ChangeKinds) {
 	row, old := &m.row, stampsOf(&m.row)
 	s := t.stamp()
-	row.ModSeq, c.ContentSeq = s, s
+	row.ModSeq = s
+	t.advance(c, s)
 	if moved&schema.ChangeContent != 0 {
 		row.CN, row.ChangeKey = s, nil
 		row.Modified = mapi.FileTimeOf(t.now)

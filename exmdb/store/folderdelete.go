@@ -4,6 +4,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -63,6 +64,13 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	}
 	c, err := t.folderCounts(fid)
 	if err != nil {
+		return 0, err
+	}
+	bag, err := folderBag(f)
+	if err != nil {
+		return 0, err
+	}
+	if err := content.Release(t.w, content.BagHashes(bag)); err != nil {
 		return 0, err
 	}
 	t.counters.Folders--

@@ -32,7 +32,7 @@ func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
 // folderChanged gives a folder that was edited its new stamp, and writes it.
 func (t *tx) folderChanged(fid mapi.FID, f *schema.Folder) {
 	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
-	f.CN, f.ChangeKey = t.stamp(), nil
+	f.CN, f.ChangeKey, f.Modified = t.stamp(), nil, t.now
 	t.set(schema.FolderKey(fid), f)
 	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
 }

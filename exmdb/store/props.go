@@ -322,8 +322,8 @@ func (s *staged) room() error {
 	return nil
 }
 
-// bag makes content of the long values of a bag.
-func (s *staged) bag(bag *mapi.PropBag) error {
+// admit checks the references that a client has put in a bag.
+func (s *staged) admit(bag *mapi.PropBag) error {
 	for _, p := range bag.All() {
 		if ref, ok := p.Value.(mapi.Reference); ok {
 			if err := s.check(ref); err != nil {
@@ -331,6 +331,11 @@ func (s *staged) bag(bag *mapi.PropBag) error {
 			}
 		}
 	}
+	return nil
+}
+
+// long makes content of the long values of a bag.
+func (s *staged) long(bag *mapi.PropBag) error {
 	bag.Externalise(func(payload []byte) mapi.Reference {
 		var ref mapi.Reference
 		for chunk := range slices.Chunk(payload, exmdb.MaxChunk) {
@@ -367,7 +372,10 @@ func (t *tx) storeBag(props []byte, row *schema.Row) error {
 	}
 	s, err := stage(nil)
 	if err == nil {
-		err = s.bag(bag)
+		err = s.admit(bag)
+	}
+	if err == nil {
+		err = s.long(bag)
 	}
 	if err != nil {
 		return err

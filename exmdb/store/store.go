@@ -38,13 +38,15 @@ func New(c Config) *Store { return &Store{config: c} }
 // internal/wire. OpCreateMailbox is the first update of a new space.
 type Handler struct {
 	exmdb.OpInfo
-	Run  func(w space.Writer, as *exmdb.Identity, req []byte) ([]byte, error)
-	View func(r space.Reader, as *exmdb.Identity, req []byte) ([]byte, error)
+	// Folder is the right that the op needs in the folder it is about (MS-OXCPERM 2.2.7), zero where it is about none.
+	Folder exmdb.FolderRights
+	Run    func(w space.Writer, as *exmdb.Identity, req []byte) ([]byte, error)
+	View   func(r space.Reader, as *exmdb.Identity, req []byte) ([]byte, error)
 }
 
 // Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
 func (s *Store) Handlers() []Handler {
-	return []Handler{
+	return append(s.objectHandlers(), []Handler{
 		s.creation(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),
@@ -64,11 +66,17 @@ func (s *Store) Handlers() []Handler {
 		write(s, exmdb.OpMove, rightWrite, moveMessages),
 		write(s, exmdb.OpExpunge, rightWrite, expunge),
 		read(s, exmdb.OpChanges, rightRead, changes),
-	}
+	}...)
 }
 
 // Handlers is the op table under the defaults.
 func Handlers() []Handler { return New(Defaults()).Handlers() }
+
+// on names the right in a folder that an op needs.
+func (h Handler) on(r exmdb.FolderRights) Handler {
+	h.Folder = r
+	return h
+}
 
 func decode(b []byte, req any) error {
 	if err := wire.UnmarshalShared(b, req); err != nil {

@@ -37,6 +37,7 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 		return 0, nil
 	}
 	s := t.stamp()
+	c.DeletedTotal += ts.MIDs.Len()
 	if c.Tombstone != 0 {
 		var before schema.Tombstone
 		key := schema.TombstoneKey(fid, c.Tombstone)
@@ -49,7 +50,8 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 			t.w.Delete(key)
 		}
 	}
-	c.Tombstone, c.ContentSeq = s, s
+	c.Tombstone = s
+	t.advance(c, s)
 	t.set(schema.TombstoneKey(fid, s), &ts)
 	return s, t.mark(s, n)
 }

@@ -21,7 +21,10 @@ type view struct {
 	config   Config
 	header   schema.Header
 	counters schema.Counters
-	keywords *keywordTable // loaded when first needed
+	// What follows is loaded when it is first needed.
+	keywords    *keywordTable
+	replicaRows *replicaTable
+	propNames   *nameTable
 }
 
 // tx is a mailbox as one op changes it. Counters and folder counts are written by end, where they have changed.

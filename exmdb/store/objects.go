@@ -1,0 +1,257 @@
+package store
+
+import (
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// find reads a message by its MID.
+func (v *view) find(mid mapi.MID) (mapi.FID, *message, error) {
+	var at schema.Place
+	if mid.Replica() != mapi.LocalReplica {
+		return 0, nil, noMessage(mid)
+	}
+	found, err := load(v.r, schema.MIDKey(mid), &at)
+	if err != nil || !found {
+		return 0, nil, orElse(err, noMessage(mid))
+	}
+	m := &message{uid: at.UID}
+	fid, key := mapi.LocalFID(at.Folder), schema.RowKey
+	if at.Associated {
+		key = schema.AssociatedKey
+	}
+	// Every way to a message asks for its folder first: those of deleted folders are there for a while longer.
+	if _, err := v.folderCounts(fid); err != nil {
+		if cluster.KindOf(err) == exmdb.KindNoFolder {
+			err = noMessage(mid)
+		}
+		return 0, nil, err
+	}
+	found, err = load(v.r, key(fid, uint64(at.UID)), &m.row)
+	if err == nil && !found {
+		err = cluster.Errorf(cluster.KindDamaged, "message %#x is not in its place", uint64(mid))
+	}
+	return fid, m, err
+}
+
+func noMessage(mid mapi.MID) error {
+	return cluster.Errorf(exmdb.KindNoMessage, "no message %#x", uint64(mid))
+}
+
+// orElse is the first of two errors.
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// state is a message as its clients know it.
+func (v *view) state(fid mapi.FID, m *message) (exmdb.MessageState, error) {
+	row := &m.row
+	st := exmdb.MessageState{Folder: fid, MID: row.MID, Object: row.Object, Associated: row.Bits&schema.RowAssociated != 0, CN: row.CN,
+		ReadCN: row.ReadCN, ModSeq: row.ModSeq, Size: row.MessageSize(), Received: row.Received.Time()}
+	if row.Bits&(schema.RowAssociated|schema.RowUnrendered) == 0 {
+		st.UID = m.uid
+	}
+	st.Flags.Bits = row.Bits.Flags()
+	var err error
+	if st.Flags.Keywords, err = v.keywordNames(row.Keywords); err != nil {
+		return st, err
+	}
+	if st.ChangeKey, err = v.changeKey(versionOf(row)); err != nil {
+		return st, err
+	}
+	list, err := v.predecessors(versionOf(row))
+	st.PCL = list.Append(nil)
+	return st, err
+}
+
+// createMessage is OpCreateMessage (MS-OXCMSG 3.2.5.2, 3.2.5.3).
+func createMessage(t *tx, req *exmdb.CreateMessageRequest) (*exmdb.SavedMessage, error) {
+	d, err := t.newDraft(req.Folder, &req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	d.fresh = true
+	d.after.row = schema.Row{Object: t.object(), Received: mapi.FileTimeOf(t.now),
+		Bits: schema.RowBorn | schema.RowBits(exmdb.FlagSeen)}
+	if req.Associated {
+		d.after.row.Bits |= schema.RowAssociated
+	} else {
+		d.after.row.Bits |= schema.RowUnrendered | schema.RowBits(exmdb.FlagDraft)
+	}
+	if err := d.grantedMID(req.MID); err != nil {
+		return nil, err
+	}
+	if err := d.apply(&req.Message); err != nil {
+		return nil, err
+	}
+	if err := d.arrive(); err != nil {
+		return nil, err
+	}
+	return d.saved()
+}
+
+// grantedMID takes a MID that the client drew of a range of ours, if he did.
+func (d *draft) grantedMID(mid mapi.MID) error {
+	if mid == 0 {
+		return nil
+	}
+	c := mid.Counter()
+	if mid.Replica() != mapi.LocalReplica || c < schema.FirstCustom || c > d.counters.Global {
+		return cluster.Errorf(cluster.KindBadRequest, "MID %#x was not granted", uint64(mid))
+	}
+	b, err := d.r.Get(schema.MIDKey(mid))
+	if err == nil && b != nil {
+		err = cluster.Errorf(cluster.KindBadRequest, "MID %#x is taken", uint64(mid))
+	}
+	d.after.row.MID = mid
+	d.after.row.Bits |= schema.RowGrantedMID
+	return err
+}
+
+// arrive puts a new message in its place.
+func (d *draft) arrive() error {
+	row := &d.after.row
+	if err := d.room(row.MessageSize()); err != nil {
+		return err
+	}
+	d.enter(row)
+	place := d.place
+	if row.MID != 0 {
+		place = d.placeAs
+	}
+	uid, err := place(d.fid, d.counts, row)
+	d.after.uid = uid
+	return err
+}
+
+// saveMessage is OpSaveMessage.
+func saveMessage(t *tx, req *exmdb.SaveMessageRequest) (*exmdb.SavedMessage, error) {
+	d, err := t.reopen(req.Message, &req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if !req.Force {
+		if err := unmoved(req.Base, d.before.row.CN); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.apply(&req.Edit); err != nil {
+		return nil, err
+	}
+	if err := d.commit(); err != nil {
+		return nil, err
+	}
+	return d.saved()
+}
+
+// unmoved refuses a change of a version that has another upon it.
+func unmoved(base, cn mapi.Stamp) error {
+	if base != 0 && base != cn {
+		return cluster.Errorf(exmdb.KindConflict, "the object is at %d, the change is of %d", cn, base)
+	}
+	return nil
+}
+
+// reopen begins an edit of a message that is there.
+func (t *tx) reopen(mid mapi.MID, p *exmdb.Payload) (*draft, error) {
+	fid, m, err := t.find(mid)
+	if err != nil {
+		return nil, err
+	}
+	d, err := t.newDraft(fid, p)
+	if err != nil {
+		return nil, err
+	}
+	d.before = *m
+	d.after = *m
+	d.after.row.Keywords = append([]uint16(nil), m.row.Keywords...)
+	return d, nil
+}
+
+// commit writes the row of an edited message, with the stamps that have moved; a message that is as it was stays so.
+func (d *draft) commit() error {
+	before, after := &d.before.row, &d.after.row
+	moved := flagKinds(before, after)
+	if d.edited || rowEdited(before, after) {
+		moved |= schema.ChangeContent
+	}
+	if moved == 0 && before.Bits == after.Bits {
+		return nil
+	}
+	if grown := after.MessageSize(); grown > before.MessageSize() {
+		if err := d.room(grown - before.MessageSize()); err != nil {
+			return err
+		}
+	}
+	if d.shown {
+		if err := d.dropRendering(); err != nil {
+			return err
+		}
+	}
+	leave(d.counts, before)
+	enter(d.counts, after)
+	d.leave(before)
+	d.enter(after)
+	d.touch(d.fid, d.counts, &d.after, moved)
+	return nil
+}
+
+// rowEdited reports whether something in the row has changed that MAPI sees as content, flags aside.
+func rowEdited(before, after *schema.Row) bool {
+	const marks = schema.RowFlagComplete | schema.RowInConflict
+	same := before.Verb == after.Verb && before.Icon == after.Icon && before.Received == after.Received &&
+		before.Bits&marks == after.Bits&marks && len(before.Keywords) == len(after.Keywords)
+	for i := 0; same && i < len(before.Keywords); i++ {
+		same = before.Keywords[i] == after.Keywords[i]
+	}
+	return !same
+}
+
+// dropRendering takes the MIME form from a message of which it shows something that has changed: octets under a UID
+// never do, so the message has a new UID and none of it until there is a form again. What was received stays
+// (MAILBOX 3).
+func (d *draft) dropRendering() error {
+	row := &d.after.row
+	if row.Bits&(schema.RowAssociated|schema.RowUnrendered) != 0 {
+		return nil
+	}
+	if row.Bits&schema.RowRendered != 0 {
+		if err := d.releaseBody(row.BodyNumber(), row.Bits); err != nil {
+			return err
+		}
+	} else {
+		row.Original = row.BodyNumber()
+	}
+	row.Body, row.Size, row.Prefix = 0, 0, 0
+	row.Bits = row.Bits&^schema.RowRendered | schema.RowUnrendered
+	return d.renumber()
+}
+
+// renumber gives a message a new UID; the old one has vanished. Its MID stays.
+func (d *draft) renumber() error {
+	gone := schema.Tombstone{UIDs: schema.Runs{}.Add(uint64(d.before.uid))}
+	if _, err := d.tombstone(d.fid, d.counts, gone); err != nil {
+		return err
+	}
+	uid, err := nextUID(d.counts, &d.after.row)
+	if err != nil {
+		return err
+	}
+	d.w.Delete(d.before.key(d.fid))
+	d.after.uid = uid
+	d.set(schema.MIDKey(d.after.row.MID), &schema.Place{Folder: d.fid.Counter(), UID: uid})
+	if read := d.after.row.ReadCN; read != 0 { // the step that stays after touch
+		d.set(schema.ChangeKey(d.fid, read), &schema.Change{Kinds: schema.ChangeRead | schema.ChangeStatus, UID: uid})
+	}
+	return nil
+}
+
+func (d *draft) saved() (*exmdb.SavedMessage, error) {
+	st, err := d.state(d.fid, &d.after)
+	return &exmdb.SavedMessage{State: st, Problems: d.problems}, err
+}

@@ -1,0 +1,15 @@
+package store
+
+import "github.com/flotilla-mail/flotilla/exmdb"
+
+// objectHandlers are the ops on objects and their properties.
+func (s *Store) objectHandlers() []Handler {
+	return []Handler{
+		read(s, exmdb.OpReadProps, rightRead, readProps).on(exmdb.RightReadAny),
+		write(s, exmdb.OpWriteProps, rightWrite, writeProps).on(exmdb.RightEditAny),
+		write(s, exmdb.OpCreateMessage, rightWrite, createMessage).on(exmdb.RightCreate),
+		read(s, exmdb.OpReadMessage, rightRead, readMessage).on(exmdb.RightReadAny),
+		write(s, exmdb.OpSaveMessage, rightWrite, saveMessage).on(exmdb.RightEditAny),
+		read(s, exmdb.OpReadValue, rightRead, readValue).on(exmdb.RightReadAny),
+	}
+}

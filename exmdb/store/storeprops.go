@@ -1,0 +1,114 @@
+package store
+
+import (
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// shownStore is the mailbox itself as its properties are read; err is the first failure.
+type shownStore struct {
+	*view
+	err error
+}
+
+func (v *view) mailboxBag() (*mapi.PropBag, error) {
+	bag := new(mapi.PropBag)
+	_, err := load(v.r, schema.StoreBagKey(), bag)
+	return bag, err
+}
+
+func (v *view) storeProps(tags []mapi.Tag) (*mapi.PropBag, error) {
+	bag, err := v.mailboxBag()
+	if err != nil {
+		return nil, err
+	}
+	s := &shownStore{view: v}
+	if tags == nil {
+		return storeTable.all(s, bag), s.err
+	}
+	out := some(tags, func(t mapi.Tag) (mapi.Prop, bool) {
+		return storeTable.value(s, func() *mapi.PropBag { return bag }, t)
+	})
+	return out, s.err
+}
+
+// folderOf is the entry id of a fixed folder, nil where the mailbox does not have it.
+func folderOf(id mapi.GlobalCounter) func(*shownStore) mapi.Value {
+	return func(s *shownStore) mapi.Value {
+		if !schema.Fixed(mapi.LocalFID(id)).In(s.header.Kind) {
+			return nil
+		}
+		entry, err := s.entryIDOf(mapi.LocalFID(id))
+		if s.err == nil {
+			s.err = err
+		}
+		return entry
+	}
+}
+
+func (s *shownStore) guid() mapi.Value {
+	box := s.mailbox()
+	return mapi.Binary(box[:])
+}
+
+// storeTable is the table of computed properties of a mailbox (MS-OXCSTOR 2.2.2.1).
+var storeTable = newTable([]computed[*shownStore]{
+	{mapi.PidTagRecordKey, (*shownStore).guid},
+	{mapi.PidTagStoreRecordKey, (*shownStore).guid},
+	{mapi.PidTagMappingSignature, func(s *shownStore) mapi.Value { return mapi.Binary(s.header.Signature[:]) }},
+	{mapi.PidTagObjectType, func(*shownStore) mapi.Value { return mapi.Integer32(mapi.ObjectStore) }},
+	{mapi.PidTagIpmSubtreeEntryId, folderOf(0x09)},
+	{mapi.PidTagIpmOutboxEntryId, folderOf(0x0C)},
+	{mapi.PidTagIpmWastebasketEntryId, folderOf(0x0B)},
+	{mapi.PidTagIpmSentMailEntryId, folderOf(0x0A)},
+	{mapi.PidTagViewsEntryId, folderOf(0x06)},
+	{mapi.PidTagCommonViewsEntryId, folderOf(0x07)},
+	{mapi.PidTagFinderEntryId, folderOf(0x05)},
+	{mapi.PidTagValidFolderMask, func(*shownStore) mapi.Value { return mapi.Integer32(validFolders) }},
+	{mapi.PidTagMessageSize, func(s *shownStore) mapi.Value { return clip32(s.counters.Used) }},
+	{mapi.PidTagMessageSizeExtended, func(s *shownStore) mapi.Value { return mapi.Integer64(s.counters.Used) }},
+	{mapi.PidTagContentCount, func(s *shownStore) mapi.Value { return clip32(s.counters.Messages) }},
+	{mapi.PidTagCreationTime, func(s *shownStore) mapi.Value { return mapi.FileTimeOf(s.header.Created) }},
+}, nil)
+
+// validFolders says that the seven folders above and the inbox have valid entry ids (PidTagValidFolderMask).
+const validFolders = 0xFF
+
+// writeStoreProps is OpWriteProps on the mailbox.
+func (t *tx) writeStoreProps(req *exmdb.WritePropsRequest) (*exmdb.WritePropsResponse, error) {
+	old, err := t.mailboxBag()
+	if err != nil {
+		return nil, err
+	}
+	e, err := t.newEditor(&req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	bag := clone(old)
+	if err := e.change(bag, &req.Set, req.Delete, storeApart); err != nil {
+		return nil, err
+	}
+	stored := bag.AppendWire(nil)
+	if err := checkRecord(stored); err != nil {
+		return nil, err
+	}
+	if !sameBag(*old, *bag) {
+		if err := content.Hold(t.w, content.BagHashes(bag), e.staged.inline); err != nil {
+			return nil, err
+		}
+		if err := content.Release(t.w, content.BagHashes(old)); err != nil {
+			return nil, err
+		}
+		t.w.Set(schema.StoreBagKey(), stored)
+	}
+	return &exmdb.WritePropsResponse{Problems: e.problems}, nil
+}
+
+func storeApart(t mapi.Tag, _ mapi.Value) (mapi.ErrorCode, bool) {
+	if find(storeTable.rules, t.WithType(mapi.TypeUnspecified)) != nil {
+		return mapi.ErrorComputed, true
+	}
+	return 0, false
+}
