@@ -24,6 +24,8 @@ import (
 type boltEngine struct {
 	dir    string
 	faults *Faults
+	// between, when a test sets it, is called before each transaction: what a crash there would leave is on disk.
+	between func()
 
 	mu    sync.Mutex // guards files
 	files map[cluster.GroupID]*raftboltdb.BoltStore
@@ -148,6 +150,7 @@ func (e *boltEngine) write(g cluster.GroupID, do func(*raftboltdb.BoltStore) err
 	if err := beforeBoltWrite(e.faults); err != nil {
 		return err
 	}
+	e.mayCrash()
 	return do(f)
 }
 
@@ -189,10 +192,8 @@ func (e *boltEngine) append(g cluster.GroupID, first uint64, entries [][]byte, f
 		logs[i] = &raft.Log{Index: first + uint64(i), Data: v}
 	}
 	return e.write(g, func(f *raftboltdb.BoltStore) error {
-		if floor != nil {
-			if err := f.Set(boltFloor, floor); err != nil {
-				return err
-			}
+		if err := e.setFloor(f, floor); err != nil {
+			return err
 		}
 		return f.StoreLogs(logs)
 	})
@@ -202,13 +203,29 @@ func (e *boltEngine) append(g cluster.GroupID, first uint64, entries [][]byte, f
 // crash left half done.
 func (e *boltEngine) deleteRange(g cluster.GroupID, lo, hi uint64, floor []byte) error {
 	return e.write(g, func(f *raftboltdb.BoltStore) error {
-		if floor != nil {
-			if err := f.Set(boltFloor, floor); err != nil {
-				return err
-			}
+		if err := e.setFloor(f, floor); err != nil {
+			return err
 		}
 		return f.DeleteRange(lo, hi)
 	})
+}
+
+// setFloor sets the floor, if there is one to be set, in a transaction before another.
+func (e *boltEngine) setFloor(f *raftboltdb.BoltStore, floor []byte) error {
+	if floor == nil {
+		return nil
+	}
+	if err := f.Set(boltFloor, floor); err != nil {
+		return err
+	}
+	e.mayCrash()
+	return nil
+}
+
+func (e *boltEngine) mayCrash() {
+	if e.between != nil {
+		e.between()
+	}
 }
 
 func (e *boltEngine) floor(g cluster.GroupID) ([]byte, error) {
@@ -228,6 +245,7 @@ func (e *boltEngine) init(g cluster.GroupID, floor []byte) error {
 		if err := f.DeleteRange(0, ^uint64(0)); err != nil {
 			return err
 		}
+		e.mayCrash()
 		return f.Set(boltFloor, floor)
 	})
 }

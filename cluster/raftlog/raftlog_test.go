@@ -130,6 +130,7 @@ type subject struct {
 	log   *Log
 	model *raft.InmemStore
 	term  uint64
+	state State // what a replica's state would hold durably; randomOrder keeps it
 }
 
 func conform(t testing.TB, rt *rapid.T, k Kind) {
@@ -263,36 +264,80 @@ func TestPowerCut(t *testing.T) {
 		if !slices.ContainsFunc(possible, func(p []*raft.Log) bool { return sameLog(got, p) }) {
 			t.Fatalf("seed %d: log of %d entries was never there since the last sync", seed, len(got))
 		}
-		must(t, checkEnd(s.log, nil, State{}))
-		next := s.log.floorNow().Index + 1
-		if len(got) > 0 {
-			next = got[len(got)-1].Index + 1
-		}
-		must(t, s.log.StoreLogs(entries(next, 2, s.term+1, 5)))
+		s.goesOn()
 		must(t, s.store.Close())
 	})
+}
+
+// goesOn checks the log against the state, as a start does, and appends to it.
+func (s *subject) goesOn() {
+	s.t.Helper()
+	s.state.Server, s.state.Log = testServer, s.log.Identity()
+	stable := (&StableStore{}).Group(testGroup)
+	for _, check := range []func(*Log, *Stable, State) error{checkIdentity, checkEnd, checkSpan, checkTerms, checkEntries} {
+		if err := check(s.log, stable, s.state); err != nil {
+			s.t.Fatalf("state of %d/%d from snapshot %d: %v", s.state.Index, s.state.Term, s.state.Snapshot, err)
+		}
+	}
+	before := content(s.t, s.log)
+	more := entries(s.next(), 2, s.term+1, 5)
+	must(s.t, s.log.StoreLogs(more))
+	if !sameLog(content(s.t, s.log), append(before, more...)) {
+		s.t.Fatal("what was appended is not behind what was there")
+	}
+}
+
+// next is the index that continues the log.
+func (s *subject) next() uint64 {
+	if now := s.log.spanNow(); now.last != 0 {
+		return now.last + 1
+	}
+	return s.log.floorNow().Index + 1
 }
 
 // randomOrder changes the log and returns what a power cut may leave from now on.
 func (s *subject) randomOrder(rng *rand.Rand, possible [][]*raft.Log) [][]*raft.Log {
 	now := s.log.spanNow()
-	switch k := rng.IntN(6); {
+	unapplied := max(now.first, s.state.Index+1)
+	switch k := rng.IntN(8); {
 	case k == 0 && now.first != 0:
-		must(s.t, s.log.TruncateTo(now.first+rng.Uint64N(now.last-now.first+1)))
-	case k == 1 && now.first != 0:
-		must(s.t, s.log.DeleteRange(now.first+rng.Uint64N(now.last-now.first+1), now.last))
+		to := now.first + rng.Uint64N(now.last-now.first+1)
+		s.applied(to)
+		must(s.t, s.log.TruncateTo(to))
+	case k == 1 && now.last >= unapplied:
+		must(s.t, s.log.DeleteRange(unapplied+rng.Uint64N(now.last-unapplied+1), now.last))
 	case k == 2:
 		must(s.t, s.store.marks.write())
+	case k == 3 && rng.IntN(3) == 0:
+		s.snapshot(rng)
+		must(s.t, s.log.DeleteRange(now.first, now.last))
+	case k == 4 && rng.IntN(3) == 0:
+		s.snapshot(rng)
+		must(s.t, s.log.Init(testServer, s.state.Index, s.state.Term))
+		return [][]*raft.Log{nil}
 	default:
-		next := now.last + 1
-		if now.last == 0 {
-			next = s.log.floorNow().Index + 1
-		}
 		s.term += rng.Uint64N(2)
-		must(s.t, s.log.StoreLogs(entries(next, 1+rng.Uint64N(4), s.term, rng.IntN(300))))
+		must(s.t, s.log.StoreLogs(entries(max(s.next(), s.state.Index+1), 1+rng.Uint64N(4), s.term, rng.IntN(300))))
 		return [][]*raft.Log{content(s.t, s.log)}
 	}
 	return append(possible, content(s.t, s.log))
+}
+
+// applied lets the state hold everything up to index.
+func (s *subject) applied(index uint64) {
+	if index <= s.state.Index {
+		return
+	}
+	e, err := s.log.read(index)
+	must(s.t, err)
+	s.state.Index, s.state.Term = index, e.log.Term
+}
+
+// snapshot replaces the state by one of a later term, from behind the log or from inside what conflicts with it.
+func (s *subject) snapshot(rng *rand.Rand) {
+	s.term++
+	s.state.Index, s.state.Term = s.state.Index+1+rng.Uint64N(max(s.next(), s.state.Index)+5-s.state.Index), s.term
+	s.state.Snapshot = s.state.Index
 }
 
 func newestWAL(t testing.TB, fs lsm.FS, dir string) string {
