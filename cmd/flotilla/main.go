@@ -58,8 +58,8 @@ func exitCode(err error) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "flotilla",
-		Short:         "An Exchange-compatible mailbox store that runs as a fleet of Raft groups",
+		Use:   "flotilla",
+		Short: "An Exchange-compatible mailbox store that runs as a fleet of Raft groups",
 		Long: `Flotilla is an Exchange-compatible mailbox store that runs as a fleet of Raft groups.
 
 Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answers, 4 not safe now.`,
