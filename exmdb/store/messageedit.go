@@ -118,7 +118,11 @@ func (d *draft) replaceRecipients(bag *mapi.PropBag, edit *exmdb.MessageEdit) er
 	if len(edit.Recipients) > maxRecipients {
 		return cluster.Errorf(exmdb.KindTooBig, "%d recipients, %d at most", len(edit.Recipients), maxRecipients)
 	}
-	old, err := d.recipients(&d.after.row)
+	shown, err := d.recipients(&d.after.row)
+	if err != nil {
+		return err
+	}
+	old, err := d.storedRecipients(&d.after.row)
 	if err != nil {
 		return err
 	}
@@ -127,7 +131,7 @@ func (d *draft) replaceRecipients(bag *mapi.PropBag, edit *exmdb.MessageEdit) er
 		return err
 	}
 	oxcmsg.SetDisplayLists(bag, list.Bags)
-	if slices.EqualFunc(old.Bags, list.Bags, sameBag) {
+	if slices.EqualFunc(shown, list.Bags, sameBag) {
 		return nil
 	}
 	d.edited, d.shown = true, true

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
@@ -76,7 +78,7 @@ var messageTable = newTable([]computed[*shownMessage]{
 	// What it says.
 	{mapi.PidTagConversationId, func(s *shownMessage) mapi.Value { return octets(s.conversation()) }},
 	{mapi.PidTagSubject, func(s *shownMessage) mapi.Value { return subject(s.contents()) }},
-}, []computed[*shownMessage]{
+}, slices.Concat([]computed[*shownMessage]{
 	{mapi.PidTagSourceKey, func(s *shownMessage) mapi.Value { return mapi.Binary(s.gidOf(s.m.row.MID.Counter()).Append(nil)) }},
 	{mapi.PidTagCreationTime, func(s *shownMessage) mapi.Value { return s.modified() }},
 	{mapi.PidTagSearchKey, (*shownMessage).searchKey},
@@ -97,7 +99,7 @@ var messageTable = newTable([]computed[*shownMessage]{
 	{mapi.PidTagConversationIndex, func(s *shownMessage) mapi.Value {
 		return octets(oxcmsg.ConversationIndex(s.m.row.Received, s.conversation()))
 	}},
-})
+}, author.defaults(sender), sender.defaults(author)))
 
 func hasNamed(bag *mapi.PropBag) bool {
 	all := bag.All()

@@ -224,11 +224,9 @@ func (v *view) readWhole(fid mapi.FID, m *message, req *exmdb.ReadMessageRequest
 		return err
 	}
 	out.Props = *bag
-	list, err := v.recipients(&m.row)
-	if err != nil {
+	if out.Recipients, err = v.recipients(&m.row); err != nil {
 		return err
 	}
-	out.Recipients = list.Bags
 	attachments, err := v.attachments(&m.row)
 	out.Attachments = describeAttachments(attachments, req.Nested)
 	return err

@@ -11,6 +11,8 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
@@ -25,14 +27,43 @@ func (v *view) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
 	return bag, err
 }
 
-// recipients reads the recipients of a message.
-func (v *view) recipients(row *schema.Row) (*schema.Recipients, error) {
+// storedRecipients reads the record of a message's recipients.
+func (v *view) storedRecipients(row *schema.Row) (*schema.Recipients, error) {
 	list := new(schema.Recipients)
 	if row.Bits&schema.RowRecipients == 0 {
 		return list, nil
 	}
 	_, err := load(v.r, schema.RecipientsKey(row.Object), list)
 	return list, err
+}
+
+// recipients are the recipients of a message. A received mail has those of its header until someone changes them.
+func (v *view) recipients(row *schema.Row) ([]mapi.PropBag, error) {
+	body := receivedBody(row)
+	if row.Bits&schema.RowRecipients != 0 || body == 0 {
+		list, err := v.storedRecipients(row)
+		return list.Bags, err
+	}
+	digest, err := v.r.Get(schema.DigestKey(body))
+	if err != nil || digest == nil {
+		return nil, err
+	}
+	env, err := mime.DigestEnvelope(digest)
+	if err != nil {
+		return nil, cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", body, err)
+	}
+	return oxcmail.Recipients(env), nil
+}
+
+// receivedBody is the body that a message came with as mail, zero if it did not.
+func receivedBody(row *schema.Row) mapi.ObjectNumber {
+	switch {
+	case row.Original != 0:
+		return row.Original
+	case row.Bits&(schema.RowAssociated|schema.RowUnrendered|schema.RowRendered) != 0:
+		return 0
+	}
+	return row.BodyNumber()
 }
 
 // attachment reads one attachment of a message.
@@ -164,12 +195,12 @@ func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Ha
 // setRecipients writes the recipients of a message.
 func (t *tx) setRecipients(row *schema.Row, old, list *schema.Recipients, inline map[space.Hash][]byte) error {
 	r := record{key: schema.RecipientsKey(row.Object), refs: references(each(list.Bags)), oldRefs: references(each(old.Bags))}
-	if len(old.Bags) > 0 {
-		r.old = wire.Marshal(old)
+	if row.Bits&schema.RowRecipients != 0 {
+		r.old = wire.Append([]byte{}, old)
 	}
 	row.Bits &^= schema.RowRecipients
-	if len(list.Bags) > 0 {
-		r.now = wire.Marshal(list)
+	if len(list.Bags) > 0 || receivedBody(row) != 0 { // a mail without recipients says so
+		r.now = wire.Append([]byte{}, list)
 		row.Bits |= schema.RowRecipients
 	}
 	return t.put(row, r, inline)
@@ -229,7 +260,7 @@ func (v *view) held(row *schema.Row) ([][]mapi.ContentRef, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := v.recipients(row)
+	list, err := v.storedRecipients(row)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -29,6 +30,7 @@ type plan struct {
 	pieces   []piece
 	content  int64 // bytes of all pieces, decoded
 	digest   []byte
+	props    []byte
 }
 
 // piece is a run of octets that becomes content.
@@ -52,7 +54,7 @@ func (p *parcel) message(ctx context.Context, box mapi.MailboxID) (exmdb.NewMess
 	if err != nil {
 		return exmdb.NewMessage{}, err
 	}
-	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: pl.segments}, Digest: pl.digest}
+	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: pl.segments}, Digest: pl.digest, Props: pl.props}
 	if pl.content > exmdb.MaxInline || p.shared && pl.content > inlineShared {
 		return msg, p.upload(ctx, box, pl.pieces)
 	}
@@ -107,6 +109,11 @@ func (p *parcel) upload(ctx context.Context, box mapi.MailboxID, pieces []piece)
 // when they can be encoded again to the same octets; everything else stays as received.
 func makePlan(m *Received) (*plan, error) {
 	pl := &plan{digest: mime.MarshalDigest(m.root)}
+	props, err := oxcmail.HeaderProps(m.root, m)
+	if err != nil {
+		return nil, err
+	}
+	pl.props = props.AppendWire(nil)
 	var at int64
 	for leaf := range m.root.Leaves() {
 		if leaf.Size() <= exmdb.MaxRawLeaf {
