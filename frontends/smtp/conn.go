@@ -1,12 +1,14 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 // conn is a client's connection as go-smtp sees it, below TLS. It keeps what the engine does not:
 //
 //   - replies are gathered and written when the engine is about to wait for input, one packet for a pipelined group;
+//   - the engine gets one line at a time, and so has none of a mail's octets when it comes to the mail: dots reads them;
 //   - the first failure to read is the last: the engine goes on after a timeout inside a BDAT chunk and would take
 //     the rest of the chunk for commands;
 //   - io.EOF never comes out of Read: the engine takes it for the proper end of a chunk (whole does the same for the
@@ -49,7 +52,12 @@ type conn struct {
 	draining bool      // guarded by mu
 	spoiled  bool      // guarded by mu; nothing more is read
 	probing  bool      // guarded by mu; Read answers errProbe
-	peeked   []byte    // guarded by mu; what watch read
+	ahead    []byte    // guarded by mu; what was read and is not the engine's yet
+	lined    bool      // guarded by mu; the engine has nothing behind the last line that it was given
+	sealed   bool      // guarded by mu; what is read is TLS
+
+	buf     []byte // where lines are read into; only the engine reads lines
+	greeted bool   // only the engine greets
 }
 
 // farewell bounds the time in which the last replies may be written.
@@ -91,15 +99,93 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.isProbing() {
 		return 0, probeError{}
 	}
+	if n, err := c.unread(p); n > 0 || err != nil {
+		return n, err
+	}
+	if len(p) > engineBuffer || c.isSealed() {
+		return c.receive(p)
+	}
+	if c.buf == nil {
+		c.buf = make([]byte, engineBuffer)
+	}
+	n, err := c.receive(c.buf)
+	if err != nil {
+		return 0, err
+	}
+	c.readAhead(c.buf[:n])
+	return c.unread(p)
+}
+
+// engineBuffer is how much the engine asks for when it reads commands. For more it asks only inside a chunk of BDAT.
+const engineBuffer = 4 << 10
+
+func (c *conn) readAhead(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = b
+}
+
+// seal begins TLS. Commands that a client, or somebody between, has sent behind STARTTLS are not of it.
+func (c *conn) seal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sealed, c.ahead = true, nil
+}
+
+// unread gives of what was read ahead: a line, or as much as is asked for inside a chunk.
+func (c *conn) unread(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ahead) == 0 {
+		if c.lined = false; c.spoiled {
+			return 0, errGone
+		}
+		return 0, nil
+	}
+	b := c.ahead
+	if i := bytes.IndexByte(b, '\n'); i >= 0 && len(p) <= engineBuffer && !c.sealed {
+		b = b[:i+1]
+	}
+	n := copy(p, b)
+	c.lined = len(p) <= engineBuffer && !c.sealed && bytes.HasSuffix(p[:n], []byte("\n"))
+	c.ahead = c.ahead[n:]
+	c.noteGreetingLocked(p[:n])
+	return n, nil
+}
+
+// putBack makes octets the next to be read.
+func (c *conn) putBack(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = append(bytes.Clone(b), c.ahead...)
+}
+
+func (c *conn) isSealed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sealed
+}
+
+// isLined reports whether the engine has read a line to its end and nothing behind it.
+func (c *conn) isLined() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lined
+}
+
+// readMail reads octets of a mail, as many as there are.
+func (c *conn) readMail(p []byte) (int, error) {
+	if n, err := c.unread(p); n > 0 || err != nil {
+		return n, err
+	}
+	return c.receive(p)
+}
+
+// receive reads from the network, once all replies are written.
+func (c *conn) receive(p []byte) (int, error) {
 	if err := c.flush(c.server.config.Idle); err != nil {
 		c.spoil()
 		return 0, errGone
-	}
-	if n, done := c.unread(p); done {
-		if n == 0 {
-			return 0, errGone
-		}
-		return n, nil
 	}
 	if err := c.keepAlive(); err != nil {
 		return 0, c.failed(err)
@@ -108,17 +194,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err != nil {
 		return n, c.failed(err)
 	}
-	c.noteGreeting(p[:n])
 	return n, nil
-}
-
-// unread gives back what watch took, or says that nothing is to be read any more.
-func (c *conn) unread(p []byte) (int, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := copy(p, c.peeked)
-	c.peeked = c.peeked[n:]
-	return n, n > 0 || c.spoiled
 }
 
 // failed is what the engine is told of a failed read, once; after that the connection is at its end.
@@ -136,15 +212,12 @@ func (c *conn) failed(err error) error {
 	return errGone
 }
 
-// noteGreeting looks for HELO: the engine does not tell it from EHLO, and a Received field does (RFC 3848).
-func (c *conn) noteGreeting(p []byte) {
-	if len(p) < 4 || p[1] != 'e' && p[1] != 'E' && p[1] != 'h' && p[1] != 'H' {
+// noteGreetingLocked looks for HELO: the engine does not tell it from EHLO, and a Received field does (RFC 3848).
+func (c *conn) noteGreetingLocked(line []byte) {
+	if len(line) < 4 || c.transfer || line[1] != 'e' && line[1] != 'E' && line[1] != 'h' && line[1] != 'H' {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch verb := strings.ToUpper(string(p[:4])); {
-	case c.transfer:
+	switch verb := strings.ToUpper(string(line[:4])); {
 	case verb == "HELO":
 		c.helo = true
 	case verb == "EHLO":
@@ -152,8 +225,15 @@ func (c *conn) noteGreeting(p []byte) {
 	}
 }
 
-// Write implements net.Conn: it keeps p for the next flush.
+// Write implements net.Conn: it keeps p for the next flush. The first 220 is the greeting, the second takes up STARTTLS
+// (RFC 3207 4).
 func (c *conn) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("220 ")) && !c.isSealed() {
+		if c.greeted {
+			c.seal()
+		}
+		c.greeted = true
+	}
 	c.write.Lock()
 	c.out = append(c.out, p...)
 	full := len(c.out) > gather
@@ -292,7 +372,7 @@ func (c *conn) watch(ctx context.Context) (_ context.Context, stop func()) {
 		switch {
 		case n > 0:
 			c.mu.Lock()
-			c.peeked = append(c.peeked, one...)
+			c.ahead = append(slices.Clip(c.ahead), one...)
 			c.mu.Unlock()
 		case err != nil && !errors.Is(err, io.EOF) && !(errors.As(err, &ne) && ne.Timeout()):
 			cancel()

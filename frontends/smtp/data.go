@@ -88,13 +88,17 @@ func (x *session) take(in *intake, r io.Reader) ([]mailflow.Result, error) {
 	start := time.Now()
 	x.conn.beginTransfer()
 	octets := &octetReader{r: r}
+	discard := func() {
+		// The engine answers a chunk whose reader is gone at once, in LMTP with one reply where each recipient is due one.
+		_, _ = io.Copy(io.Discard, r) // ends with the client's last chunk, or with the connection
+	}
+	if in.chunks == nil && !x.secure() && x.conn.isLined() {
+		dots := newDotReader(x.conn)
+		octets.r, discard = dots, dots.drain
+	}
 	m, err := x.server.services.Mail.Receive(x.conn.ctx, octets)
 	if err != nil {
-		if in.chunks != nil {
-			// The engine answers a chunk whose reader is gone at once, in LMTP with one reply where each recipient is
-			// due one. After DATA it reads on itself.
-			_, _ = io.Copy(io.Discard, r) // ends with the client's last chunk, or with the connection
-		}
+		discard()
 		return nil, err
 	}
 	results, err := x.deliver(in, octets, m)

@@ -237,9 +237,27 @@ func TestTooBig(t *testing.T) {
 	c.reply("250")
 	c.reply("250")
 	c.reply("354")
+	c.send("%s\r\nx\r\n.\r\nNOOP\r\n", strings.Repeat("y", 9000))
+	c.reply("554 5.6.0")
+	c.reply("250")
+}
+
+// TestTooLongLineInTLS: there the engine reads the mail, and cannot go on.
+func TestTooLongLineInTLS(t *testing.T) {
+	ts := start(t, func(c *Config) { c.MaxLine = 8 << 10 })
+	c := ts.dial(t, MX)
+	c.reply("220")
+	c.send("STARTTLS\r\n")
+	c.reply("220")
+	c.startTLS(ts.clientTLS())
+	c.send("EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.test>\r\nDATA\r\n")
+	for _, code := range []string{"250", "250", "250", "354"} {
+		c.reply(code)
+	}
 	c.send("%s", strings.Repeat("y", 9000))
 	c.reply("554 5.6.0")
 	c.reply("500 5.4.0")
+	ts.nothingTaken(t)
 }
 
 func TestTooManyRecipients(t *testing.T) {

@@ -202,6 +202,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		case refusal != nil:
 			l.refuse(raw, refusal)
 		case l.service == Submissions:
+			c.seal()
 			return tls.Server(c, l.server.config.TLS), nil
 		default:
 			return c, nil
