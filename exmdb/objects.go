@@ -195,3 +195,88 @@ type ReadValueResponse struct {
 	Size uint64   `wire:"2"`
 	Tag  mapi.Tag `wire:"3"`
 }
+
+// NamesRequest names named properties.
+type NamesRequest struct {
+	Names []mapi.PropertyName `wire:"1"`
+}
+
+// PropertyIDsResponse holds the id of each name asked for, zero of one that is not known.
+type PropertyIDsResponse struct {
+	IDs []uint16 `wire:"1"`
+}
+
+// PropertyNamesRequest asks for the names of ids; where there are none, for all that the mailbox knows whose id is
+// above After.
+type PropertyNamesRequest struct {
+	IDs   []uint16 `wire:"1"`
+	After uint16   `wire:"2"`
+}
+
+// PropertyNamesResponse holds the names in the order of the ids, of NameNone for an id without; with More, ask again
+// with After as the last.
+type PropertyNamesResponse struct {
+	Names []NamedID `wire:"1"`
+	More  bool      `wire:"2"`
+}
+
+// ReceiveFolder is a row of the receive-folder table (MS-OXCSTOR 2.2.1.4): mail of a message class, and of those below
+// it, comes into a folder.
+type ReceiveFolder struct {
+	Class    string    `wire:"1"`
+	Folder   mapi.FID  `wire:"2"`
+	Modified time.Time `wire:"3"`
+}
+
+// ReceiveFolderRequest asks where mail of a class comes in.
+type ReceiveFolderRequest struct {
+	Class string `wire:"1"`
+}
+
+// SetReceiveFolderRequest says where mail of a class comes in from now on; without a folder, that the class is no
+// longer told from the one above it.
+type SetReceiveFolderRequest struct {
+	Class  string   `wire:"1"`
+	Folder mapi.FID `wire:"2"`
+}
+
+// ReceiveFoldersResponse is the receive-folder table in order of the classes.
+type ReceiveFoldersResponse struct {
+	Rows []ReceiveFolder `wire:"1"`
+}
+
+// LocalReplicaIDsRequest asks for ids that a client may give to objects while it is offline (MS-OXCFXICS
+// 2.2.3.2.4.7), MaxLocalReplicaIDs at most.
+type LocalReplicaIDsRequest struct {
+	Count uint32 `wire:"1"`
+}
+
+// MaxLocalReplicaIDs bounds one grant.
+const MaxLocalReplicaIDs = 1 << 20
+
+// LocalReplicaIDsResponse is the granted range: Count counters from First on.
+type LocalReplicaIDsResponse struct {
+	Replica mapi.GUID          `wire:"1"`
+	First   mapi.GlobalCounter `wire:"2"`
+}
+
+// LongTermIDsRequest asks for the identifiers of folder or message ids across mailboxes (MS-OXCSTOR 3.2.5.8).
+type LongTermIDsRequest struct {
+	IDs []uint64 `wire:"1"`
+}
+
+// LongTermIDsResponse holds them in order; one of a replica id that the mailbox does not know is zero.
+type LongTermIDsResponse struct {
+	GIDs []mapi.GID `wire:"1"`
+}
+
+// ShortTermIDsRequest asks for this mailbox's folder or message ids of identifiers; it gives replica ids to GUIDs it
+// meets for the first time (MS-OXCSTOR 3.2.5.9).
+type ShortTermIDsRequest struct {
+	GIDs []mapi.GID `wire:"1"`
+}
+
+// ShortTermIDsResponse holds them in order.
+type ShortTermIDsResponse struct {
+	IDs []uint64 `wire:"1"`
+}

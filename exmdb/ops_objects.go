@@ -8,4 +8,14 @@ var (
 	OpReadMessage   = Op[ReadMessageRequest, ReadMessageResponse]{OpInfo{33, "ReadMessage", false}}
 	OpSaveMessage   = Op[SaveMessageRequest, SavedMessage]{OpInfo{34, "SaveMessage", true}}
 	OpReadValue     = Op[ReadValueRequest, ReadValueResponse]{OpInfo{35, "ReadValue", false}}
+	OpPropertyIDs   = Op[NamesRequest, PropertyIDsResponse]{OpInfo{36, "PropertyIDs", false}}
+	// OpNameProperties is OpPropertyIDs that makes the names known.
+	OpNameProperties   = Op[NamesRequest, PropertyIDsResponse]{OpInfo{37, "NameProperties", true}}
+	OpPropertyNames    = Op[PropertyNamesRequest, PropertyNamesResponse]{OpInfo{38, "PropertyNames", false}}
+	OpReceiveFolder    = Op[ReceiveFolderRequest, ReceiveFolder]{OpInfo{39, "ReceiveFolder", false}}
+	OpSetReceiveFolder = Op[SetReceiveFolderRequest, Empty]{OpInfo{40, "SetReceiveFolder", true}}
+	OpReceiveFolders   = Op[Empty, ReceiveFoldersResponse]{OpInfo{41, "ReceiveFolders", false}}
+	OpLocalReplicaIDs  = Op[LocalReplicaIDsRequest, LocalReplicaIDsResponse]{OpInfo{42, "LocalReplicaIDs", true}}
+	OpLongTermIDs      = Op[LongTermIDsRequest, LongTermIDsResponse]{OpInfo{43, "LongTermIDs", false}}
+	OpShortTermIDs     = Op[ShortTermIDsRequest, ShortTermIDsResponse]{OpInfo{44, "ShortTermIDs", true}}
 )

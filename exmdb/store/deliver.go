@@ -24,7 +24,11 @@ func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
 		return first, err
 	}
 	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
-	resp, err := t.store(schema.Inbox, &req.Message, &row)
+	fid, err := t.inbox(req.Message.Props)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.store(fid, &req.Message, &row)
 	if err != nil {
 		return nil, err
 	}

@@ -167,3 +167,75 @@ func (ns names) tag(t mapi.Tag) (mapi.Tag, error) {
 	}
 	return mapi.NewTag(ns.ids[i], t.Type()), nil
 }
+
+// maxNamesAsked bounds the names of one request.
+const maxNamesAsked = 4096
+
+func checkNames(req *exmdb.NamesRequest) error {
+	if len(req.Names) > maxNamesAsked {
+		return cluster.Errorf(cluster.KindBadRequest, "%d names at once, %d at most", len(req.Names), maxNamesAsked)
+	}
+	return nil
+}
+
+// idsOfNames applies one of propertyID and internName to the names of a request.
+func idsOfNames(req *exmdb.NamesRequest, id func(mapi.PropertyName) (uint16, error)) (*exmdb.PropertyIDsResponse, error) {
+	if err := checkNames(req); err != nil {
+		return nil, err
+	}
+	ns, err := readNames(&exmdb.Payload{Names: req.Names}, id)
+	return &exmdb.PropertyIDsResponse{IDs: ns.ids}, err
+}
+
+// propertyIDs is OpPropertyIDs.
+func propertyIDs(v *view, req *exmdb.NamesRequest) (*exmdb.PropertyIDsResponse, error) {
+	return idsOfNames(req, v.propertyID)
+}
+
+// nameProperties is OpNameProperties.
+func nameProperties(t *tx, req *exmdb.NamesRequest) (*exmdb.PropertyIDsResponse, error) {
+	return idsOfNames(req, t.internName)
+}
+
+// propertyNames is OpPropertyNames.
+func propertyNames(v *view, req *exmdb.PropertyNamesRequest) (*exmdb.PropertyNamesResponse, error) {
+	resp := &exmdb.PropertyNamesResponse{}
+	if len(req.IDs) == 0 {
+		return resp, v.allNames(req.After, resp)
+	}
+	if len(req.IDs) > maxNamesAsked {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "%d ids at once, %d at most", len(req.IDs), maxNamesAsked)
+	}
+	for _, id := range req.IDs {
+		name, err := v.propertyName(id)
+		if err != nil {
+			return nil, err
+		}
+		resp.Names = append(resp.Names, exmdb.NamedID{ID: id, Name: name})
+	}
+	return resp, nil
+}
+
+func (v *view) allNames(after uint16, resp *exmdb.PropertyNamesResponse) (err error) {
+	from := max(schema.FirstNamedProp, int(after)+1)
+	if from > 0xFFFF {
+		return nil
+	}
+	it := v.r.Iter(schema.NamedPropKey(uint16(from)), []byte{schema.PrefixNamedProp + 1})
+	for it.Next() && err == nil {
+		if len(resp.Names) == maxNamesAsked {
+			resp.More = true
+			break
+		}
+		var p schema.NamedProperty
+		var id uint16
+		if id, err = schema.ParseNamedPropKey(it.Key()); err == nil {
+			err = schema.Decode(it.Value(), &p)
+		}
+		resp.Names = append(resp.Names, exmdb.NamedID{ID: id, Name: p.Name})
+	}
+	if cerr := it.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
