@@ -109,9 +109,11 @@ func setReceiveFolder(t *tx, req *exmdb.SetReceiveFolderRequest) (*exmdb.Empty, 
 	if err := checkClass(req.Class); err != nil {
 		return nil, err
 	}
+	if req.Class == "" && req.Folder == 0 {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "what has no class of its own comes in somewhere")
+	}
 	for _, given := range givenReceiveFolders {
-		same := foldClass(given.class) == foldClass(req.Class)
-		if same && (given.kept || req.Folder == 0 && req.Class == "") {
+		if given.kept && foldClass(given.class) == foldClass(req.Class) {
 			return nil, cluster.Errorf(exmdb.KindAccessDenied, "the receive folder of %q stays", req.Class)
 		}
 	}

@@ -222,9 +222,10 @@ func TestReceiveFolders(t *testing.T) {
 	if d := b.deliver(bounce); d.Folder != schema.Inbox {
 		t.Fatalf("a mail for a folder that is gone: %+v", d)
 	}
-	for _, req := range []exmdb.SetReceiveFolderRequest{{Class: "ipm", Folder: schema.Sent}, {Class: "Report.IPM"}, {Class: ""}} {
+	for _, req := range []exmdb.SetReceiveFolderRequest{{Class: "ipm", Folder: schema.Sent}, {Class: "Report.IPM"}} {
 		refused(b, exmdb.OpSetReceiveFolder, &req, exmdb.KindAccessDenied)
 	}
+	refused(b, exmdb.OpSetReceiveFolder, &exmdb.SetReceiveFolderRequest{}, cluster.KindBadRequest)
 	for _, class := range []string{".x", "x.", "a..b", "ä", "a\x01"} {
 		refused(b, exmdb.OpSetReceiveFolder, &exmdb.SetReceiveFolderRequest{Class: class, Folder: schema.Inbox}, cluster.KindBadRequest)
 	}
