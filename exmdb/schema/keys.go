@@ -43,6 +43,7 @@ const (
 	PrefixAssociated   = 0x53 // folder, number (4): Row of an associated message
 	PrefixReceive      = 0x54 // message class in small letters: ReceiveFolder
 	PrefixStoreBag     = 0x55 // property bag of the mailbox itself
+	PrefixPermissions  = 0x58 // folder: Permissions
 	PrefixPurge        = 0x60 // folder: Purge
 )
 

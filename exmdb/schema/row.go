@@ -38,7 +38,9 @@ type Row struct {
 	Modified mapi.FileTime `wire:"18"`
 	// Original is the body that was received, where an edit has put another in its place (MAILBOX 3).
 	Original mapi.ObjectNumber `wire:"19"`
-	Unknown  wire.Unknown
+	// Creator is who made the message, where it was neither the mailbox's owner nor the mail flow.
+	Creator mapi.GUID `wire:"20"`
+	Unknown wire.Unknown
 }
 
 // RowBits are flags and marks of a row, on disk.
@@ -146,6 +148,9 @@ func (r *Row) AppendWire(dst []byte) []byte {
 	dst = appendBytes(dst, 17, r.PCL)
 	dst = appendNumber(dst, 18, uint64(r.Modified))
 	dst = appendNumber(dst, 19, uint64(r.Original))
+	if !r.Creator.IsZero() {
+		dst = appendBytes(dst, 20, r.Creator[:])
+	}
 	return append(dst, r.Unknown...)
 }
 
@@ -204,6 +209,11 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 		r.ChangeKey = append([]byte(nil), b...)
 	case 17:
 		r.PCL = append([]byte(nil), b...)
+	case 20:
+		if len(b) != len(r.Creator) {
+			return ErrBadRecord
+		}
+		copy(r.Creator[:], b)
 	default:
 		return ErrBadRecord
 	}
@@ -211,7 +221,7 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 }
 
 // lastRowTag is the highest tag this release knows.
-const lastRowTag = 19
+const lastRowTag = 20
 
 // UnmarshalWire implements wire.Unmarshaler.
 func (r *Row) UnmarshalWire(b []byte) error {

@@ -43,6 +43,7 @@ type rowTwin struct {
 	PCL       []byte             `wire:"17"`
 	Modified  mapi.FileTime      `wire:"18"`
 	Original  mapi.ObjectNumber  `wire:"19"`
+	Creator   mapi.GUID          `wire:"20"`
 	Unknown   wire.Unknown
 }
 
@@ -79,6 +80,7 @@ func sampleKeys() []string {
 		ChangeKey(fid, 0x200), TombstoneKey(Hierarchy, 0x200), TombMarkKey(0x200), DeliveryKey(20000, h), ReadStateKey(g, fid), PurgeKey(fid),
 		NamedPropKey(0x8000), PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByLID, LID: 0x8501}),
 		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),
+		PermissionsKey(fid),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -95,7 +97,8 @@ func TestGolden(t *testing.T) {
 	got = append(got, sampleKeys()...)
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
-		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{}} {
+		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
+		Permissions{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")
@@ -148,6 +151,9 @@ func randomRow(t *rapid.T) Row {
 	if len(keywords) > 0 {
 		r.Keywords = keywords
 	}
+	if rapid.Bool().Draw(t, "made by someone else") {
+		r.Creator = mapi.GUID{0: 7, 15: byte(num("creator"))}
+	}
 	return r
 }
 
@@ -155,12 +161,12 @@ func TestRowIsCodedAsWireWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := randomRow(t)
 		twin := rowTwin{r.Bits, r.ModSeq, r.CN, r.ReadCN, r.MID.Counter(), r.Object, r.Body, r.Size, r.Prefix, r.Props, r.Received,
-			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, r.Modified, r.Original, nil}
+			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, r.Modified, r.Original, r.Creator, nil}
 		stored := r.AppendWire(nil)
 		if want := wire.Marshal(&twin); !bytes.Equal(stored, want) {
 			t.Fatalf("row is %x, wire says %x", stored, want)
 		}
-		later := append(slices.Clone(stored), 0xa0, 0x01, 0x05) // tag 20, a number
+		later := append(slices.Clone(stored), 0xc0, 0x02, 0x05) // tag 40, a number
 		var back Row
 		if err := back.UnmarshalWire(later); err != nil {
 			t.Fatal(err)
@@ -192,7 +198,8 @@ func FuzzRecords(f *testing.F) {
 	f.Add(wire.Marshal(&Tombstone{UIDs: Runs{{1, 2, 3}}}))
 	f.Add(wire.Marshal(&Counters{Global: 4, Stamp: 5}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, r := range []any{&Header{}, &Counters{}, &Folder{}, &FolderCounts{}, &Tombstone{}, &Change{}, &Delivery{}, &Attachment{}} {
+		for _, r := range []any{&Header{}, &Counters{}, &Folder{}, &FolderCounts{}, &Tombstone{}, &Change{}, &Delivery{}, &Attachment{},
+			&Permissions{}} {
 			if err := Decode(data, r); err == nil {
 				if err := Decode(wire.Marshal(r), r); err != nil {
 					t.Fatalf("%T: what was written does not read: %v", r, err)
