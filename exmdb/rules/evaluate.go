@@ -108,7 +108,7 @@ func (e *evaluation) meets(f mapi.FID, r *Rule, ended bool) (bool, error) {
 
 // isSafe reports whether the mail flow has found the mail to be safe: level -1, which no header can claim.
 func (m *Mail) isSafe() bool {
-	n, ok := m.Props.Get(mapi.PidTagContentFilterSpamConfidenceLevel).(mapi.Integer32)
+	n, ok := m.made(mapi.PidTagContentFilterSpamConfidenceLevel).(mapi.Integer32)
 	return ok && n == -1
 }
 

@@ -30,7 +30,7 @@ func received(fields string) *Mail { return receivedAs("bob@elsewhere.test", pla
 
 func receivedAs(from, header string) *Mail {
 	octets := []byte(header + "\r\nThe text of it.\r\n")
-	return &Mail{Props: new(mapi.PropBag), Root: mime.Scan(octets), Header: []byte(header), From: from, Size: uint64(len(octets)),
+	return &Mail{Props: new(mapi.PropBag), Digest: mime.MarshalDigest(mime.Scan(octets)), Header: []byte(header), From: from, Size: uint64(len(octets)),
 		About: exmdb.Circumstances{Own: []string{"anna@example.test", "a.n@example.test"}, Name: "Anna"},
 		Body:  func() string { return "The text of it.\r\n" }}
 }

@@ -25,7 +25,7 @@ const (
 
 // Lists is what junk filing asks of the user's lists.
 type Lists struct {
-	// Has reports whether a list has an entry, in the form of JunkEntry.
+	// Has reports whether a list has an entry, in the form of JunkEntry; nil where the user has no lists.
 	Has func(list exmdb.JunkList, entry string) (bool, error)
 	// Contact reports whether an address is one of the user's contacts.
 	Contact func(address string) (bool, error)
@@ -44,15 +44,8 @@ func JudgeJunk(m *Mail, s *exmdb.JunkSettings, l *Lists) (Verdict, error) {
 	if threshold == 0 {
 		threshold = exmdb.DefaultJunkThreshold
 	}
-	safe, err := l.safe(m, s)
-	if err != nil || safe != "" {
-		return Verdict{Why: safe}, err
-	}
-	for _, a := range m.senders() {
-		blocked, err := l.has(exmdb.JunkBlocked, a)
-		if err != nil || blocked {
-			return Verdict{Junk: blocked, Why: ReasonBlocked}, err
-		}
+	if v, err := l.judge(m, s); err != nil || v.Why != "" {
+		return v, err
 	}
 	switch {
 	case m.isSafe():
@@ -61,6 +54,27 @@ func JudgeJunk(m *Mail, s *exmdb.JunkSettings, l *Lists) (Verdict, error) {
 		return Verdict{Junk: true, Why: ReasonSpam}, nil
 	case s.OnlySafe:
 		return Verdict{Junk: true, Why: ReasonStranger}, nil
+	}
+	return Verdict{}, nil
+}
+
+// judge is what the user's lists say; nothing of a mail that is on none.
+func (l *Lists) judge(m *Mail, s *exmdb.JunkSettings) (Verdict, error) {
+	if l.Has == nil && !s.TrustContacts {
+		return Verdict{}, nil // nothing of the mail is looked at
+	}
+	safe, err := l.safe(m, s)
+	if err != nil || safe != "" {
+		return Verdict{Why: safe}, err
+	}
+	for _, a := range m.senders() {
+		blocked, err := l.has(exmdb.JunkBlocked, a)
+		if err != nil {
+			return Verdict{}, err
+		}
+		if blocked {
+			return Verdict{Junk: true, Why: ReasonBlocked}, nil
+		}
 	}
 	return Verdict{}, nil
 }
@@ -88,8 +102,11 @@ func (l *Lists) safe(m *Mail, s *exmdb.JunkSettings) (Reason, error) {
 		if err == nil && !found && s.TrustContacts {
 			found, err = l.Contact(author)
 		}
-		if err != nil || found {
-			return ReasonSafeSender, err
+		if err != nil {
+			return "", err
+		}
+		if found {
+			return ReasonSafeSender, nil
 		}
 	}
 	looked := 0
@@ -100,8 +117,11 @@ func (l *Lists) safe(m *Mail, s *exmdb.JunkSettings) (Reason, error) {
 				return "", nil
 			}
 			found, err := l.has(exmdb.JunkSafeRecipients, AddressOf(a))
-			if err != nil || found {
-				return ReasonSafeRecipient, err
+			if err != nil {
+				return "", err
+			}
+			if found {
+				return ReasonSafeRecipient, nil
 			}
 		}
 	}
@@ -111,7 +131,7 @@ func (l *Lists) safe(m *Mail, s *exmdb.JunkSettings) (Reason, error) {
 // has reports whether a list has an address, its domain, or a domain above that.
 func (l *Lists) has(list exmdb.JunkList, address string) (bool, error) {
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 {
+	if at < 0 || l.Has == nil {
 		return false, nil
 	}
 	if found, err := l.Has(list, address); err != nil || found {

@@ -13,10 +13,10 @@ import (
 
 // Mail is a message on its way into a folder, as rules see it. What they ask of it is computed when they ask.
 type Mail struct {
-	// Props are the properties that conversion has made of it.
+	// Props are the properties that conversion has made of it; nil is none.
 	Props *mapi.PropBag
-	// Root is its structure with its envelope; nil where it did not come as MIME.
-	Root *mime.Part
+	// Digest is its structure with its envelope, as formats/mime writes them; nil where it did not come as MIME.
+	Digest []byte
 	// Header is its header as received. It is nil where there is none to look at; then the message makes nothing for
 	// others, since it could not be seen whether it did so before.
 	Header []byte
@@ -31,6 +31,7 @@ type Mail struct {
 
 	facts *Facts
 	body  *mapi.String
+	part  *mime.Part
 }
 
 // Facts are those of the header.
@@ -42,11 +43,33 @@ func (m *Mail) Facts() *Facts {
 	return m.facts
 }
 
-func (m *Mail) envelope() *mime.Envelope {
-	if m.Root == nil || m.Root.Envelope == nil {
-		return new(mime.Envelope)
+// root is the structure, nil where there is none: a digest that does not read is as good as that.
+func (m *Mail) root() *mime.Part {
+	if m.part == nil && m.Digest != nil {
+		m.part, _ = mime.UnmarshalDigest(m.Digest)
+		m.Digest = nil
 	}
-	return m.Root.Envelope
+	return m.part
+}
+
+func (m *Mail) envelope() *mime.Envelope {
+	if root := m.root(); root != nil && root.Envelope != nil {
+		return root.Envelope
+	}
+	return new(mime.Envelope)
+}
+
+// made is a property that conversion made.
+func (m *Mail) made(t mapi.Tag) mapi.Value {
+	if m.Props == nil {
+		return nil
+	}
+	return m.Props.Get(t)
+}
+
+func (m *Mail) hasAttachments() bool {
+	root := m.root()
+	return root != nil && root.HasAttachments()
 }
 
 // computed are the properties that are not conversion's to make, or that a rule may ask for where it made none.
@@ -68,7 +91,7 @@ var computed = map[mapi.Tag]func(*Mail) mapi.Value{
 	mapi.PidTagBody:                             (*Mail).bodyText,
 	mapi.PidTagMessageSize:                      func(m *Mail) mapi.Value { return mapi.Integer32(min(m.Size, 1<<31-1)) },
 	mapi.PidTagMessageDeliveryTime:              func(m *Mail) mapi.Value { return m.Received },
-	mapi.PidTagHasAttachments:                   func(m *Mail) mapi.Value { return mapi.Boolean(m.Root != nil && m.Root.HasAttachments()) },
+	mapi.PidTagHasAttachments:                   func(m *Mail) mapi.Value { return mapi.Boolean(m.hasAttachments()) },
 	mapi.PidTagMessageFlags:                     (*Mail).flags,
 	mapi.PidTagContentFilterSpamConfidenceLevel: (*Mail).spamLevel,
 	mapi.PidTagAutoResponseSuppress: func(m *Mail) mapi.Value {
@@ -103,13 +126,13 @@ func (m *Mail) Get(t mapi.Tag) mapi.Value {
 			return v
 		}
 	}
-	if v := m.Props.Get(t); v != nil {
+	if v := m.made(t); v != nil {
 		return v
 	}
-	if t == mapi.PidTagSubject && m.Props.Get(mapi.PidTagNormalizedSubject) != nil {
+	if t == mapi.PidTagSubject && m.made(mapi.PidTagNormalizedSubject) != nil {
 		return mapi.String(text(m.Props, mapi.PidTagSubjectPrefix) + text(m.Props, mapi.PidTagNormalizedSubject))
 	}
-	if fn := usual[t]; fn != nil && m.Root != nil {
+	if fn := usual[t]; fn != nil && m.root() != nil {
 		return fn(m)
 	}
 	return nil
@@ -164,10 +187,11 @@ func (r *recipient) Get(t mapi.Tag) mapi.Value {
 }
 
 func (m *Mail) attachments(yield func(mapi.Getter) bool) {
-	if m.Root == nil {
+	root := m.root()
+	if root == nil {
 		return
 	}
-	for part := range m.Root.All() {
+	for part := range root.All() {
 		if part.Envelope == nil && part.IsAttachment() && !yield((*attachment)(part)) {
 			return
 		}
@@ -310,8 +334,8 @@ func (m *Mail) bodyText() mapi.Value {
 }
 
 func (m *Mail) flags() mapi.Value {
-	kept, _ := m.Props.Get(mapi.PidTagMessageFlags).(mapi.Integer32)
-	if m.Root != nil && m.Root.HasAttachments() {
+	kept, _ := m.made(mapi.PidTagMessageFlags).(mapi.Integer32)
+	if m.hasAttachments() {
 		kept |= mapi.MessageFlagHasAttachment
 	}
 	return kept
@@ -319,7 +343,7 @@ func (m *Mail) flags() mapi.Value {
 
 // spamLevel is what a filter said; what conversion knows better stands.
 func (m *Mail) spamLevel() mapi.Value {
-	if n := m.Facts().Spam; n != 0 && m.Props.Get(mapi.PidTagContentFilterSpamConfidenceLevel) == nil {
+	if n := m.Facts().Spam; n != 0 && m.made(mapi.PidTagContentFilterSpamConfidenceLevel) == nil {
 		return mapi.Integer32(n)
 	}
 	return nil

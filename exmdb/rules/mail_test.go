@@ -30,7 +30,7 @@ func TestConditions(t *testing.T) {
 		"Cc: list@far.test\r\nSubject: AW: offer of the week\r\nMessage-ID: <1@x>\r\nIn-Reply-To: <0@x>\r\nX-Mailer: none\r\n" +
 		"Content-Type: multipart/mixed; boundary=b\r\n"
 	octets := header + "\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/pdf; name=\"bill.pdf\"\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--b--\r\n"
-	m := &Mail{Props: new(mapi.PropBag), Root: mime.Scan([]byte(octets)), Header: []byte(header), From: "bounce@elsewhere.test", Size: 5000, Received: 1e17,
+	m := &Mail{Props: new(mapi.PropBag), Digest: mime.MarshalDigest(mime.Scan([]byte(octets))), Header: []byte(header), From: "bounce@elsewhere.test", Size: 5000, Received: 1e17,
 		About: exmdb.Circumstances{Own: []string{"anna@example.test", "A.N@example.test"},
 			Known: []exmdb.KnownAddress{{Address: "Carl@example.test", LegacyDN: bobDN}, {Address: "dora@far.test", LegacyDN: "/o=dora"}}},
 		Body: func() string { return "please find the bill" }}
