@@ -17,8 +17,10 @@ const (
 	maxAttachments = 4_000
 	// maxEmbedded bounds how deep messages are embedded in each other.
 	maxEmbedded = 20
-	// maxRecord bounds bag, recipients, and each attachment with what is inside it, in bytes without their content.
-	maxRecord = content.MaxProps
+	// maxRecord bounds bag, recipients, and each attachment with what is inside it, in bytes without their content;
+	// maxRecords bounds all attachments of a message, so that an effect has room for them.
+	maxRecord  = content.MaxProps
+	maxRecords = 8 << 20
 )
 
 // draft is a message in the middle of an edit: its row as it was and as it becomes.
@@ -175,13 +177,11 @@ func (d *draft) editAttachments(bag *mapi.PropBag, edit *exmdb.MessageEdit) erro
 	if err != nil {
 		return err
 	}
+	if err := checkAttachments(now); err != nil {
+		return err
+	}
 	d.after.row.Bits &^= schema.RowAttachments
 	for _, pair := range paired(old, now) {
-		if pair[1] != nil {
-			if err := checkRecord(storedAttachment(pair[1])); err != nil {
-				return err
-			}
-		}
 		if pair[0] == nil || pair[1] == nil || string(storedAttachment(pair[0])) != string(storedAttachment(pair[1])) {
 			d.edited, d.shown = true, true
 		}
@@ -193,6 +193,20 @@ func (d *draft) editAttachments(bag *mapi.PropBag, edit *exmdb.MessageEdit) erro
 		bag.Set(mapi.PidTagHasAttachments, mapi.Boolean(true))
 	} else {
 		bag.Delete(mapi.PidTagHasAttachments)
+	}
+	return nil
+}
+
+func checkAttachments(list []schema.Attachment) error {
+	total := 0
+	for i := range list {
+		stored := storedAttachment(&list[i])
+		if err := checkRecord(stored); err != nil {
+			return err
+		}
+		if total += len(stored); total > maxRecords {
+			return cluster.Errorf(exmdb.KindTooBig, "attachments of more than %d bytes without their content", maxRecords)
+		}
 	}
 	return nil
 }
