@@ -244,71 +244,55 @@ func TestMissingContentSeenThroughAnother(t *testing.T) {
 	}
 }
 
-// TestRefusalWaitsForThePartInDoubt asks again, by request id, for what was reported as unknown and is applied later.
-// The second run finds a reason to refuse; that is not what the caller may be told of an update that happens.
+// TestRefusalWaitsForThePartInDoubt asks again, by request id, for what was reported as unknown. The second run finds a
+// reason to refuse, which is not what the caller may be told of an update that happens after all.
 func TestRefusalWaitsForThePartInDoubt(t *testing.T) {
-	id, req := spaceN(1), requestN(1)
-	runs := 0
-	once := func(w Writer) ([]byte, error) {
-		if runs++; runs > 1 {
-			return nil, errFull
-		}
-		w.Set([]byte("k"), []byte("v"))
-		return []byte("done"), nil
-	}
-	t.Run("update", func(t *testing.T) {
-		runs = 0
-		r := openLocal(t, Config{})
-		create(t, r.Replica, id)
-		r.Local.Fail(FaultLate)
-		_, err := r.Update(t.Context(), id, req, once)
-		wantKind(t, err, cluster.KindUnknownOutcome)
-		got, err := r.Update(t.Context(), id, req, once)
-		if err != nil || string(got) != "done" || runs != 2 {
-			t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
-		}
-	})
-	t.Run("create", func(t *testing.T) {
-		runs = 0
-		r := openLocal(t, Config{})
-		r.Local.Fail(FaultLate)
-		_, err := r.Create(t.Context(), id, 1, req, once)
-		wantKind(t, err, cluster.KindUnknownOutcome)
-		got, err := r.Create(t.Context(), id, 1, req, once)
-		if err != nil || string(got) != "done" || runs != 2 {
-			t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
-		}
-	})
-	t.Run("lost", func(t *testing.T) {
-		runs = 0
-		r := openLocal(t, Config{})
-		create(t, r.Replica, id)
-		r.Local.Fail(FaultLostEntry)
-		_, err := r.Update(t.Context(), id, req, once)
-		wantKind(t, err, cluster.KindUnknownOutcome)
-		applied := r.Machine().Applied().Index
-		for range 2 {
-			if _, err := r.Update(t.Context(), id, req, once); !errors.Is(err, errFull) {
-				t.Fatalf("asked again: %v", err)
+	for _, c := range []struct {
+		name    string
+		fault   LocalFault
+		creates bool
+		elects  bool // a new term comes before the second run
+		happens bool
+		entries uint64 // after the first that may have been the update's
+	}{
+		{"late", FaultLate, false, false, true, 2},
+		{"late create", FaultLate, true, false, true, 2},
+		{"lost", FaultLostEntry, false, false, false, 1},
+		{"lost create", FaultLostEntry, true, false, false, 1},
+		{"lost, next term", FaultLostEntry, false, true, false, 0},
+		{"late, next term", FaultLate, false, true, true, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := openLocal(t, Config{})
+			runs := 0
+			u := Update{Space: spaceN(1), ID: requestN(1), Creates: c.creates, Epoch: 1, Func: func(w Writer) ([]byte, error) {
+				if runs++; runs > 1 {
+					return nil, errFull
+				}
+				w.Set([]byte("k"), []byte("v"))
+				return []byte("done"), nil
+			}}
+			if !c.creates {
+				create(t, r.Replica, u.Space)
 			}
-		}
-		if n := r.Machine().Applied().Index - applied; n != 1 {
-			t.Fatalf("%d entries to settle one doubt", n)
-		}
-	})
-	t.Run("next term", func(t *testing.T) {
-		runs = 0
-		r := openLocal(t, Config{})
-		create(t, r.Replica, id)
-		r.Local.Fail(FaultLostEntry)
-		_, err := r.Update(t.Context(), id, req, once)
-		wantKind(t, err, cluster.KindUnknownOutcome)
-		r.Local.Depose()
-		r.LeadershipLost()
-		r.Local.Elect()
-		applied := r.Machine().Applied().Index
-		if _, err := r.Update(t.Context(), id, req, once); !errors.Is(err, errFull) || r.Machine().Applied().Index != applied {
-			t.Fatalf("asked again in a term whose barrier settled it: %v", err)
-		}
-	})
+			r.Local.Fail(c.fault)
+			before := r.Machine().Applied().Index
+			_, err := r.Do(t.Context(), u)
+			wantKind(t, err, cluster.KindUnknownOutcome)
+			if c.elects {
+				r.Local.Depose()
+				r.LeadershipLost()
+				r.Local.Elect()
+			}
+			for range 2 { // the doubt is settled once
+				got, err := r.Do(t.Context(), u)
+				if c.happens && (err != nil || string(got) != "done") || !c.happens && !errors.Is(err, errFull) {
+					t.Fatalf("asked again: %q, %v after %d runs", got, err, runs)
+				}
+			}
+			if n := r.Machine().Applied().Index - before; n != c.entries {
+				t.Fatalf("%d entries, want %d", n, c.entries)
+			}
+		})
+	}
 }
