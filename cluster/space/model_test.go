@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,21 +16,22 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 )
 
-// world is a replica beside the plain maps that its spaces must look like.
+// world is a replica beside what its spaces must look like.
 type world struct {
 	r      *LocalReplica
 	now    time.Time
-	off    time.Duration                         // of the leader's calendar
-	spaces map[cluster.SpaceID]map[string]string // nil map: dropped
-	held   map[ref]bool
+	off    time.Duration                   // of the leader's calendar
+	spaces map[cluster.SpaceID]*modelSpace // nil: dropped
 	bodies map[Hash]string
 	sent   map[requestID]sentUpdate
 	next   int
+	pump   *Pump
+	due    *DueRunner
+	t      *rapid.T // of the operation that runs
 }
 
 type sentUpdate struct {
-	space  cluster.SpaceID
-	fn     UpdateFunc
+	update Update
 	at     time.Time
 	answer string
 }
@@ -44,13 +42,20 @@ func newWorld(t *rapid.T) *world {
 	db, err := lsm.Open(o)
 	check(t, err)
 	w := &world{
-		now: time.Unix(1_700_000_000, 0), spaces: map[cluster.SpaceID]map[string]string{},
-		held: map[ref]bool{}, bodies: map[Hash]string{},
+		now: time.Unix(1_700_000_000, 0), spaces: map[cluster.SpaceID]*modelSpace{}, bodies: map[Hash]string{},
 		sent: map[requestID]sentUpdate{},
 	}
-	w.r, err = NewLocalReplica(db, Config{Now: func() time.Time { return w.now.Add(w.off) }})
+	clock := func() time.Time { return w.now.Add(w.off) }
+	w.r, err = NewLocalReplica(db, Config{Now: clock})
 	check(t, err)
 	w.r.Local.Record()
+	for n := range 2 {
+		_, err = w.r.Create(context.Background(), spaceN(n+1), 1, cluster.RequestID{}, func(Writer) ([]byte, error) { return nil, nil })
+		check(t, err)
+		w.spaces[spaceN(n+1)] = newModelSpace()
+	}
+	w.pump = NewPump(w.r.Replica, w, WorkConfig{})
+	w.due = NewDueRunner(w.r.Replica, w, WorkConfig{Now: clock, Retry: time.Minute, RetryMost: time.Hour})
 	t.Cleanup(func() {
 		check(t, w.r.Close())
 		check(t, db.Close())
@@ -70,91 +75,102 @@ func kindIs(err error, kind cluster.Kind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-func (w *world) create(t *rapid.T) {
-	id := spaceGen.Draw(t, "space")
-	_, err := w.r.Create(context.Background(), id, 1, cluster.RequestID{}, set("made", id.String()))
-	if _, taken := w.spaces[id]; taken {
-		if !kindIs(err, cluster.KindExists) {
-			t.Fatalf("create over a space: %v", err)
-		}
-		return
-	}
-	check(t, err)
-	w.spaces[id] = map[string]string{"made": id.String()}
+// fail draws what the next parts meet.
+func (w *world) fail(t *rapid.T) LocalFault {
+	return w.failAs(t, FaultNone, FaultVoidTerm, FaultOvertaken, FaultLostAnswer, FaultLostEntry, FaultRefused, FaultLate)
 }
 
-// edit is a random function and what it does to the model.
-func (w *world) edit(t *rapid.T, id cluster.SpaceID) (fn UpdateFunc, onModel func(map[string]string)) {
-	var steps []func(Writer)
-	var models []func(map[string]string)
-	for range rapid.IntRange(1, 6).Draw(t, "steps") {
-		k, v := keyGen.Draw(t, "k"), fmt.Sprint("v", rapid.IntRange(0, 99).Draw(t, "v"))
-		switch rapid.IntRange(0, 6).Draw(t, "step") {
-		case 0, 1, 2:
-			steps = append(steps, func(w Writer) { w.Set([]byte(k), []byte(v)) })
-			models = append(models, func(m map[string]string) { m[k] = v })
-		case 3:
-			steps = append(steps, func(w Writer) { w.Delete([]byte(k)) })
-			models = append(models, func(m map[string]string) { delete(m, k) })
-		case 4:
-			steps = append(steps, func(w Writer) { w.DeleteRange([]byte(k), nil) })
-			models = append(models, func(m map[string]string) {
-				maps.DeleteFunc(m, func(key, _ string) bool { return key >= k })
-			})
-		case 5:
-			steps = append(steps, func(w Writer) { w.PutContent([]byte(v)) })
-			models = append(models, func(map[string]string) {
-				w.held[ref{HashOf([]byte(v)), id}] = true
-				w.bodies[HashOf([]byte(v))] = v
-			})
-		case 6:
-			steps = append(steps, func(w Writer) { w.Unref(HashOf([]byte(v))) })
-			models = append(models, func(map[string]string) { delete(w.held, ref{HashOf([]byte(v)), id}) })
+func (w *world) failAs(t *rapid.T, faults ...LocalFault) LocalFault {
+	fault := rapid.SampledFrom(faults).Draw(t, "fault")
+	w.r.Local.Fail(make([]LocalFault, rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "parts before it"))...)
+	w.r.Local.Fail(fault)
+	return fault
+}
+
+// calm ends faults and commits what is late.
+func (w *world) calm(t *rapid.T) {
+	l := w.r.Local
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faults = nil
+	check(t, l.settleLocked())
+}
+
+// sequence is how many effects the space has seen.
+func (w *world) sequence(id cluster.SpaceID) uint64 {
+	hdr, err := readHeader(w.r.Machine().db, id)
+	check(w.t, err)
+	if hdr == nil {
+		return 0
+	}
+	return hdr.sequence
+}
+
+// lacks reports whether the script refers to content that the group has not.
+func (w *world) lacks(t *rapid.T, s script) bool {
+	for h, how := range s.held {
+		has, err := w.r.HasContent(h)
+		check(t, err)
+		if how == refHold && !has {
+			return true
 		}
 	}
-	fn = func(w Writer) ([]byte, error) {
-		for _, s := range steps {
-			s(w)
-		}
-		return fmt.Append(nil, "at ", w.Sequence()), nil
-	}
-	return fn, func(m map[string]string) {
-		for _, s := range models {
-			s(m)
-		}
-	}
+	return false
 }
 
 func (w *world) update(t *rapid.T) {
-	id := spaceGen.Draw(t, "space")
-	fn, onModel := w.edit(t, id)
-	req := w.request()
-	fault := LocalFault(rapid.IntRange(int(FaultNone), int(FaultRefused)).Draw(t, "fault"))
-	model := w.spaces[id]
-	if model == nil {
-		_, err := w.r.Update(context.Background(), id, req, fn)
-		if !kindIs(err, cluster.KindNoSpace) {
-			t.Fatalf("update without space: %v", err)
-		}
-		return
+	s := w.script(t)
+	w.attempt(t, Update{Space: spaceGen.Draw(t, "space"), ID: w.request(), Func: s.run}, s)
+}
+
+func (w *world) create(t *rapid.T) {
+	s := w.script(t)
+	w.attempt(t, Update{Space: spaceGen.Draw(t, "space"), ID: w.request(), Creates: true, Epoch: 1, Func: s.run}, s)
+}
+
+// attempt makes an update under faults, asks again for a while when its outcome is unknown, and does to the model what
+// must have happened.
+func (w *world) attempt(t *rapid.T, u Update, s script) {
+	_, taken := w.spaces[u.Space]
+	here := w.spaces[u.Space] != nil
+	lacks, before := w.lacks(t, s), w.sequence(u.Space)
+	fault := w.fail(t)
+	got, err := w.r.Do(context.Background(), u)
+	for kindIs(err, cluster.KindUnknownOutcome) && rapid.IntRange(0, 3).Draw(t, "ask again") > 0 {
+		got, err = w.r.Do(context.Background(), u)
 	}
-	w.r.Local.Fail(fault)
-	got, err := w.r.Update(context.Background(), id, req, fn)
-	switch fault {
-	case FaultRefused, FaultLostEntry:
-		if err == nil {
-			t.Fatal("an update that did not commit succeeded")
+	w.calm(t)
+	happens := (here || u.Creates && !taken) && !s.refuses && !lacks
+	right := false
+	switch cluster.KindOf(err) {
+	case cluster.KindUnknownOutcome: // and nobody asks any more
+		if right = fault != FaultNone; w.sequence(u.Space) > before {
+			w.happened(u.Space, s)
 		}
-		return
-	case FaultLostAnswer:
-		if !kindIs(err, cluster.KindUnknownOutcome) {
-			t.Fatalf("lost answer: %v", err)
+	case cluster.KindUnavailable, cluster.KindOverloaded:
+		right = fault != FaultNone
+	case cluster.KindExists:
+		right = u.Creates && taken
+	case cluster.KindNoSpace:
+		right = !u.Creates && !here
+	case cluster.KindContentMissing:
+		right = lacks && !s.refuses
+	default:
+		if right = err == nil && happens || errors.Is(err, errRefused) && s.refuses; err == nil {
+			w.happened(u.Space, s)
+			w.sent[u.ID.ID] = sentUpdate{u, w.now, string(got)}
 		}
-		got, err = w.r.Update(context.Background(), id, req, fn)
 	}
-	check(t, err)
-	onModel(model)
-	w.sent[req.ID] = sentUpdate{id, fn, w.now, string(got)}
+	if !right {
+		t.Fatalf("space here %v, id taken %v, refuses %v, lacks %v, fault %d: %q, %v", here, taken, s.refuses, lacks, fault, got, err)
+	}
+}
+
+func (w *world) happened(id cluster.SpaceID, s script) {
+	if w.spaces[id] == nil {
+		w.spaces[id] = newModelSpace()
+	}
+	s.onModel(w.spaces[id])
 }
 
 // retry sends an old request again: it must not run.
@@ -163,25 +179,53 @@ func (w *world) retry(t *rapid.T) {
 		return
 	}
 	ids := slices.SortedFunc(maps.Keys(w.sent), func(a, b requestID) int { return bytes.Compare(a[:], b[:]) })
-	id := rapid.SampledFrom(ids).Draw(t, "request")
-	s := w.sent[id]
+	s := w.sent[rapid.SampledFrom(ids).Draw(t, "request")]
 	age := w.now.Sub(s.at)
-	got, err := w.r.Update(context.Background(), s.space, cluster.RequestID{ID: id, Drawn: time.Now().Add(-age)}, s.fn)
+	s.update.ID.Drawn = time.Now().Add(-age)
+	got, err := w.r.Do(context.Background(), s.update)
+	var want error
 	switch {
-	case w.spaces[s.space] == nil:
-		if !kindIs(err, cluster.KindNoSpace) {
-			t.Fatalf("retry at a dropped space: %v", err)
-		}
+	case w.spaces[s.update.Space] == nil && s.update.Creates:
+		want = cluster.ErrExists
+	case w.spaces[s.update.Space] == nil:
+		want = cluster.ErrNoSpace
 	case age >= cluster.RequestWindow:
-		if !kindIs(err, cluster.KindStaleRequest) {
-			t.Fatalf("old request: %v", err)
+		want = cluster.ErrStaleRequest
+	}
+	if !errors.Is(err, want) || want == nil && string(got) != s.answer {
+		t.Fatalf("retry: %q, %v, want %v; first answer %q", got, err, want, s.answer)
+	}
+}
+
+// upload brings content that no space holds yet.
+func (w *world) upload(t *rapid.T) {
+	fault := w.failAs(t, FaultNone, FaultVoidTerm, FaultLostAnswer, FaultLostEntry, FaultRefused, FaultLate) // no sequence
+	u, err := w.r.Upload(context.Background())
+	check(t, err)
+	var names []Hash
+	for range rapid.IntRange(1, 3).Draw(t, "chunks") {
+		b, h := w.body(t)
+		names = append(names, h)
+		if _, err := u.Put(context.Background(), []byte(b)); err != nil && fault == FaultNone {
+			t.Fatalf("chunk: %v", err)
 		}
-	case err != nil || string(got) != s.answer:
-		t.Fatalf("retry: %q, %v, first answer %q", got, err, s.answer)
+	}
+	err = u.Close()
+	w.calm(t)
+	if err != nil && fault == FaultNone {
+		t.Fatalf("upload: %v", err)
+	}
+	for _, h := range names {
+		if has, hasErr := w.r.HasContent(h); hasErr != nil || !has && err == nil {
+			t.Fatalf("uploaded content is not there: %v", hasErr)
+		}
 	}
 }
 
 func (w *world) drop(t *rapid.T) {
+	if rapid.IntRange(0, 14).Draw(t, "really") > 0 {
+		return
+	}
 	id := spaceGen.Draw(t, "space")
 	err := w.r.Drop(context.Background(), id)
 	if _, known := w.spaces[id]; !known {
@@ -192,7 +236,6 @@ func (w *world) drop(t *rapid.T) {
 	}
 	check(t, err)
 	w.spaces[id] = nil
-	maps.DeleteFunc(w.held, func(r ref, _ bool) bool { return r.space == id })
 }
 
 func (w *world) compare(t *rapid.T) {
@@ -212,39 +255,45 @@ func (w *world) compare(t *rapid.T) {
 			continue
 		}
 		check(t, err)
-		if !maps.Equal(got, model) {
-			t.Fatalf("space %s holds %v, want %v", id, got, model)
+		if !maps.Equal(got, model.pairs) {
+			t.Fatalf("space %s holds %.200v, want %.200v", id, got, model.pairs)
 		}
+		w.compareHeld(t, id, model)
+		w.compareWork(t, id, model)
 	}
-	for r := range w.held {
-		err := w.r.View(context.Background(), r.space, ReadLocal, func(v Reader) error {
-			b, err := v.Content(r.hash)
-			if err == nil && string(b) != w.bodies[r.hash] {
+}
+
+func (w *world) compareHeld(t *rapid.T, id cluster.SpaceID, model *modelSpace) {
+	for h := range model.held {
+		err := w.r.View(context.Background(), id, ReadLocal, func(v Reader) error {
+			b, err := v.Content(h)
+			if err == nil && string(b) != w.bodies[h] {
 				err = errors.New("other bytes")
 			}
 			return err
 		})
 		if err != nil {
-			t.Fatalf("content %q held by %s: %v", w.bodies[r.hash], r.space, err)
+			t.Fatalf("content %q held by %s: %v", w.bodies[h], id, err)
 		}
 	}
 }
 
-// TestModel drives spaces with random operations and faults and holds them against plain maps; then it replays the
+// TestModel drives spaces with random operations and faults and holds them against a plain model; then it replays the
 // log in other splits and with a crash, and holds the replicas against each other (CLUSTER 8).
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
-		t.Repeat(map[string]func(*rapid.T){
-			"create":  w.create,
-			"update":  w.update,
-			"update2": w.update,
-			"retry":   w.retry,
-			"drop": func(t *rapid.T) {
-				if rapid.IntRange(0, 4).Draw(t, "really") == 0 {
-					w.drop(t)
-				}
-			},
+		actions := map[string]func(*rapid.T){
+			"create":   w.create,
+			"update":   w.update,
+			"update2":  w.update,
+			"update3":  w.update,
+			"together": w.together,
+			"retry":    w.retry,
+			"upload":   w.upload,
+			"deliver":  w.deliver,
+			"fall due": w.fallDue,
+			"drop":     w.drop,
 			"later": func(t *rapid.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "minutes")) * time.Minute)
 			},
@@ -259,7 +308,14 @@ func TestModel(t *testing.T) {
 				check(t, err)
 			},
 			"": w.compare,
-		})
+		}
+		for name, do := range actions {
+			actions[name] = func(t *rapid.T) {
+				w.t = t
+				do(t)
+			}
+		}
+		t.Repeat(actions)
 		_, want, err := w.r.Machine().Hash(context.Background())
 		check(t, err)
 		if got := replayAll(t, w.r.Local.Log()); got != want {
@@ -316,65 +372,4 @@ func applySplit(t *rapid.T, m *Machine, log []LogEntry, rng *rand.Rand) (durable
 		log = log[n:]
 	}
 	return m.DurableApplied()
-}
-
-// TestConcurrentUpdates holds that what succeeded is there once, what is unknown at most once, and what was
-// refused not at all, in the order that the answers say.
-func TestConcurrentUpdates(t *testing.T) {
-	r := openLocal(t, Config{})
-	r.Local.Record()
-	const spaces, callers, each = 3, 8, 40
-	for i := range spaces {
-		create(t, r.Replica, spaceN(i+1))
-	}
-	var mu sync.Mutex
-	status := map[string]error{}
-	refused := errors.New("refused")
-	var wg sync.WaitGroup
-	for c := range callers {
-		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(7, uint64(c)))
-			for i := range each {
-				name := fmt.Sprintf("%d-%d", c, i)
-				if rng.IntN(5) == 0 {
-					r.Local.Fail(LocalFault(rng.IntN(int(FaultRefused) + 1)))
-				}
-				says := error(nil)
-				if rng.IntN(6) == 0 {
-					says = refused
-				}
-				_, err := r.Update(context.Background(), spaceN(c%spaces+1), cluster.RequestID{}, appendName(name, says))
-				mu.Lock()
-				status[name] = err
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	counts := map[string]int{}
-	for i := range spaces {
-		for name := range strings.FieldsSeq(get(t, r.Replica, spaceN(i+1), "names")) {
-			counts[name]++
-		}
-	}
-	for name, err := range status {
-		n := counts[name]
-		switch {
-		case err == nil && n != 1,
-			kindIs(err, cluster.KindUnknownOutcome) && n > 1,
-			err != nil && !kindIs(err, cluster.KindUnknownOutcome) && n != 0:
-			t.Errorf("%s: %v, found %d times", name, err, n)
-		}
-	}
-}
-
-func appendName(name string, says error) UpdateFunc {
-	return func(w Writer) ([]byte, error) {
-		b, err := w.Get([]byte("names"))
-		if err != nil {
-			return nil, err
-		}
-		w.Set([]byte("names"), append(append(b, ' '), name...))
-		return nil, says
-	}
 }
