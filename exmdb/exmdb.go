@@ -107,6 +107,7 @@ const (
 	KindBadAddress    cluster.Kind = 1023 // not an address, or not in a domain of ours
 	KindNameLimit     cluster.Kind = 1024 // too many named properties in the mailbox
 	KindNoProperty    cluster.Kind = 1025 // the object has no such property
+	KindTooComplex    cluster.Kind = 1026 // a restriction or sort order that is well formed and beyond what is evaluated
 )
 
 // ReadMessage is a message's octets as MIME protocols see them, read in pieces from the owner.
