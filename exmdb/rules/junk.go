@@ -44,26 +44,39 @@ func JudgeJunk(m *Mail, s *exmdb.JunkSettings, l *Lists) (Verdict, error) {
 	if threshold == 0 {
 		threshold = exmdb.DefaultJunkThreshold
 	}
-	if v, err := l.judge(m, s); err != nil || v.Why != "" {
+	if v, err := l.judge(m); err != nil || v.Why != "" {
 		return v, err
 	}
+	v := Verdict{Junk: true}
 	switch {
 	case m.isSafe():
 		return Verdict{}, nil
 	case m.Facts().Spam >= threshold:
-		return Verdict{Junk: true, Why: ReasonSpam}, nil
+		v.Why = ReasonSpam
 	case s.OnlySafe:
-		return Verdict{Junk: true, Why: ReasonStranger}, nil
+		v.Why = ReasonStranger
+	default:
+		return Verdict{}, nil
 	}
-	return Verdict{}, nil
+	if author := AddressOf(m.author()); s.TrustContacts && author != "" {
+		// All contacts are looked through for this, so it is asked for what else were junk only.
+		known, err := l.Contact(author)
+		if err != nil {
+			return Verdict{}, err
+		}
+		if known {
+			return Verdict{Why: ReasonSafeSender}, nil
+		}
+	}
+	return v, nil
 }
 
 // judge is what the user's lists say; nothing of a mail that is on none.
-func (l *Lists) judge(m *Mail, s *exmdb.JunkSettings) (Verdict, error) {
-	if l.Has == nil && !s.TrustContacts {
-		return Verdict{}, nil // nothing of the mail is looked at
+func (l *Lists) judge(m *Mail) (Verdict, error) {
+	if l.Has == nil {
+		return Verdict{}, nil // the structure of the mail need not be read
 	}
-	safe, err := l.safe(m, s)
+	safe, err := l.safe(m)
 	if err != nil || safe != "" {
 		return Verdict{Why: safe}, err
 	}
@@ -95,19 +108,13 @@ func (m *Mail) senders() []string {
 }
 
 // safe says why a mail is safe by the user's word. Only its author counts, since that is whom the user sees.
-func (l *Lists) safe(m *Mail, s *exmdb.JunkSettings) (Reason, error) {
-	author := AddressOf(m.author())
-	if author != "" {
-		found, err := l.has(exmdb.JunkSafeSenders, author)
-		if err == nil && !found && s.TrustContacts {
-			found, err = l.Contact(author)
-		}
-		if err != nil {
-			return "", err
-		}
-		if found {
-			return ReasonSafeSender, nil
-		}
+func (l *Lists) safe(m *Mail) (Reason, error) {
+	found, err := l.has(exmdb.JunkSafeSenders, AddressOf(m.author()))
+	if err != nil {
+		return "", err
+	}
+	if found {
+		return ReasonSafeSender, nil
 	}
 	looked := 0
 	e := m.envelope()
@@ -131,7 +138,7 @@ func (l *Lists) safe(m *Mail, s *exmdb.JunkSettings) (Reason, error) {
 // has reports whether a list has an address, its domain, or a domain above that.
 func (l *Lists) has(list exmdb.JunkList, address string) (bool, error) {
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 || l.Has == nil {
+	if at < 0 {
 		return false, nil
 	}
 	if found, err := l.Has(list, address); err != nil || found {

@@ -37,6 +37,8 @@ func TestJudgeJunk(t *testing.T) {
 		"a contact who is not trusted":        {"", "X-Spam-Flag: YES\r\n", nil, exmdb.JunkSettings{}, true, true, ReasonSpam},
 		"a stranger, only safe ones wanted":   {"", "", nil, exmdb.JunkSettings{OnlySafe: true}, false, true, ReasonStranger},
 		"a safe one, only safe ones wanted":   {"", "", lists{exmdb.JunkSafeSenders: "bob@elsewhere.test"}, exmdb.JunkSettings{OnlySafe: true}, false, false, ReasonSafeSender},
+		"a contact who is blocked":            {"", "", lists{exmdb.JunkBlocked: "bob@elsewhere.test"}, exmdb.JunkSettings{TrustContacts: true}, true, true, ReasonBlocked},
+		"a contact, only safe ones wanted":    {"", "", nil, exmdb.JunkSettings{TrustContacts: true, OnlySafe: true}, true, false, ReasonSafeSender},
 		"null reverse-path":                   {"<>", "", lists{exmdb.JunkBlocked: "x@y.test"}, exmdb.JunkSettings{}, false, false, ""},
 	} {
 		from := "bob@elsewhere.test"
@@ -77,8 +79,8 @@ func TestJunkPassesErrorsOn(t *testing.T) {
 			t.Errorf("list %d: %+v, %v", failing, v, err)
 		}
 	}
-	l := &Lists{Has: func(exmdb.JunkList, string) (bool, error) { return false, nil }, Contact: func(string) (bool, error) { return false, broken }}
-	if _, err := JudgeJunk(received(""), &exmdb.JunkSettings{TrustContacts: true}, l); !errors.Is(err, broken) {
+	l := &Lists{Contact: func(string) (bool, error) { return false, broken }}
+	if _, err := JudgeJunk(received("X-Spam: yes\r\n"), &exmdb.JunkSettings{TrustContacts: true}, l); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 }
