@@ -46,6 +46,9 @@ func (u *Unencoder) Write(p []byte) (int, error) {
 		if !u.Exact() {
 			break
 		}
+		if cap(u.buf) < len(chunk) {
+			u.buf = make([]byte, 0, len(chunk)) // content is not longer, but for a line begun before
+		}
 		content, ok := u.strict.decode(u.buf[:0], chunk)
 		if !ok {
 			u.broken, u.buf = true, nil
