@@ -52,7 +52,7 @@ func (sink) Accept(_ context.Context, _ *mailflow.Envelope, address string) (mai
 	return mailflow.Recipient{Address: address}, nil
 }
 
-func (sink) Receive(_ context.Context, r io.Reader) (mailflow.Mail, error) {
+func (sink) Receive(_ context.Context, r io.Reader, _ int64) (mailflow.Mail, error) {
 	n, err := io.Copy(io.Discard, r)
 	return sunk(n), err
 }

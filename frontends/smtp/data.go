@@ -96,7 +96,7 @@ func (x *session) take(in *intake, r io.Reader) ([]mailflow.Result, error) {
 		dots := newDotReader(x.conn)
 		octets.r, discard = dots, dots.drain
 	}
-	m, err := x.server.services.Mail.Receive(x.conn.ctx, octets)
+	m, err := x.server.services.Mail.Receive(x.conn.ctx, octets, in.announced)
 	if err != nil {
 		discard()
 		return nil, err

@@ -80,7 +80,7 @@ func (f *fakeMail) Accept(_ context.Context, _ *mailflow.Envelope, address strin
 	return r, kindIn(address, "accept-")
 }
 
-func (f *fakeMail) Receive(_ context.Context, r io.Reader) (mailflow.Mail, error) {
+func (f *fakeMail) Receive(_ context.Context, r io.Reader, _ int64) (mailflow.Mail, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, errors.Join(err)

@@ -40,7 +40,9 @@ type session struct {
 type intake struct {
 	env  mailflow.Envelope
 	utf8 bool
-	to   []mailflow.Recipient
+	// announced is how long the client says the mail is (RFC 1870), zero when it does not say.
+	announced int64
+	to        []mailflow.Recipient
 	// chunks is where the octets of a mail sent by BDAT come from, once they are read.
 	chunks *io.PipeReader
 	// given are the recipients as the engine knows them, in the order of to.
@@ -197,7 +199,7 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	case x.conn.service.signsIn() && !owns(x.user, from):
 		return x.refuse("MAIL", refusals.notYours)
 	}
-	in := &intake{utf8: opts.UTF8, env: mailflow.Envelope{From: from, Helo: x.engine.Hostname(), Remote: x.conn.remote, With: x.with()}}
+	in := &intake{utf8: opts.UTF8, announced: opts.Size, env: mailflow.Envelope{From: from, Helo: x.engine.Hostname(), Remote: x.conn.remote, With: x.with()}}
 	if x.user != nil {
 		in.env.User = x.user.Address
 	}

@@ -41,8 +41,9 @@ type Receiver interface {
 	// Accept checks one recipient. Refusals are *cluster.Error: exmdb.KindNoSuchUser, KindBadAddress; KindUnavailable
 	// when it cannot be told now; ErrRelay when the address is elsewhere.
 	Accept(ctx context.Context, env *Envelope, address string) (Recipient, error)
-	// Receive reads the octets of the mail to their end. The caller closes what it gets.
-	Receive(ctx context.Context, r io.Reader) (Mail, error)
+	// Receive reads the octets of the mail to their end. announced is how many the client said it has, zero when it did not
+	// say; it may be wrong. The caller closes what it gets.
+	Receive(ctx context.Context, r io.Reader, announced int64) (Mail, error)
 	// Deliver stores the mail for every recipient; results are in the order of the recipients. An error that is not
 	// retryable stands for that recipient for good.
 	Deliver(ctx context.Context, env *Envelope, to []Recipient, m Mail) []Result

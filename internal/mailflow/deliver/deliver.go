@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -34,6 +35,9 @@ type Deliverer struct {
 	Later  Later
 	Now    func() time.Time
 	Events Events
+
+	// buffers are *[copyBuffer]byte, through which octets come in.
+	buffers sync.Pool
 }
 
 // Events are told of what becomes of mail, several at a time; nil funcs are left out.
@@ -114,8 +118,8 @@ func withoutDetail(a string) (string, bool) {
 }
 
 // Receive implements mailflow.Receiver.
-func (d *Deliverer) Receive(ctx context.Context, r io.Reader) (mailflow.Mail, error) {
-	return receive(ctx, r, d.Limit, d.Spool)
+func (d *Deliverer) Receive(ctx context.Context, r io.Reader, announced int64) (mailflow.Mail, error) {
+	return d.receive(ctx, r, announced)
 }
 
 // Deliver implements mailflow.Receiver.
@@ -158,8 +162,8 @@ func orUnknown(s string) string {
 
 // Ingest turns the octets of an APPEND into a message for one mailbox, its content uploaded where it is too long to
 // travel with the op.
-func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, _ int64) (exmdb.NewMessage, error) {
-	rec, err := receive(ctx, r, d.Limit, d.Spool)
+func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, announced int64) (exmdb.NewMessage, error) {
+	rec, err := d.receive(ctx, r, announced)
 	if err != nil {
 		return exmdb.NewMessage{}, err
 	}

@@ -196,7 +196,7 @@ func TestTheRecipeGivesTheOctetsBack(t *testing.T) {
 		s := newStore()
 		d := deliverer(t, s)
 		sent := compose(rng)
-		m, err := d.Receive(context.Background(), bytes.NewReader(sent))
+		m, err := d.Receive(context.Background(), bytes.NewReader(sent), rng.Int64N(2*int64(len(sent))))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestTheRecipeGivesTheOctetsBack(t *testing.T) {
 func TestBareLineFeedsAreMended(t *testing.T) {
 	s := newStore()
 	d := deliverer(t, s)
-	m, err := d.Receive(context.Background(), strings.NewReader("Subject: x\n\nhi\n"))
+	m, err := d.Receive(context.Background(), strings.NewReader("Subject: x\n\nhi\n"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestTooLongLeavesNothing(t *testing.T) {
 	s := newStore()
 	d := deliverer(t, s)
 	d.Limit = 1 << 20
-	if _, err := d.Receive(context.Background(), strings.NewReader(strings.Repeat("x", 2<<20))); cluster.KindOf(err) != exmdb.KindTooBig {
+	if _, err := d.Receive(context.Background(), strings.NewReader(strings.Repeat("x", 2<<20)), 0); cluster.KindOf(err) != exmdb.KindTooBig {
 		t.Fatal(err)
 	}
 }

@@ -33,18 +33,31 @@ type Received struct {
 	planErr error // set by once
 }
 
-// receive reads r to its end. Octets beyond limit are an error of kind KindTooBig; the rest of r is not read then.
-func receive(ctx context.Context, r io.Reader, limit int64, spool string) (*Received, error) {
-	w := &spoolWriter{limit: limit, dir: spool, sum: sha256.New(), scanner: mime.NewScanner(mime.DefaultLimits())}
-	n := mime.NewNormalizer(w)
-	_, err := io.Copy(n, ctxReader{ctx, r})
+// copyBuffer is how much is read at once.
+const copyBuffer = 32 << 10
+
+// receive reads r to its end. Octets beyond the limit are an error of kind KindTooBig; the rest of r is not read then.
+func (d *Deliverer) receive(ctx context.Context, r io.Reader, announced int64) (*Received, error) {
+	w := &spoolWriter{limit: d.Limit, dir: d.Spool, sum: sha256.New(), scanner: mime.NewScanner(mime.DefaultLimits())}
+	if announced > 0 {
+		w.buf = make([]byte, 0, min(announced+slack, inMemory))
+	}
+	buf, ok := d.buffers.Get().(*[copyBuffer]byte)
+	if !ok {
+		buf = new([copyBuffer]byte)
+	}
+	defer d.buffers.Put(buf)
+	_, err := io.CopyBuffer(mime.NewNormalizer(w), ctxReader{ctx, r}, buf[:])
 	if err != nil {
 		return nil, errors.Join(err, w.discard())
 	}
-	rec := &Received{size: w.size, data: w.buf.Bytes(), file: w.file, root: w.scanner.Finish()}
+	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish()}
 	w.sum.Sum(rec.sum[:0])
 	return rec, nil
 }
+
+// slack is how many octets more than announced a mail may have without a second buffer: not all count line ends as two.
+const slack = 1 << 10
 
 // ctxReader ends a read loop when its context does.
 type ctxReader struct {
@@ -63,7 +76,7 @@ func (c ctxReader) Read(p []byte) (int, error) {
 type spoolWriter struct {
 	limit, size int64
 	dir         string
-	buf         bytes.Buffer
+	buf         []byte
 	file        *os.File
 	sum         hash.Hash
 	scanner     *mime.Scanner
@@ -77,8 +90,9 @@ func (w *spoolWriter) Write(p []byte) (int, error) {
 	if _, err := w.scanner.Write(p); err != nil {
 		return 0, fmt.Errorf("scan: %w", err)
 	}
-	if w.file == nil && w.buf.Len()+len(p) <= inMemory {
-		return w.buf.Write(p)
+	if w.file == nil && len(w.buf)+len(p) <= inMemory {
+		w.keep(p)
+		return len(p), nil
 	}
 	if w.file == nil {
 		if err := w.spill(); err != nil {
@@ -92,6 +106,16 @@ func (w *spoolWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// keep adds p to what is in memory. Room is doubled: what append would add is copied more often.
+func (w *spoolWriter) keep(p []byte) {
+	if len(w.buf)+len(p) > cap(w.buf) {
+		grown := make([]byte, len(w.buf), min(inMemory, max(len(w.buf)+len(p), 2*cap(w.buf))))
+		copy(grown, w.buf)
+		w.buf = grown
+	}
+	w.buf = append(w.buf, p...)
+}
+
 func (w *spoolWriter) spill() error {
 	f, err := os.CreateTemp(w.dir, "mail-*")
 	if err != nil {
@@ -101,10 +125,10 @@ func (w *spoolWriter) spill() error {
 	if err := os.Remove(f.Name()); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	if _, err := f.Write(w.buf.Bytes()); err != nil {
+	if _, err := f.Write(w.buf); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	w.buf = bytes.Buffer{}
+	w.buf = nil
 	return nil
 }
 
@@ -138,6 +162,40 @@ func (m *Received) ReadAt(p []byte, off int64) (int, error) {
 		return m.file.ReadAt(p, off)
 	}
 	return bytes.NewReader(m.data).ReadAt(p, off)
+}
+
+// octets are those of [from, to), the mail's own where it is in memory.
+func (m *Received) octets(from, to int64) ([]byte, error) {
+	if m.file == nil {
+		return m.data[from:to:to], nil
+	}
+	b := make([]byte, to-from)
+	if _, err := m.file.ReadAt(b, from); err != nil {
+		return nil, fmt.Errorf("read mail: %w", err)
+	}
+	return b, nil
+}
+
+// copyWhileExact gives octets to u, and stops early at some that cannot be given back.
+func (m *Received) copyWhileExact(u *mime.Unencoder, from, to int64) error {
+	if m.file == nil {
+		_, err := u.Write(m.data[from:to])
+		return err
+	}
+	r, buf := m.section(from, to), make([]byte, 32<<10)
+	for u.Exact() {
+		n, err := r.Read(buf)
+		if _, werr := u.Write(buf[:n]); werr != nil {
+			return werr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read mail: %w", err)
+		}
+	}
+	return nil
 }
 
 // section reads the octets of [from, to).

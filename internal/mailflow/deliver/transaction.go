@@ -109,9 +109,14 @@ func targetsOf(to []mailflow.Recipient) []target {
 func (t *transaction) store(ctx context.Context) {
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
+	groups := t.byLocality(ctx)
+	if len(groups) == 1 {
+		t.storeGroup(ctx, groups[0])
+		return
+	}
 	var g errgroup.Group
 	g.SetLimit(maxGroups)
-	for _, group := range t.byLocality(ctx) {
+	for _, group := range groups {
 		g.Go(func() error {
 			t.storeGroup(ctx, group)
 			return nil

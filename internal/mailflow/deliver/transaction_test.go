@@ -40,7 +40,7 @@ func (l *later) kept() int {
 
 func receiveAll(t *testing.T, d *Deliverer, mail string) *Received {
 	t.Helper()
-	m, err := d.Receive(context.Background(), strings.NewReader(mail))
+	m, err := d.Receive(context.Background(), strings.NewReader(mail), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

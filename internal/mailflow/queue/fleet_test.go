@@ -239,7 +239,7 @@ func (f *fleet) send(octets string, boxes ...mapi.MailboxID) []mailflow.Result {
 func (f *fleet) sendTo(octets string, to []mailflow.Recipient) []mailflow.Result {
 	f.t.Helper()
 	d := &deliver.Deliverer{Caller: f.mail, Directory: f.ours, Spool: f.t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: f.queue, Now: f.clock}
-	m, err := d.Receive(f.t.Context(), strings.NewReader(octets))
+	m, err := d.Receive(f.t.Context(), strings.NewReader(octets), 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}
