@@ -59,7 +59,7 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
 chaos: build ## faults under load, long form (SEED=1 MAILS=100000 FAULTS=200)
-	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=$(MINUTES) go test -count=1 -v -timeout 24h $(TAGS) ./test/fault)
+	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) ./test/fault)
 
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -v /testdata/ | sort -u | while IFS=: read -r file name; do \

@@ -4,12 +4,8 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,44 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
-	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 	"github.com/flotilla-mail/flotilla/test/fault"
 )
-
-// measured is a file of docs/measurements.
-type measured struct {
-	Name    string         `json:"name"`
-	Commit  string         `json:"commit"`
-	Machine string         `json:"machine"`
-	Load    string         `json:"load"`
-	Date    string         `json:"date"`
-	Results map[string]any `json:"results"`
-}
-
-func record(t *testing.T, name string, results map[string]any) {
-	t.Helper()
-	root := testkit.Root(t)
-	commit, err := exec.Command("git", "-C", root, "rev-parse", "--short", "HEAD").Output()
-	if err != nil {
-		t.Logf("commit not known: %v", err)
-	}
-	load, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		t.Logf("load not known: %v", err)
-	}
-	m := measured{Name: name, Commit: strings.TrimSpace(string(commit)), Load: strings.TrimSpace(string(load)), Results: results,
-		Machine: fmt.Sprintf("%d cores, %s %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		Date:    time.Now().UTC().Format(time.RFC3339)}
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s", b)
-	if err := os.WriteFile(filepath.Join(root, "docs", "measurements", name+".json"), append(b, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func only(t *testing.T) {
 	t.Helper()
@@ -108,7 +69,7 @@ func TestDelivery(t *testing.T) {
 				"entries": entries, "syncs of three nodes per delivery": synced / float64(max(ops, 1))}
 		}
 	}
-	record(t, "delivery", results)
+	devtest.Record(t, "delivery", results)
 }
 
 func deliver(t *testing.T, c *dev.Cluster, users, size, conns int, d time.Duration) (perSecond float64, p50, p99 time.Duration) {
@@ -204,7 +165,7 @@ func TestFetch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	record(t, "fetch", results)
+	devtest.Record(t, "fetch", results)
 }
 
 // TestFailOver: how long clients on another node wait, one for its next delivery and one in IMAP, when the owner is
@@ -224,7 +185,7 @@ func TestFailOver(t *testing.T) {
 		}
 		results[string(x.kind)] = map[string]any{"rounds": x.rounds, "LMTP delivery": spread(deliveries), "IMAP session": spread(reads)}
 	}
-	record(t, "fail-over", results)
+	devtest.Record(t, "fail-over", results)
 }
 
 func spread(all []time.Duration) map[string]any {

@@ -120,7 +120,7 @@ func TestCommit(t *testing.T) {
 		took := storeFlags(t, c, node, 1000)
 		results[where] = map[string]any{"p50 ms": ms(took[len(took)/2]), "p99 ms": ms(took[len(took)*99/100]), "changes": len(took)}
 	}
-	record(t, "commit", results)
+	devtest.Record(t, "commit", results)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -201,7 +201,7 @@ func TestIdle(t *testing.T) {
 	for _, client := range conns {
 		_ = client.Close() // the cluster ends as well
 	}
-	record(t, "idle", results)
+	devtest.Record(t, "idle", results)
 }
 
 func sum(m map[string]int64) (total int64) {
@@ -266,7 +266,7 @@ func TestLargeMail(t *testing.T) {
 			t.Errorf("%s took %d bytes more", n, extra)
 		}
 	}
-	record(t, "large-mail", results)
+	devtest.Record(t, "large-mail", results)
 }
 
 func watchMemory(p processes, before map[string]int64, peak *[3]atomic.Int64, stop <-chan struct{}) error {

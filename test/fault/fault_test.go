@@ -79,4 +79,9 @@ func report(t *testing.T, c *dev.Cluster, load *Load) {
 	if err := SameHashes(ctx, c); err != nil {
 		t.Fatalf("replicas differ: %v", err)
 	}
+	if os.Getenv("FLOTILLA_RECORD") != "" {
+		devtest.Record(t, "chaos", map[string]any{"seed": load.Seed, "faults": setting(t, "FLOTILLA_FAULTS", 6), "mails acknowledged": v.Mails,
+			"lost": v.Lost, "doubled": v.Doubled, "altered": v.Altered, "under another UID elsewhere": v.Moved,
+			"never acknowledged": v.Foreign, "sent again": load.Retries(), "replicas": "equal"})
+	}
 }
