@@ -115,3 +115,129 @@ type RuleChange struct {
 	Kind  RuleChangeKind `wire:"1"`
 	Props mapi.PropBag   `wire:"2"`
 }
+
+// GetRulesRequest asks for the standard rules of a folder.
+type GetRulesRequest struct {
+	Folder mapi.FID `wire:"1"`
+}
+
+// GetRulesResponse is the rules table of a folder (MS-OXORULE 2.2.2): the properties of each rule, in the order in which
+// they were added.
+type GetRulesResponse struct {
+	Rules    []mapi.PropBag `wire:"1"`
+	Sequence uint64         `wire:"2"`
+}
+
+// ModifyRulesRequest changes the standard rules of a folder (MS-OXORULE 2.2.1). Replace drops those that there are.
+type ModifyRulesRequest struct {
+	Folder  mapi.FID     `wire:"1"`
+	Replace bool         `wire:"2"`
+	Changes []RuleChange `wire:"3"`
+}
+
+// ModifyRulesResponse holds the id of the rule of each change.
+type ModifyRulesResponse struct {
+	IDs []uint64 `wire:"1"`
+}
+
+// DeferredActionsRequest says that a client has a copy of a message, under an entry id of its own: the messages that ask
+// for actions on it name it by that from now on (MS-OXORULE 2.2.3).
+type DeferredActionsRequest struct {
+	Server []byte `wire:"1"`
+	Client []byte `wire:"2"`
+}
+
+// JunkEntry is an entry of a list: an address or a domain.
+type JunkEntry struct {
+	List  JunkList `wire:"1"`
+	Entry string   `wire:"2"`
+}
+
+// JunkResponse is what the mailbox files as junk, the entries in order.
+type JunkResponse struct {
+	Settings JunkSettings `wire:"1"`
+	Entries  []JunkEntry  `wire:"2"`
+}
+
+// SetJunkRequest changes it: Settings, where there are any, and lists, of which Clear empties some first.
+type SetJunkRequest struct {
+	Settings *JunkSettings `wire:"1"`
+	Clear    []JunkList    `wire:"2"`
+	Remove   []JunkEntry   `wire:"3"`
+	Add      []JunkEntry   `wire:"4"`
+}
+
+// OutgoingKind says what goes out. Numbers reach disk.
+type OutgoingKind uint8
+
+// The kinds.
+const (
+	OutgoingForward  OutgoingKind = 1
+	OutgoingDelegate OutgoingKind = 2
+	OutgoingReply    OutgoingKind = 3 // by a template
+	OutgoingOOFReply OutgoingKind = 4 // by a template
+	OutgoingAway     OutgoingKind = 5 // by the out-of-office settings
+	OutgoingBounce   OutgoingKind = 6
+)
+
+// Outgoing is something that a mailbox sends by itself, about a mail that came in. It is in the mailbox until the mail flow
+// has it.
+type Outgoing struct {
+	Kind OutgoingKind `wire:"1"`
+	// Flavor is that of the rule's action (MS-OXORULE 2.2.5.1.1).
+	Flavor uint32 `wire:"2"`
+	// Sender and Recipient are reverse-path and forward-path of the mail, Received is when it came.
+	Sender    string    `wire:"3"`
+	Recipient string    `wire:"4"`
+	Received  time.Time `wire:"5"`
+	// Own are the addresses of the mailbox, Name is what it is called: as in Circumstances.
+	Own      []string `wire:"6"`
+	Name     string   `wire:"7"`
+	Internal bool     `wire:"8"`
+	// To are those whom a forward or a delegation is for.
+	To []OutgoingRecipient `wire:"9"`
+	// Template is the message that a reply is made of.
+	Template mapi.MID `wire:"10"`
+	// Bounce is why a mail is sent back (MS-OXORULE 2.2.5.1.2.5).
+	Bounce uint32 `wire:"11"`
+	// Rule names the rule that wanted it; zero for the out-of-office settings.
+	Rule uint64 `wire:"12"`
+}
+
+// OutgoingRecipient is whom something is for: an address, or a legacyExchangeDN alone.
+type OutgoingRecipient struct {
+	Name    string `wire:"1"`
+	Address string `wire:"2"`
+	DN      string `wire:"3"`
+}
+
+// OutgoingRequest names something that goes out. It is also what an intent of op IntentOutgoing carries.
+type OutgoingRequest struct {
+	Number mapi.ObjectNumber `wire:"1"`
+}
+
+// IntentOutgoing asks the mail flow to send something that goes out; TargetMail is the target of such an intent: the mail
+// queue of the mailbox's own group.
+const (
+	IntentOutgoing uint16 = 1
+	TargetMail            = "mail"
+)
+
+// OutgoingResponse is something that goes out, with what it is made of.
+type OutgoingResponse struct {
+	// Gone says that there is no such thing any more: it was sent.
+	Gone     bool     `wire:"1"`
+	Outgoing Outgoing `wire:"2"`
+	// Message is the mail that it is about; its content is in the group. OpReadOutgoing reads its octets.
+	Message NewMessage `wire:"3"`
+	// Text is what the out-of-office settings say, Template the template: nil where there is none any more.
+	Text     *ReplyText      `wire:"4"`
+	Template *MessageContent `wire:"5"`
+}
+
+// ReadOutgoingRequest asks for octets of the mail that something is about, MaxReadBytes at most.
+type ReadOutgoingRequest struct {
+	Number mapi.ObjectNumber `wire:"1"`
+	Offset uint64            `wire:"2"`
+	Length uint32            `wire:"3"`
+}

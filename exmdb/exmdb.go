@@ -23,6 +23,10 @@ type Identity struct {
 	Privileges Privileges `wire:"3"`
 	// ActingFor is the user on whose behalf User acts; zero for himself.
 	ActingFor mapi.GUID `wire:"4"`
+	// FullAccess are the owners to whose mailboxes the directory gives User full access; SendAs are those as whom it lets
+	// him send.
+	FullAccess []mapi.GUID `wire:"5"`
+	SendAs     []mapi.GUID `wire:"6"`
 }
 
 // Privileges are rights that do not come from a folder.
@@ -107,7 +111,11 @@ const (
 	KindBadAddress    cluster.Kind = 1023 // not an address, or not in a domain of ours
 	KindNameLimit     cluster.Kind = 1024 // too many named properties in the mailbox
 	KindNoProperty    cluster.Kind = 1025 // the object has no such property
+	KindNoMember      cluster.Kind = 1026 // the permissions list has no such entry
 	KindTooComplex    cluster.Kind = 1026 // a restriction or sort order that is well formed and beyond what is evaluated
+	KindRuleLimit     cluster.Kind = 1027 // too many rules, or too long, for one folder
+	KindNoRule        cluster.Kind = 1028 // the folder has no such rule
+	KindNoOutgoing    cluster.Kind = 1029 // nothing of the number goes out
 )
 
 // ReadMessage is a message's octets as MIME protocols see them, read in pieces from the owner.

@@ -204,6 +204,8 @@ type DeliverRequest struct {
 	// much later it is tried again, and performs those of one source in ascending order (CLUSTER 2.1).
 	Source cluster.SpaceID `wire:"6"`
 	Number uint64          `wire:"7"`
+	// About is what rules and out-of-office replies need to know beside the mail.
+	About Circumstances `wire:"8"`
 }
 
 // DeliverResponse says where a message is.

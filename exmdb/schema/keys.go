@@ -45,6 +45,13 @@ const (
 	PrefixStoreBag     = 0x55 // property bag of the mailbox itself
 	PrefixPermissions  = 0x58 // folder: Permissions
 	PrefixPurge        = 0x60 // folder: Purge
+	PrefixAutomation   = 0x78 // Automation
+	PrefixRules        = 0x79 // folder: Rules
+	PrefixExtendedRule = 0x7A // object (8): empty, of a message that holds an extended rule
+	PrefixOOFTexts     = 0x7B // OOFTexts
+	PrefixJunk         = 0x7C // list (1), address or @domain: empty
+	PrefixAnswered     = 0x7D // scope (8), hash of the sender (16): Answered
+	PrefixOutgoing     = 0x7E // number (8): Outgoing
 )
 
 // Hierarchy stands in place of a folder in the change index and the tombstones: what is there is about folders.

@@ -80,7 +80,8 @@ func sampleKeys() []string {
 		ChangeKey(fid, 0x200), TombstoneKey(Hierarchy, 0x200), TombMarkKey(0x200), DeliveryKey(20000, h), ReadStateKey(g, fid), PurgeKey(fid),
 		NamedPropKey(0x8000), PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByLID, LID: 0x8501}),
 		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),
-		PermissionsKey(fid),
+		PermissionsKey(fid), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
+		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -98,7 +99,7 @@ func TestGolden(t *testing.T) {
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
 		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
-		Permissions{}} {
+		Permissions{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")
@@ -293,5 +294,26 @@ func TestLocalNames(t *testing.T) {
 		if got := inbox.NameIn(tag); got != want {
 			t.Errorf("in %q: %q, want %q", tag, got, want)
 		}
+	}
+}
+
+func TestKeysOfAutomationComeBack(t *testing.T) {
+	if o, err := ParseExtendedRuleKey(ExtendedRuleKey(1 << 40)); err != nil || o != 1<<40 {
+		t.Errorf("%v, %v", o, err)
+	}
+	list, entry, err := ParseJunkKey(JunkKey(exmdb.JunkSafeSenders, "@Example.test"))
+	if err != nil || list != exmdb.JunkSafeSenders || entry != "@example.test" {
+		t.Errorf("%v %q, %v", list, entry, err)
+	}
+	for _, k := range [][]byte{nil, {PrefixJunk}, JunkKey(exmdb.JunkBlocked, ""), OutgoingKey(1)} {
+		if _, _, err := ParseJunkKey(k); err == nil {
+			t.Errorf("%x is no entry of a list", k)
+		}
+		if _, err := ParseExtendedRuleKey(k); err == nil {
+			t.Errorf("%x is no extended rule", k)
+		}
+	}
+	if s := AnsweredScopeKey(ScopeExtended | 5); !bytes.HasPrefix(AnsweredKey(ScopeExtended|5, [16]byte{1}), s) || bytes.Equal(s, AnsweredScopeKey(5)) {
+		t.Error("scopes are not apart")
 	}
 }
