@@ -280,3 +280,24 @@ type ShortTermIDsRequest struct {
 type ShortTermIDsResponse struct {
 	IDs []uint64 `wire:"1"`
 }
+
+// ImportedVersion is what a client says of a version of an object that he made while he was offline (MS-OXCFXICS
+// 2.2.3.2.4.2.1): the XID of his change, all that went into it, and when he made it.
+type ImportedVersion struct {
+	ChangeKey []byte    `wire:"1"`
+	PCL       []byte    `wire:"2"`
+	Modified  time.Time `wire:"3"`
+}
+
+// ImportOutcome says what became of an imported version.
+type ImportOutcome uint8
+
+// The outcomes, on the wire.
+const (
+	// ImportApplied: the version is the object's now.
+	ImportApplied ImportOutcome = 1
+	// ImportIgnored: the mailbox's version has it already.
+	ImportIgnored ImportOutcome = 2
+	// ImportConflict: neither version knew of the other; the object has another version made of both.
+	ImportConflict ImportOutcome = 3
+)

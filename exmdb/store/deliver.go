@@ -96,7 +96,7 @@ func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.D
 func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
 	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw())
 	row.Bits &^= schema.RowGrantedMID
-	row.ChangeKey, row.PCL = nil, nil
+	row.ChangeKey, row.PCL, row.Modified = nil, nil, 0
 	return t.placeAs(fid, c, row)
 }
 
@@ -109,7 +109,7 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	m := message{uid: uid}
 	row.CN = t.stamp()
 	row.ModSeq, row.ReadCN = row.CN, 0
-	row.Saved, row.Modified = t.now.Unix(), 0
+	row.Saved = t.now.Unix()
 	m.row = *row
 	associated := row.Bits&schema.RowAssociated != 0
 	t.w.Set(m.key(fid), row.AppendWire(nil))

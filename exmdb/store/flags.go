@@ -206,6 +206,12 @@ func (s *flagSetter) one(m *message) error {
 // touch gives a message its next stamp, of the kinds that moved, in row and change index (MAILBOX 2). A step of the
 // index whose kinds have all moved on goes.
 func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schema.ChangeKinds) {
+	t.restamp(fid, c, m, moved)
+	t.w.Set(m.key(fid), m.row.AppendWire(nil))
+}
+
+// restamp is touch without the row, which the caller writes.
+func (t *tx) restamp(fid mapi.FID, c *schema.FolderCounts, m *message, moved schema.ChangeKinds) {
 	row, old := &m.row, stampsOf(&m.row)
 	s := t.stamp()
 	row.ModSeq = s
@@ -225,7 +231,6 @@ func (t *tx) touch(fid mapi.FID, c *schema.FolderCounts, m *message, moved schem
 	}
 	associated := row.Bits&schema.RowAssociated != 0
 	t.set(schema.ChangeKey(fid, s), &schema.Change{Kinds: moved | schema.ChangeStatus, UID: m.uid, Associated: associated})
-	t.w.Set(m.key(fid), row.AppendWire(nil))
 }
 
 func stampsOf(row *schema.Row) [3]mapi.Stamp { return [3]mapi.Stamp{row.CN, row.ReadCN, row.ModSeq} }

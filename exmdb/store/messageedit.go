@@ -33,6 +33,8 @@ type draft struct {
 	after  message
 	// fresh: the message is being made, so it has no place yet.
 	fresh bool
+	// foreign is the client's version that the message becomes, nil for a change of the mailbox's own.
+	foreign *foreignVersion
 	// contents is the message's bag as it becomes.
 	contents *mapi.PropBag
 	// edited: a record has changed. shown: something that MIME shows has.

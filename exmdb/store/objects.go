@@ -197,7 +197,11 @@ func (d *draft) commit() error {
 	enter(d.counts, after)
 	d.leave(before)
 	d.enter(after)
-	d.touch(d.fid, d.counts, &d.after, moved)
+	d.restamp(d.fid, d.counts, &d.after, moved)
+	if v := d.foreign; v != nil {
+		after.ChangeKey, after.PCL, after.Modified = v.changeKey.Append(nil), v.pcl.Append(nil), v.modified
+	}
+	d.w.Set(d.after.key(d.fid), after.AppendWire(nil))
 	return nil
 }
 
