@@ -225,6 +225,36 @@ func (s senders) Resolve(_ context.Context, address string) (directory.Resolutio
 
 func (senders) Lookup(context.Context, string) (*directory.Object, error) { panic("not for mail") }
 
+// bags are the properties of everything in a mailbox's inbox, in order.
+func (f *fleet) bags(box mapi.MailboxID) (all []mapi.PropBag) {
+	f.t.Helper()
+	rows, err := exmdb.Do(f.t.Context(), f.mail, exmdb.System, box, exmdb.OpRows, &exmdb.RowsRequest{Folder: schema.Inbox, Fields: exmdb.RowMeta})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.mu.Lock()
+	g := f.places[cluster.SpaceID(box)]
+	f.mu.Unlock()
+	err = f.replicas[g].View(f.t.Context(), cluster.SpaceID(box), space.ReadLocal, func(r space.Reader) error {
+		for _, row := range rows.Rows {
+			b, err := r.Get(schema.BagKey(row.Object))
+			if err != nil {
+				return err
+			}
+			var bag mapi.PropBag
+			if err := bag.UnmarshalWire(b); err != nil {
+				return err
+			}
+			all = append(all, bag)
+		}
+		return nil
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return all
+}
+
 // send is a mail to the mailboxes u0, u1, …
 func (f *fleet) send(octets string, boxes ...mapi.MailboxID) []mailflow.Result {
 	f.t.Helper()

@@ -36,6 +36,7 @@ type mail struct {
 type body struct {
 	Recipe  exmdb.Recipe `wire:"1"`
 	Digest  []byte       `wire:"2"`
+	Props   []byte       `wire:"3"`
 	Unknown wire.Unknown
 }
 

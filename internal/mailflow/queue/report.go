@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/dsn"
 )
@@ -57,7 +59,11 @@ func (s *spool) tell(about []news, action dsn.Action) error {
 	for _, n := range about {
 		r.Recipients = append(r.Recipients, dsn.Recipient{Address: n.address, Action: action, Kind: cluster.KindOf(n.err), Until: n.until})
 	}
-	return s.keep(entry, &KeepRequest{Received: r.Made, Message: message(r.Octets()), To: []KeptRecipient{{
+	msg, err := message(r.Octets())
+	if err != nil {
+		return err
+	}
+	return s.keep(entry, &KeepRequest{Received: r.Made, Message: msg, To: []KeptRecipient{{
 		Mailbox: m.Sender, Address: m.From, Trace: fmt.Appendf(nil, "Return-Path: <>\r\nDelivered-To: %s\r\n", m.From)}}})
 }
 
@@ -70,8 +76,11 @@ func headerOf(r *exmdb.Recipe) []byte {
 }
 
 // message is a short mail in the form in which mailboxes take it.
-func message(octets []byte) exmdb.NewMessage {
+func message(octets []byte) (exmdb.NewMessage, error) {
 	sc := mime.NewScanner(mime.DefaultLimits())
 	_, _ = sc.Write(octets) // never fails
-	return exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: octets}}}, Digest: mime.MarshalDigest(sc.Finish())}
+	root := sc.Finish()
+	props, err := oxcmail.HeaderProps(root, bytes.NewReader(octets))
+	return exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: octets}}}, Digest: mime.MarshalDigest(root),
+		Props: props.AppendWire(nil)}, err
 }

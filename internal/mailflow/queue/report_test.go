@@ -298,3 +298,22 @@ func TestReportsAreBounded(t *testing.T) {
 		t.Errorf("reports on %v, want %v", counts, want)
 	}
 }
+
+// TestWhatComesOutOfTheQueueHasItsProperties: lists show it as they show what came at once.
+func TestWhatComesOutOfTheQueueHasItsProperties(t *testing.T) {
+	f := newFleet(t, 2)
+	sender, a, b, full := f.sends(), f.box(1, 0), f.box(2, 0), f.box(1, 1)
+	f.set(2, cluster.ErrUnavailable)
+	f.sent(withID, a, b, full)
+	f.set(2, nil)
+	f.pass(time.Minute)
+	f.run(1)
+	at, later := f.bags(a), f.bags(b)
+	if len(at) != 1 || len(later) != 1 || at[0].Len() == 0 || fmt.Sprint(at[0].All()) != fmt.Sprint(later[0].All()) {
+		t.Errorf("%v and %v", at, later)
+	}
+	report := f.bags(sender)
+	if len(report) != 1 || report[0].Get(mapi.PidTagMessageClass) != mapi.String("REPORT.IPM.Note.NDR") || report[0].Get(mapi.PidTagNormalizedSubject) == nil {
+		t.Errorf("a report is %v", report)
+	}
+}

@@ -118,7 +118,7 @@ func (s *spool) keep(entry uint64, q *KeepRequest) error {
 		return err
 	}
 	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size(), Sender: q.Sender, Host: q.Host})
-	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest})
+	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest, Props: q.Message.Props})
 	for i := range q.To {
 		to, p := &q.To[i], place{entry, uint32(i)}
 		r := &recipient{Mailbox: to.Mailbox, Address: to.Address, Trace: to.Trace, Key: to.Key}

@@ -226,7 +226,7 @@ func (t *trip) attempt(ctx context.Context, h *waiter) error {
 
 // message is the mail with its content inside, if that is little, or brought to the mailbox's group.
 func (t *trip) message(ctx context.Context, h *waiter) (exmdb.NewMessage, error) {
-	msg := exmdb.NewMessage{Recipe: h.body.Recipe, Digest: h.body.Digest}
+	msg := exmdb.NewMessage{Recipe: h.body.Recipe, Digest: h.body.Digest, Props: h.body.Props}
 	msg.Recipe.Prefix = h.Trace
 	size := 0
 	for i := range msg.Recipe.Segments {
