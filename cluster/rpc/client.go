@@ -111,7 +111,7 @@ func (c *Client) exchange(ctx context.Context, s *session, m Method, req []byte)
 	stop := context.AfterFunc(ctx, func() { _ = st.SetDeadline(past()) })
 	resp, answered, err := c.converse(ctx, s, st, m, req)
 	if !stop() || !answered {
-		st.Close() // a reset, as the peer sees it
+		s.drop(st)
 		if !answered && ctx.Err() != nil && !errors.Is(err, errNotSent) && !errors.Is(err, cluster.ErrDeadline) {
 			err = unknown(s.conn.Peer, m, ctx.Err())
 		}
@@ -127,7 +127,7 @@ func (c *Client) converse(ctx context.Context, s *session, st *yamux.Stream, m M
 	if err != nil {
 		return nil, false, err
 	}
-	if s.mux.IsClosed() {
+	if s.over() {
 		return nil, false, fmt.Errorf("%w: %w", errNotSent, s.cause(yamux.ErrSessionShutdown))
 	}
 	buf := c.heads.get()

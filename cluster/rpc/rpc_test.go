@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,7 +210,7 @@ func TestWaitingCallsLeaveRoomForOthers(t *testing.T) {
 // TestMemoryOfAWaitingCall measures what a call that waits takes, at both ends together, and holds it to what
 // ServerConfig.MaxWaits was chosen by.
 func TestMemoryOfAWaitingCall(t *testing.T) {
-	const waits, most = 2000, 32 << 10
+	const waits, most = 1000, 80 << 10
 	var waiting atomic.Int32
 	f := newFleet(t)
 	n1 := f.start("n1", ServerConfig{}, func(*Server) {})
@@ -245,6 +246,63 @@ func TestMemoryOfAWaitingCall(t *testing.T) {
 	if err := g.Wait(); !errors.Is(err, cluster.ErrUnknownOutcome) {
 		t.Error(err)
 	}
+}
+
+// TestManyWaitingCallsEndWithTheirConnection loses a peer that many calls wait at, as a node does whose clients idle: all
+// of them end soon, at both ends, and the node has something else to do meanwhile.
+func TestManyWaitingCallsEndWithTheirConnection(t *testing.T) {
+	const waits = 500
+	for name, lose := range map[string]func(n1, n2 *node){
+		"the peer stops":  func(_, n2 *node) { n2.stop(t) },
+		"the caller does": func(n1, _ *node) { n1.client.Close() },
+		"the wire is cut": func(n1, _ *node) { n1.faults.Cut("n2", 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var waiting atomic.Int32
+			f := newFleet(t)
+			n1 := f.start("n1", ServerConfig{}, func(*Server) {})
+			n2 := f.start("n2", ServerConfig{}, func(s *Server) {
+				s.HandleWait(methodWait, func(ctx context.Context, _ Peer, _ []byte) ([]byte, error) {
+					waiting.Add(1)
+					defer waiting.Add(-1)
+					<-ctx.Done()
+					return nil, ctx.Err()
+				})
+			})
+			var g errgroup.Group
+			for range waits {
+				g.Go(func() error {
+					_, err := n1.client.Call(within(t), "n2", methodWait, nil)
+					if !errors.Is(err, cluster.ErrUnknownOutcome) {
+						return err
+					}
+					return nil
+				})
+			}
+			eventually(t, "all to wait", func() bool { return waiting.Load() == waits })
+			before := processorTime(t)
+			lose(n1, n2)
+			if err := g.Wait(); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "all handlers to end", func() bool { return waiting.Load() == 0 })
+			took := processorTime(t) - before
+			t.Logf("%v of processor time for the end of %d calls", took, waits)
+			if took > time.Second {
+				t.Errorf("the end of %d calls took %v of processor time", waits, took)
+			}
+		})
+	}
+}
+
+// processorTime is what the process has used.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func memory() int64 {

@@ -105,7 +105,8 @@ func (s *Server) limitsOf(node cluster.NodeID) *limits {
 // Serve serves a call connection until it ends or ctx does, and waits for its handlers. It is what
 // transport.HandleCalls is given.
 func (s *Server) Serve(ctx context.Context, conn *transport.CallConn) {
-	mux, err := yamux.Server(newJoiner(conn), yamuxConfig())
+	busy := newStreams()
+	mux, err := yamux.Server(newJoiner(conn, busy), yamuxConfig())
 	if err != nil { // only a bad configuration
 		conn.Close()
 		return
@@ -117,8 +118,13 @@ func (s *Server) Serve(ctx context.Context, conn *transport.CallConn) {
 		if err != nil {
 			break
 		}
-		wg.Go(func() { s.serveStream(ctx, from, st) })
+		busy.add(st)
+		wg.Go(func() {
+			defer busy.remove(st)
+			s.serveStream(ctx, from, st)
+		})
 	}
+	busy.interrupt()
 	mux.Close()
 	wg.Wait()
 }

@@ -21,40 +21,62 @@ const shrinkAbove = 64 << 10
 type session struct {
 	conn *transport.CallConn
 	mux  *yamux.Session
+	busy *streams
 
 	mu   sync.Mutex
 	idle []*yamux.Stream // guarded by mu
 }
 
 func newSession(conn *transport.CallConn) (*session, error) {
-	mux, err := yamux.Client(newJoiner(conn), yamuxConfig())
+	busy := newStreams()
+	mux, err := yamux.Client(newJoiner(conn, busy), yamuxConfig())
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("yamux: %w", err)
 	}
-	return &session{conn: conn, mux: mux}, nil
+	return &session{conn: conn, mux: mux, busy: busy}, nil
 }
 
-// take gives a stream that nobody else uses.
+// take gives a stream that nobody else uses, for give or drop to take back.
 func (s *session) take() (*yamux.Stream, error) {
 	s.mu.Lock()
 	if n := len(s.idle); n > 0 {
 		st := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		s.mu.Unlock()
+		s.busy.add(st)
 		return st, nil
 	}
 	s.mu.Unlock()
-	return s.mux.OpenStream()
+	return s.open()
 }
+
+// open gives a new stream, for drop to take back.
+func (s *session) open() (*yamux.Stream, error) {
+	st, err := s.mux.OpenStream()
+	if err == nil {
+		s.busy.add(st)
+	}
+	return st, err
+}
+
+// drop closes a stream: a reset, as the peer sees it, when it is in the middle of something.
+func (s *session) drop(st *yamux.Stream) {
+	s.busy.remove(st)
+	st.Close()
+}
+
+// over reports whether the session takes no more calls.
+func (s *session) over() bool { return s.busy.ended() || s.mux.IsClosed() }
 
 // give takes a stream back after a finished exchange.
 func (s *session) give(st *yamux.Stream, answered int) {
+	s.busy.remove(st)
 	if answered > shrinkAbove {
 		st.Shrink()
 	}
 	s.mu.Lock()
-	if len(s.idle) < maxIdle && !s.mux.IsClosed() {
+	if len(s.idle) < maxIdle && !s.over() {
 		s.idle = append(s.idle, st)
 		st = nil
 	}
@@ -72,13 +94,19 @@ func (s *session) cause(err error) error {
 	return err
 }
 
-func (s *session) close() { s.mux.Close() }
+func (s *session) close() {
+	s.busy.interrupt()
+	s.mux.Close()
+}
 
 // joiner is a connection that writes yamux's header of a data frame together with the data: one TLS record and
 // one system call instead of two. yamux writes from one goroutine, the data always right after its header.
+//
+// It is also the first to see that the connection is lost, and ends what waits at the session's streams.
 type joiner struct {
 	*transport.CallConn
-	buf []byte // a header that waits for its data, else empty
+	buf  []byte // a header that waits for its data, else empty
+	busy *streams
 }
 
 const (
@@ -86,9 +114,25 @@ const (
 	yamuxDataType = 0
 )
 
-func newJoiner(c *transport.CallConn) *joiner { return &joiner{CallConn: c} }
+func newJoiner(c *transport.CallConn, busy *streams) *joiner { return &joiner{CallConn: c, busy: busy} }
+
+func (j *joiner) Read(b []byte) (int, error) {
+	n, err := j.CallConn.Read(b)
+	if err != nil {
+		j.busy.interrupt()
+	}
+	return n, err
+}
 
 func (j *joiner) Write(b []byte) (int, error) {
+	n, err := j.join(b)
+	if err != nil {
+		j.busy.interrupt()
+	}
+	return n, err
+}
+
+func (j *joiner) join(b []byte) (int, error) {
 	if len(j.buf) == 0 {
 		if isDataHeader(b) {
 			j.buf = append(j.buf, b...)
@@ -134,7 +178,7 @@ func (d *dial) wait(ctx context.Context) (*session, error) {
 func (d *dial) live() bool {
 	select {
 	case <-d.done:
-		return d.err == nil && !d.s.mux.IsClosed()
+		return d.err == nil && !d.s.over()
 	default:
 		return true
 	}

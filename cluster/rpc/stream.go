@@ -131,11 +131,18 @@ func (s *Stream) shut() {
 // muxEnd is a carrier over the network.
 type muxEnd struct {
 	st *yamux.Stream
+	// drop closes the stream.
+	drop func(*yamux.Stream)
 	// stopped is set by interrupt: yamux minds a deadline only when it has nothing to hand out.
 	stopped *atomic.Bool
 }
 
-func newMuxEnd(st *yamux.Stream) muxEnd { return muxEnd{st, new(atomic.Bool)} }
+func newMuxEnd(st *yamux.Stream, drop func(*yamux.Stream)) muxEnd {
+	return muxEnd{st, drop, new(atomic.Bool)}
+}
+
+// closeStream is the drop of a stream that somebody else counts.
+func closeStream(st *yamux.Stream) { st.Close() }
 
 func (e muxEnd) send(kind uint8, payload []byte) error {
 	head := appendMessageHead(make([]byte, 0, messageHead+min(len(payload), joinLimit)), kind, len(payload))
@@ -154,7 +161,7 @@ func (e muxEnd) interrupt() {
 	_ = e.st.SetDeadline(past())
 }
 
-func (e muxEnd) close() { e.st.Close() }
+func (e muxEnd) close() { e.drop(e.st) }
 
 // localEnd is a carrier within the node.
 type localEnd struct {
@@ -233,14 +240,16 @@ func (c *Client) OpenStream(ctx context.Context, node cluster.NodeID, m Method) 
 	if err != nil {
 		return nil, err
 	}
-	st, err := ses.mux.OpenStream()
+	st, err := ses.open()
 	if err == nil {
-		_, err = st.Write(q.append(nil))
+		if _, err = st.Write(q.append(nil)); err != nil {
+			ses.drop(st)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: stream %s of %s: %w", cluster.ErrUnavailable, m.Name, node, ses.cause(err))
 	}
-	end := newMuxEnd(st)
+	end := newMuxEnd(st, ses.drop)
 	s := newStream(end, nil, func(err error) error {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -277,7 +286,7 @@ func (s *Server) converse(ctx context.Context, from Peer, st *yamux.Stream, q re
 	lim := s.limitsOf(from.Node)
 	if !lim.calls.TryAcquire(1) {
 		err := cluster.Errorf(cluster.KindOverloaded, "too many calls of one node")
-		_ = newMuxEnd(st).send(messageError, transport.AppendError(nil, err)) // it is refused either way
+		_ = newMuxEnd(st, closeStream).send(messageError, transport.AppendError(nil, err)) // it is refused either way
 		return
 	}
 	defer lim.calls.Release(1)
@@ -286,7 +295,7 @@ func (s *Server) converse(ctx context.Context, from Peer, st *yamux.Stream, q re
 		ctx, cancel = context.WithTimeout(ctx, q.timeout)
 		defer cancel()
 	}
-	s.hold(ctx, from, q.method, newMuxEnd(st))
+	s.hold(ctx, from, q.method, newMuxEnd(st, closeStream))
 }
 
 // hold runs a stream's handler and sends its result as the last message.
