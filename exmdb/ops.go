@@ -310,6 +310,8 @@ type SetFlagsResponse struct {
 	Modified []UIDRange `wire:"4"`
 	// Next is where to go on, zero when all is done.
 	Next mapi.UID `wire:"5"`
+	// Denied says that there were messages which the caller may not change, and that they are as they were.
+	Denied bool `wire:"6"`
 }
 
 // CopyRequest copies or moves messages into another folder, in one effect or in steps (CLUSTER 1.6). UIDs that are
@@ -327,6 +329,8 @@ type CopyResponse struct {
 	Target      []UIDRange `wire:"3"`
 	// Next is where to go on, zero when all is done: large sets are worked through in bounded steps.
 	Next mapi.UID `wire:"4"`
+	// Denied says that there were messages which the caller may not read, or move, and that they are where they were.
+	Denied bool `wire:"5"`
 }
 
 // ExpungeRequest removes messages: those in UIDs (nil for all) that carry \Deleted, or with All whatever the flag.
@@ -342,6 +346,8 @@ type ExpungeResponse struct {
 	ModSeq   mapi.Stamp `wire:"2"`
 	// Next is where to go on, zero when all is done.
 	Next mapi.UID `wire:"3"`
+	// Denied says that there were messages which the caller may not delete, and that they are still there.
+	Denied bool `wire:"4"`
 }
 
 // ChangesRequest asks what changed in a folder since a stamp. Epoch is that of the token, zero to skip the check.

@@ -13,6 +13,7 @@ const (
 	DeletedItems = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x0B)
 	Inbox        = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x0D)
 	Drafts       = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x0E)
+	Calendar     = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x0F)
 	FirstCustom  = mapi.GlobalCounter(0x100)
 )
 

@@ -57,8 +57,8 @@ func (v *view) changedRows(req *exmdb.ChangesRequest, resp *exmdb.ChangesRespons
 		if err != nil {
 			return err
 		}
-		if !found || row.ModSeq != s || row.Bits&schema.RowUnrendered != 0 {
-			continue // a step that only tells of cn or readCN, or a message without MIME form
+		if !found || row.ModSeq != s || row.Bits&schema.RowUnrendered != 0 || !v.shows(req.Folder, &row) {
+			continue // a step that only tells of cn or readCN, a message without MIME form, or one that is not shown
 		}
 		if a.full() {
 			resp.More, resp.Stamp = true, last

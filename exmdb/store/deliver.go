@@ -44,7 +44,7 @@ func orNow(at, now time.Time) time.Time {
 }
 
 func appendMessage(t *tx, req *exmdb.AppendRequest) (*exmdb.DeliverResponse, error) {
-	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
+	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now)), Creator: t.creator()}
 	ids, err := t.internKeywords(req.Flags.Keywords)
 	if err != nil {
 		return nil, err

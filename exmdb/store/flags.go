@@ -150,6 +150,7 @@ func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error
 			return nil, err
 		}
 		if err := s.some(found); err != nil || s.resp.Next != 0 || ranges == nil {
+			s.resp.Denied = t.passedOver
 			return &s.resp, err
 		}
 	}

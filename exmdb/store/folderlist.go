@@ -93,6 +93,12 @@ func listFolders(v *view, req *exmdb.ListFoldersRequest) (*exmdb.ListFoldersResp
 		if fid <= req.After || fid == schema.Root || h.folders[fid] == nil {
 			continue
 		}
+		if seen, err := v.sees(fid); err != nil || !seen {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if size >= answerBytes {
 			resp.More = true
 			break

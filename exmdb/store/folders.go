@@ -118,6 +118,9 @@ func createFolder(t *tx, req *exmdb.CreateFolderRequest) (*exmdb.FolderResponse,
 	}
 	fid := mapi.LocalFID(t.draw())
 	t.addFolder(fid, f)
+	if err := t.inherit(fid, req.Parent); err != nil {
+		return nil, err
+	}
 	if req.Subscribe {
 		t.w.Set(schema.SubscriptionKey(t.subscriber(), fid), []byte{})
 	}

@@ -12,7 +12,7 @@ import (
 // creation is the one op that meets no mailbox.
 func (s *Store) creation() Handler {
 	op := exmdb.OpCreateMailbox.OpInfo
-	return Handler{OpInfo: op, Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
+	return Handler{OpInfo: op, access: rightAdminister.access(), Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
 		var req exmdb.CreateMailboxRequest
 		if err := decode(b, &req); err != nil {
 			return nil, err
@@ -26,7 +26,8 @@ func (s *Store) creation() Handler {
 }
 
 func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
-	if err := allow(as, mapi.GUID{}, rightAdminister); err != nil {
+	v := view{r: w, as: as, config: s.config}
+	if err := v.hold(rightAdminister); err != nil {
 		return nil, err
 	}
 	if req.Kind < exmdb.MailboxUser || req.Kind > exmdb.MailboxPublic {
@@ -41,7 +42,7 @@ func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMail
 		}
 		return nil, err
 	}
-	t := &tx{view: view{r: w, as: as, config: s.config}, w: w, now: w.Now(), counts: make(map[mapi.FID]*openCounts)}
+	t := &tx{view: v, w: w, now: w.Now(), counts: make(map[mapi.FID]*openCounts)}
 	t.header = schema.Header{Kind: req.Kind, Owner: req.Owner, ReplicaGUID: mapi.NewGUID(), Signature: mapi.NewGUID(), Epoch: 1,
 		Quota: req.Quota, Created: t.now, Language: req.Language}
 	t.counters.Global = schema.FirstCustom - 1

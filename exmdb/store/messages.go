@@ -26,9 +26,11 @@ type message struct {
 	row schema.Row
 }
 
+func (m *message) associated() bool { return m.row.Bits&schema.RowAssociated != 0 }
+
 // key is where the row of a message of a folder is.
 func (m *message) key(fid mapi.FID) []byte {
-	if m.row.Bits&schema.RowAssociated != 0 {
+	if m.associated() {
 		return schema.AssociatedKey(fid, uint64(m.uid))
 	}
 	return schema.RowKey(fid, uint64(m.uid))
@@ -165,6 +167,7 @@ func (t *tx) duplicate(row *schema.Row) error {
 	}
 	from := *row
 	row.Object = t.object()
+	row.Creator = t.creator()
 	if row.Bits&schema.RowUnrendered == 0 {
 		row.Body = from.BodyNumber()
 	}
@@ -286,7 +289,7 @@ func (s *step) answer(found []message, err error) (*exmdb.CopyResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.resp.Next = s.next
+	s.resp.Next, s.resp.Denied = s.next, s.tx.passedOver
 	if s.next == 0 && len(found) > 0 && len(s.rest) > 0 {
 		s.resp.Next = s.rest[0].First
 	}
@@ -321,10 +324,10 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 		limit.only = 0
 	}
 	found, rest, err := t.collect(req.Folder, req.UIDs, limit)
+	resp := &exmdb.ExpungeResponse{Denied: t.passedOver}
 	if err != nil || len(found) == 0 {
-		return &exmdb.ExpungeResponse{}, err
+		return resp, err
 	}
-	resp := &exmdb.ExpungeResponse{}
 	var gone schema.Tombstone
 	for i := range found {
 		m := &found[i]

@@ -76,7 +76,7 @@ func createMessage(t *tx, req *exmdb.CreateMessageRequest) (*exmdb.SavedMessage,
 		return nil, err
 	}
 	d.fresh = true
-	d.after.row = schema.Row{Object: t.object(), Received: mapi.FileTimeOf(t.now),
+	d.after.row = schema.Row{Object: t.object(), Received: mapi.FileTimeOf(t.now), Creator: t.creator(),
 		Bits: schema.RowBorn | schema.RowBits(exmdb.FlagSeen)}
 	if req.Associated {
 		d.after.row.Bits |= schema.RowAssociated

@@ -138,7 +138,7 @@ func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 func (v *view) row(fid mapi.FID, uid mapi.UID) (*schema.Row, error) {
 	row := new(schema.Row)
 	found, err := load(v.r, schema.RowKey(fid, uint64(uid)), row)
-	if err == nil && (!found || row.Bits&schema.RowUnrendered != 0) {
+	if err == nil && (!found || row.Bits&schema.RowUnrendered != 0 || !v.shows(fid, row)) {
 		err = cluster.Errorf(exmdb.KindNoMessage, "no message %d in folder %#x", uid, uint64(fid))
 	}
 	return row, err

@@ -9,6 +9,8 @@ package store
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -38,45 +40,39 @@ func New(c Config) *Store { return &Store{config: c} }
 // internal/wire. OpCreateMailbox is the first update of a new space.
 type Handler struct {
 	exmdb.OpInfo
-	// Folder is the right that the op needs in the folder it is about (MS-OXCPERM 2.2.7), zero where it is about none.
-	Folder exmdb.FolderRights
+	// access is what the op needs of its caller.
+	access access
 	Run    func(w space.Writer, as *exmdb.Identity, req []byte) ([]byte, error)
 	View   func(r space.Reader, as *exmdb.Identity, req []byte) ([]byte, error)
 }
 
 // Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
 func (s *Store) Handlers() []Handler {
-	return append(s.objectHandlers(), []Handler{
+	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), []Handler{
 		s.creation(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),
 		read(s, exmdb.OpListFolders, rightRead, listFolders),
-		read(s, exmdb.OpFolder, rightRead, folderInfo),
-		write(s, exmdb.OpCreateFolder, rightWrite, createFolder),
-		write(s, exmdb.OpMoveFolder, rightWrite, moveFolder),
-		write(s, exmdb.OpDeleteFolder, rightWrite, deleteFolder),
-		write(s, exmdb.OpSubscribe, rightRead, subscribe),
+		read(s, exmdb.OpFolder, may(in("Folder", toSee)), folderInfo),
+		write(s, exmdb.OpCreateFolder, may(in("Parent", toMakeFolders)), createFolder),
+		write(s, exmdb.OpMoveFolder, may(in("Folder", toOwn), inBy("Parent", newPlace)), moveFolder),
+		write(s, exmdb.OpDeleteFolder, may(inTree("Folder", toOwn)), deleteFolder),
+		write(s, exmdb.OpSubscribe, may(in("Folder", toSee)), subscribe),
 		write(s, exmdb.OpDeliver, rightDeliver, deliver),
-		write(s, exmdb.OpAppend, rightWrite, appendMessage),
-		read(s, exmdb.OpRows, rightRead, rows),
-		read(s, exmdb.OpUIDs, rightRead, uids),
-		read(s, exmdb.OpReadBytes, rightRead, readBytes),
-		write(s, exmdb.OpSetFlags, rightWrite, setFlags),
-		write(s, exmdb.OpCopy, rightWrite, copyMessages),
-		write(s, exmdb.OpMove, rightWrite, moveMessages),
-		write(s, exmdb.OpExpunge, rightWrite, expunge),
-		read(s, exmdb.OpChanges, rightRead, changes),
-	}...)
+		write(s, exmdb.OpAppend, may(in("Folder", toCreate)), appendMessage),
+		read(s, exmdb.OpRows, may(in("Folder", toRead)), rows),
+		read(s, exmdb.OpUIDs, may(in("Folder", toRead)), uids),
+		read(s, exmdb.OpReadBytes, may(in("Folder", toRead)), readBytes),
+		write(s, exmdb.OpSetFlags, may(in("Folder", toRead), inBy("Folder", toSetFlags), inBy("Folder", toMarkDeleted)), setFlags),
+		write(s, exmdb.OpCopy, may(in("Folder", toRead), in("Target", toCreate)), copyMessages),
+		write(s, exmdb.OpMove, may(in("Folder", toRead), in("Folder", toDelete), in("Target", toCreate)), moveMessages),
+		write(s, exmdb.OpExpunge, may(in("Folder", toDelete)), expunge),
+		read(s, exmdb.OpChanges, may(in("Folder", toRead)), changes),
+	})
 }
 
 // Handlers is the op table under the defaults.
 func Handlers() []Handler { return New(Defaults()).Handlers() }
-
-// on names the right in a folder that an op needs.
-func (h Handler) on(r exmdb.FolderRights) Handler {
-	h.Folder = r
-	return h
-}
 
 func decode(b []byte, req any) error {
 	if err := wire.UnmarshalShared(b, req); err != nil {
@@ -93,19 +89,20 @@ func opError(op exmdb.OpInfo, err error) error {
 	return fmt.Errorf("%s: %w", op.Name, err)
 }
 
-func read[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*view, *Q) (*R, error)) Handler {
+func read[Q, R any](s *Store, op exmdb.Op[Q, R], d demand, fn func(*view, *Q) (*R, error)) Handler {
+	need := d.access().bind(reflect.TypeFor[Q]())
 	run := func(r space.Reader, as *exmdb.Identity, b []byte) (*R, error) {
 		req := new(Q)
 		if err := decode(b, req); err != nil {
 			return nil, err
 		}
-		v, err := s.open(r, as, need)
+		v, err := s.openFor(r, as, need, req)
 		if err != nil {
 			return nil, err
 		}
 		return fn(v, req)
 	}
-	return Handler{OpInfo: op.OpInfo, View: func(r space.Reader, as *exmdb.Identity, b []byte) ([]byte, error) {
+	return Handler{OpInfo: op.OpInfo, access: need, View: func(r space.Reader, as *exmdb.Identity, b []byte) ([]byte, error) {
 		resp, err := run(r, as, b)
 		if err != nil {
 			return nil, opError(op.OpInfo, err)
@@ -114,13 +111,14 @@ func read[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*view, *Q) 
 	}}
 }
 
-func write[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*tx, *Q) (*R, error)) Handler {
+func write[Q, R any](s *Store, op exmdb.Op[Q, R], d demand, fn func(*tx, *Q) (*R, error)) Handler {
+	need := d.access().bind(reflect.TypeFor[Q]())
 	run := func(w space.Writer, as *exmdb.Identity, b []byte) (*R, error) {
 		req := new(Q)
 		if err := decode(b, req); err != nil {
 			return nil, err
 		}
-		t, err := s.begin(w, as, need)
+		t, err := s.beginFor(w, as, need, req)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +128,7 @@ func write[Q, R any](s *Store, op exmdb.Op[Q, R], need right, fn func(*tx, *Q) (
 		}
 		return resp, t.end()
 	}
-	return Handler{OpInfo: op.OpInfo, Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
+	return Handler{OpInfo: op.OpInfo, access: need, Run: func(w space.Writer, as *exmdb.Identity, b []byte) ([]byte, error) {
 		resp, err := run(w, as, b)
 		if err != nil {
 			return nil, opError(op.OpInfo, err)

@@ -20,9 +20,12 @@ func (v *view) mailboxBag() (*mapi.PropBag, error) {
 }
 
 func (v *view) storeProps(tags []mapi.Tag) (*mapi.PropBag, error) {
-	bag, err := v.mailboxBag()
-	if err != nil {
-		return nil, err
+	bag := new(mapi.PropBag)
+	if v.whole { // what its owner keeps there is nobody else's matter
+		var err error
+		if bag, err = v.mailboxBag(); err != nil {
+			return nil, err
+		}
 	}
 	s := &shownStore{view: v}
 	if tags == nil {

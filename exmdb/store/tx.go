@@ -21,6 +21,13 @@ type view struct {
 	config   Config
 	header   schema.Header
 	counters schema.Counters
+	// whole: the caller has everything the mailbox's owner has. rights is what else he has, by folder, as far as it was
+	// asked; confined are the folders in which he may touch his own items only, and passedOver says that the op has met
+	// another's there.
+	whole      bool
+	rights     map[mapi.FID]exmdb.FolderRights
+	confined   map[mapi.FID]bool
+	passedOver bool
 	// What follows is loaded when it is first needed.
 	keywords    *keywordTable
 	replicaRows *replicaTable
@@ -54,7 +61,13 @@ func load(r space.Reader, key []byte, record any) (bool, error) {
 	return true, nil
 }
 
+// open reads a mailbox for a caller who holds a right in it.
 func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, error) {
+	return s.openFor(r, as, need.access(), nil)
+}
+
+// openFor reads a mailbox for a caller who has what an op needs for its request.
+func (s *Store) openFor(r space.Reader, as *exmdb.Identity, need access, req any) (*view, error) {
 	v := &view{r: r, as: as, config: s.config}
 	found, err := load(r, schema.HeaderKey(), &v.header)
 	if err != nil {
@@ -63,15 +76,21 @@ func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, err
 	if !found {
 		return nil, cluster.Errorf(exmdb.KindNoMailbox, "mailbox does not exist")
 	}
-	if err := allow(as, v.header.Owner, need); err != nil {
+	if _, err = load(r, schema.CountersKey(), &v.counters); err != nil {
 		return nil, err
 	}
-	_, err = load(r, schema.CountersKey(), &v.counters)
-	return v, err
+	v.whole = whole(as, v.header.Owner)
+	return v, v.admit(need, req)
 }
 
+// begin is open for changes.
 func (s *Store) begin(w space.Writer, as *exmdb.Identity, need right) (*tx, error) {
-	v, err := s.open(w, as, need)
+	return s.beginFor(w, as, need.access(), nil)
+}
+
+// beginFor is openFor for changes.
+func (s *Store) beginFor(w space.Writer, as *exmdb.Identity, need access, req any) (*tx, error) {
+	v, err := s.openFor(w, as, need, req)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +213,13 @@ func (v *view) scanRows(key rowKeys, fid mapi.FID, ranges []exmdb.UIDRange, fn s
 		}
 		if uid < ranges[0].First {
 			ok = it.SeekGE(key(fid, uint64(ranges[0].First)))
+			continue
+		}
+		if shown, err := v.showsStored(fid, it.Value()); err != nil || !shown {
+			if err != nil {
+				return err
+			}
+			ok = it.Next()
 			continue
 		}
 		if more, err := fn(uid, it.Value()); err != nil || !more {

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// lifecycleHandlers are the ops on rights and on what becomes of objects.
+func (s *Store) lifecycleHandlers() []Handler {
+	return []Handler{
+		read(s, exmdb.OpPermissions, may(in("Folder", toSee)), folderPermissions),
+		write(s, exmdb.OpModifyPermissions, may(in("Folder", toOwn)), modifyPermissions),
+		read(s, exmdb.OpEffectiveRights, rightAsk, effectiveRights),
+	}
+}
+
+// newPlace is what moving a folder needs where it goes; a folder that is only renamed goes nowhere.
+func newPlace(v *view, req *exmdb.MoveFolderRequest) (grant, error) {
+	f, err := v.folder(req.Folder)
+	if err != nil || mapi.LocalFID(f.Parent) == req.Parent {
+		return grant{}, err
+	}
+	return toMakeFolders, nil
+}
+
+// toCreateMessage is what a new message needs.
+func toCreateMessage(_ *view, req *exmdb.CreateMessageRequest) (grant, error) {
+	if req.Associated {
+		return toOwn, nil
+	}
+	return toCreate, nil
+}
+
+// toSetFlags is what flags need other than \Deleted, toMarkDeleted what that needs.
+func toSetFlags(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
+	if req.Mode != exmdb.FlagsReplace && req.Flags.Bits&^exmdb.FlagDeleted == 0 && len(req.Flags.Keywords) == 0 {
+		return grant{}, nil
+	}
+	return toEdit, nil
+}
+
+// toMarkDeleted is described at toSetFlags.
+func toMarkDeleted(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
+	if req.Flags.Bits&exmdb.FlagDeleted == 0 {
+		return grant{}, nil
+	}
+	return toDelete, nil
+}
