@@ -55,6 +55,9 @@ func openBolt(o Options) (*boltEngine, error) {
 // openBoltFile opens a file with the settings that stay fast after much was deleted: the list of free pages is rebuilt
 // at open instead of written with each commit.
 func openBoltFile(name string) (store *raftboltdb.BoltStore, err error) {
+	if err := checkBoltFile(name); err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("open %s: %v: %w", name, r, cluster.ErrDamaged)

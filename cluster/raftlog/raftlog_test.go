@@ -419,8 +419,14 @@ func noticed(t *testing.T, o Options, want []*raft.Log) bool {
 	if err != nil {
 		return true
 	}
-	if _, known := l.Floor(); !known || checkEnd(l, nil, State{}) != nil || l.damage() != nil {
+	floor, known := l.Floor()
+	if !known || l.damage() != nil {
 		return true
+	}
+	for _, check := range []func(*Log, *Stable, State) error{checkEnd, checkSpan, checkEntries} {
+		if check(l, nil, State{Server: testServer, Index: floor.Index, Term: floor.Term}) != nil {
+			return true
+		}
 	}
 	if !sameLog(content(t, l), want) {
 		t.Fatalf("a shorter or other log was taken for whole: %+v", l.spanNow())
