@@ -1,0 +1,428 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// allTwelve are the rights of MS-OXCPERM 2.2.7.
+var allTwelve = []exmdb.FolderRights{exmdb.RightReadAny, exmdb.RightCreate, exmdb.RightEditOwned, exmdb.RightDeleteOwned, exmdb.RightEditAny,
+	exmdb.RightDeleteAny, exmdb.RightCreateSubfolder, exmdb.RightFolderOwner, exmdb.RightFolderContact, exmdb.RightFolderVisible,
+	exmdb.RightFreeBusySimple, exmdb.RightFreeBusyDetailed}
+
+// scene is a mailbox with two folders and an item in the first, in which the ops are tried.
+type scene struct {
+	box
+	source, below, target mapi.FID
+	item                  mapi.MID
+	uid                   mapi.UID
+}
+
+// place is a folder of the scene.
+type place string
+
+const (
+	source place = "source"
+	target place = "target"
+)
+
+// wanted right: in one folder one of any is enough for all items, one of own for the caller's.
+type wants struct {
+	where    place
+	any, own exmdb.FolderRights
+}
+
+// trial is what the matrix expects of one op: a try of it, and who may. what the try returns is whether the op did
+// anything to the item.
+type trial struct {
+	// system: nobody but the system; whole: the owner as well; somewhere: whoever has one of these in any folder;
+	// everyone: all. Else wants say it.
+	system, whole, everyone bool
+	somewhere               exmdb.FolderRights
+	wants                   []wants
+	// wrecks: the op leaves folders in which nothing more can be tried.
+	wrecks bool
+	try    func(s *scene) (done bool, err error)
+}
+
+const (
+	seeing   = exmdb.RightReadAny | exmdb.RightFolderVisible | exmdb.RightFolderOwner
+	changing = exmdb.RightCreate | exmdb.RightEditOwned | exmdb.RightEditAny | exmdb.RightFolderOwner
+)
+
+// What is wanted, in the words of the specification and not of the table that is tried.
+var (
+	reading   = wants{where: source, any: exmdb.RightReadAny, own: seeing}
+	editing   = wants{where: source, any: exmdb.RightEditAny, own: exmdb.RightEditOwned}
+	deleting  = wants{where: source, any: exmdb.RightDeleteAny, own: exmdb.RightDeleteOwned}
+	owning    = wants{where: source, any: exmdb.RightFolderOwner}
+	beingSeen = wants{where: source, any: seeing}
+	creating  = wants{where: target, any: exmdb.RightCreate}
+	nestingIn = wants{where: target, any: exmdb.RightCreateSubfolder}
+)
+
+// does tries an op; the item is touched if it succeeds, or if did says so of the answer.
+func does[Q, R any](op exmdb.Op[Q, R], q func(s *scene) *Q, did ...func(*R) bool) func(*scene) (bool, error) {
+	return func(s *scene) (bool, error) {
+		r, err := try(&s.box, op, q(s))
+		return err == nil && (len(did) == 0 || did[0](r)), err
+	}
+}
+
+func inSource(s *scene) *exmdb.FolderRequest { return &exmdb.FolderRequest{Folder: s.source} }
+
+func copying(s *scene) *exmdb.CopyRequest {
+	return &exmdb.CopyRequest{Folder: s.source, UIDs: ranges(s.uid), Target: s.target}
+}
+
+func copied(r *exmdb.CopyResponse) bool { return len(r.Source) > 0 }
+
+func storing(mode exmdb.FlagMode, bits exmdb.FlagBits, keywords ...string) func(*scene) (bool, error) {
+	return does(exmdb.OpSetFlags, func(s *scene) *exmdb.SetFlagsRequest {
+		return &exmdb.SetFlagsRequest{Folder: s.source, UIDs: ranges(s.uid), Mode: mode, Flags: exmdb.Flags{Bits: bits, Keywords: keywords}}
+	}, func(r *exmdb.SetFlagsResponse) bool { return r.Changed > 0 })
+}
+
+func reads(s *scene) exmdb.ObjectID { return exmdb.ObjectID{Message: s.item} }
+
+// matrix says of every op who may.
+var matrix = map[exmdb.OpID][]trial{
+	exmdb.OpCreateMailbox.ID: {{system: true, try: does(exmdb.OpCreateMailbox, func(*scene) *exmdb.CreateMailboxRequest { return &exmdb.CreateMailboxRequest{} })}},
+	exmdb.OpMailboxInfo.ID:   {{somewhere: seeing, try: does(exmdb.OpMailboxInfo, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpSetQuota.ID:      {{system: true, try: does(exmdb.OpSetQuota, func(*scene) *exmdb.SetQuotaRequest { return &exmdb.SetQuotaRequest{} })}},
+	exmdb.OpListFolders.ID: {{somewhere: seeing, try: func(s *scene) (bool, error) {
+		r, err := try(&s.box, exmdb.OpListFolders, &exmdb.ListFoldersRequest{})
+		if err != nil {
+			return false, err
+		}
+		for _, f := range r.Folders {
+			if f.FID == s.source {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}},
+	exmdb.OpFolder.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpFolder, inSource)}},
+	exmdb.OpCreateFolder.ID: {{wrecks: true, wants: []wants{nestingIn}, try: does(exmdb.OpCreateFolder, func(s *scene) *exmdb.CreateFolderRequest {
+		return &exmdb.CreateFolderRequest{Parent: s.target, Name: "new"}
+	})}},
+	exmdb.OpMoveFolder.ID: {
+		{wrecks: true, wants: []wants{owning, nestingIn}, try: does(exmdb.OpMoveFolder, func(s *scene) *exmdb.MoveFolderRequest {
+			return &exmdb.MoveFolderRequest{Folder: s.source, Parent: s.target, Name: "moved"}
+		})},
+		{wrecks: true, wants: []wants{owning}, try: does(exmdb.OpMoveFolder, func(s *scene) *exmdb.MoveFolderRequest {
+			return &exmdb.MoveFolderRequest{Folder: s.source, Parent: schema.IPMSubtree, Name: "renamed"}
+		})}},
+	exmdb.OpDeleteFolder.ID: {{wrecks: true, wants: []wants{owning}, try: does(exmdb.OpDeleteFolder, func(s *scene) *exmdb.DeleteFolderRequest {
+		return &exmdb.DeleteFolderRequest{Folder: s.source, Recursive: true}
+	})}},
+	exmdb.OpSubscribe.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpSubscribe, func(s *scene) *exmdb.SubscribeRequest {
+		return &exmdb.SubscribeRequest{Folder: s.source, Subscribed: true}
+	})}},
+	exmdb.OpDeliver.ID: {{system: true, try: does(exmdb.OpDeliver, func(*scene) *exmdb.DeliverRequest { return &exmdb.DeliverRequest{Message: text("x")} })}},
+	exmdb.OpAppend.ID: {{wants: []wants{creating}, try: does(exmdb.OpAppend, func(s *scene) *exmdb.AppendRequest {
+		return &exmdb.AppendRequest{Folder: s.target, Message: text("x")}
+	})}},
+	exmdb.OpRows.ID: {{wants: []wants{reading}, try: does(exmdb.OpRows, func(s *scene) *exmdb.RowsRequest {
+		return &exmdb.RowsRequest{Folder: s.source, UIDs: ranges(s.uid)}
+	}, func(r *exmdb.RowsResponse) bool { return len(r.Rows) > 0 })}},
+	exmdb.OpUIDs.ID: {{wants: []wants{reading}, try: does(exmdb.OpUIDs, func(s *scene) *exmdb.UIDsRequest { return &exmdb.UIDsRequest{Folder: s.source} },
+		func(r *exmdb.UIDsResponse) bool { return len(r.UIDs) > 0 })}},
+	exmdb.OpReadBytes.ID: {{wants: []wants{reading}, try: func(s *scene) (bool, error) {
+		r, err := try(&s.box, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: s.source, UID: s.uid, Length: 1})
+		if cluster.KindOf(err) == exmdb.KindNoMessage {
+			err = nil // another's message is not there for who sees his own
+		}
+		return r != nil, err
+	}}},
+	exmdb.OpSetFlags.ID: {
+		{wants: []wants{reading, editing}, try: storing(exmdb.FlagsAdd, exmdb.FlagFlagged)},
+		{wants: []wants{reading, editing}, try: storing(exmdb.FlagsAdd, 0, "word")},
+		{wants: []wants{reading, editing}, try: storing(exmdb.FlagsReplace, 0, "word")},
+		{wants: []wants{reading, deleting}, try: storing(exmdb.FlagsAdd, exmdb.FlagDeleted)},
+		{wants: []wants{reading, editing, deleting}, try: storing(exmdb.FlagsReplace, exmdb.FlagDeleted)}},
+	exmdb.OpCopy.ID: {{wants: []wants{reading, creating}, try: does(exmdb.OpCopy, copying, copied)}},
+	exmdb.OpMove.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpMove, copying, copied)}},
+	exmdb.OpExpunge.ID: {{wants: []wants{deleting}, try: does(exmdb.OpExpunge, func(s *scene) *exmdb.ExpungeRequest {
+		return &exmdb.ExpungeRequest{Folder: s.source, UIDs: ranges(s.uid), All: true}
+	}, func(r *exmdb.ExpungeResponse) bool { return len(r.Vanished) > 0 })}},
+	exmdb.OpChanges.ID: {{wants: []wants{reading}, try: does(exmdb.OpChanges, func(s *scene) *exmdb.ChangesRequest { return &exmdb.ChangesRequest{Folder: s.source} },
+		func(r *exmdb.ChangesResponse) bool { return len(r.Rows) > 0 })}},
+
+	exmdb.OpReadProps.ID: {
+		{wants: []wants{reading}, try: does(exmdb.OpReadProps, func(s *scene) *exmdb.ReadPropsRequest { return &exmdb.ReadPropsRequest{Object: reads(s)} })},
+		{wants: []wants{beingSeen}, try: does(exmdb.OpReadProps, func(s *scene) *exmdb.ReadPropsRequest {
+			return &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Folder: s.source}}
+		})},
+		{somewhere: seeing, try: does(exmdb.OpReadProps, func(*scene) *exmdb.ReadPropsRequest { return &exmdb.ReadPropsRequest{} })}},
+	exmdb.OpWriteProps.ID: {
+		{wants: []wants{editing}, try: does(exmdb.OpWriteProps, func(s *scene) *exmdb.WritePropsRequest {
+			return &exmdb.WritePropsRequest{Object: reads(s), Set: bagOf(mapi.PidTagImportance, mapi.Integer32(2))}
+		})},
+		{wants: []wants{owning}, try: does(exmdb.OpWriteProps, func(s *scene) *exmdb.WritePropsRequest {
+			return &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Folder: s.source}, Set: bagOf(mapi.PidTagComment, mapi.String("x"))}
+		})},
+		{whole: true, try: does(exmdb.OpWriteProps, func(*scene) *exmdb.WritePropsRequest {
+			return &exmdb.WritePropsRequest{Set: bagOf(mapi.PidTagComment, mapi.String("x"))}
+		})}},
+	exmdb.OpCreateMessage.ID: {
+		{wants: []wants{creating}, try: does(exmdb.OpCreateMessage, func(s *scene) *exmdb.CreateMessageRequest {
+			return &exmdb.CreateMessageRequest{Folder: s.target}
+		})},
+		{wants: []wants{{where: target, any: exmdb.RightFolderOwner}}, try: does(exmdb.OpCreateMessage, func(s *scene) *exmdb.CreateMessageRequest {
+			return &exmdb.CreateMessageRequest{Folder: s.target, Associated: true}
+		})}},
+	exmdb.OpReadMessage.ID: {{wants: []wants{reading}, try: does(exmdb.OpReadMessage, func(s *scene) *exmdb.ReadMessageRequest { return &exmdb.ReadMessageRequest{Object: reads(s)} })}},
+	exmdb.OpSaveMessage.ID: {{wants: []wants{editing}, try: does(exmdb.OpSaveMessage, func(s *scene) *exmdb.SaveMessageRequest {
+		return &exmdb.SaveMessageRequest{Message: s.item, Edit: exmdb.MessageEdit{Set: bagOf(mapi.PidTagImportance, mapi.Integer32(2))}}
+	})}},
+	exmdb.OpReadValue.ID: {{wants: []wants{reading}, try: does(exmdb.OpReadValue, func(s *scene) *exmdb.ReadValueRequest {
+		return &exmdb.ReadValueRequest{Object: reads(s), Tag: mapi.PidTagMessageClass, Length: 9}
+	})}},
+	exmdb.OpPropertyIDs.ID:    {{somewhere: seeing, try: does(exmdb.OpPropertyIDs, func(*scene) *exmdb.NamesRequest { return &exmdb.NamesRequest{} })}},
+	exmdb.OpNameProperties.ID: {{somewhere: changing, try: does(exmdb.OpNameProperties, func(*scene) *exmdb.NamesRequest { return &exmdb.NamesRequest{} })}},
+	exmdb.OpPropertyNames.ID:  {{somewhere: seeing, try: does(exmdb.OpPropertyNames, func(*scene) *exmdb.PropertyNamesRequest { return &exmdb.PropertyNamesRequest{} })}},
+	exmdb.OpReceiveFolder.ID: {{somewhere: seeing, try: does(exmdb.OpReceiveFolder, func(*scene) *exmdb.ReceiveFolderRequest {
+		return &exmdb.ReceiveFolderRequest{Class: "IPM"}
+	})}},
+	exmdb.OpSetReceiveFolder.ID: {{whole: true, try: does(exmdb.OpSetReceiveFolder, func(s *scene) *exmdb.SetReceiveFolderRequest {
+		return &exmdb.SetReceiveFolderRequest{Class: "IPM.Note.x", Folder: s.source}
+	})}},
+	exmdb.OpReceiveFolders.ID:  {{somewhere: seeing, try: does(exmdb.OpReceiveFolders, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpLocalReplicaIDs.ID: {{somewhere: changing, try: does(exmdb.OpLocalReplicaIDs, func(*scene) *exmdb.LocalReplicaIDsRequest { return &exmdb.LocalReplicaIDsRequest{Count: 1} })}},
+	exmdb.OpLongTermIDs.ID:     {{somewhere: seeing, try: does(exmdb.OpLongTermIDs, func(*scene) *exmdb.LongTermIDsRequest { return &exmdb.LongTermIDsRequest{} })}},
+	exmdb.OpShortTermIDs.ID:    {{somewhere: seeing, try: does(exmdb.OpShortTermIDs, func(*scene) *exmdb.ShortTermIDsRequest { return &exmdb.ShortTermIDsRequest{} })}},
+
+	exmdb.OpPermissions.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpPermissions, inSource)}},
+	exmdb.OpModifyPermissions.ID: {{wants: []wants{owning}, try: does(exmdb.OpModifyPermissions, func(s *scene) *exmdb.ModifyPermissionsRequest {
+		return &exmdb.ModifyPermissionsRequest{Folder: s.source}
+	})}},
+	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
+		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
+	})}},
+}
+
+// caller is one of the five kinds of who may ask. entry is the member of a permissions list by which he has his rights.
+type caller struct {
+	name  string
+	as    exmdb.Identity
+	whole bool
+	entry exmdb.Member
+	// others are entries that must not count for him.
+	others []exmdb.Member
+}
+
+func callers(owner mapi.GUID) []caller {
+	someone, group, another := mapi.NewGUID(), mapi.NewGUID(), mapi.NewGUID()
+	everyone := exmdb.Member{ID: exmdb.MemberDefault, Rights: exmdb.AllRights}
+	nobody := exmdb.Member{ID: exmdb.MemberAnonymous, Rights: exmdb.AllRights}
+	entryOf := func(u mapi.GUID) exmdb.Member { return exmdb.Member{User: u, Rights: exmdb.AllRights} }
+	return []caller{
+		{name: "owner", as: exmdb.Identity{User: owner, Privileges: exmdb.PrivilegeOwner}, whole: true},
+		{name: "full access", as: exmdb.Identity{User: someone, FullAccess: []mapi.GUID{another, owner}}, whole: true},
+		{name: "delegate by group", as: exmdb.Identity{User: someone, Groups: []mapi.GUID{another, group}}, entry: exmdb.Member{User: group},
+			others: []exmdb.Member{everyone, nobody, entryOf(mapi.NewGUID())}},
+		{name: "default", as: exmdb.Identity{User: someone, FullAccess: []mapi.GUID{another}}, entry: exmdb.Member{ID: exmdb.MemberDefault},
+			others: []exmdb.Member{nobody, entryOf(group)}},
+		{name: "anonymous", as: exmdb.Identity{}, entry: exmdb.Member{ID: exmdb.MemberAnonymous}, others: []exmdb.Member{everyone, entryOf(group)}},
+	}
+}
+
+// newScene makes the folders.
+func newScene(b *box) *scene {
+	b.t.Helper()
+	s := &scene{box: *b}
+	s.as = exmdb.System
+	make := func(parent mapi.FID, name string) mapi.FID {
+		return call(&s.box, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: parent, Name: name}).Folder.FID
+	}
+	s.source, s.target = make(schema.IPMSubtree, "source"), make(schema.IPMSubtree, "target")
+	s.below = make(s.source, "below")
+	return s
+}
+
+// set puts a new item into the scene, of the caller's making or the owner's, and gives the caller his rights.
+func (s *scene) set(c *caller, own bool, rights map[place]exmdb.FolderRights) {
+	s.t.Helper()
+	s.as = exmdb.System
+	call(&s.box, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: s.source, All: true})
+	m := text("Subject: x\r\n\r\nx\r\n")
+	m.Digest = nil
+	item := call(&s.box, exmdb.OpAppend, &exmdb.AppendRequest{Folder: s.source, Message: m})
+	s.item, s.uid = item.MID, item.UID
+	if own {
+		s.update(func(t *tx) error {
+			row, err := t.row(s.source, s.uid)
+			if err == nil {
+				row.Creator = c.as.User
+				t.w.Set(schema.RowKey(s.source, uint64(s.uid)), row.AppendWire(nil))
+			}
+			return err
+		})
+	}
+	for fid, where := range map[mapi.FID]place{s.source: source, s.below: source, s.target: target} {
+		entry := c.entry
+		entry.Rights = rights[where]
+		q := &exmdb.ModifyPermissionsRequest{Folder: fid, Replace: true, FreeBusy: true}
+		for _, m := range append(c.others, entry) {
+			q.Changes = append(q.Changes, exmdb.PermissionChange{Kind: exmdb.PermissionAdd, Member: m})
+		}
+		call(&s.box, exmdb.OpModifyPermissions, q)
+	}
+	s.as = c.as
+}
+
+// grants is what the caller has in the folders so that everything but one thing wanted is granted.
+func grants(t *trial, but int) map[place]exmdb.FolderRights {
+	rights := map[place]exmdb.FolderRights{}
+	for i, w := range t.wants {
+		if i != but {
+			rights[w.where] |= w.any & -w.any // the lowest of those that are enough
+		}
+	}
+	return rights
+}
+
+// allowed is what the trial says of a caller with rights: whether the op may do anything to the item.
+func (t *trial) allowed(c *caller, own bool, rights map[place]exmdb.FolderRights) bool {
+	switch {
+	case t.system:
+		return false
+	case c.whole || t.everyone:
+		return true
+	case t.whole:
+		return false
+	case t.somewhere != 0:
+		return completed(rights[source]|rights[target])&t.somewhere != 0
+	}
+	for _, w := range t.wants {
+		enough := w.any
+		if own && !c.as.User.IsZero() {
+			enough |= w.own
+		}
+		if completed(rights[w.where])&enough == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestRightsMatrix tries every op of the table with each of the twelve rights, as each of the five kinds of caller, on
+// items of his own and of others. An op that the matrix does not know fails.
+func TestRightsMatrix(t *testing.T) {
+	tried := 0
+	for _, h := range Handlers() {
+		trials := matrix[h.ID]
+		if !h.access.declared() || len(trials) == 0 {
+			t.Errorf("%s: the table or the matrix does not say who may", h.Name)
+		}
+		b := newBox(t, 0)
+		owner := mapi.NewGUID()
+		b.update(func(tx *tx) error {
+			tx.header.Owner = owner
+			tx.set(schema.HeaderKey(), &tx.header)
+			return nil
+		})
+		for _, c := range callers(owner) {
+			for i := range trials {
+				tried += b.tryRights(h.Name, &trials[i], &c)
+			}
+		}
+	}
+	if tried < 12*5*len(matrix) {
+		t.Errorf("%d trials of %d ops", tried, len(matrix))
+	}
+}
+
+// tryRights tries an op as one caller with each right in place of each thing wanted.
+func (b *box) tryRights(name string, t *trial, c *caller) (tried int) {
+	b.t.Helper()
+	s := newScene(b)
+	for but := range max(len(t.wants), 1) {
+		where := source
+		if len(t.wants) > 0 {
+			where = t.wants[but].where
+		}
+		for _, right := range append(allTwelve, 0) {
+			for _, own := range []bool{false, true} {
+				rights := grants(t, but)
+				rights[where] |= right
+				s.set(c, own, rights)
+				done, err := t.try(s)
+				if want := t.allowed(c, own, rights); done != want || err != nil && cluster.KindOf(err) != exmdb.KindAccessDenied && cluster.KindOf(err) != cluster.KindExists {
+					b.t.Errorf("%s as %s with rights %x, own item %v: done %v, want %v: %v", name, c.name, rights, own, done, want, err)
+				}
+				tried++
+				if t.wrecks {
+					s.strike()
+					s = newScene(b)
+				}
+			}
+		}
+	}
+	s.strike()
+	return tried
+}
+
+// strike removes the folders of a scene, so that the next is not tried among its rights.
+func (s *scene) strike() {
+	s.t.Helper()
+	s.as = exmdb.System
+	for _, fid := range []mapi.FID{s.source, s.target} {
+		_, err := try(&s.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+		if err != nil && cluster.KindOf(err) != exmdb.KindNoFolder {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// TestStrangersLearnNothing: who sees no folder is told the same of what is there and what is not.
+func TestStrangersLearnNothing(t *testing.T) {
+	b := newBox(t, 0)
+	mail := b.deliver(text("x"))
+	b.as = exmdb.Identity{User: mapi.NewGUID()}
+	for _, fid := range []mapi.FID{schema.Inbox, mapi.LocalFID(0x999)} {
+		refused(b, exmdb.OpFolder, &exmdb.FolderRequest{Folder: fid}, exmdb.KindAccessDenied)
+		refused(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: fid, Parent: fid}, exmdb.KindAccessDenied)
+	}
+	for _, m := range []mapi.MID{mail.MID, mail.MID + 999} {
+		refused(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(m)}, exmdb.KindAccessDenied)
+	}
+	// A free/busy right is none to see the mailbox with.
+	refused(b, exmdb.OpMailboxInfo, &exmdb.Empty{}, exmdb.KindAccessDenied)
+	r := call(b, exmdb.OpEffectiveRights, &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{schema.Calendar, schema.Inbox, 0x999}})
+	if r.Whole || len(r.Rights) != 3 || r.Rights[0] != exmdb.RightFreeBusySimple || r.Rights[1]|r.Rights[2] != 0 {
+		t.Errorf("%+v", r)
+	}
+	system := *b
+	system.as = exmdb.System
+	grantTo(&system, schema.Inbox, b.as.User, exmdb.RightFolderVisible)
+	refused(b, exmdb.OpFolder, &exmdb.FolderRequest{Folder: mapi.LocalFID(0x999)}, exmdb.KindNoFolder)
+	refused(b, exmdb.OpFolder, &exmdb.FolderRequest{Folder: schema.Sent}, exmdb.KindAccessDenied)
+	refused(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(mail.MID + 999)}, exmdb.KindNoMessage)
+}
+
+func grantTo(b *box, fid mapi.FID, user mapi.GUID, rights exmdb.FolderRights) *exmdb.PermissionsResponse {
+	b.t.Helper()
+	return call(b, exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: fid, FreeBusy: true, Changes: []exmdb.PermissionChange{
+		{Kind: exmdb.PermissionAdd, Member: exmdb.Member{User: user, Name: "someone", Rights: rights}}}})
+}
+
+// TestEveryNeedNamesAField: a need of a field that a request does not have would stop the program when the table is
+// made; each field must be one that names an object.
+func TestEveryNeedNamesAField(t *testing.T) {
+	for _, h := range Handlers() {
+		for _, n := range h.access.needs {
+			if n.pick == nil && n.grant == (grant{}) {
+				t.Errorf("%s: nothing is needed of %s", h.Name, n.field)
+			}
+			if n.field == "Object" && (n.folder == (grant{}) || n.box == 0) {
+				t.Errorf("%s: nothing is needed of folders or of the mailbox", h.Name)
+			}
+		}
+	}
+}
