@@ -301,3 +301,50 @@ const (
 	// ImportConflict: neither version knew of the other; the object has another version made of both.
 	ImportConflict ImportOutcome = 3
 )
+
+// MarkMessagesRequest changes flags of messages of a folder by MID: SetFlags for what IMAP does not see too.
+type MarkMessagesRequest struct {
+	Folder   mapi.FID   `wire:"1"`
+	Messages []mapi.MID `wire:"2"`
+	Mode     FlagMode   `wire:"3"`
+	Flags    Flags      `wire:"4"`
+}
+
+// MarkMessagesResponse says what moved. With Next above zero the messages from there on are still to be done: large
+// sets go in steps (CLUSTER 1.6).
+type MarkMessagesResponse struct {
+	Changed uint32 `wire:"1"`
+	// Missing are messages that are not in the folder.
+	Missing []mapi.MID `wire:"2"`
+	Next    uint32     `wire:"3"`
+	// Denied says that there were messages that the caller may not change.
+	Denied bool `wire:"4"`
+}
+
+// CarryMessagesRequest copies or moves messages of a folder by MID into another.
+type CarryMessagesRequest struct {
+	Folder   mapi.FID   `wire:"1"`
+	Messages []mapi.MID `wire:"2"`
+	Target   mapi.FID   `wire:"3"`
+}
+
+// CarryMessagesResponse pairs the messages carried with what they are in the target: From[i] is To[i] there. Missing,
+// Next and Denied are as in MarkMessagesResponse.
+type CarryMessagesResponse struct {
+	From    []mapi.MID `wire:"1"`
+	To      []mapi.MID `wire:"2"`
+	Missing []mapi.MID `wire:"3"`
+	Next    uint32     `wire:"4"`
+	Denied  bool       `wire:"5"`
+}
+
+// LocateRequest asks where messages are, by MID or by object number (MAILBOX 1).
+type LocateRequest struct {
+	Messages []mapi.MID          `wire:"1"`
+	Objects  []mapi.ObjectNumber `wire:"2"`
+}
+
+// LocateResponse holds the messages that there are, those of Messages first, in order.
+type LocateResponse struct {
+	Messages []MessageState `wire:"1"`
+}

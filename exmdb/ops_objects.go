@@ -18,4 +18,8 @@ var (
 	OpLocalReplicaIDs  = Op[LocalReplicaIDsRequest, LocalReplicaIDsResponse]{OpInfo{42, "LocalReplicaIDs", true}}
 	OpLongTermIDs      = Op[LongTermIDsRequest, LongTermIDsResponse]{OpInfo{43, "LongTermIDs", false}}
 	OpShortTermIDs     = Op[ShortTermIDsRequest, ShortTermIDsResponse]{OpInfo{44, "ShortTermIDs", true}}
+	OpMarkMessages     = Op[MarkMessagesRequest, MarkMessagesResponse]{OpInfo{45, "MarkMessages", true}}
+	OpCopyMessages     = Op[CarryMessagesRequest, CarryMessagesResponse]{OpInfo{46, "CopyMessages", true}}
+	OpMoveMessages     = Op[CarryMessagesRequest, CarryMessagesResponse]{OpInfo{47, "MoveMessages", true}}
+	OpLocate           = Op[LocateRequest, LocateResponse]{OpInfo{48, "Locate", false}}
 )

@@ -230,3 +230,36 @@ func TestImportsConverge(t *testing.T) {
 		}
 	}
 }
+
+// TestImportNew: a message that a client made offline comes in with his id, change key and time, and his copy of it is
+// known from then on.
+func TestImportNew(t *testing.T) {
+	b := newBox(t, 0)
+	g := call(b, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: 10})
+	id := mapi.NewMID(mapi.LocalReplica, g.First)
+	client := offline{guid: mapi.GUID{7}}
+	v := client.edit(nil, b.now.Add(-time.Hour))
+	b.update(func(t *tx) error {
+		d, err := t.newDraft(schema.Inbox, &exmdb.Payload{})
+		if err != nil {
+			return err
+		}
+		version, err := readVersion(&v)
+		if err != nil {
+			return err
+		}
+		d.begin(schema.RowBits(0))
+		if err := d.grantedMID(id); err != nil {
+			return err
+		}
+		edit := subjectEdit("offline")
+		return d.importNew(&edit, version)
+	})
+	bag := b.props(mid(id))
+	if bag.Get(mapi.PidTagSubject) != mapi.String("offline") || string(bag.Get(mapi.PidTagChangeKey).(mapi.Binary)) != string(v.ChangeKey) ||
+		bag.Get(mapi.PidTagLastModificationTime) != mapi.FileTimeOf(v.Modified) {
+		t.Fatal(bag.All())
+	}
+	b.brought(id, v, subjectEdit("x"), exmdb.ImportIgnored)
+	b.brought(id, client.edit(b.pcl(id), b.now), subjectEdit("y"), exmdb.ImportApplied)
+}

@@ -127,12 +127,19 @@ const stepFlags = 20_000
 // allFlags are the bits that a client may name.
 const allFlags = exmdb.FlagSeen | exmdb.FlagAnswered | exmdb.FlagFlagged | exmdb.FlagDeleted | exmdb.FlagDraft | exmdb.FlagForwarded
 
+func checkFlags(mode exmdb.FlagMode, bits exmdb.FlagBits) error {
+	if mode < exmdb.FlagsReplace || mode > exmdb.FlagsRemove || bits&^allFlags != 0 {
+		return cluster.Errorf(cluster.KindBadRequest, "flags %#x in mode %d", bits, mode)
+	}
+	return nil
+}
+
 func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error) {
 	if err := checkRanges(req.UIDs); err != nil {
 		return nil, err
 	}
-	if req.Mode < exmdb.FlagsReplace || req.Mode > exmdb.FlagsRemove || req.Flags.Bits&^allFlags != 0 {
-		return nil, cluster.Errorf(cluster.KindBadRequest, "flags %#x in mode %d", req.Flags.Bits, req.Mode)
+	if err := checkFlags(req.Mode, req.Flags.Bits); err != nil {
+		return nil, err
 	}
 	c, err := t.edit(req.Folder)
 	if err != nil {

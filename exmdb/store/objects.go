@@ -75,14 +75,11 @@ func createMessage(t *tx, req *exmdb.CreateMessageRequest) (*exmdb.SavedMessage,
 	if err != nil {
 		return nil, err
 	}
-	d.fresh = true
-	d.after.row = schema.Row{Object: t.object(), Received: mapi.FileTimeOf(t.now), Creator: t.creator(),
-		Bits: schema.RowBorn | schema.RowBits(exmdb.FlagSeen)}
+	kind := schema.RowBits(0)
 	if req.Associated {
-		d.after.row.Bits |= schema.RowAssociated
-	} else {
-		d.after.row.Bits |= schema.RowUnrendered | schema.RowBits(exmdb.FlagDraft)
+		kind = schema.RowAssociated
 	}
+	d.begin(kind)
 	if err := d.grantedMID(req.MID); err != nil {
 		return nil, err
 	}
@@ -93,6 +90,16 @@ func createMessage(t *tx, req *exmdb.CreateMessageRequest) (*exmdb.SavedMessage,
 		return nil, err
 	}
 	return d.saved()
+}
+
+// begin makes the draft one of a new message: an associated one, if kind says so, else a draft as clients know it.
+func (d *draft) begin(kind schema.RowBits) {
+	d.fresh = true
+	d.after.row = schema.Row{Object: d.object(), Received: mapi.FileTimeOf(d.now), Creator: d.creator(),
+		Bits: kind | schema.RowBorn | schema.RowBits(exmdb.FlagSeen)}
+	if kind&schema.RowAssociated == 0 {
+		d.after.row.Bits |= schema.RowUnrendered | schema.RowBits(exmdb.FlagDraft)
+	}
 }
 
 // grantedMID takes a MID that the client drew of a range of ours, if he did.

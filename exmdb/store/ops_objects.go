@@ -20,5 +20,9 @@ func (s *Store) objectHandlers() []Handler {
 		write(s, exmdb.OpLocalReplicaIDs, rightChange, localReplicaIDs),
 		read(s, exmdb.OpLongTermIDs, rightRead, longTermIDs),
 		write(s, exmdb.OpShortTermIDs, rightRead, shortTermIDs),
+		write(s, exmdb.OpMarkMessages, may(in("Folder", toRead)), markMessages),
+		write(s, exmdb.OpCopyMessages, may(in("Folder", toRead), in("Target", toCreate)), copyByMID),
+		write(s, exmdb.OpMoveMessages, may(in("Folder", toRead), in("Target", toCreate)), moveByMID),
+		read(s, exmdb.OpLocate, rightRead, locate),
 	}
 }

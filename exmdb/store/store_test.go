@@ -344,11 +344,16 @@ func (b *box) checkEmpty() {
 		b.t.Fatalf("%+v", info)
 	}
 	err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error {
-		it := r.Iter([]byte{schema.PrefixRow}, []byte{schema.PrefixContent + 1})
-		for it.Next() {
-			b.t.Errorf("left behind: %x", it.Key())
+		for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}} {
+			it := r.Iter([]byte{of[0]}, []byte{of[1] + 1})
+			for it.Next() {
+				b.t.Errorf("left behind: %x", it.Key())
+			}
+			if err := it.Close(); err != nil {
+				return err
+			}
 		}
-		return it.Close()
+		return nil
 	})
 	if err != nil {
 		b.t.Fatal(err)
