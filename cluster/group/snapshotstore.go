@@ -43,7 +43,7 @@ type snapshotStore struct {
 	origin   uint64                        // index of the snapshot active came from; guarded by mu
 	db       *lsm.DB                       // of active; guarded by mu
 	received map[string]*raft.SnapshotMeta // whole, not switched in; guarded by mu
-	held     map[uint64]int                // indexes that truncation must stay below; guarded by mu
+	held     map[uint64]int                // indexes whose entries stay; guarded by mu
 }
 
 // metaOf describes the state as a snapshot.
@@ -138,7 +138,8 @@ func (o *outgoingSnapshot) Close() error {
 	return err
 }
 
-// hold keeps the log behind index from being truncated while the snapshot of it is on its way.
+// hold keeps the log from index on while the snapshot of it is on its way: to append what follows, raft names the entry
+// before it, and without that it would send another snapshot.
 func (s *snapshotStore) hold(index uint64) (release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +158,7 @@ func (s *snapshotStore) truncatable(upTo uint64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for index := range s.held {
-		upTo = min(upTo, index)
+		upTo = min(upTo, max(index, 1)-1)
 	}
 	return upTo
 }
