@@ -3,6 +3,7 @@ package smtp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,20 +20,23 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/auth"
 )
 
-// conn is a client's connection as go-smtp sees it, below TLS. It keeps what the engine does not:
+// conn is a client's connection as go-smtp sees it, without TLS: where there is some, conn is above it. It keeps what the
+// engine does not:
 //
 //   - replies are gathered and written when the engine is about to wait for input, one packet for a pipelined group;
 //   - the engine gets one line at a time, and so has none of a mail's octets when it comes to the mail: dots reads them;
 //   - the first failure to read is the last: the engine goes on after a timeout inside a BDAT chunk and would take
 //     the rest of the chunk for commands;
-//   - io.EOF never comes out of Read: the engine takes it for the proper end of a chunk (whole does the same for the
-//     end of a TLS session);
+//   - io.EOF never comes out of Read: the engine takes it for the proper end of a chunk;
+//   - when the engine takes up STARTTLS, its conversation is over, and another begins inside TLS;
 //   - deadlines: the engine sets one when it begins to wait for a command; while a mail arrives every read moves it;
 //   - drain ends it where no mail is under way.
 type conn struct {
 	net.Conn
 	server  *Server
 	service Service
+	secure  bool         // Conn is TLS
+	silent  bool         // there is no greeting: TLS began in between
 	remote  string       // address without port
 	prefix  netip.Prefix // what MaxPerRemote counts
 	ctx     context.Context
@@ -43,6 +47,8 @@ type conn struct {
 	// write is held while the socket is written to; it orders this connection's output and is never taken under mu.
 	write sync.Mutex
 	out   []byte // guarded by write; replies not yet written
+	said  int    // guarded by write; how many replies begin with 220
+	over  bool   // guarded by write; the rest of what is said is not for the client
 
 	mu       sync.Mutex
 	helo     bool      // guarded by mu; greeted by HELO, not by EHLO
@@ -51,13 +57,10 @@ type conn struct {
 	until    time.Time // guarded by mu; end of the time for the whole mail
 	draining bool      // guarded by mu
 	spoiled  bool      // guarded by mu; nothing more is read
-	probing  bool      // guarded by mu; Read answers errProbe
 	ahead    []byte    // guarded by mu; what was read and is not the engine's yet
 	lined    bool      // guarded by mu; the engine has nothing behind the last line that it was given
-	sealed   bool      // guarded by mu; what is read is TLS
 
-	buf     []byte // where lines are read into; only the engine reads lines
-	greeted bool   // only the engine greets
+	buf []byte // where lines are read into; only the engine reads lines
 }
 
 // farewell bounds the time in which the last replies may be written.
@@ -75,11 +78,9 @@ func (timeoutError) Error() string   { return "timeout" }
 func (timeoutError) Timeout() bool   { return true }
 func (timeoutError) Temporary() bool { return true }
 
-// probeError tells TLS that there is nothing to read now; being temporary, it leaves no trace.
-type probeError struct{ timeoutError }
-
 func newConn(s *Server, service Service, raw net.Conn) *conn {
 	c := &conn{Conn: raw, server: s, service: service}
+	_, c.secure = raw.(*tls.Conn)
 	c.remote = raw.RemoteAddr().String()
 	if ap, err := netip.ParseAddrPort(c.remote); err == nil {
 		addr := ap.Addr().Unmap().WithZone("")
@@ -96,13 +97,10 @@ func newConn(s *Server, service Service, raw net.Conn) *conn {
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.isProbing() {
-		return 0, probeError{}
-	}
 	if n, err := c.unread(p); n > 0 || err != nil {
 		return n, err
 	}
-	if len(p) > engineBuffer || c.isSealed() {
+	if len(p) > engineBuffer {
 		return c.receive(p)
 	}
 	if c.buf == nil {
@@ -125,13 +123,6 @@ func (c *conn) readAhead(b []byte) {
 	c.ahead = b
 }
 
-// seal begins TLS. Commands that a client, or somebody between, has sent behind STARTTLS are not of it.
-func (c *conn) seal() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sealed, c.ahead = true, nil
-}
-
 // unread gives of what was read ahead: a line, or as much as is asked for inside a chunk.
 func (c *conn) unread(p []byte) (int, error) {
 	c.mu.Lock()
@@ -143,11 +134,11 @@ func (c *conn) unread(p []byte) (int, error) {
 		return 0, nil
 	}
 	b := c.ahead
-	if i := bytes.IndexByte(b, '\n'); i >= 0 && len(p) <= engineBuffer && !c.sealed {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 && len(p) <= engineBuffer {
 		b = b[:i+1]
 	}
 	n := copy(p, b)
-	c.lined = len(p) <= engineBuffer && !c.sealed && bytes.HasSuffix(p[:n], []byte("\n"))
+	c.lined = len(p) <= engineBuffer && bytes.HasSuffix(p[:n], []byte("\n"))
 	c.ahead = c.ahead[n:]
 	c.noteGreetingLocked(p[:n])
 	return n, nil
@@ -158,12 +149,6 @@ func (c *conn) putBack(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead = append(bytes.Clone(b), c.ahead...)
-}
-
-func (c *conn) isSealed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.sealed
 }
 
 // isLined reports whether the engine has read a line to its end and nothing behind it.
@@ -226,16 +211,20 @@ func (c *conn) noteGreetingLocked(line []byte) {
 }
 
 // Write implements net.Conn: it keeps p for the next flush. The first 220 is the greeting, the second takes up STARTTLS
-// (RFC 3207 4).
+// (RFC 3207 4), inside which there is no greeting.
 func (c *conn) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte("220 ")) && !c.isSealed() {
-		if c.greeted {
-			c.seal()
-		}
-		c.greeted = true
-	}
 	c.write.Lock()
-	c.out = append(c.out, p...)
+	ready := bytes.HasPrefix(p, []byte("220 "))
+	if ready {
+		c.said++
+	}
+	if !c.over && !(ready && c.silent) {
+		c.out = append(c.out, p...)
+	}
+	if ready && c.said > 1 {
+		c.over = true
+		c.spoil()
+	}
 	full := len(c.out) > gather
 	c.write.Unlock()
 	if full {
@@ -279,22 +268,36 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // SetDeadline implements net.Conn.
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// Close implements net.Conn: the last replies are written first.
+// Close implements net.Conn: the last replies are written first. After STARTTLS the connection goes on without the engine.
 func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.closing.Do(func() {
 		c.cancel()
 		_ = c.flush(farewell) // the client may have gone first
+		if c.isOver() {
+			err = c.server.goOn(c)
+			return
+		}
 		err = c.Conn.Close()
 		c.server.forget(c)
 	})
 	return err
 }
 
+func (c *conn) isOver() bool {
+	c.write.Lock()
+	defer c.write.Unlock()
+	return c.over
+}
+
 // cut ends the connection without a word; the engine then closes it.
 func (c *conn) cut() {
 	c.cancel()
-	_ = c.Conn.Close() // the client may have gone first
+	nc := c.Conn
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn() // TLS would wait to say so
+	}
+	_ = nc.Close() // the client may have gone first
 }
 
 // drain ends the connection as soon as no mail is under way.
@@ -307,10 +310,10 @@ func (c *conn) drain() {
 	}
 }
 
-// spoil lets the replies that are due go out, and nothing more come in.
+// spoil lets the replies that are due go out, and nothing more come in: not what was sent with it either.
 func (c *conn) spoil() {
 	c.mu.Lock()
-	c.spoiled = true
+	c.spoiled, c.ahead = true, nil
 	c.mu.Unlock()
 }
 
@@ -385,39 +388,8 @@ func (c *conn) watch(ctx context.Context) (_ context.Context, stop func()) {
 	}
 }
 
-func (c *conn) isProbing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.probing
-}
-
-func (c *conn) probe(on bool) {
-	c.mu.Lock()
-	c.probing = on
-	c.mu.Unlock()
-}
-
-// whole reports whether the TLS session over c was still open when the last octet of a BDAT mail came. The engine
-// cannot tell a chunk's end from a client that closed its session inside it. What the client sent behind the chunk
-// may lose an octet in this, so such a connection ends with the reply.
-func (c *conn) whole(session io.Reader) bool {
-	c.probe(true)
-	defer c.probe(false)
-	n, err := session.Read(make([]byte, 1))
-	if n > 0 {
-		c.spoil()
-		return true
-	}
-	var probe probeError
-	return errors.As(err, &probe)
-}
-
-// connOf is the conn below the engine's.
+// connOf is the conn that the engine has.
 func connOf(ec *smtp.Conn) *conn {
-	nc := ec.Conn()
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = t.NetConn()
-	}
-	c, _ := nc.(*conn)
+	c, _ := ec.Conn().(*conn)
 	return c
 }

@@ -3,7 +3,6 @@ package smtp
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -92,7 +91,7 @@ func (x *session) take(in *intake, r io.Reader) ([]mailflow.Result, error) {
 		// The engine answers a chunk whose reader is gone at once, in LMTP with one reply where each recipient is due one.
 		_, _ = io.Copy(io.Discard, r) // ends with the client's last chunk, or with the connection
 	}
-	if in.chunks == nil && !x.secure() && x.conn.isLined() {
+	if in.chunks == nil && x.conn.isLined() {
 		dots := newDotReader(x.conn)
 		octets.r, discard = dots, dots.drain
 	}
@@ -114,11 +113,6 @@ func (x *session) take(in *intake, r io.Reader) ([]mailflow.Result, error) {
 func (x *session) deliver(in *intake, octets *octetReader, m mailflow.Mail) ([]mailflow.Result, error) {
 	if octets.received > x.server.config.MaxHops {
 		return nil, refusals.loop
-	}
-	if in.chunks != nil {
-		if t, ok := x.engine.Conn().(*tls.Conn); ok && !x.conn.whole(t) {
-			return nil, refusals.cutOff
-		}
 	}
 	ctx, cancel := context.WithTimeout(x.conn.ctx, x.server.config.Store)
 	defer cancel()

@@ -3,10 +3,12 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,22 +244,75 @@ func TestTooBig(t *testing.T) {
 	c.reply("250")
 }
 
-// TestTooLongLineInTLS: there the engine reads the mail, and cannot go on.
-func TestTooLongLineInTLS(t *testing.T) {
+// TestInsideTLS: the octets of a mail are read there as elsewhere.
+func TestInsideTLS(t *testing.T) {
 	ts := start(t, func(c *Config) { c.MaxLine = 8 << 10 })
+	for _, service := range []Service{MX, Submission, LMTP} {
+		c := ts.dial(t, service)
+		c.reply("220")
+		c.send("STARTTLS\r\n")
+		c.reply("220")
+		c.startTLS(ts.clientTLS())
+		c.send("%s a\r\nSTARTTLS\r\n", map[Service]string{MX: "EHLO", Submission: "EHLO", LMTP: "LHLO"}[service])
+		c.reply("250")
+		c.reply("502")
+		if service == Submission {
+			c.send("AUTH PLAIN %s\r\n", base64.StdEncoding.EncodeToString([]byte("\x00anna@example.test\x00flotilla")))
+			c.reply("235")
+		}
+		const begin = "MAIL FROM:<anna@example.test>\r\nRCPT TO:<anna@example.test>\r\nDATA\r\n"
+		c.send(begin+"%s\r\n.\r\n"+begin+"..x\r\r\n.\r\nQUIT\r\n", strings.Repeat("y", 9000))
+		for _, code := range []string{"250", "250", "354", "554 5.6.0", "250", "250", "354", "250 2.0.0", "221"} {
+			c.reply(code)
+		}
+		c.end()
+	}
+	for _, m := range ts.mail.all() {
+		if m.mail != ".x\r\r\n" || !strings.Contains(m.env.With, "MTPS") {
+			t.Errorf("%+v", m)
+		}
+	}
+	if n := len(ts.mail.all()); n != 3 {
+		t.Errorf("%d mails", n)
+	}
+}
+
+// TestSTARTTLSThatFails: what is no TLS ends the connection; it does not go on in the clear.
+func TestSTARTTLSThatFails(t *testing.T) {
+	ts := start(t, nil)
 	c := ts.dial(t, MX)
 	c.reply("220")
 	c.send("STARTTLS\r\n")
 	c.reply("220")
-	c.startTLS(ts.clientTLS())
-	c.send("EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.test>\r\nDATA\r\n")
-	for _, code := range []string{"250", "250", "250", "354"} {
-		c.reply(code)
+	c.send("MAIL FROM:<a@elsewhere.test>\r\nRCPT TO:<anna@example.test>\r\nDATA\r\nx\r\n.\r\n")
+	for text, err := c.in.line(); err == nil; text, err = c.in.line() {
+		if len(text) > 3 && text[0] == '2' {
+			t.Errorf("answered %q in the clear", text)
+		}
 	}
-	c.send("%s", strings.Repeat("y", 9000))
-	c.reply("554 5.6.0")
-	c.reply("500 5.4.0")
 	ts.nothingTaken(t)
+}
+
+// TestSTARTTLSIsCountedOnce: the connection inside TLS is the one before.
+func TestSTARTTLSIsCountedOnce(t *testing.T) {
+	var came, went atomic.Int32
+	ts := startReporting(t, func(c *Config) { c.MaxConnections, c.MaxPerRemote = 1, 1 },
+		Events{Connected: func(Service) { came.Add(1) }, Disconnected: func(Service) { went.Add(1) }})
+	for range 3 {
+		c := ts.dial(t, MX)
+		c.reply("220")
+		c.send("STARTTLS\r\n")
+		c.reply("220")
+		c.startTLS(ts.clientTLS())
+		c.send("EHLO a\r\nQUIT\r\n")
+		c.reply("250")
+		c.reply("221")
+		c.end()
+		ts.settled(t)
+	}
+	if came.Load() != 3 || went.Load() != 3 {
+		t.Errorf("%d came, %d went", came.Load(), went.Load())
+	}
 }
 
 func TestTooManyRecipients(t *testing.T) {
@@ -319,7 +374,11 @@ func TestConnectionLimits(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	ts := start(t, nil)
-	idle, silent, busy, storing := ts.dial(t, MX), ts.dial(t, Submissions), ts.dial(t, MX), ts.dial(t, LMTP)
+	idle, silent, busy, storing, inside := ts.dial(t, MX), ts.dial(t, Submissions), ts.dial(t, MX), ts.dial(t, LMTP), ts.dial(t, MX)
+	inside.reply("220")
+	inside.send("STARTTLS\r\n")
+	inside.reply("220")
+	inside.startTLS(ts.clientTLS())
 	idle.reply("220")
 	silent.reply("220")
 	busy.upTo("anna@example.test")
@@ -335,6 +394,8 @@ func TestDrain(t *testing.T) {
 	idle.end()
 	silent.reply("421")
 	silent.end()
+	inside.reply("421")
+	inside.end()
 	if nc, err := net.Dial("tcp", ts.addr[MX]); err == nil {
 		if _, err := (&lineReader{nc}).line(); err == nil {
 			t.Error("still greets")

@@ -34,6 +34,9 @@ type Server struct {
 	remotes   map[netip.Prefix]int  // guarded by mu
 	listeners map[net.Listener]bool // guarded by mu
 	draining  bool                  // guarded by mu
+	secured   map[Service]*secured  // guarded by mu; where connections go on inside TLS
+	// engines are those of secured.
+	engines sync.WaitGroup
 }
 
 // New makes a server; config's zero fields take their defaults.
@@ -46,7 +49,7 @@ func New(config Config, services Services) (*Server, error) {
 		services.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{config: config, services: services, conns: make(map[*conn]struct{}),
-		remotes: make(map[netip.Prefix]int), listeners: make(map[net.Listener]bool)}
+		remotes: make(map[netip.Prefix]int), listeners: make(map[net.Listener]bool), secured: make(map[Service]*secured)}
 	s.ctx, s.cancel = context.WithCancel(context.Background()) // Serve has no caller's context: Drain and Close end it
 	return s, nil
 }
@@ -61,7 +64,11 @@ func (s *Server) Serve(l net.Listener, service Service) error {
 		return l.Close()
 	}
 	defer s.removeListener(l)
-	err := s.engine(service).Serve(&listener{Listener: l, server: s, service: service})
+	engine := s.engine(service)
+	if service == Submissions {
+		engine = s.insideTLS(service)
+	}
+	err := engine.Serve(&listener{Listener: l, server: s, service: service})
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve smtp: %w", err)
 	}
@@ -129,6 +136,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.open.Wait()
+		s.endSecured()
 		close(done)
 	}()
 	select {
@@ -162,6 +170,7 @@ func (s *Server) Close() error {
 	s.stopAccepting()
 	s.cut()
 	s.open.Wait()
+	s.endSecured()
 	return nil
 }
 
@@ -196,17 +205,16 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := newConn(l.server, l.service, raw)
+		nc := raw
+		if l.service == Submissions {
+			nc = tls.Server(raw, l.server.config.TLS)
+		}
+		c := newConn(l.server, l.service, nc)
 		refusal := l.server.admit(c)
-		switch {
-		case refusal != nil:
-			l.refuse(raw, refusal)
-		case l.service == Submissions:
-			c.seal()
-			return tls.Server(c, l.server.config.TLS), nil
-		default:
+		if refusal == nil {
 			return c, nil
 		}
+		l.refuse(raw, refusal)
 	}
 }
 

@@ -118,12 +118,6 @@ func (x *session) end(command string, r *smtp.SMTPError) error {
 	return x.refuse(command, r)
 }
 
-// secure reports whether TLS is on.
-func (x *session) secure() bool {
-	_, ok := x.engine.TLSConnectionState()
-	return ok
-}
-
 // AuthMechanisms implements smtp.AuthSession.
 func (x *session) AuthMechanisms() []string {
 	if !x.conn.service.signsIn() {
@@ -223,10 +217,10 @@ func (x *session) with() string {
 	switch {
 	case x.conn.service == LMTP:
 		name = "LMTP"
-	case x.conn.greetedByHELO() && !x.secure():
+	case x.conn.greetedByHELO() && !x.conn.secure:
 		return "SMTP"
 	}
-	if x.secure() {
+	if x.conn.secure {
 		name += "S"
 	}
 	if x.user != nil {
