@@ -1,0 +1,224 @@
+package query
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+const (
+	// leastBatch and mostBatch bound the entries that are gathered before they are merged into the list.
+	leastBatch = 4 << 10
+	mostBatch  = 24 << 10
+)
+
+// build is a view in the making, step by step over states that move on, and afterwards what keeps it up. It scans all
+// rows once; then whatever was touched since the scan began is looked at again in the newest state, so it does not
+// matter in which of the states a row was scanned.
+type build struct {
+	spec *Spec
+
+	mu sync.Mutex
+	// What follows is guarded by mu.
+	rows    *list
+	match   mapi.Restriction
+	from    uint64 // where the scan goes on
+	begun   bool
+	scanned bool
+	seen    int
+	synced  mapi.Stamp // everything touched up to here is in rows, added and touched
+	newest  mapi.Stamp // no state before this one is looked at
+	added   []entry    // of the scan
+	touched map[uint64][]entry
+	arena   []byte // keys of added and touched
+	count   *counting
+	view    *View
+}
+
+func newBuild(s *Spec) *build {
+	b := &build{spec: s}
+	b.resetLocked()
+	return b
+}
+
+func (b *build) resetLocked() {
+	b.rows = &list{reversed: b.spec.reversed}
+	b.match = nil
+	if b.spec.restriction != nil && !b.spec.counted {
+		b.match = mapi.ForOneWalk(b.spec.restriction)
+	}
+	b.from, b.begun, b.scanned, b.seen = 0, false, false, 0
+	b.added, b.touched, b.arena, b.count, b.view = nil, make(map[uint64][]entry), nil, nil, nil
+}
+
+// advance goes on until the view is that of src's state or the budget is spent; nil is a view that is not there yet.
+func (b *build) advance(src Source, budget Budget) (*View, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := src.Stamp()
+	if at < b.newest {
+		return nil, nil // the next request sees a newer state
+	}
+	b.newest = at
+	for b.view == nil || b.view.Stamp != at {
+		done, err := b.stepLocked(src, budget)
+		if errors.Is(err, ErrForgotten) {
+			b.resetLocked()
+			continue
+		}
+		if err != nil {
+			b.resetLocked() // what was done of a step that failed is not known
+			return nil, err
+		}
+		if !done {
+			return nil, nil
+		}
+	}
+	return b.view, nil
+}
+
+func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
+	if !b.scanned {
+		if done, err := b.scanLocked(src, budget); err != nil || !done {
+			return false, err
+		}
+	}
+	if b.synced < src.Stamp() {
+		if done, err := b.catchUpLocked(src, budget); err != nil || !done {
+			return false, err
+		}
+	}
+	b.flushLocked()
+	rows := b.rows
+	if b.spec.counted {
+		var done bool
+		if rows, done, err = b.countLocked(src, budget); err != nil || !done {
+			return false, err
+		}
+	}
+	b.view = &View{Stamp: src.Stamp(), spec: b.spec, rows: rows}
+	b.added, b.arena = nil, nil
+	return true, nil
+}
+
+func (b *build) scanLocked(src Source, budget Budget) (done bool, err error) {
+	if !b.begun {
+		b.begun, b.synced = true, src.Stamp()
+	}
+	done = true
+	err = src.Scan(b.from, func(r Row, next uint64) (bool, error) {
+		b.added, b.arena = b.spec.entries(b.added, b.match, r, b.arena)
+		b.from = next
+		b.seen++
+		if len(b.added) >= min(max(b.rows.len()/4, leastBatch), mostBatch) {
+			b.flushLocked()
+		}
+		done = budget()
+		return done, r.Err()
+	})
+	if b.scanned = done && err == nil; b.scanned {
+		b.flushLocked() // what is touched later replaces it
+	}
+	return done, err
+}
+
+// catchUpLocked looks at what was touched. It stops between two stamps only, since that is where it goes on.
+func (b *build) catchUpLocked(src Source, budget Budget) (done bool, err error) {
+	last, spent := b.synced, false
+	err = src.Since(b.synced, func(t Touched) (bool, error) {
+		if spent && t.Stamp != last {
+			return false, nil
+		}
+		last = t.Stamp
+		spent = !budget() || spent
+		var entries []entry
+		if t.Row != nil {
+			entries, b.arena = b.spec.entries(nil, b.match, t.Row, b.arena)
+			if err := t.Row.Err(); err != nil {
+				return false, err
+			}
+		}
+		b.touched[t.ID] = entries
+		return true, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if b.synced = last; !spent {
+		b.synced = src.Stamp()
+	}
+	if len(b.touched) >= mostBatch {
+		b.flushLocked()
+	}
+	return !spent, nil
+}
+
+// flushLocked merges what was gathered into the list.
+func (b *build) flushLocked() {
+	if len(b.added) == 0 && len(b.touched) == 0 {
+		return
+	}
+	gone := make(map[uint64]bool, len(b.touched))
+	for id, entries := range b.touched {
+		gone[id] = true
+		b.added = append(b.added, entries...)
+	}
+	slices.SortFunc(b.added, func(x, y entry) int { return b.rows.compare(&x, &y) })
+	b.rows = b.rows.merge(b.added, gone)
+	b.added, b.arena = b.added[:0], b.arena[:0]
+	clear(b.touched)
+}
+
+// counting is the walk of a restriction that counts rows, over the view without it.
+type counting struct {
+	at     mapi.Stamp // of the state it goes over
+	next   int
+	match  mapi.Restriction
+	passed listWriter
+}
+
+func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, err error) {
+	if b.count == nil || b.count.at != src.Stamp() {
+		b.count = &counting{at: src.Stamp(), match: mapi.ForOneWalk(b.spec.restriction)}
+		b.count.passed.reversed = b.spec.reversed
+	}
+	c := b.count
+	b.rows.walk(c.next, false, func(i int, e *entry) bool {
+		var r Row
+		if r, err = src.Row(e.id); err != nil || r == nil {
+			return false
+		}
+		if c.match.Match(r) {
+			c.passed.add([]entry{*e})
+		}
+		c.next = i + 1
+		err = r.Err()
+		return err == nil && budget()
+	})
+	if err != nil || c.next < b.rows.len() {
+		return nil, false, err
+	}
+	c.passed.flush(0)
+	b.count = nil
+	return c.passed.finish(), true, nil
+}
+
+// size is about what the build keeps in memory.
+func (b *build) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.rows.size() + cap(b.arena) + 64*cap(b.added) + 128*len(b.touched)
+	if b.view != nil {
+		n += b.view.size(b.rows)
+	}
+	return n
+}
+
+// progress is how many rows were looked at.
+func (b *build) progress() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen
+}
