@@ -27,6 +27,7 @@ type Host struct {
 	mu     sync.RWMutex
 	groups map[cluster.GroupID]*Group // guarded by mu
 	busy   map[cluster.GroupID]bool   // being opened or closed; guarded by mu
+	free   chan struct{}              // closed and replaced when a group is busy no more; guarded by mu
 	closed bool                       // guarded by mu
 }
 
@@ -50,6 +51,7 @@ func New(cfg Config) (*Host, error) {
 		sending:  make(chan struct{}, cfg.SnapshotsOut),
 		groups:   map[cluster.GroupID]*Group{},
 		busy:     map[cluster.GroupID]bool{},
+		free:     make(chan struct{}),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.confirms = newConfirmer(h)
@@ -73,24 +75,33 @@ func (h *Host) Open(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (
 	if g := h.Group(id); g != nil {
 		return nil, fmt.Errorf("group %d is open: %w", id, cluster.ErrExists)
 	}
-	if err := h.openClaimed(id, rc); err != nil {
+	g, err := h.openClaimed(ctx, id, rc)
+	if err != nil {
 		return nil, fmt.Errorf("open group %d: %w", id, err)
 	}
-	return h.Group(id), nil
+	return g, nil
 }
 
-// openClaimed opens a replica that the caller has claimed.
-func (h *Host) openClaimed(id cluster.GroupID, rc ReplicaConfig) error {
+// openClaimed opens a replica that the caller has claimed. When Close has begun meanwhile, it is closed again.
+func (h *Host) openClaimed(ctx context.Context, id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	g, err := h.openGroup(id, rc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	h.mu.Lock()
-	h.groups[id] = g
+	closed := h.closed
+	if !closed {
+		h.groups[id] = g
+	}
 	h.mu.Unlock()
+	if closed {
+		return nil, errors.Join(errClosing, g.close(ctx))
+	}
 	h.retime()
-	return nil
+	return g, nil
 }
+
+var errClosing = cluster.Errorf(cluster.KindUnavailable, "node is closing")
 
 // claim makes the caller the only one that opens, closes or destroys the group's replica.
 func (h *Host) claim(id cluster.GroupID) error {
@@ -98,7 +109,7 @@ func (h *Host) claim(id cluster.GroupID) error {
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return cluster.Errorf(cluster.KindUnavailable, "node is closing")
+		return errClosing
 	case h.busy[id]:
 		return cluster.Errorf(cluster.KindUnavailable, "group %d is being opened or closed", id)
 	}
@@ -110,6 +121,41 @@ func (h *Host) unclaim(id cluster.GroupID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.busy, id)
+	close(h.free)
+	h.free = make(chan struct{})
+}
+
+// claimAll claims all open replicas for Close, as soon as nobody opens or closes one. When ctx ends first, it claims
+// those that nobody has.
+func (h *Host) claimAll(ctx context.Context) ([]*Group, error) {
+	for {
+		h.mu.Lock()
+		var err error
+		if len(h.busy) > 0 {
+			err = ctx.Err()
+		}
+		if len(h.busy) == 0 || err != nil {
+			defer h.mu.Unlock()
+			return h.claimFreeLocked(), err
+		}
+		free := h.free
+		h.mu.Unlock()
+		select {
+		case <-free:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (h *Host) claimFreeLocked() []*Group {
+	var mine []*Group
+	for id, g := range h.groups {
+		if !h.busy[id] {
+			h.busy[id] = true
+			mine = append(mine, g)
+		}
+	}
+	return mine
 }
 
 // Group is the open replica of a group, nil when there is none.
@@ -185,9 +231,9 @@ func (h *Host) reopen(g *Group) {
 		}
 		err := h.closeGroup(h.ctx, g.id)
 		if err == nil {
-			err = h.openClaimed(g.id, ReplicaConfig{})
+			_, err = h.openClaimed(h.ctx, g.id, ReplicaConfig{})
 		}
-		if err != nil && h.cfg.Events.Fenced != nil {
+		if err != nil && !errors.Is(err, errClosing) && h.cfg.Events.Fenced != nil {
 			h.cfg.Events.Fenced(g.id, fmt.Errorf("start again: %w", err))
 		}
 	})
@@ -245,21 +291,37 @@ func (h *Host) logStore(id cluster.GroupID) *raftlog.Store {
 	return h.cfg.Log
 }
 
-// Close stops every replica. It does not hand leaderships over; TransferAll does.
+// Close stops every replica, once no other call opens or closes one. It does not hand leaderships over; TransferAll
+// does. When ctx ends first, something of the host may still run.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
+	groups, waited := h.claimAll(ctx)
 	var wg sync.WaitGroup
-	groups := h.Groups()
 	errs := make([]error, len(groups))
 	for i, g := range groups {
-		wg.Go(func() { errs[i] = h.closeGroup(ctx, g.id) })
+		wg.Go(func() {
+			defer h.unclaim(g.id)
+			errs[i] = h.closeGroup(ctx, g.id)
+		})
 	}
 	wg.Wait()
 	h.cancel()
-	h.wg.Wait()
-	h.proposer.wg.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.wg.Wait()
+		h.proposer.wg.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		waited = ctx.Err()
+	}
+	if waited != nil {
+		errs = append(errs, fmt.Errorf("close groups: %w: %w", cluster.ErrDeadline, waited))
+	}
 	return errors.Join(errs...)
 }
 
