@@ -172,8 +172,8 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagNormalMessageSizeExtended, func(s *shownFolder) mapi.Value { return mapi.Integer64(s.counts.Used) }},
 	{mapi.PidTagAssociatedMessageSize, func(s *shownFolder) mapi.Value { return clip32(s.counts.AssociatedUsed) }},
 	{mapi.PidTagAssociatedMessageSizeExtended, func(s *shownFolder) mapi.Value { return mapi.Integer64(s.counts.AssociatedUsed) }},
-	{mapi.PidTagAccess, fixedFolder(mapi.Integer32(mapi.AccessModify | mapi.AccessRead | mapi.AccessDelete |
-		mapi.AccessCreateHierarchy | mapi.AccessCreateContents | mapi.AccessCreateAssociated))},
+	{mapi.PidTagAccess, (*shownFolder).access},
+	{mapi.PidTagRights, (*shownFolder).rights},
 }, append([]computed[*shownFolder]{
 	{mapi.PidTagSourceKey, func(s *shownFolder) mapi.Value { return s.sourceKey(s.fid) }},
 	{mapi.PidTagComment, fixedFolder(mapi.String(""))},

@@ -16,6 +16,7 @@ type messageSet struct {
 	*tx
 	fid     mapi.FID
 	grants  []grant
+	into    mapi.FID // where messages are carried, if they are
 	counts  *schema.FolderCounts
 	missing []mapi.MID
 	next    uint32
@@ -67,7 +68,12 @@ func (s *messageSet) may(m *message) (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	if s.into == 0 {
+		return true, nil
+	}
+	ok, err := s.mayOn(s.into, m, toCreate)
+	s.passedOver = s.passedOver || !ok
+	return ok, err
 }
 
 // flagGrants is what a change of flags needs on each message: \Deleted that of a deletion.
@@ -106,6 +112,7 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	if err != nil {
 		return nil, err
 	}
+	s.into = req.Target
 	target, err := t.edit(req.Target)
 	if err != nil {
 		return nil, err
@@ -152,6 +159,7 @@ func moveByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	if err != nil {
 		return nil, err
 	}
+	s.into = req.Target
 	target, err := t.edit(req.Target)
 	if err != nil {
 		return nil, err

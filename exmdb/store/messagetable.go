@@ -66,7 +66,7 @@ var messageTable = newTable([]computed[*shownMessage]{
 		}
 		return s.m.row.Received
 	}},
-	{mapi.PidTagAccess, fixed(mapi.Integer32(mapi.AccessModify | mapi.AccessRead | mapi.AccessDelete))},
+	{mapi.PidTagAccess, (*shownMessage).access},
 	{mapi.PidTagAccessLevel, fixed(mapi.Integer32(1))},
 
 	// How much it is.

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -33,16 +35,18 @@ func toCreateMessage(_ *view, req *exmdb.CreateMessageRequest) (grant, error) {
 
 // toSetFlags is what flags need other than \Deleted, toMarkDeleted what that needs.
 func toSetFlags(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
-	if req.Mode != exmdb.FlagsReplace && req.Flags.Bits&^exmdb.FlagDeleted == 0 && len(req.Flags.Keywords) == 0 {
-		return grant{}, nil
-	}
-	return toEdit, nil
+	return oneOf(flagGrants(req.Mode, req.Flags), toEdit), nil
 }
 
 // toMarkDeleted is described at toSetFlags.
 func toMarkDeleted(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
-	if req.Flags.Bits&exmdb.FlagDeleted == 0 {
-		return grant{}, nil
+	return oneOf(flagGrants(req.Mode, req.Flags), toDelete), nil
+}
+
+// oneOf is a grant if it is among some, else none.
+func oneOf(grants []grant, g grant) grant {
+	if slices.Contains(grants, g) {
+		return g
 	}
-	return toDelete, nil
+	return grant{}
 }

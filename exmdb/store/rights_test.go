@@ -87,6 +87,18 @@ func storing(mode exmdb.FlagMode, bits exmdb.FlagBits, keywords ...string) func(
 	}, func(r *exmdb.SetFlagsResponse) bool { return r.Changed > 0 })
 }
 
+func marking(bits exmdb.FlagBits) func(*scene) (bool, error) {
+	return does(exmdb.OpMarkMessages, func(s *scene) *exmdb.MarkMessagesRequest {
+		return &exmdb.MarkMessagesRequest{Folder: s.source, Messages: []mapi.MID{s.item}, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: bits}}
+	}, func(r *exmdb.MarkMessagesResponse) bool { return r.Changed > 0 })
+}
+
+func carrying(s *scene) *exmdb.CarryMessagesRequest {
+	return &exmdb.CarryMessagesRequest{Folder: s.source, Messages: []mapi.MID{s.item}, Target: s.target}
+}
+
+func carried(r *exmdb.CarryMessagesResponse) bool { return len(r.To) > 0 }
+
 func reads(s *scene) exmdb.ObjectID { return exmdb.ObjectID{Message: s.item} }
 
 // matrix says of every op who may.
@@ -196,6 +208,13 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpLocalReplicaIDs.ID: {{somewhere: changing, try: does(exmdb.OpLocalReplicaIDs, func(*scene) *exmdb.LocalReplicaIDsRequest { return &exmdb.LocalReplicaIDsRequest{Count: 1} })}},
 	exmdb.OpLongTermIDs.ID:     {{somewhere: seeing, try: does(exmdb.OpLongTermIDs, func(*scene) *exmdb.LongTermIDsRequest { return &exmdb.LongTermIDsRequest{} })}},
 	exmdb.OpShortTermIDs.ID:    {{somewhere: seeing, try: does(exmdb.OpShortTermIDs, func(*scene) *exmdb.ShortTermIDsRequest { return &exmdb.ShortTermIDsRequest{} })}},
+	exmdb.OpMarkMessages.ID: {
+		{wants: []wants{beingSeen, editing}, try: marking(exmdb.FlagFlagged)},
+		{wants: []wants{beingSeen, deleting}, try: marking(exmdb.FlagDeleted)}},
+	exmdb.OpCopyMessages.ID: {{wants: []wants{reading, creating}, try: does(exmdb.OpCopyMessages, carrying, carried)}},
+	exmdb.OpMoveMessages.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpMoveMessages, carrying, carried)}},
+	exmdb.OpLocate.ID: {{wants: []wants{reading}, try: does(exmdb.OpLocate, func(s *scene) *exmdb.LocateRequest { return &exmdb.LocateRequest{Messages: []mapi.MID{s.item}} },
+		func(r *exmdb.LocateResponse) bool { return len(r.Messages) > 0 })}},
 
 	exmdb.OpPermissions.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpPermissions, inSource)}},
 	exmdb.OpModifyPermissions.ID: {{wants: []wants{owning}, try: does(exmdb.OpModifyPermissions, func(s *scene) *exmdb.ModifyPermissionsRequest {
