@@ -96,11 +96,7 @@ func (v *view) attachments(row *schema.Row) (list []schema.Attachment, err error
 	return list, err
 }
 
-// one and each and inside are the bags of a record.
-func one(bag *mapi.PropBag) iter.Seq[*mapi.PropBag] {
-	return func(yield func(*mapi.PropBag) bool) { yield(bag) }
-}
-
+// each and inside are the bags of a record.
 func each(bags []mapi.PropBag) iter.Seq[*mapi.PropBag] {
 	return func(yield func(*mapi.PropBag) bool) {
 		for i := range bags {
