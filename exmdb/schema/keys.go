@@ -45,6 +45,8 @@ const (
 	PrefixStoreBag     = 0x55 // property bag of the mailbox itself
 	PrefixPermissions  = 0x58 // folder: Permissions
 	PrefixPurge        = 0x60 // folder: Purge
+	PrefixTime         = 0x68 // folder, time of delivery (8), UID (4): empty
+	PrefixTimeBlock    = 0x69 // folder, time (8), UID (4): how many PrefixTime from there to the next block, as a varint
 	PrefixAutomation   = 0x78 // Automation
 	PrefixRules        = 0x79 // folder: Rules
 	PrefixExtendedRule = 0x7A // object (8): empty, of a message that holds an extended rule
