@@ -54,7 +54,9 @@ type Counters struct {
 	Keyword     uint16 `wire:"12"` // last keyword id
 	// NamedProp counts the named properties, whose ids are 0x8000 and on.
 	NamedProp uint16 `wire:"13"`
-	Unknown   wire.Unknown
+	// Retained is how many bytes are in the soft-deleted sets of all folders, and in deleted folders.
+	Retained uint64 `wire:"14"`
+	Unknown  wire.Unknown
 }
 
 // Replica is a row of the table replica id to GUID (MAILBOX 1).
@@ -108,6 +110,11 @@ type FolderCounts struct {
 	// Committed is when ContentSeq last moved; DeletedTotal counts what has left the folder since it was made.
 	Committed    mapi.FileTime `wire:"16"`
 	DeletedTotal uint64        `wire:"17"`
+	// Retained and RetainedUsed are how many messages are in the soft-deleted set, and their sizes; AgeOut is when the
+	// next of them is over, zero if there is none.
+	Retained     uint32    `wire:"18"`
+	RetainedUsed uint64    `wire:"19"`
+	AgeOut       time.Time `wire:"20"`
 	Unknown      wire.Unknown
 }
 
@@ -125,7 +132,9 @@ type Place struct {
 	Folder     mapi.GlobalCounter `wire:"1"`
 	UID        mapi.UID           `wire:"2"`
 	Associated bool               `wire:"3"`
-	Unknown    wire.Unknown
+	// Deleted is set on a message in the soft-deleted set of the folder: the DeletedAt in its key.
+	Deleted uint64 `wire:"4"`
+	Unknown wire.Unknown
 }
 
 // ChangeKinds say which stamps of an object a step moved. Bits reach the disk.
