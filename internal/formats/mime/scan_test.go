@@ -300,6 +300,19 @@ var fragments = []string{
 	"--a\r\n", "--a--\r\n", "--b\r\n", "--b--\r\n", "\r\n--a\r\n", "From: a@b\r\n", "broken line\r\n", "From x\r\n", "\x00", "\xff",
 }
 
+// TestMessageLeavesRoomForTheRest: a message that is the last but one entity allowed takes no entity for its inside, or
+// the next part of the multipart around it would be one too many.
+func TestMessageLeavesRoomForTheRest(t *testing.T) {
+	mail := []byte("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n--b")
+	n := 0
+	for range scanChunks(mail, []int{len(mail)}, Limits{MaxParts: 3, MaxDepth: 2}).All() {
+		n++
+	}
+	if n != 3 {
+		t.Fatalf("%d parts, limit 3", n)
+	}
+}
+
 func TestScanOfAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mail := []byte(strings.Join(rapid.SliceOf(rapid.SampledFrom(fragments)).Draw(t, "fragments"), ""))
