@@ -103,12 +103,15 @@ func TestHoldsMailboxes(t *testing.T) {
 	if holdsMailboxes(filepath.Join(dir, "none")) || holdsMailboxes(dir) {
 		t.Error("an empty node holds mailboxes")
 	}
-	for name, want := range map[string]bool{"g0": false, "g12": true} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+	for _, with := range []struct {
+		name string
+		want bool
+	}{{"g0", false}, {"g12", true}} {
+		if err := os.Mkdir(filepath.Join(dir, with.name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if holdsMailboxes(dir) != want {
-			t.Errorf("with %s: %v", name, !want)
+		if holdsMailboxes(dir) != with.want {
+			t.Errorf("with %s: %v", with.name, !with.want)
 		}
 	}
 }
