@@ -667,13 +667,16 @@ func TestUnknownEntryFencesTheGroup(t *testing.T) {
 		stopped := 0
 		for _, nd := range w.nodes {
 			nd.mu.Lock()
-			if nd.fenced[1] != nil && nd.group(1).State() == Stopped {
+			if nd.fenced[1] != nil && nd.group(1).raft.State() == raft.Shutdown {
 				stopped++
 			}
 			nd.mu.Unlock()
 		}
 		return stopped >= 2
 	})
+	if s := leader.group(1).Stats(); s.State != Fenced || s.State.String() != "fenced" || s.Fenced == nil {
+		t.Errorf("a fenced replica says of itself: %+v", s)
+	}
 	if err := leader.put(within(t), 1, "a", "1"); err == nil {
 		t.Error("a fenced group took a write")
 	}

@@ -59,10 +59,11 @@ const (
 	Candidate
 	Leader
 	Stopped
+	Fenced // stopped because of Stats.Fenced
 )
 
 func (s State) String() string {
-	return [...]string{"follower", "candidate", "leader", "stopped"}[s]
+	return [...]string{"follower", "candidate", "leader", "stopped", "fenced"}[s]
 }
 
 var _ space.Replicator = (*Group)(nil)
@@ -261,6 +262,9 @@ func (g *Group) Term() uint64 { return g.stable.term() }
 
 // State is what the replica is at the moment.
 func (g *Group) State() State {
+	if g.failure.Load() != nil {
+		return Fenced
+	}
 	switch g.raft.State() {
 	case raft.Follower:
 		return Follower
@@ -309,14 +313,17 @@ type Stats struct {
 	// QueueBytes are of proposals on their way.
 	QueueBytes int64
 	CaughtUp   bool
-	Fenced     error
+	Fenced     error // why, in the state of that name
 }
 
 // Stats reads the replica's figures.
 func (g *Group) Stats() Stats {
 	s := Stats{
 		State: g.State(), Commit: g.raft.CommitIndex(), Applied: g.machine.Applied().Index,
-		Durable: g.machine.DurableApplied(), LogBytes: g.log.Bytes(), CaughtUp: g.caughtUp.Load(), Fenced: g.fenced(),
+		Durable: g.machine.DurableApplied(), LogBytes: g.log.Bytes(), CaughtUp: g.caughtUp.Load(),
+	}
+	if why := g.failure.Load(); why != nil {
+		s.State, s.Fenced = Fenced, *why
 	}
 	s.Leader, s.Term = g.Leader()
 	s.Entries, s.Parts = g.queue.sent()

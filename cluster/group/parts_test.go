@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -177,4 +178,26 @@ func TestConfigRefuses(t *testing.T) {
 			t.Errorf("%s: taken", name)
 		}
 	}
+}
+
+// A full disk under a state ends the process: who runs the host has to be able to tell it from other reasons.
+func TestFullDiskFencesByItsName(t *testing.T) {
+	t.Parallel()
+	disk := &lsm.Faults{}
+	w := newWorld(t, 1, func(c *Config) { c.FS = disk.Wrap(c.FS) })
+	nd := w.form(1)
+	nd.create(1)
+	nd.mustPut(1, "a", "1")
+	disk.NoSpace.Store(true)
+	if err := nd.group(1).machine.Flush(); err == nil {
+		t.Fatal("flushed to a full disk")
+	}
+	eventually(t, "the replica is fenced", func() bool { return nd.group(1).State() == Fenced })
+	nd.mu.Lock()
+	why := nd.fenced[1]
+	nd.mu.Unlock()
+	if s := nd.group(1).Stats(); !errors.Is(why, syscall.ENOSPC) || !errors.Is(s.Fenced, syscall.ENOSPC) {
+		t.Errorf("fenced because of %v, says that it is because of %v", why, s.Fenced)
+	}
+	disk.NoSpace.Store(false)
 }
