@@ -22,6 +22,7 @@ func statusCommand(g *global) *cobra.Command {
 		Nodes   []struct {
 			Node, Version, Progress, Error string
 			Ready, Draining                bool
+			Trouble                        []string
 		}
 	}
 	return &cobra.Command{
@@ -36,7 +37,7 @@ func statusCommand(g *global) *cobra.Command {
 					if n.Error != "" {
 						state = "does not answer: " + n.Error
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t\n", n.Node, state, n.Version)
+					fmt.Fprintf(w, "%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), n.Version)
 				}
 			})
 		},

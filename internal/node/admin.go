@@ -81,8 +81,9 @@ var _ admin.Backend = backend{}
 // clusterStatus is the answer of `flotilla status`.
 type clusterStatus struct {
 	Cluster transport.ClusterID `json:"cluster"`
-	Ready   bool                `json:"ready"`
-	Nodes   []Status            `json:"nodes"`
+	// Ready: every node serves clients, and no replica is fenced.
+	Ready bool     `json:"ready"`
+	Nodes []Status `json:"nodes"`
 }
 
 // Status implements admin.Backend.
@@ -90,7 +91,7 @@ func (b backend) Status(ctx context.Context) (any, error) {
 	s := clusterStatus{Cluster: b.n.trust.cluster, Ready: true, Nodes: b.n.allStatus(ctx)}
 	for i := range s.Nodes {
 		s.Nodes[i].Groups = nil
-		s.Ready = s.Ready && s.Nodes[i].Ready
+		s.Ready = s.Ready && s.Nodes[i].Ready && len(s.Nodes[i].Trouble) == 0
 	}
 	return s, nil
 }
@@ -130,6 +131,7 @@ type replicaLine struct {
 	State    string           `json:"state"`
 	Applied  uint64           `json:"applied"`
 	CaughtUp bool             `json:"caught_up"`
+	Fenced   string           `json:"fenced,omitempty"`
 	// Hash is that of the replica's content at HashIndex, when it was asked for.
 	Hash      string `json:"hash,omitempty"`
 	HashIndex uint64 `json:"hash_index,omitempty"`
@@ -162,7 +164,7 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 			}
 			h := sums[s.Node][g.Group]
 			l.Replicas = append(l.Replicas, replicaLine{Node: s.Node, Server: g.Server, State: g.State, Applied: g.Applied,
-				CaughtUp: g.CaughtUp, Hash: hex.EncodeToString(h.Sum), HashIndex: h.Index})
+				CaughtUp: g.CaughtUp, Fenced: g.Fenced, Hash: hex.EncodeToString(h.Sum), HashIndex: h.Index})
 			if g.Leader == g.Server && g.Term >= l.Term {
 				l.Term, l.Leader, l.Applied, l.Entries, l.Ops = g.Term, s.Node, g.Applied, g.Entries, g.Parts
 			}

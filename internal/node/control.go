@@ -164,6 +164,8 @@ type Status struct {
 	Groups   []GroupStatus  `wire:"6" json:"groups,omitempty"`
 	// Directory is how far the node's copy of the directory has come.
 	Directory uint64 `wire:"7" json:"directory"`
+	// Trouble names the replicas that do not take part, and why.
+	Trouble []string `wire:"8" json:"trouble,omitempty"`
 	// Err says why the node did not answer; it never crosses a wire.
 	Err string `wire:"-" json:"error,omitempty"`
 }
@@ -187,6 +189,13 @@ type GroupStatus struct {
 	LogBytes uint64             `wire:"10" json:"log_bytes"`
 	Entries  uint64             `wire:"11" json:"entries"`
 	Parts    uint64             `wire:"12" json:"operations"`
+	// Fenced is why the replica has stopped, or does not start.
+	Fenced string `wire:"13" json:"fenced,omitempty"`
+}
+
+// runs reports whether the replica takes part in its group.
+func (g *GroupStatus) runs() bool {
+	return g.State != group.Stopped.String() && g.State != group.Fenced.String()
 }
 
 // hashes is what a node answers about its replicas' content: the hash of the logical pairs of each, at an index.
@@ -234,15 +243,8 @@ func (n *Node) allHashes(ctx context.Context) (map[cluster.NodeID]map[cluster.Gr
 
 func (n *Node) ownStatus(ctx context.Context) *Status {
 	s := &Status{Node: n.self, Version: versionString(), Ready: n.ready.Load(), Draining: n.draining.Load(), Progress: *n.progress.Load()}
-	for _, g := range n.storage.host.Groups() {
-		st := g.Stats()
-		gs := GroupStatus{Group: g.ID(), Server: g.Self(), State: st.State.String(), Term: st.Term, Leader: st.Leader,
-			Commit: st.Commit, Applied: st.Applied, CaughtUp: st.CaughtUp, LogBytes: st.LogBytes, Entries: st.Entries, Parts: st.Parts}
-		for _, m := range g.Members() {
-			gs.Members = append(gs.Members, m.ID)
-		}
-		s.Groups = append(s.Groups, gs)
-	}
+	s.Groups = n.ownReplicas()
+	s.Trouble = troubles(s.Groups)
 	// A replica that has not caught up would make the question wait.
 	if g := n.storage.host.Group(cluster.SystemGroup); g != nil && g.Stats().CaughtUp {
 		if seq, err := n.people.Sequence(ctx); err == nil {
@@ -250,6 +252,37 @@ func (n *Node) ownStatus(ctx context.Context) *Status {
 		}
 	}
 	return s
+}
+
+// ownReplicas are the replicas that the node has, those that do not start included.
+func (n *Node) ownReplicas() []GroupStatus {
+	var all []GroupStatus
+	for _, g := range n.storage.host.Groups() {
+		all = append(all, groupStatus(g.ID(), g.Self(), g.Stats(), g.Members()))
+	}
+	return n.damages.show(all)
+}
+
+func groupStatus(id cluster.GroupID, self cluster.ServerID, st group.Stats, members []group.Member) GroupStatus {
+	g := GroupStatus{Group: id, Server: self, State: st.State.String(), Term: st.Term, Leader: st.Leader,
+		Commit: st.Commit, Applied: st.Applied, CaughtUp: st.CaughtUp, LogBytes: st.LogBytes, Entries: st.Entries, Parts: st.Parts}
+	if st.Fenced != nil {
+		g.Fenced = st.Fenced.Error()
+	}
+	for _, m := range members {
+		g.Members = append(g.Members, m.ID)
+	}
+	return g
+}
+
+func troubles(groups []GroupStatus) []string {
+	var all []string
+	for i := range groups {
+		if g := &groups[i]; g.Fenced != "" {
+			all = append(all, fmt.Sprintf("replica of group %d is fenced: %s", g.Group, g.Fenced))
+		}
+	}
+	return all
 }
 
 // allStatus asks every node; one that does not answer has Err.

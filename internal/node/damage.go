@@ -3,12 +3,16 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/raftlog"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 )
@@ -50,9 +54,28 @@ func (d *damages) forget(id cluster.GroupID) {
 	delete(d.of, id)
 }
 
-// fenced is told of a replica that has stopped.
+// show adds the damaged replicas to those that are open, and says of those that are why they are about to be given up.
+func (d *damages) show(open []GroupStatus) []GroupStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(d.of)) {
+		i := slices.IndexFunc(open, func(g GroupStatus) bool { return g.Group == id })
+		if i < 0 {
+			i, open = len(open), append(open, GroupStatus{Group: id})
+		}
+		open[i].State, open[i].Fenced = group.Fenced.String(), d.of[id].Error()
+	}
+	return open
+}
+
+// fenced is told of a replica that has stopped. When its disk is full the process ends: it could not write what it needs
+// to go on (CLUSTER 5.5).
 func (n *Node) fenced(id cluster.GroupID, err error) {
 	n.log.Error("replica stopped", "code", "FL-1002", "group", id, "err", err)
+	if errors.Is(err, syscall.ENOSPC) {
+		n.fatal("FL-1037", "the disk is full under the state of a group: the process ends", err)
+		return
+	}
 	if isDamage(err) {
 		n.damages.note(id, err)
 	}

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -95,4 +98,53 @@ func TestDamagedStoresArePutAside(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	start(2)
+}
+
+// TestFullDiskEndsTheProcess: what cannot be written to a full disk is no reason to go on without a group.
+func TestFullDiskEndsTheProcess(t *testing.T) {
+	var codes []int
+	log := testkit.NewLog(t, "node")
+	n := &Node{log: slog.New(slog.NewTextHandler(log, nil)), reconcile: make(chan struct{}, 1), exit: func(code int) { codes = append(codes, code) }}
+	n.fenced(4, errors.New("an entry of a newer release"))
+	n.fenced(4, fmt.Errorf("flush: %w", os.ErrPermission))
+	if len(codes) != 0 {
+		t.Fatalf("ended with %v", codes)
+	}
+	n.fenced(4, fmt.Errorf("flush: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}))
+	if !slices.Equal(codes, []int{1}) || !strings.Contains(log.String(), "FL-1037") || n.damages.known(4) != nil {
+		t.Errorf("ended with %v: %s", codes, log.String())
+	}
+}
+
+// TestFencedReplicasAreShown: one that runs no more, one that is about to be given up, and one that does not start.
+func TestFencedReplicasAreShown(t *testing.T) {
+	var d damages
+	d.note(4, errors.New("entry 7 does not read"))
+	d.note(6, errors.New("no state"))
+	all := d.show([]GroupStatus{
+		groupStatus(0, "n1.1", group.Stats{State: group.Leader}, []group.Member{{ID: "n1.1"}, {ID: "n2.1"}}),
+		groupStatus(4, "n1.4", group.Stats{State: group.Leader}, nil),
+		groupStatus(5, "n1.5", group.Stats{State: group.Fenced, Fenced: errors.New("disk broken")}, nil),
+	})
+	want := []GroupStatus{
+		{Group: 0, Server: "n1.1", State: "leader", Members: []cluster.ServerID{"n1.1", "n2.1"}},
+		{Group: 4, Server: "n1.4", State: "fenced", Fenced: "entry 7 does not read"},
+		{Group: 5, Server: "n1.5", State: "fenced", Fenced: "disk broken"},
+		{Group: 6, State: "fenced", Fenced: "no state"},
+	}
+	if !reflect.DeepEqual(all, want) {
+		t.Errorf("got %+v", all)
+	}
+	for i := range all {
+		if all[i].runs() != (i == 0) {
+			t.Errorf("group %d: runs = %v", all[i].Group, all[i].runs())
+		}
+	}
+	if got := strings.Join(troubles(all), "; "); got != "replica of group 4 is fenced: entry 7 does not read; "+
+		"replica of group 5 is fenced: disk broken; replica of group 6 is fenced: no state" {
+		t.Error(got)
+	}
+	if troubles(all[:1]) != nil {
+		t.Error("trouble where there is none")
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
-	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -44,7 +43,7 @@ func mayDrain(self cluster.NodeID, m *placement.Map, all []Status) error {
 			others++
 		}
 		for _, g := range s.Groups {
-			up[g.Server] = g.CaughtUp && g.State != group.Stopped.String()
+			up[g.Server] = g.CaughtUp && g.runs()
 		}
 	}
 	if others == 0 {

@@ -224,12 +224,14 @@ var (
 	descEntries = desc("group_entries_total", "Raft entries proposed here.", "group")
 	descParts   = desc("group_operations_total", "Effects proposed here.", "group")
 	descQueue   = desc("group_queue_bytes", "Bytes of effects that wait for their entry, or for the entry to be applied.", "group")
+	descFenced  = desc("group_fenced", "1 for a replica that has stopped, or does not start, because of its data or its disk.", "group")
 	descLog     = desc("group_log_bytes", "Bytes of the group's log.", "group")
 )
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog} {
+	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog,
+		descFenced} {
 		ch <- d
 	}
 }
@@ -244,6 +246,9 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := m.n.storage.clock.Now()
 	for name, end := range m.n.certificateEnds() {
 		show(descExpiry, prometheus.GaugeValue, end.Sub(now).Seconds(), name)
+	}
+	for _, g := range m.n.ownReplicas() {
+		show(descFenced, prometheus.GaugeValue, boolFloat(g.Fenced != ""), g.Group.String())
 	}
 	for _, g := range m.n.storage.host.Groups() {
 		id, s := g.ID().String(), g.Stats()

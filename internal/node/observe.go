@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
-	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/planner"
 )
@@ -140,7 +139,7 @@ func (l *look) each(fn func(node cluster.NodeID, g *GroupStatus)) {
 	for i := range l.nodes {
 		s := &l.nodes[i]
 		for j := range s.Groups {
-			if g := &s.Groups[j]; s.Err == "" && g.State != group.Stopped.String() {
+			if g := &s.Groups[j]; s.Err == "" && g.runs() {
 				fn(s.Node, g)
 			}
 		}

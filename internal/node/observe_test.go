@@ -92,6 +92,7 @@ func TestCaughtUpTakesAWhile(t *testing.T) {
 		"far behind":         func(r *GroupStatus) { r.Applied = 5000 - behindAtMost - 1 },
 		"not read since":     func(r *GroupStatus) { r.CaughtUp = false },
 		"stopped":            func(r *GroupStatus) { r.State = "stopped" },
+		"fenced":             func(r *GroupStatus) { r.State = "fenced" },
 		"group without head": func(r *GroupStatus) { r.Group = 5 },
 	} {
 		was := *w.replica(2, 1)
