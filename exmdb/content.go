@@ -43,6 +43,16 @@ type Segment struct {
 	Octets uint64 `wire:"6"`
 }
 
+// Base64Size is how many octets, and how many line ends, n bytes make in lines of line characters (RFC 2045 6.8).
+func Base64Size(n uint64, line uint32, lastCRLF bool) (octets, lines uint64) {
+	chars := (n + 2) / 3 * 4
+	lines = (chars + uint64(line) - 1) / uint64(line)
+	if !lastCRLF && lines > 0 {
+		lines--
+	}
+	return chars + 2*lines, lines
+}
+
 // Recipe is how a message's octets are put together again (MAILBOX 3). Prefix is what this delivery put in front
 // (trace headers of this recipient); Segments are the same for every recipient.
 type Recipe struct {

@@ -28,17 +28,6 @@ const (
 	crlf       = 2
 )
 
-// encodedSize is how many octets n bytes make in lines of line characters (RFC 2045 6.8).
-func encodedSize(n uint64, line uint64, lastCRLF bool) uint64 {
-	chars := (n + groupBytes - 1) / groupBytes * groupChars
-	lines := (chars + line - 1) / line
-	size := chars + crlf*lines
-	if !lastCRLF && lines > 0 {
-		size -= crlf
-	}
-	return size
-}
-
 // decodedSize is the sum of a segment's chunks.
 func decodedSize(s *exmdb.Segment) uint64 {
 	n := uint64(0)
@@ -265,7 +254,7 @@ func checkSegment(s *exmdb.Segment, named map[space.Hash]uint32) error {
 		if s.Line == 0 || s.Line%groupChars != 0 {
 			return errBase64
 		}
-		total = encodedSize(total, uint64(s.Line), s.LastCRLF)
+		total, _ = exmdb.Base64Size(total, s.Line, s.LastCRLF)
 	default:
 		return fmt.Errorf("encoding %d", s.Encoding)
 	}

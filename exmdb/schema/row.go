@@ -69,6 +69,8 @@ const (
 	RowInConflict RowBits = 1 << 25
 	// RowGrantedMID: the MID is out of a range granted to a client, so it does not say when the message came.
 	RowGrantedMID RowBits = 1 << 26
+	// RowReheaded: beside RowRendered, the form is the received body under another header, and is counted.
+	RowReheaded RowBits = 1 << 27
 )
 
 // Flags is the IMAP half of the bits.
@@ -96,7 +98,7 @@ func (r *Row) Bodies() []mapi.ObjectNumber {
 
 // MessageSize is what quotas count: PidTagMessageSize.
 func (r *Row) MessageSize() uint64 {
-	if r.Bits&RowRendered != 0 {
+	if r.Bits&(RowRendered|RowReheaded) == RowRendered {
 		return uint64(r.Props)
 	}
 	return r.Size + uint64(r.Props)

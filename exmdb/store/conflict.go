@@ -212,7 +212,7 @@ func (d *draft) rivals() ([]rival, error) {
 	}
 	var list []rival
 	for _, a := range attachments {
-		if inConflict, _ := a.Bag.Get(mapi.PidTagInConflict).(mapi.Boolean); !bool(inConflict) || a.Embedded == nil {
+		if !isRival(a) {
 			continue
 		}
 		r := rival{message: a}
@@ -236,6 +236,17 @@ func (d *draft) rivals() ([]rival, error) {
 	}
 	r.message.Embedded, err = d.asEmbedded()
 	return []rival{r}, err
+}
+
+// isRival reports whether an attachment is a version in conflict.
+func isRival(a schema.Attachment) bool {
+	inConflict, _ := a.Bag.Get(mapi.PidTagInConflict).(mapi.Boolean)
+	return bool(inConflict) && a.Embedded != nil
+}
+
+// withoutRivals is the attachments that the message itself has.
+func withoutRivals(list []schema.Attachment) []schema.Attachment {
+	return slices.DeleteFunc(slices.Clone(list), isRival)
 }
 
 // asEmbedded is the message's bag with what is in the row, as a message inside an attachment has it.

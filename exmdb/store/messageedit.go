@@ -37,9 +37,11 @@ type draft struct {
 	foreign *foreignVersion
 	// contents is the message's bag as it becomes.
 	contents *mapi.PropBag
-	// edited: a record has changed. shown: something that MIME shows has.
-	edited, shown bool
-	err           error
+	// edited: a record has changed. shown: something that MIME shows has; body: something of the body.
+	edited, shown, body bool
+	// header: the form is that of the received mail under another header.
+	header bool
+	err    error
 }
 
 func (t *tx) newDraft(fid mapi.FID, p *exmdb.Payload) (*draft, error) {
@@ -86,7 +88,8 @@ func (d *draft) apply(edit *exmdb.MessageEdit) error {
 	}
 	if !sameBag(*old, *bag) {
 		d.edited = true
-		d.shown = d.shown || shownDiffers(old, bag)
+		d.shown = d.shown || differs(mimeShows, old, bag)
+		d.body = d.body || differs(bodyProps, old, bag)
 	}
 	return d.setBag(&d.after.row, old, bag, d.staged.inline)
 }
@@ -185,7 +188,7 @@ func (d *draft) editAttachments(bag *mapi.PropBag, edit *exmdb.MessageEdit) erro
 	d.after.row.Bits &^= schema.RowAttachments
 	for _, pair := range paired(old, now) {
 		if pair[0] == nil || pair[1] == nil || string(storedAttachment(pair[0])) != string(storedAttachment(pair[1])) {
-			d.edited, d.shown = true, true
+			d.edited, d.shown, d.body = true, true, true
 		}
 		if err := d.setAttachment(&d.after.row, pair[0], pair[1], d.staged.inline); err != nil {
 			return err

@@ -15,9 +15,10 @@ import (
 func TestMessagesByMID(t *testing.T) {
 	b := newBox(t, 0)
 	fid := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Work"}).Folder.FID
-	long := bagOf(mapi.PidTagBody, mapi.String(make([]byte, 30_000)))
-	draft := b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Message: exmdb.MessageEdit{Set: long, ReplaceRecipients: true,
-		Recipients: []mapi.PropBag{recipient(1, "anna")}, Attachments: []exmdb.AttachmentEdit{{Number: 2, Set: long}}}})
+	edit := formless()
+	edit.Set = bagOf(mapi.PidTagBody, mapi.String(make([]byte, 30_000)))
+	edit.ReplaceRecipients, edit.Recipients = true, []mapi.PropBag{recipient(1, "anna")}
+	draft := b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Message: edit})
 	view := b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Associated: true})
 	received := b.deliver(sample(t))
 	all := []mapi.MID{draft.MID, view.MID, received.MID, mapi.NewMID(1, 0x7777)}
@@ -31,7 +32,7 @@ func TestMessagesByMID(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	copied := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(c.To[0])})
-	if len(copied.Content.Recipients) != 1 || len(copied.Content.Attachments) != 1 || copied.State.Flags.Keywords[0] != "Red" {
+	if len(copied.Content.Recipients) != 1 || len(copied.Content.Attachments) != len(edit.Attachments) || copied.State.Flags.Keywords[0] != "Red" {
 		t.Fatalf("%+v", copied)
 	}
 	states := call(b, exmdb.OpLocate, &exmdb.LocateRequest{Messages: c.To, Objects: []mapi.ObjectNumber{draft.Object, 999}}).Messages

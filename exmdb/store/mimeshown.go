@@ -28,15 +28,15 @@ func idsOf(tags ...mapi.Tag) map[uint16]bool {
 	return ids
 }
 
-// shownDiffers reports whether two bags differ in what MIME shows.
-func shownDiffers(a, b *mapi.PropBag) bool {
-	return hasShownBeyond(a, b) || hasShownBeyond(b, a)
+// differs reports whether two bags differ in properties of some ids.
+func differs(ids map[uint16]bool, a, b *mapi.PropBag) bool {
+	return hasBeyond(ids, a, b) || hasBeyond(ids, b, a)
 }
 
-// hasShownBeyond reports whether a has a shown property that b has not, or with another value.
-func hasShownBeyond(a, b *mapi.PropBag) bool {
+// hasBeyond reports whether a has such a property that b has not, or with another value.
+func hasBeyond(ids map[uint16]bool, a, b *mapi.PropBag) bool {
 	for _, p := range a.All() {
-		if mimeShows[p.Tag.ID()] && !sameStored(p, b) {
+		if ids[p.Tag.ID()] && !sameStored(p, b) {
 			return true
 		}
 	}

@@ -3,12 +3,14 @@ package store
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
@@ -66,7 +68,7 @@ func TestCreateReadSave(t *testing.T) {
 		ReplaceRecipients: true, Recipients: []mapi.PropBag{recipient(1, "anna"), recipient(2, "carl"), recipient(1, "bert")},
 		Attachments: []exmdb.AttachmentEdit{{Number: 3, Set: bagOf(mapi.PidTagAttachFilename, mapi.String("a.txt"), mapi.PidTagAttachDataBinary, mapi.Binary("data"))}},
 	}})
-	if st.UID != 0 || st.Associated || st.Flags.Bits != exmdb.FlagSeen|exmdb.FlagDraft || st.CN == 0 || st.Folder != schema.Drafts {
+	if st.UID != 1 || st.Associated || st.Flags.Bits != exmdb.FlagSeen|exmdb.FlagDraft || st.CN == 0 || st.Folder != schema.Drafts {
 		t.Fatalf("%+v", st)
 	}
 	got := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(st.MID)})
@@ -117,7 +119,9 @@ func (b *box) checkSaves(st exmdb.MessageState) {
 func TestMAPIMessagesAreNotMail(t *testing.T) {
 	b := newBox(t, 0)
 	fid := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Work"}).Folder.FID
-	b.create(&exmdb.CreateMessageRequest{Folder: fid, Message: exmdb.MessageEdit{Set: bagOf(mapi.PidTagMessageFlags, mapi.Integer32(0))}})
+	edit := formless()
+	edit.Set = bagOf(mapi.PidTagMessageFlags, mapi.Integer32(0))
+	b.create(&exmdb.CreateMessageRequest{Folder: fid, Message: edit})
 	fai := b.create(&exmdb.CreateMessageRequest{Folder: fid, Associated: true, Message: exmdb.MessageEdit{Set: bagOf(mapi.PidTagBody, mapi.String("view"))}})
 	call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: fid, Message: text("x")})
 	f := b.folder(fid)
@@ -145,11 +149,29 @@ func TestMAPIMessagesAreNotMail(t *testing.T) {
 	b.checkEmpty()
 }
 
-// TestEditOfAMailChangesItsUID: octets under a UID never change, so an edit inside what MIME shows takes the mail from
-// IMAP under its old UID; one outside leaves all as it is (MAILBOX 3).
+// formless is an edit that makes a message whose MIME form is beyond the bounds.
+func formless() exmdb.MessageEdit {
+	var edit exmdb.MessageEdit
+	for i := range uint32(400) {
+		edit.Attachments = append(edit.Attachments, exmdb.AttachmentEdit{Number: i, Set: bagOf(mapi.PidTagAttachDataBinary, mapi.Binary(make([]byte, 8000)))})
+	}
+	return edit
+}
+
+// octets is a message as MIME protocols read it.
+func (b *box) octets(fid mapi.FID, uid mapi.UID) string {
+	b.t.Helper()
+	return string(call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: fid, UID: uid, Length: exmdb.MaxReadBytes}).Data)
+}
+
+// TestEditOfAMailChangesItsUID: octets under a UID never change, so an edit inside what MIME shows gives the mail
+// another UID; one outside leaves all as it is (MAILBOX 3). What its header does not say stays as it was received.
 func TestEditOfAMailChangesItsUID(t *testing.T) {
 	b := newBox(t, 0)
-	mail := b.deliver(large(3, 40_000))
+	m := large(3, 40_000)
+	m.Recipe.Prefix = []byte("Return-Path: <>\r\n")
+	m.Digest = mime.MarshalDigest(mime.Scan(append(m.Recipe.Segments[0].Raw, m.Inline[0]...)))
+	mail := b.deliver(m)
 	b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, mail.UID)
 	b.write(mid(mail.MID), mapi.PidTagFlagStatus, mapi.Integer32(2), mapi.PidTagReplyRequested, mapi.Boolean(true))
 	rows := b.rows(schema.Inbox)
@@ -158,16 +180,33 @@ func TestEditOfAMailChangesItsUID(t *testing.T) {
 	}
 	since := b.folder(schema.Inbox).ContentSeq
 	b.write(mid(mail.MID), mapi.PidTagSubject, mapi.String("other"))
-	if f := b.folder(schema.Inbox); f.Messages != 0 || f.Size != 0 || len(b.rows(schema.Inbox)) != 0 {
-		t.Fatalf("%+v", f)
-	}
 	ch := call(b, exmdb.OpChanges, &exmdb.ChangesRequest{Folder: schema.Inbox, Since: since})
-	if len(ch.Rows) != 0 || len(ch.Vanished) != 1 || ch.Vanished[0].First != mail.UID {
+	if len(ch.Rows) != 1 || ch.Rows[0].UID != mail.UID+1 || len(ch.Vanished) != 1 || ch.Vanished[0].First != mail.UID {
 		t.Fatalf("%+v", ch)
 	}
 	row := b.rowOf(mail.MID)
 	if row.Original != row.Object || row.MID != mail.MID || row.Bits.Flags() != exmdb.FlagSeen|exmdb.FlagFlagged {
 		t.Fatalf("%+v", row)
+	}
+	head, body := "Return-Path: <>\r\nSubject: other\r\n\r\n", string(m.Inline[0])
+	if got := b.octets(schema.Inbox, mail.UID+1); got != head+body || uint64(len(got)) != row.Size {
+		t.Fatalf("%q of %d octets, %d by the row", got[:100], len(got), row.Size)
+	}
+	// Once more, and then the body too: the received one is not served any more, but it stays.
+	b.write(mid(mail.MID), mapi.PidTagSubject, mapi.String("third"))
+	if got := b.octets(schema.Inbox, mail.UID+2); got != strings.Replace(head, "other", "third", 1)+body {
+		t.Fatalf("%q", got[:100])
+	}
+	b.write(mid(mail.MID), mapi.PidTagBody, mapi.String("new text"))
+	if got := b.octets(schema.Inbox, mail.UID+3); !strings.Contains(got, "Subject: third\r\n") || !strings.HasSuffix(got, "\r\n\r\nbmV3IHRleHQ=\r\n") {
+		t.Fatalf("%q", got)
+	}
+	b.write(mid(mail.MID), mapi.PidTagSubject, mapi.String("fourth"))
+	if got := b.octets(schema.Inbox, mail.UID+4); !strings.Contains(got, "Subject: fourth\r\n") || !strings.HasSuffix(got, "\r\n\r\nbmV3IHRleHQ=\r\n") {
+		t.Fatalf("%q", got)
+	}
+	if b.rowOf(mail.MID).Original != row.Original || b.folder(schema.Inbox).Messages != 1 {
+		t.Fatalf("%+v", b.rowOf(mail.MID))
 	}
 	b.update(func(t *tx) error { return t.remove(mail.MID) })
 	b.checkEmpty()

@@ -36,12 +36,18 @@ func (b *box) stamps(o mapi.ObjectNumber, folders map[string]mapi.FID) map[strin
 	return all
 }
 
-// TestStamps is the golden script of MAILBOX 2: which stamps move on what. Editing a message has no op yet.
+// TestStamps is the golden script of MAILBOX 2: which stamps move on what.
 func TestStamps(t *testing.T) {
 	b := newBox(t, 0)
 	work := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Work"}).Folder.FID
 	folders := map[string]mapi.FID{"Inbox": schema.Inbox, "Work": work}
 	object := b.deliver(text("x")).Object
+	edit := func(tag mapi.Tag, v mapi.Value) func() {
+		return func() {
+			at := call(b, exmdb.OpLocate, &exmdb.LocateRequest{Objects: []mapi.ObjectNumber{object}}).Messages[0]
+			b.write(mid(at.MID), tag, v)
+		}
+	}
 	flags := func(mode exmdb.FlagMode, bits exmdb.FlagBits, keywords ...string) func() {
 		return func() { b.flags(mode, bits, keywords, 1) }
 	}
@@ -62,6 +68,8 @@ func TestStamps(t *testing.T) {
 		{`a category`, flags(exmdb.FlagsAdd, 0, "Red Category")},
 		{`\Seen goes and \Answered comes`, flags(exmdb.FlagsReplace, exmdb.FlagAnswered)},
 		{`\Draft of a received mail`, flags(exmdb.FlagsAdd, exmdb.FlagDraft)},
+		{`an edit that MIME does not show`, edit(mapi.PidTagReplyRequested, mapi.Boolean(true))},
+		{`an associated message is made`, func() { b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Associated: true}) }},
 		{`a delivery`, func() { b.deliver(text("y")) }},
 		{`an expunge of another message`, expunge(schema.Inbox)},
 		{`a copy into Work`, func() {
@@ -87,6 +95,8 @@ func TestStamps(t *testing.T) {
 		{`a folder made below Work`, func() {
 			call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: work, Name: "Deep"})
 		}},
+		{`an edit of the subject`, edit(mapi.PidTagSubject, mapi.String("other"))},
+		{`the same edit again`, edit(mapi.PidTagSubject, mapi.String("other"))},
 		{`another quota`, func() { call(b, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Quota: 1 << 30}) }},
 	} {
 		was := b.stamps(object, folders)

@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
@@ -115,7 +116,7 @@ func refused[Q, R any](b *box, op exmdb.Op[Q, R], q *Q, kind cluster.Kind) {
 }
 
 func text(body string) exmdb.NewMessage {
-	return exmdb.NewMessage{Recipe: exmdb.Recipe{Prefix: []byte("Return-Path: <>\r\n"), Segments: []exmdb.Segment{{Raw: []byte(body)}}}, Digest: []byte("digest of " + body)}
+	return exmdb.NewMessage{Recipe: exmdb.Recipe{Prefix: []byte("Return-Path: <>\r\n"), Segments: []exmdb.Segment{{Raw: []byte(body)}}}, Digest: mime.MarshalDigest(mime.Scan([]byte(body)))}
 }
 
 // large is a message whose body is content.
@@ -177,7 +178,7 @@ func TestDeliverAndRead(t *testing.T) {
 		t.Fatalf("%+v %+v", first, second)
 	}
 	rows := b.rows(schema.Inbox)
-	if len(rows) != 2 || rows[0].Prefix != 17 || string(rows[0].Digest) != "digest of Subject: one\r\n\r\nhi\r\n" || rows[1].Size != 100_014 {
+	if len(rows) != 2 || rows[0].Prefix != 17 || string(rows[0].Digest) != string(text("Subject: one\r\n\r\nhi\r\n").Digest) || rows[1].Size != 100_014 {
 		t.Fatalf("%+v", rows)
 	}
 	got := call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Inbox, UID: 1, Length: 1000})
