@@ -40,7 +40,9 @@ func TimeKey(f mapi.FID, p TimePlace) []byte { return p.AppendBytes(folderKey(Pr
 
 // TimeBlockKey is where a block of that order begins; its value is how many messages there are from there up to where
 // the next begins, so that a message is found by its number without counting those in front of it.
-func TimeBlockKey(f mapi.FID, p TimePlace) []byte { return p.AppendBytes(folderKey(PrefixTimeBlock, f)) }
+func TimeBlockKey(f mapi.FID, p TimePlace) []byte {
+	return p.AppendBytes(folderKey(PrefixTimeBlock, f))
+}
 
 // ParseTimeKey reads the place of a key of either kind.
 func ParseTimeKey(k []byte) (TimePlace, error) {

@@ -116,6 +116,7 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	t.set(schema.MIDKey(row.MID), &schema.Place{Folder: fid.Counter(), UID: uid, Associated: associated})
 	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
 	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid, Associated: associated})
+	t.putInTime(fid, &m)
 	enter(c, row)
 	t.advance(c, row.CN)
 	return uid, nil

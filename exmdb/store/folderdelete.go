@@ -84,6 +84,7 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
 	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
+	t.dropTimes(fid)
 	return int(c.Messages + c.Associated), nil
 }
 

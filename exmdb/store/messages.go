@@ -97,6 +97,7 @@ func (t *tx) take(fid mapi.FID, c *schema.FolderCounts, m *message) {
 	if row.ModSeq != row.CN && row.ModSeq != row.ReadCN {
 		t.w.Delete(schema.ChangeKey(fid, row.ModSeq))
 	}
+	t.takeFromTime(fid, m)
 	leave(c, row)
 }
 

@@ -41,6 +41,7 @@ type tx struct {
 	now            time.Time
 	storedCounters []byte
 	counts         map[mapi.FID]*openCounts
+	times          map[mapi.FID][]timeStep
 }
 
 // openCounts is a folder's counts with what is stored of them.
@@ -99,6 +100,9 @@ func (s *Store) beginFor(w space.Writer, as *exmdb.Identity, need access, req an
 
 // end writes what the op has moved in the counts.
 func (t *tx) end() error {
+	if err := t.countTimes(); err != nil {
+		return err
+	}
 	for fid, c := range t.counts {
 		if b := wire.Marshal(&c.FolderCounts); !bytes.Equal(b, c.stored) {
 			t.w.Set(schema.FolderCountsKey(fid), b)

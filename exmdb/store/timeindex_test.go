@@ -1,0 +1,194 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// checkTimes holds the order of delivery of every folder against its rows, and returns how many blocks there are.
+func (b *box) checkTimes(fids ...mapi.FID) (blocks int) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		for _, fid := range fids {
+			var want []schema.TimePlace
+			err := v.scan(fid, nil, func(uid mapi.UID, stored []byte) (bool, error) {
+				var row schema.Row
+				err := row.UnmarshalWire(stored)
+				want = append(want, schema.TimePlace{Received: row.Received, UID: uid})
+				return true, err
+			})
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(want, schema.TimePlace.Compare)
+			n, err := checkOrder(v.r, fid, want)
+			if err != nil {
+				b.t.Fatalf("folder %#x: %v", uint64(fid), err)
+			}
+			blocks += n
+		}
+		return nil
+	})
+	return blocks
+}
+
+// checkOrder reads the keys and blocks of a folder.
+func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace) (blocks int, err error) {
+	var got []schema.TimePlace
+	it := r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(fid, nil))
+	defer closing(it, &err)
+	for it.Next() {
+		p, err := schema.ParseTimeKey(it.Key())
+		if err != nil {
+			return 0, err
+		}
+		got = append(got, p)
+	}
+	if !slices.Equal(got, want) {
+		return 0, fmt.Errorf("order %v, want %v", got, want)
+	}
+	bit := r.Iter(schema.TimeBlockKey(fid, schema.TimePlace{}), schema.TimeBlockKey(fid+1, schema.TimePlace{}))
+	defer closing(bit, &err)
+	for last := (*timeBlock)(nil); ; blocks++ {
+		var next *timeBlock
+		if bit.Next() {
+			b, err := readBlock(bit, nil)
+			if err != nil {
+				return 0, err
+			}
+			next = &b
+		}
+		if last == nil && next != nil && next.lo != (schema.TimePlace{}) || last == nil && next == nil && len(want) > 0 {
+			return 0, fmt.Errorf("no first block: %+v", next)
+		}
+		if last != nil {
+			n := 0
+			for len(want) > 0 && (next == nil || want[0].Compare(next.lo) < 0) {
+				n++
+				want = want[1:]
+			}
+			if n != last.count || n == 0 && last.lo != (schema.TimePlace{}) {
+				return 0, fmt.Errorf("block %+v has %d", last, n)
+			}
+		}
+		if next == nil {
+			return blocks, nil
+		}
+		last = next
+	}
+}
+
+// TestBlocksOfTime adds and removes random places in random batches, with blocks so small that they are cut all the time.
+func TestBlocksOfTime(t *testing.T) {
+	b := newBox(t, 0)
+	fid := mapi.LocalFID(0x1000)
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 6).Draw(t, "limit")
+		have := make(map[schema.TimePlace]bool)
+		b.update(func(tx *tx) error { tx.dropTimes(fid); return nil })
+		for range rapid.IntRange(1, 8).Draw(t, "batches") {
+			var steps []timeStep
+			newest := rapid.Bool().Draw(t, "at the end")
+			for i := range rapid.IntRange(0, 30).Draw(t, "steps") {
+				p := schema.TimePlace{Received: mapi.FileTime(rapid.Uint64Range(0, 40).Draw(t, "time")), UID: mapi.UID(rapid.Uint32Range(0, 3).Draw(t, "uid"))}
+				if newest {
+					p = schema.TimePlace{Received: 50, UID: mapi.UID(len(have) + i)}
+				}
+				times := 1
+				if have[p] {
+					times = -1
+				}
+				have[p] = times > 0
+				steps = append(steps, timeStep{p, times})
+			}
+			b.update(func(tx *tx) error {
+				for _, s := range steps {
+					if s.times > 0 {
+						tx.w.Set(schema.TimeKey(fid, s.at), []byte{})
+					} else {
+						tx.w.Delete(schema.TimeKey(fid, s.at))
+					}
+				}
+				slices.SortStableFunc(steps, func(a, b timeStep) int { return a.at.Compare(b.at) })
+				return tx.countBlocks(fid, steps, limit)
+			})
+		}
+		var want []schema.TimePlace
+		for p, is := range have {
+			if is {
+				want = append(want, p)
+			}
+		}
+		slices.SortFunc(want, schema.TimePlace.Compare)
+		b.view(func(v *view) error {
+			blocks, err := checkOrder(v.r, fid, want)
+			if err != nil || blocks < len(want)/limit {
+				t.Fatalf("%d blocks of %d, %v", blocks, limit, err)
+			}
+			return nil
+		})
+	})
+}
+
+// TestOrderOfDelivery: whatever op writes, moves or removes messages keeps the order.
+func TestOrderOfDelivery(t *testing.T) {
+	b := newBox(t, 0)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	work := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Work"}).Folder.FID
+	gone := call(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: "Gone"}).Folder.FID
+	fids := []mapi.FID{schema.Inbox, work, gone}
+	at := func() time.Time { return b.now.Add(-time.Duration(rnd.IntN(1000)) * time.Hour) }
+	some := func() []exmdb.UIDRange {
+		first := mapi.UID(1 + rnd.IntN(60))
+		return []exmdb.UIDRange{{First: first, Last: first + mapi.UID(rnd.IntN(9))}}
+	}
+	var made []mapi.MID
+	for range 300 {
+		from, to := fids[rnd.IntN(3)], fids[rnd.IntN(3)]
+		switch rnd.IntN(9) {
+		case 0, 1:
+			b.deliver(text("x"))
+		case 2:
+			call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: from, Message: text("y"), Received: at()})
+		case 3:
+			call(b, exmdb.OpMove, &exmdb.CopyRequest{Folder: from, UIDs: some(), Target: to})
+		case 4:
+			call(b, exmdb.OpCopy, &exmdb.CopyRequest{Folder: from, UIDs: some(), Target: to})
+		case 5:
+			call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: from, UIDs: some(), All: true})
+		case 6:
+			made = append(made, b.create(&exmdb.CreateMessageRequest{Folder: from, Associated: rnd.IntN(3) == 0}).MID)
+		case 7, 8:
+			if len(made) == 0 {
+				continue
+			}
+			// A time that is set moves the message, a subject drops its MIME form and so its UID.
+			id := mid(made[rnd.IntN(len(made))])
+			b.write(id, mapi.PidTagMessageDeliveryTime, mapi.FileTimeOf(at()), mapi.PidTagSubject, mapi.String(fmt.Sprint(rnd.Int())))
+		}
+		b.checkTimes(fids...)
+	}
+	mail := b.deliver(text("z"))
+	b.write(mid(mail.MID), mapi.PidTagSubject, mapi.String("another"))
+	b.checkTimes(fids...)
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: gone})
+	b.checkTimes(fids...)
+	b.fill(work, 5000)
+	b.now = b.now.Add(-time.Hour)
+	b.fill(work, 5000)
+	if n := b.checkTimes(work); n < 20 || n > 200 {
+		t.Errorf("%d blocks of 10,000 messages", n)
+	}
+}
