@@ -123,6 +123,9 @@ func (d *draft) grantedMID(mid mapi.MID) error {
 // arrive puts a new message in its place.
 func (d *draft) arrive() error {
 	row := &d.after.row
+	if err := d.render(); err != nil {
+		return err
+	}
 	if err := d.room(row.MessageSize()); err != nil {
 		return err
 	}
@@ -195,8 +198,8 @@ func (d *draft) commit() error {
 			return err
 		}
 	}
-	if d.shown {
-		if err := d.dropRendering(); err != nil {
+	if d.shown || d.edited && before.Bits&schema.RowUnrendered != 0 {
+		if err := d.reform(); err != nil {
 			return err
 		}
 	}
@@ -222,45 +225,6 @@ func rowEdited(before, after *schema.Row) bool {
 		same = before.Keywords[i] == after.Keywords[i]
 	}
 	return !same
-}
-
-// dropRendering takes the MIME form from a message of which it shows something that has changed: octets under a UID
-// never do, so the message has a new UID and none of it until there is a form again. What was received stays
-// (MAILBOX 3).
-func (d *draft) dropRendering() error {
-	row := &d.after.row
-	if row.Bits&(schema.RowAssociated|schema.RowUnrendered) != 0 {
-		return nil
-	}
-	if row.Bits&schema.RowRendered != 0 {
-		if err := d.releaseBody(row.BodyNumber(), row.Bits); err != nil {
-			return err
-		}
-	} else {
-		row.Original = row.BodyNumber()
-	}
-	row.Body, row.Size, row.Prefix = 0, 0, 0
-	row.Bits = row.Bits&^schema.RowRendered | schema.RowUnrendered
-	return d.renumber()
-}
-
-// renumber gives a message a new UID; the old one has vanished. Its MID stays.
-func (d *draft) renumber() error {
-	gone := schema.Tombstone{UIDs: schema.Runs{}.Add(uint64(d.before.uid))}
-	if _, err := d.tombstone(d.fid, d.counts, gone); err != nil {
-		return err
-	}
-	uid, err := nextUID(d.counts, &d.after.row)
-	if err != nil {
-		return err
-	}
-	d.w.Delete(d.before.key(d.fid))
-	d.after.uid = uid
-	d.set(schema.MIDKey(d.after.row.MID), &schema.Place{Folder: d.fid.Counter(), UID: uid})
-	if read := d.after.row.ReadCN; read != 0 { // the step that stays after touch
-		d.set(schema.ChangeKey(d.fid, read), &schema.Change{Kinds: schema.ChangeRead | schema.ChangeStatus, UID: uid})
-	}
-	return nil
 }
 
 func (d *draft) saved() (*exmdb.SavedMessage, error) {
