@@ -243,9 +243,7 @@ func (l *Log) sync(first uint64, coded [][]byte, floor *Floor, size int) error {
 	if floor != nil {
 		record = encodeFloor(l.group, *floor)
 	}
-	at := l.store.watch.begin()
-	err := l.store.engine.append(l.group, first, coded, record)
-	took, waiting := l.store.watch.end(at)
+	took, waiting, err := l.store.watch.over(func() error { return l.store.engine.append(l.group, first, coded, record) })
 	if done := l.store.opts.Events.SyncDone; done != nil && err == nil {
 		done(SyncInfo{Group: l.group, Took: took, Entries: len(coded), Bytes: size, Waiting: waiting})
 	}
@@ -329,7 +327,12 @@ func (l *Log) deleteFront(hi uint64) error {
 	l.span, l.floor = next, &floor
 	l.mu.Unlock()
 	l.store.cache.drop(l.group, lo, hi)
-	if err := l.store.engine.deleteRange(l.group, lo, hi, encodeFloor(l.group, floor)); err != nil {
+	return l.delete(lo, hi, encodeFloor(l.group, floor))
+}
+
+// delete takes entries out of the engine under the eyes of the watch.
+func (l *Log) delete(lo, hi uint64, floor []byte) error {
+	if _, _, err := l.store.watch.over(func() error { return l.store.engine.deleteRange(l.group, lo, hi, floor) }); err != nil {
 		return l.store.fail(err)
 	}
 	return nil
@@ -359,10 +362,7 @@ func (l *Log) deleteBack(lo uint64) error {
 	if err := l.store.marks.lower(l.group, lo-1); err != nil {
 		return l.store.fail(err)
 	}
-	if err := l.store.engine.deleteRange(l.group, lo, hi, nil); err != nil {
-		return l.store.fail(err)
-	}
-	return nil
+	return l.delete(lo, hi, nil)
 }
 
 func (l *Log) floorNow() Floor {

@@ -91,7 +91,10 @@ func (m *marks) raiseLocked() (changed bool) {
 }
 
 func (m *marks) writeLocked() error {
-	if err := lsm.WriteFile(m.store.opts.Faults.Wrap(m.store.opts.FS), m.file, encodeMarks(m.known)); err != nil {
+	_, _, err := m.store.watch.over(func() error {
+		return lsm.WriteFile(m.store.opts.Faults.Wrap(m.store.opts.FS), m.file, encodeMarks(m.known))
+	})
+	if err != nil {
 		return fmt.Errorf("write marks: %w", err)
 	}
 	return nil

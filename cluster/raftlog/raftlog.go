@@ -51,7 +51,7 @@ type Options struct {
 	CacheBytes int64
 	// MarkEvery is how often the last synced index of each group is written outside the log; default 1 s.
 	MarkEvery time.Duration
-	// SlowSync is how long a sync runs before Events.SyncSlow hears of it; default 1 s.
+	// SlowSync is how long a write runs before Events.SyncSlow hears of it; default 1 s.
 	SlowSync time.Duration
 	// Fatal is called once, with the first failed write or sync. It is expected to end the process (CLUSTER 5.5).
 	Fatal func(err error)
@@ -64,7 +64,8 @@ type Options struct {
 type Events struct {
 	// SyncDone reports each finished StoreLogs.
 	SyncDone func(SyncInfo)
-	// SyncSlow reports, again and again, a sync that has been running for longer than Options.SlowSync.
+	// SyncSlow reports, again and again, a write of entries or marks, or the deletion of entries, that has been running
+	// for longer than Options.SlowSync. It may be called until Close returns.
 	SyncSlow func(running time.Duration)
 	// Damaged reports an entry that could not be read back as it was stored.
 	Damaged func(err *DamagedError)
@@ -78,7 +79,7 @@ type SyncInfo struct {
 	Took    time.Duration
 	Entries int
 	Bytes   int
-	// Waiting is how many StoreLogs, this one included, were under way when it ended.
+	// Waiting is how many writes of the store, this one included, were under way when it ended.
 	Waiting int
 }
 
@@ -93,7 +94,7 @@ func (o Options) withDefaults() Options {
 		o.MarkEvery = time.Second
 	}
 	if o.SlowSync == 0 {
-		o.SlowSync = time.Second
+		o.SlowSync = slowSync
 	}
 	if o.Faults == nil {
 		o.Faults = &Faults{}
@@ -107,7 +108,7 @@ type Store struct {
 	engine engine
 	cache  cache
 	marks  marks
-	watch  watch
+	watch  *watch
 
 	stop    chan struct{}
 	workers sync.WaitGroup
@@ -130,7 +131,7 @@ func Open(o Options) (*Store, error) {
 		logs: make(map[cluster.GroupID]*Log),
 	}
 	s.cache.limit = o.CacheBytes
-	s.watch = watch{cap: o.SlowSync, running: make(map[*syncing]struct{})}
+	s.watch = newWatch(o.SlowSync, o.Events.SyncSlow)
 	if err := s.openEngine(); err != nil {
 		return nil, fmt.Errorf("open log store %s: %w", o.Dir, asDamage(err))
 	}
@@ -138,6 +139,7 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open log store %s: %w", o.Dir, err), s.engine.close())
 	}
 	s.workers.Go(s.run)
+	s.workers.Go(func() { s.watch.run(s.stop) })
 	return s, nil
 }
 
@@ -258,20 +260,16 @@ func (s *Store) fail(err error) error {
 	return s.failure
 }
 
-// run writes the marks and looks after syncs until Close.
+// run writes the marks until Close. What looks after syncs must not wait for one, and runs beside it.
 func (s *Store) run() {
 	mark := time.NewTicker(s.opts.MarkEvery)
 	defer mark.Stop()
-	look := time.NewTicker(s.opts.SlowSync / 4)
-	defer look.Stop()
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-mark.C:
 			s.writeMarks()
-		case <-look.C:
-			s.reportSlow()
 		}
 	}
 }
@@ -282,11 +280,5 @@ func (s *Store) writeMarks() {
 	}
 	if err := s.marks.writeIfChanged(); err != nil {
 		s.fail(err)
-	}
-}
-
-func (s *Store) reportSlow() {
-	if d := s.watch.look(time.Now()); d >= s.opts.SlowSync && s.opts.Events.SyncSlow != nil {
-		s.opts.Events.SyncSlow(d)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
@@ -30,6 +31,10 @@ type StableOptions struct {
 	Dir string
 	// Fatal is called once, with the first failed write; it is expected to end the process (CLUSTER 5.5).
 	Fatal func(err error)
+	// SlowSync is how long a write runs before SyncSlow hears of it, again and again until it ends; default 1 s. SyncSlow
+	// may be nil.
+	SlowSync time.Duration
+	SyncSlow func(running time.Duration)
 	// Faults, when set, can be changed while the store runs.
 	Faults *Faults
 }
@@ -39,6 +44,10 @@ type StableStore struct {
 	opts  StableOptions
 	files [stableFiles]*raftboltdb.BoltStore
 	ids   [stableFiles]Identity
+	watch *watch
+
+	stop    chan struct{}
+	workers sync.WaitGroup
 
 	mu      sync.Mutex // guards failure
 	failure error
@@ -49,10 +58,13 @@ func OpenStable(o StableOptions) (*StableStore, error) {
 	if o.Faults == nil {
 		o.Faults = &Faults{}
 	}
+	if o.SlowSync == 0 {
+		o.SlowSync = slowSync
+	}
 	if err := lsm.MakeDir(lsm.OSFS(), o.Dir); err != nil {
 		return nil, fmt.Errorf("open stable store: %w", err)
 	}
-	s := &StableStore{opts: o}
+	s := &StableStore{opts: o, watch: newWatch(o.SlowSync, o.SyncSlow), stop: make(chan struct{})}
 	for i := range s.files {
 		f, err := openBoltFile(filepath.Join(o.Dir, "stable-"+strconv.Itoa(i)+boltSuffix))
 		if err != nil {
@@ -63,6 +75,7 @@ func OpenStable(o StableOptions) (*StableStore, error) {
 			return nil, errors.Join(fmt.Errorf("open stable store: %w", asDamage(err)), s.Close())
 		}
 	}
+	s.workers.Go(func() { s.watch.run(s.stop) })
 	return s, nil
 }
 
@@ -71,8 +84,10 @@ func (s *StableStore) Group(id cluster.GroupID) *Stable {
 	return &Stable{store: s, file: int(id % stableFiles), prefix: fmt.Sprintf("g%d/", id)}
 }
 
-// Close closes the files.
+// Close closes the files. It is called once.
 func (s *StableStore) Close() error {
+	close(s.stop)
+	s.workers.Wait()
 	var all error
 	for _, f := range s.files {
 		if f != nil {
@@ -120,10 +135,12 @@ func (s *Stable) Set(name, value []byte) error {
 	if err := s.store.Failure(); err != nil {
 		return err
 	}
-	err := beforeBoltWrite(s.store.opts.Faults)
-	if err == nil {
-		err = s.store.files[s.file].Set(s.key(name), value)
-	}
+	_, _, err := s.store.watch.over(func() error {
+		if err := beforeBoltWrite(s.store.opts.Faults); err != nil {
+			return err
+		}
+		return s.store.files[s.file].Set(s.key(name), value)
+	})
 	if err != nil {
 		return s.store.fail(err)
 	}

@@ -5,11 +5,15 @@ import (
 	"time"
 )
 
-// watch knows the syncs under way, and how long each has been running while the process did: when the process itself
+// slowSync is from when a sync is slow, unless the options say otherwise (CLUSTER 5.5).
+const slowSync = time.Second
+
+// watch knows the writes under way, and how long each has been running while the process did: when the process itself
 // stood still, frozen or with its whole machine, the disk is not to blame.
 type watch struct {
-	// cap is the most that the time between two looks counts.
-	cap time.Duration
+	// slow is from when a write is told of; it is also the most that the time between two looks counts.
+	slow time.Duration
+	tell func(running time.Duration) // may be nil
 
 	mu      sync.Mutex
 	running map[*syncing]struct{} // guarded by mu
@@ -17,10 +21,38 @@ type watch struct {
 	awake   time.Duration         // until looked; guarded by mu
 }
 
-// syncing is one sync under way.
+// syncing is one write under way, with the sync that ends it.
 type syncing struct {
 	began time.Time
 	awake time.Duration // the watch's when it began
+}
+
+func newWatch(slow time.Duration, tell func(running time.Duration)) *watch {
+	return &watch{slow: slow, tell: tell, running: make(map[*syncing]struct{})}
+}
+
+// run looks until stop is closed, and tells of the write that has been running longest when that is slow.
+func (w *watch) run(stop <-chan struct{}) {
+	tick := time.NewTicker(w.slow / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			if d := w.look(time.Now()); d >= w.slow && w.tell != nil {
+				w.tell(d)
+			}
+		}
+	}
+}
+
+// over runs a write under the eyes of the watch. It returns how long that took and how many, with it, were under way.
+func (w *watch) over(write func() error) (took time.Duration, waiting int, err error) {
+	s := w.begin()
+	err = write()
+	took, waiting = w.end(s)
+	return took, waiting, err
 }
 
 func (w *watch) begin() *syncing {
@@ -32,16 +64,15 @@ func (w *watch) begin() *syncing {
 	return s
 }
 
-// end returns how long the sync took and how many, with it, were under way.
-func (w *watch) end(s *syncing) (time.Duration, int) {
+func (w *watch) end(s *syncing) (took time.Duration, waiting int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := len(w.running)
+	waiting = len(w.running)
 	delete(w.running, s)
-	return time.Since(s.began), n
+	return time.Since(s.began), waiting
 }
 
-// look is called regularly; it returns how long the oldest sync has been running.
+// look is called regularly; it returns how long the oldest write has been running.
 func (w *watch) look(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,5 +88,5 @@ func (w *watch) awakeLocked(now time.Time) time.Duration {
 	if w.looked.IsZero() {
 		return w.awake
 	}
-	return w.awake + min(now.Sub(w.looked), w.cap)
+	return w.awake + min(now.Sub(w.looked), w.slow)
 }
