@@ -24,6 +24,7 @@ type Situation struct {
 // 3.2.5.1).
 func Evaluate(m *Mail, s *Situation) (*Plan, error) {
 	e := &evaluation{mail: m, Situation: s, plan: new(Plan), seen: make(map[mapi.FID]bool), room: MaxRecipients}
+	e.seenAs = &tagged{m, e.plan}
 	stays, err := e.folder(s.Folder)
 	if err != nil {
 		return nil, err
@@ -48,6 +49,8 @@ type evaluation struct {
 	room int
 	// bounced: the message goes back, and no rule is looked at any more.
 	bounced bool
+	// seenAs is the message as conditions see it.
+	seenAs *tagged
 	// replied: the sender has been told that the user is away.
 	replied bool
 }
@@ -103,7 +106,7 @@ func (e *evaluation) meets(f mapi.FID, r *Rule, ended bool) (bool, error) {
 			return false, err
 		}
 	}
-	return r.Condition == nil || r.Condition.Match(tagged{e.mail, e.plan}), nil
+	return r.Condition == nil || r.Condition.Match(e.seenAs), nil
 }
 
 // isSafe reports whether the mail flow has found the mail to be safe: level -1, which no header can claim.
@@ -128,7 +131,7 @@ type tagged struct {
 }
 
 // Get implements mapi.Getter.
-func (t tagged) Get(tag mapi.Tag) mapi.Value {
+func (t *tagged) Get(tag mapi.Tag) mapi.Value {
 	for i := range t.plan.Tags {
 		if t.plan.Tags[i].Tag == tag {
 			return t.plan.Tags[i].Value
@@ -142,7 +145,7 @@ func (t tagged) Get(tag mapi.Tag) mapi.Value {
 }
 
 // SubObjects implements mapi.SubObjects.
-func (t tagged) SubObjects(tag mapi.Tag) iter.Seq[mapi.Getter] { return t.Mail.SubObjects(tag) }
+func (t *tagged) SubObjects(tag mapi.Tag) iter.Seq[mapi.Getter] { return t.Mail.SubObjects(tag) }
 
 // run is one rule at work on the message.
 type run struct {

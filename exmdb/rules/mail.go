@@ -30,6 +30,7 @@ type Mail struct {
 	Body func() string
 
 	facts *Facts
+	keys  map[mime.Address]mapi.Binaries
 	body  *mapi.String
 	part  *mime.Part
 }
@@ -281,12 +282,19 @@ func (m *Mail) searchKeys(a mime.Address) mapi.Value {
 	if s == "" {
 		return nil
 	}
+	if keys, made := m.keys[a]; made {
+		return keys
+	}
 	keys := mapi.Binaries{oxcdata.SearchKey("SMTP", s)}
 	for i := range m.About.Known {
 		if k := &m.About.Known[i]; strings.EqualFold(k.Address, s) {
 			keys = append(keys, oxcdata.SearchKey("EX", k.LegacyDN))
 		}
 	}
+	if m.keys == nil {
+		m.keys = make(map[mime.Address]mapi.Binaries)
+	}
+	m.keys[a] = keys
 	return keys
 }
 

@@ -86,7 +86,7 @@ func TestConditions(t *testing.T) {
 		"suppresses nothing":              {is(mapi.PidTagAutoResponseSuppress, mapi.Integer32(0)), true},
 		"other sub-objects are not there": {&mapi.SubObjectRestriction{Tag: mapi.PidTagSubject, Of: mapi.AndRestriction{}}, false},
 	} {
-		if got := c.r.Match(tagged{m, new(Plan)}); got != c.want {
+		if got := c.r.Match(&tagged{m, new(Plan)}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

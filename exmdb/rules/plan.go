@@ -65,6 +65,7 @@ const (
 	FailureNoTemplate FailureCode = 0x0A
 	FailureGeneric    FailureCode = 0x0B
 	FailureRecipients FailureCode = 0x0D
+	FailureQuota      FailureCode = 0x0E
 )
 
 // Held is an action that was not done, and why.

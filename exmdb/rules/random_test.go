@@ -94,7 +94,7 @@ func checkFired(t *rapid.T, b *box, p *Plan, byID map[uint64]Rule) {
 		ended bool
 	}
 	levels := map[mapi.FID]*level{}
-	for i, ref := range p.Fired {
+	for _, ref := range p.Fired {
 		r := byID[ref.ID]
 		l := levels[ref.Folder]
 		if l == nil {
@@ -112,7 +112,7 @@ func checkFired(t *rapid.T, b *box, p *Plan, byID map[uint64]Rule) {
 			t.Fatalf("rule %d came behind %d", r.ID, l.last.ID)
 		}
 		bounces := slices.ContainsFunc(r.Actions, func(a mapi.RuleAction) bool { return a.Type == mapi.ActionBounce })
-		if bounces && (i != len(p.Fired)-1 || len(p.Places) > 0) {
+		if last := len(p.Sends) - 1; bounces && (len(p.Places) > 0 || last < 0 || p.Sends[last].Action.Type != mapi.ActionBounce) {
 			t.Fatalf("something behind the bounce of rule %d, or places %v", r.ID, p.Places)
 		}
 		l.last, l.ended = r, l.ended || r.State&ExitLevel != 0

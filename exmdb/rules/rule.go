@@ -207,6 +207,50 @@ func checkAction(a mapi.RuleAction) error {
 	return nil
 }
 
+// Ready is rules in their order and in the form in which they are looked at many times: what their conditions search for is
+// folded once. Nothing changes when they are.
+func Ready(list []Rule) []Rule {
+	ordered := Order(list)
+	for i := range ordered {
+		if c := ordered[i].Condition; c != nil {
+			ordered[i].Condition = mapi.ForOneWalk(withoutCounts(c))
+		}
+	}
+	return ordered
+}
+
+// withoutCounts is a condition without the nodes that pass the first few of many: a rule looks at one message.
+func withoutCounts(r mapi.Restriction) mapi.Restriction {
+	all := func(list []mapi.Restriction) []mapi.Restriction {
+		out := make([]mapi.Restriction, len(list))
+		for i, o := range list {
+			out[i] = withoutCounts(o)
+		}
+		return out
+	}
+	switch r := r.(type) {
+	case mapi.AndRestriction:
+		return mapi.AndRestriction(all(r))
+	case mapi.OrRestriction:
+		return mapi.OrRestriction(all(r))
+	case *mapi.NotRestriction:
+		return &mapi.NotRestriction{Of: withoutCounts(r.Of)}
+	case *mapi.SubObjectRestriction:
+		return &mapi.SubObjectRestriction{Tag: r.Tag, Of: withoutCounts(r.Of)}
+	case *mapi.CommentRestriction:
+		if r.Of == nil {
+			return mapi.AndRestriction{}
+		}
+		return withoutCounts(r.Of)
+	case *mapi.CountRestriction:
+		if r.Count == 0 {
+			return mapi.OrRestriction{} // passes nothing
+		}
+		return withoutCounts(r.Of)
+	}
+	return r
+}
+
 // Order puts rules in the order in which they are looked at: by sequence, standard ones before extended ones, by id.
 // Of the extended ones more than MaxExtended are left out.
 func Order(list []Rule) []Rule {
