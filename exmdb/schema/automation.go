@@ -10,6 +10,13 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
+// The fixed folders that automation refers to.
+const (
+	DeferredAction = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x02)
+	Contacts       = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x13)
+	Junk           = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x17)
+)
+
 // Automation is what every delivery needs to know of what the mailbox does by itself; what is long is in other records.
 type Automation struct {
 	// LastRule is the last PidTagRuleId given to a standard rule.
@@ -20,9 +27,11 @@ type Automation struct {
 	Extended    uint32 `wire:"3"`
 	JunkEntries uint32 `wire:"4"`
 	// OOF are the out-of-office settings without the texts; Since is when they last changed.
-	OOF     exmdb.OOFSettings  `wire:"5"`
-	Since   time.Time          `wire:"6"`
-	Junk    exmdb.JunkSettings `wire:"7"`
+	OOF   exmdb.OOFSettings  `wire:"5"`
+	Since time.Time          `wire:"6"`
+	Junk  exmdb.JunkSettings `wire:"7"`
+	// Version is drawn at random whenever a standard rule changes: who knows the rules of a version need not read them.
+	Version uint64 `wire:"8"`
 	Unknown wire.Unknown
 }
 

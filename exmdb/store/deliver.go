@@ -24,11 +24,11 @@ func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
 		return first, err
 	}
 	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
-	fid, err := t.inbox(req.Message.Props)
+	in, err := t.receive(req)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := t.store(fid, &req.Message, &row)
+	resp, err := in.arrive(&row)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,15 @@ func appendMessage(t *tx, req *exmdb.AppendRequest) (*exmdb.DeliverResponse, err
 		row.Bits |= schema.RowBorn
 	}
 	applyFlags(&row, wanted{exmdb.FlagsReplace, req.Flags.Bits, ids})
-	return t.store(req.Folder, &req.Message, &row)
+	bag, err := propsOf(&req.Message)
+	if err != nil {
+		return nil, err
+	}
+	return t.store(req.Folder, &req.Message, bag, &row)
 }
 
-// store checks a message and puts it into a folder with the flags and times of row.
-func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.DeliverResponse, error) {
+// store checks a message and puts it into a folder with its properties and the flags and times of row.
+func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, bag *mapi.PropBag, row *schema.Row) (*exmdb.DeliverResponse, error) {
 	c, err := t.edit(fid)
 	if err != nil {
 		return nil, err
@@ -68,21 +72,18 @@ func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.D
 	}
 	row.Size, row.Prefix = m.Recipe.Size(), uint32(len(m.Recipe.Prefix))
 	row.Object = t.object()
-	if err := t.storeBag(m.Props, row); err != nil {
+	if err := t.storeBag(bag, row); err != nil {
 		return nil, err
 	}
 	if err := t.room(row.MessageSize()); err != nil {
 		return nil, err
 	}
-	if hashes := content.Hashes(&m.Recipe); len(hashes) > 0 {
-		row.Bits |= schema.RowContent
-		if err := content.Hold(t.w, hashes, inline); err != nil {
-			return nil, err
-		}
+	hasContent, err := t.putBody(row.Object, m, inline)
+	if err != nil {
+		return nil, err
 	}
-	t.set(schema.RecipeKey(row.Object), &m.Recipe)
-	if len(m.Digest) > 0 {
-		t.w.Set(schema.DigestKey(row.Object), m.Digest)
+	if hasContent {
+		row.Bits |= schema.RowContent
 	}
 	t.enter(row)
 	uid, err := t.place(fid, c, row)
@@ -90,6 +91,21 @@ func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, row *schema.Row) (*exmdb.D
 		return nil, err
 	}
 	return &exmdb.DeliverResponse{Folder: fid, UIDValidity: c.UIDValidity, UID: uid, MID: row.MID, Object: row.Object, ModSeq: row.ModSeq}, nil
+}
+
+// putBody writes the octets of a message as a body, and reports whether it holds content for it.
+func (t *tx) putBody(body mapi.ObjectNumber, m *exmdb.NewMessage, inline map[space.Hash][]byte) (hasContent bool, err error) {
+	if hashes := content.Hashes(&m.Recipe); len(hashes) > 0 {
+		hasContent = true
+		if err := content.Hold(t.w, hashes, inline); err != nil {
+			return false, err
+		}
+	}
+	t.set(schema.RecipeKey(body), &m.Recipe)
+	if len(m.Digest) > 0 {
+		t.w.Set(schema.DigestKey(body), m.Digest)
+	}
+	return hasContent, nil
 }
 
 // place puts a row that has an object into a folder: with a new UID, MID and stamp, and its counts.

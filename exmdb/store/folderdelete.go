@@ -73,6 +73,9 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	if err := content.Release(t.w, content.BagHashes(bag)); err != nil {
 		return 0, err
 	}
+	if err := t.dropRules(fid); err != nil {
+		return 0, err
+	}
 	t.counters.Folders--
 	t.counters.Messages -= uint64(c.Messages)
 	t.counters.Used -= c.Used + c.AssociatedUsed

@@ -164,6 +164,11 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagAssociatedContentCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Associated)) }},
 	{mapi.PidTagDeletedCountTotal, func(s *shownFolder) mapi.Value { return clip32(s.counts.DeletedTotal) }},
 	{mapi.PidTagSubfolders, (*shownFolder).hasSubfolders},
+	{mapi.PidTagHasRules, func(s *shownFolder) mapi.Value {
+		b, err := s.r.Get(schema.RulesKey(s.fid))
+		s.fail(err)
+		return mapi.Boolean(b != nil)
+	}},
 	{mapi.PidTagMessageSize, func(s *shownFolder) mapi.Value { return clip32(s.counts.Used + s.counts.AssociatedUsed) }},
 	{mapi.PidTagMessageSizeExtended, func(s *shownFolder) mapi.Value {
 		return mapi.Integer64(s.counts.Used + s.counts.AssociatedUsed)

@@ -26,7 +26,7 @@ func (s *Store) creation() Handler {
 }
 
 func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMailboxRequest) (*exmdb.MailboxInfo, error) {
-	v := view{r: w, as: as, config: s.config}
+	v := view{r: w, as: as, config: s.config, compiled: s.compiled}
 	if err := v.hold(rightAdminister); err != nil {
 		return nil, err
 	}

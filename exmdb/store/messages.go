@@ -160,11 +160,9 @@ func (v *view) shares(body mapi.ObjectNumber) (uint64, error) {
 // edited.
 func (t *tx) duplicate(row *schema.Row) error {
 	for _, body := range row.Bodies() {
-		shares, err := t.shares(body)
-		if err != nil {
+		if err := t.holdBody(body); err != nil {
 			return err
 		}
-		t.w.Set(schema.ShareKey(body), binary.AppendUvarint(nil, max(shares, 1)+1))
 	}
 	from := *row
 	row.Object = t.object()

@@ -185,6 +185,9 @@ func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Ha
 	if bag.Len() == 0 {
 		r.now = nil
 	}
+	if err := t.noteRule(row, bag); err != nil {
+		return err
+	}
 	return t.put(row, r, inline)
 }
 
@@ -240,6 +243,9 @@ func (t *tx) destroyProps(row *schema.Row) error {
 			}
 		}
 	}
+	if err := t.noteRule(row, new(mapi.PropBag)); err != nil {
+		return err
+	}
 	t.w.Delete(schema.BagKey(row.Object))
 	if row.Bits&schema.RowRecipients != 0 {
 		t.w.Delete(schema.RecipientsKey(row.Object))
@@ -288,6 +294,9 @@ func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
 		}
 	}
 	if err := t.copyValue(schema.BagKey(from.Object), schema.BagKey(to)); err != nil {
+		return err
+	}
+	if err := t.copyRule(from, to); err != nil {
 		return err
 	}
 	if from.Bits&schema.RowRecipients != 0 {
@@ -388,14 +397,19 @@ func (s *staged) check(ref mapi.Reference) error {
 	return nil
 }
 
-// storeBag writes the property bag that came with a received message, with long values as content.
-func (t *tx) storeBag(props []byte, row *schema.Row) error {
-	if len(props) == 0 {
-		return nil
-	}
+// propsOf reads the property bag that came with a received message.
+func propsOf(m *exmdb.NewMessage) (*mapi.PropBag, error) {
 	bag := new(mapi.PropBag)
-	if err := bag.UnmarshalWire(props); err != nil {
-		return cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
+	if err := bag.UnmarshalWire(m.Props); err != nil {
+		return nil, cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
+	}
+	return bag, nil
+}
+
+// storeBag writes the property bag of a received message, with long values as content.
+func (t *tx) storeBag(bag *mapi.PropBag, row *schema.Row) error {
+	if bag.Len() == 0 {
+		return nil
 	}
 	s, err := stage(nil)
 	if err == nil {

@@ -149,13 +149,9 @@ func (t *tx) countReceiveFolders(n uint16) {
 }
 
 // inbox is where a delivery goes by the class of the mail.
-func (v *view) inbox(props []byte) (mapi.FID, error) {
+func (v *view) inbox(bag *mapi.PropBag) (mapi.FID, error) {
 	if v.header.ReceiveFolders == 0 {
 		return schema.Inbox, nil
-	}
-	var bag mapi.PropBag
-	if err := bag.UnmarshalWire(props); err != nil {
-		return 0, cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
 	}
 	class, ok := bag.Get(mapi.PidTagMessageClass).(mapi.String)
 	if !ok {

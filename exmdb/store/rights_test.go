@@ -223,6 +223,23 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},
+
+	exmdb.OpGetRules.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpGetRules, func(s *scene) *exmdb.GetRulesRequest {
+		return &exmdb.GetRulesRequest{Folder: s.source}
+	})}},
+	exmdb.OpModifyRules.ID: {{wants: []wants{owning}, try: does(exmdb.OpModifyRules, func(s *scene) *exmdb.ModifyRulesRequest {
+		return &exmdb.ModifyRulesRequest{Folder: s.source}
+	})}},
+	exmdb.OpDeferred.ID: {{whole: true, try: does(exmdb.OpDeferred, func(*scene) *exmdb.DeferredActionsRequest { return &exmdb.DeferredActionsRequest{} })}},
+	exmdb.OpOOF.ID:      {{whole: true, try: does(exmdb.OpOOF, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpSetOOF.ID:   {{whole: true, try: does(exmdb.OpSetOOF, func(*scene) *exmdb.OOFSettings { return &exmdb.OOFSettings{} })}},
+	exmdb.OpJunk.ID:     {{whole: true, try: does(exmdb.OpJunk, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpSetJunk.ID:  {{whole: true, try: does(exmdb.OpSetJunk, func(*scene) *exmdb.SetJunkRequest { return &exmdb.SetJunkRequest{} })}},
+	exmdb.OpOutgoing.ID: {{system: true, try: does(exmdb.OpOutgoing, func(*scene) *exmdb.OutgoingRequest { return &exmdb.OutgoingRequest{} })}},
+	exmdb.OpReadOutgoing.ID: {{system: true, try: does(exmdb.OpReadOutgoing, func(*scene) *exmdb.ReadOutgoingRequest {
+		return &exmdb.ReadOutgoingRequest{}
+	})}},
+	exmdb.OpFinishOutgoing.ID: {{system: true, try: does(exmdb.OpFinishOutgoing, func(*scene) *exmdb.OutgoingRequest { return &exmdb.OutgoingRequest{} })}},
 }
 
 // caller is one of the five kinds of who may ask. entry is the member of a permissions list by which he has his rights.

@@ -30,11 +30,14 @@ type Config struct {
 // Defaults are what a mailbox has when nobody chose.
 func Defaults() Config { return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage} }
 
-// Store is the op table under one configuration. It has no state.
-type Store struct{ config Config }
+// Store is the op table under one configuration. It has no state that an answer could depend on.
+type Store struct {
+	config   Config
+	compiled *compiledRules
+}
 
 // New makes a Store.
-func New(c Config) *Store { return &Store{config: c} }
+func New(c Config) *Store { return &Store{config: c, compiled: new(compiledRules)} }
 
 // Handler is a row of the op table: a write op has Run, a read op View. Request and response are coded by
 // internal/wire. OpCreateMailbox is the first update of a new space.
@@ -48,7 +51,7 @@ type Handler struct {
 
 // Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
 func (s *Store) Handlers() []Handler {
-	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), []Handler{
+	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), []Handler{
 		s.creation(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),

@@ -422,7 +422,7 @@ func TestOnlyOwnerAndSystem(t *testing.T) {
 		b.ask(h, exmdb.Identity{User: owner}, denied)
 		b.ask(h, owning(mapi.NewGUID()), denied)
 		b.ask(h, owning(mapi.GUID{}), denied)
-		b.ask(h, owning(owner), h.ID == exmdb.OpCreateMailbox.ID || h.ID == exmdb.OpSetQuota.ID || h.ID == exmdb.OpDeliver.ID)
+		b.ask(h, owning(owner), h.ID == exmdb.OpCreateMailbox.ID || h.access.right.ofTheSystem())
 		b.ask(h, exmdb.System, false)
 		nobodys.ask(h, owning(mapi.GUID{}), denied)
 		nobodys.ask(h, owning(owner), denied)

@@ -32,6 +32,8 @@ type view struct {
 	keywords    *keywordTable
 	replicaRows *replicaTable
 	propNames   *nameTable
+	// compiled remembers rules between ops.
+	compiled *compiledRules
 }
 
 // tx is a mailbox as one op changes it. Counters and folder counts are written by end, where they have changed.
@@ -69,7 +71,7 @@ func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, err
 
 // openFor reads a mailbox for a caller who has what an op needs for its request.
 func (s *Store) openFor(r space.Reader, as *exmdb.Identity, need access, req any) (*view, error) {
-	v := &view{r: r, as: as, config: s.config}
+	v := &view{r: r, as: as, config: s.config, compiled: s.compiled}
 	found, err := load(r, schema.HeaderKey(), &v.header)
 	if err != nil {
 		return nil, err

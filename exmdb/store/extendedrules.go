@@ -1,0 +1,189 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/rules"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Extended rules are associated messages that clients write as any other (MS-OXORULE 2.2.4). An index of their objects
+// spares a delivery the look at all associated messages of a folder; where they are is found by their MIDs.
+
+// noteRule keeps the index true for an associated message with a bag.
+func (t *tx) noteRule(row *schema.Row, bag *mapi.PropBag) error {
+	if row.Bits&schema.RowAssociated == 0 {
+		return nil
+	}
+	is := strings.EqualFold(textOf(bag, mapi.PidTagMessageClass), rules.ExtendedClass)
+	if condition, found := lookup(bag, mapi.PidTagExtendedRuleMessageCondition); is && found && mapi.SizeOf(condition.Value) > rules.MaxExtendedBytes {
+		return cluster.Errorf(exmdb.KindTooBig, "condition of an extended rule beyond %d bytes", rules.MaxExtendedBytes)
+	}
+	return t.indexRule(row.Object, is)
+}
+
+// indexRule says whether an object holds an extended rule.
+func (t *tx) indexRule(object mapi.ObjectNumber, is bool) error {
+	key := schema.ExtendedRuleKey(object)
+	b, err := t.r.Get(key)
+	if err != nil || (b != nil) == is {
+		return err
+	}
+	a, err := t.automation()
+	if err != nil {
+		return err
+	}
+	if is {
+		a.Extended++
+		t.w.Set(key, nil)
+	} else {
+		a.Extended--
+		t.w.Delete(key)
+	}
+	t.set(schema.AutomationKey(), a)
+	return nil
+}
+
+// copyRule has the copy of a message indexed as the message is.
+func (t *tx) copyRule(from *schema.Row, to mapi.ObjectNumber) error {
+	if from.Bits&schema.RowAssociated == 0 {
+		return nil
+	}
+	b, err := t.r.Get(schema.ExtendedRuleKey(from.Object))
+	if err != nil || b == nil {
+		return err
+	}
+	return t.indexRule(to, true)
+}
+
+// extendedRules are the extended rules of a folder. One that does not read is marked as such.
+func (t *tx) extendedRules(fid mapi.FID) ([]rules.Rule, error) {
+	objects, err := t.ruleObjects()
+	if err != nil {
+		return nil, err
+	}
+	var list []rules.Rule
+	for _, o := range objects {
+		counter, err := t.r.Get(schema.ObjectKey(o))
+		if err != nil || counter == nil {
+			return nil, orElse(err, cluster.Errorf(cluster.KindDamaged, "an extended rule is no message"))
+		}
+		mid, err := schema.ParseCounter(counter)
+		if err != nil {
+			return nil, err
+		}
+		r, err := t.extendedRule(fid, mapi.NewMID(mapi.LocalReplica, mid))
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			list = append(list, *r)
+		}
+	}
+	return list, nil
+}
+
+// ruleObjects are the objects that hold extended rules.
+func (v *view) ruleObjects() (objects []mapi.ObjectNumber, err error) {
+	it := v.r.Iter(schema.ExtendedRuleKey(0), []byte{schema.PrefixExtendedRule + 1})
+	for it.Next() && err == nil {
+		var o mapi.ObjectNumber
+		if o, err = schema.ParseExtendedRuleKey(it.Key()); err == nil {
+			objects = append(objects, o)
+		}
+	}
+	if cerr := it.Close(); err == nil {
+		err = cerr
+	}
+	return objects, err
+}
+
+// extendedRule reads the rule in a message; nil where the message is not in the folder, or no rule.
+func (t *tx) extendedRule(fid mapi.FID, mid mapi.MID) (*rules.Rule, error) {
+	at, m, err := t.find(mid)
+	if cluster.KindOf(err) == exmdb.KindNoMessage && err != nil {
+		return nil, nil // deleted with its folder, and not removed yet
+	}
+	if err != nil || at != fid {
+		return nil, err
+	}
+	key := schema.BagKey(m.row.Object)
+	stored, err := t.r.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	list, err := t.compile(key, stored, func() ([]rules.Rule, error) { return t.parseExtended(mid, stored) })
+	switch {
+	case errors.Is(err, rules.ErrBadRule) || errors.Is(err, rules.ErrRuleLimit):
+		return nil, t.markRule(mid, rules.ParseError)
+	case err != nil || len(list) == 0:
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+// parseExtended takes the bag of an extended rule apart; of one that is not looked at there is nothing.
+func (v *view) parseExtended(mid mapi.MID, stored []byte) ([]rules.Rule, error) {
+	bag := new(mapi.PropBag)
+	if err := schema.Decode(stored, bag); err != nil {
+		return nil, err
+	}
+	if rules.State(asInt(bag.Get(mapi.PidTagRuleMessageState)))&(rules.Enabled|rules.ParseError) != rules.Enabled {
+		return nil, nil
+	}
+	whole, err := v.inlined(bag, mapi.PidTagExtendedRuleMessageCondition, mapi.PidTagExtendedRuleMessageActions)
+	if err != nil {
+		return nil, err
+	}
+	r, err := rules.ParseExtended(uint64(mid.Counter()), whole, v.propertyID)
+	return []rules.Rule{r}, err
+}
+
+// inlined is a bag in which some values are there whole, of those that are kept as content.
+func (v *view) inlined(bag *mapi.PropBag, tags ...mapi.Tag) (*mapi.PropBag, error) {
+	out := clone(bag)
+	for _, t := range tags {
+		p, found := lookup(bag, t)
+		ref, long := p.Value.(mapi.Reference)
+		if !found || !long {
+			continue
+		}
+		b, err := content.ReadReference(v.r, ref, 0, maxInlined)
+		if err != nil {
+			return nil, err
+		}
+		switch p.Tag.Type() {
+		case mapi.TypeString:
+			out.Set(p.Tag, mapi.String(b))
+		case mapi.TypeBinary:
+			out.Set(p.Tag, mapi.Binary(b))
+		}
+	}
+	return out, nil
+}
+
+// maxInlined bounds how much of a long value is read in one op.
+const maxInlined = 512 << 10
+
+// markRule notes in an extended rule what the store has found wrong with it (MS-OXORULE 2.2.4.1.4).
+func (t *tx) markRule(mid mapi.MID, flag rules.State) error {
+	d, err := t.reopen(mid, &exmdb.Payload{})
+	if err != nil {
+		return err
+	}
+	bag, err := t.bag(d.before.row.Object)
+	if err != nil {
+		return err
+	}
+	var set mapi.PropBag
+	set.Set(mapi.PidTagRuleMessageState, asInt(bag.Get(mapi.PidTagRuleMessageState))|mapi.Integer32(flag))
+	if err := d.apply(&exmdb.MessageEdit{Set: set}); err != nil {
+		return err
+	}
+	return d.commit()
+}
