@@ -166,6 +166,8 @@ type Status struct {
 	Directory uint64 `wire:"7" json:"directory"`
 	// Trouble names the replicas that do not take part, and why.
 	Trouble []string `wire:"8" json:"trouble,omitempty"`
+	// SlowDisk: syncs have taken so long that what the node led was moved away; nothing is moved back.
+	SlowDisk bool `wire:"9" json:"slow_disk,omitempty"`
 	// Err says why the node did not answer; it never crosses a wire.
 	Err string `wire:"-" json:"error,omitempty"`
 }
@@ -245,6 +247,9 @@ func (n *Node) ownStatus(ctx context.Context) *Status {
 	s := &Status{Node: n.self, Version: versionString(), Ready: n.ready.Load(), Draining: n.draining.Load(), Progress: *n.progress.Load()}
 	s.Groups = n.ownReplicas()
 	s.Trouble = troubles(s.Groups)
+	if s.SlowDisk = n.disk.slow(time.Now()); s.SlowDisk {
+		s.Trouble = append(s.Trouble, "the disk is slow")
+	}
 	// A replica that has not caught up would make the question wait.
 	if g := n.storage.host.Group(cluster.SystemGroup); g != nil && g.Stats().CaughtUp {
 		if seq, err := n.people.Sequence(ctx); err == nil {

@@ -60,6 +60,7 @@ type Node struct {
 	progress  atomic.Pointer[string]
 	reconcile chan struct{}
 	damages   damages
+	disk      slowDisk
 	replaced  replacements
 	stopping  chan struct{}
 

@@ -58,6 +58,10 @@ func TestLeadersAreThoseOfTheHighestTerm(t *testing.T) {
 	if !seen.Alive["n1"] || !seen.Alive["n2"] || seen.Alive["n3"] {
 		t.Errorf("alive %v", seen.Alive)
 	}
+	w.l.nodes[0].SlowDisk = true
+	if seen = w.pass(0); seen.Alive["n1"] || seen.Leaders[0] != "n1" {
+		t.Errorf("with a slow disk n1 is given leaderships, or leads nothing: %v, %v", seen.Alive, seen.Leaders)
+	}
 	w.l.nodes[1] = Status{Node: "n2", Err: "no answer", Groups: w.l.nodes[1].Groups}
 	if seen = w.pass(0); seen.Leaders[4] != "n1" || seen.Alive["n2"] {
 		t.Errorf("without n2: leaders %v, alive %v", seen.Leaders, seen.Alive)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
@@ -53,7 +52,8 @@ func (n *Node) openStorage() (err error) {
 	}
 	votes := n.cfg.path("raft", "votes")
 	s.stable, err = openStore(n, votes, func() (*raftlog.StableStore, error) {
-		return raftlog.OpenStable(raftlog.StableOptions{Dir: votes, Faults: s.disk, Fatal: func(err error) { n.storeFailed(votes, err) }})
+		return raftlog.OpenStable(raftlog.StableOptions{Dir: votes, Faults: s.disk, SyncSlow: n.syncSlow,
+			Fatal: func(err error) { n.storeFailed(votes, err) }})
 	})
 	if err != nil {
 		return fmt.Errorf("open votes: %w", err)
@@ -98,6 +98,8 @@ func (n *Node) openTransport() error {
 	if err != nil {
 		return err
 	}
+	move := s.host.TransferAll
+	n.disk.move.Store(&move)
 	s.client = rpc.NewClient(s.net, s.calls)
 	n.registerCalls()
 	s.net.HandleCalls(s.calls.Serve)
@@ -163,16 +165,6 @@ func (n *Node) groupEvents() group.Events {
 		},
 	}
 }
-
-func (n *Node) syncSlow(running time.Duration) {
-	n.log.Warn("a sync of the log takes long: the disk is slow or stuck", "code", "FL-1005", "running", running)
-	if running > stuckSync {
-		n.fatal("FL-1006", "the disk is stuck: the process ends so that others lead", fmt.Errorf("sync running for %v", running))
-	}
-}
-
-// stuckSync is how long one sync may run before the process ends (CLUSTER 5.5).
-const stuckSync = 5 * time.Second
 
 func (n *Node) peerChanged(p cluster.NodeID, up bool, err error) {
 	if up {

@@ -18,7 +18,7 @@ import (
 
 // Observed is what the controller sees of the cluster now.
 type Observed struct {
-	// Alive are the nodes that answer.
+	// Alive are the nodes that answer and can lead.
 	Alive map[cluster.NodeID]bool
 	// Leaders says which node leads a group; absent when nobody does.
 	Leaders map[cluster.GroupID]cluster.NodeID
