@@ -216,10 +216,9 @@ func (d *draft) rivals() ([]rival, error) {
 			continue
 		}
 		r := rival{message: a}
-		if err := r.read(); err != nil {
-			return nil, err
+		if r.read() {
+			list = append(list, r)
 		}
-		list = append(list, r)
 	}
 	if len(list) > 0 {
 		return list, nil
@@ -264,19 +263,18 @@ func (d *draft) asEmbedded() (*mapi.PropBag, error) {
 	return bag, s.err
 }
 
-// read takes change key, PCL and time of a version from its attachment.
-func (r *rival) read() error {
+// read takes change key, PCL and time of a version from its attachment. A client may have made something else of it;
+// then it is no version any more.
+func (r *rival) read() bool {
 	key, _ := r.message.Embedded.Get(mapi.PidTagChangeKey).(mapi.Binary)
 	pcl, _ := r.message.Embedded.Get(mapi.PidTagPredecessorChangeList).(mapi.Binary)
 	r.modified, _ = r.message.Embedded.Get(mapi.PidTagLastModificationTime).(mapi.FileTime)
 	var err error
-	if r.changeKey, err = mapi.ParseXID(key); err == nil {
-		r.pcl, err = mapi.ParsePCL(pcl)
+	if r.changeKey, err = mapi.ParseXID(key); err != nil {
+		return false
 	}
-	if err != nil {
-		return cluster.Errorf(cluster.KindDamaged, "a version in conflict: %v", err)
-	}
-	return nil
+	r.pcl, err = mapi.ParsePCL(pcl)
+	return err == nil
 }
 
 // attachment is the version as an attachment of a conflict resolve message.

@@ -36,7 +36,8 @@ func (b *box) bring(id mapi.MID, v exmdb.ImportedVersion, edit exmdb.MessageEdit
 		}
 		d, derr := t.reopen(id, &exmdb.Payload{})
 		if derr != nil {
-			return derr
+			err = derr
+			return nil
 		}
 		outcome, err = d.importOver(&edit, version, failOnConflict)
 		return nil

@@ -1,0 +1,376 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// ledger is what a mailbox should hold by its rows: every record, and how often each body and content is held.
+type ledger struct {
+	*view
+	keys   map[string]bool
+	bodies map[mapi.ObjectNumber]uint64
+	held   map[space.Hash]uint64
+	counts map[mapi.FID]*schema.FolderCounts
+	total  schema.Counters
+	wrong  []string
+}
+
+func (l *ledger) wrongf(format string, args ...any) {
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+}
+
+func (l *ledger) expect(key []byte) { l.keys[string(key)] = true }
+
+func (l *ledger) hold(hashes []space.Hash) {
+	for _, h := range hashes {
+		l.held[h]++
+	}
+}
+
+// audit reads all rows and compares with what is there.
+func audit(v *view) ([]string, error) {
+	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}}
+	for _, prefix := range []byte{schema.PrefixRow, schema.PrefixAssociated} {
+		it := v.r.Iter([]byte{prefix}, []byte{prefix + 1})
+		for it.Next() {
+			if err := l.message(it.Key(), it.Value()); err != nil {
+				return nil, err
+			}
+		}
+		if err := it.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.sharedBodies(); err != nil {
+		return nil, err
+	}
+	if err := l.records(); err != nil {
+		return nil, err
+	}
+	return l.wrong, l.folders()
+}
+
+// message enters one row, and looks at what leads to it.
+func (l *ledger) message(key, value []byte) error {
+	fid, uid, err := schema.ParseRowKey(key)
+	if err != nil {
+		return err
+	}
+	m := &message{uid: uid}
+	if err := m.row.UnmarshalWire(value); err != nil {
+		return err
+	}
+	l.expect(key)
+	if !bytes.Equal(m.key(fid), key) {
+		l.wrongf("row %x says it is of the other kind", key)
+	}
+	at, found, err := l.find(m.row.MID)
+	if err != nil || at != fid || found.uid != uid {
+		l.wrongf("message %#x of row %x: %v", m.row.MID, key, err)
+	}
+	if l.counts[fid] == nil {
+		l.counts[fid] = &schema.FolderCounts{}
+	}
+	enter(l.counts[fid], &m.row)
+	l.total.Used += m.row.MessageSize()
+	if !m.associated() {
+		l.total.Messages++
+	}
+	l.expect(schema.MIDKey(m.row.MID))
+	l.expect(schema.ObjectKey(m.row.Object))
+	for _, body := range m.row.Bodies() {
+		l.bodies[body]++
+	}
+	for _, s := range stampsOf(&m.row) {
+		if s != 0 {
+			l.step(fid, m, s)
+		}
+	}
+	return l.props(&m.row)
+}
+
+// step looks for a message's stamp in the change index.
+func (l *ledger) step(fid mapi.FID, m *message, s mapi.Stamp) {
+	var c schema.Change
+	found, err := load(l.r, schema.ChangeKey(fid, s), &c)
+	if err != nil || !found || c.UID != m.uid || c.Associated != m.associated() {
+		l.wrongf("step %d of message %#x: %v %+v %v", s, m.row.MID, found, c, err)
+	}
+	l.expect(schema.ChangeKey(fid, s))
+}
+
+// props enters the records of a message and adds up their size.
+func (l *ledger) props(row *schema.Row) error {
+	size := uint64(0)
+	bag, err := l.bag(row.Object)
+	if err != nil {
+		return err
+	}
+	if bag.Len() > 0 {
+		l.expect(schema.BagKey(row.Object))
+		size += weight(bag.AppendWire(nil), bag.References())
+		l.hold(content.BagHashes(bag))
+	}
+	list, err := l.storedRecipients(row)
+	if err != nil {
+		return err
+	}
+	if row.Bits&schema.RowRecipients != 0 {
+		l.expect(schema.RecipientsKey(row.Object))
+		refs := references(each(list.Bags))
+		stored, err := l.r.Get(schema.RecipientsKey(row.Object))
+		if err != nil {
+			return err
+		}
+		size += weight(stored, refs)
+		l.hold(content.ReferenceHashes(refs))
+	}
+	attachments, err := l.attachments(row)
+	if err != nil {
+		return err
+	}
+	for i := range attachments {
+		a := &attachments[i]
+		l.expect(schema.AttachmentKey(row.Object, a.Number))
+		size += weight(storedAttachment(a), references(inside(a)))
+		l.hold(content.ReferenceHashes(references(inside(a))))
+	}
+	if size != uint64(row.Props) {
+		l.wrongf("object %d has %d bytes of properties, the row says %d", row.Object, size, row.Props)
+	}
+	return nil
+}
+
+func (l *ledger) sharedBodies() error {
+	for body, n := range l.bodies {
+		recipe, err := l.recipe(body)
+		if err != nil {
+			return err
+		}
+		l.expect(schema.RecipeKey(body))
+		l.keys[string(schema.DigestKey(body))] = false // may be there
+		l.hold(content.Hashes(recipe))
+		shares, err := l.shares(body)
+		if err != nil {
+			return err
+		}
+		if max(shares, 1) != n {
+			l.wrongf("body %d is of %d messages, its count says %d", body, n, shares)
+		}
+		if n > 1 {
+			l.expect(schema.ShareKey(body))
+		}
+	}
+	for h, n := range l.held {
+		b, err := l.r.Get(schema.ContentKey(h))
+		if err != nil {
+			return err
+		}
+		if got, _ := binary.Uvarint(b); got != n {
+			l.wrongf("content %x is held %d times, its count says %d", h[:4], n, got)
+		}
+		l.expect(schema.ContentKey(h))
+		if _, err := l.r.Content(h); err != nil {
+			l.wrongf("content %x: %v", h[:4], err)
+		}
+	}
+	return nil
+}
+
+// records looks for records that nothing leads to, and for those that are not there.
+func (l *ledger) records() error {
+	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange}} {
+		it := l.r.Iter([]byte{of[0]}, []byte{of[1] + 1})
+		for it.Next() {
+			key := string(it.Key())
+			if _, known := l.keys[key]; !known && !bytes.HasPrefix(it.Key(), schema.ChangeKey(schema.Hierarchy, 0)[:7]) {
+				l.wrongf("nothing leads to %x", it.Key())
+			}
+			delete(l.keys, key)
+		}
+		if err := it.Close(); err != nil {
+			return err
+		}
+	}
+	for key, must := range l.keys {
+		if must {
+			l.wrongf("no record %x", key)
+		}
+	}
+	return nil
+}
+
+func (l *ledger) folders() error {
+	if l.total.Used != l.counters.Used || l.total.Messages != l.counters.Messages {
+		l.wrongf("mailbox counts %d bytes and %d messages, there are %d and %d", l.counters.Used, l.counters.Messages, l.total.Used, l.total.Messages)
+	}
+	return l.each([]byte{schema.PrefixFolderCounts}, []byte{schema.PrefixFolderCounts + 1}, schema.ParseFolderKey, func(fid mapi.FID, b []byte) error {
+		var c schema.FolderCounts
+		if err := schema.Decode(b, &c); err != nil {
+			return err
+		}
+		want := l.counts[fid]
+		if want == nil {
+			want = &schema.FolderCounts{}
+		}
+		got := schema.FolderCounts{Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted, Octets: c.Octets, Used: c.Used, Associated: c.Associated,
+			AssociatedUsed: c.AssociatedUsed, Unrendered: c.Unrendered, UnrenderedUnseen: c.UnrenderedUnseen, UnrenderedDeleted: c.UnrenderedDeleted}
+		if fmt.Sprint(got) != fmt.Sprint(*want) {
+			l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
+		}
+		return nil
+	})
+}
+
+func (b *box) audit(when string) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		wrong, err := audit(v)
+		for _, w := range wrong {
+			b.t.Errorf("%s: %s", when, w)
+		}
+		return err
+	})
+	if b.t.Failed() {
+		b.t.FailNow()
+	}
+}
+
+// chaos is a client that does anything.
+type chaos struct {
+	*box
+	rng     *rand.Rand
+	folders []mapi.FID
+	mids    []mapi.MID
+}
+
+func (c *chaos) folderAt() mapi.FID { return c.folders[c.rng.IntN(len(c.folders))] }
+
+// some is a few of the messages that were ever made, present or not.
+func (c *chaos) some() []mapi.MID {
+	var list []mapi.MID
+	for range c.rng.IntN(4) {
+		if len(c.mids) > 0 {
+			list = append(list, c.mids[c.rng.IntN(len(c.mids))])
+		}
+	}
+	return list
+}
+
+func (c *chaos) value() mapi.Value {
+	return mapi.Binary(bytes.Repeat([]byte{byte(c.rng.IntN(3))}, []int{0, 10, 9000, 20_000}[c.rng.IntN(4)]))
+}
+
+func (c *chaos) edit(depth int) exmdb.MessageEdit {
+	e := exmdb.MessageEdit{Clear: c.rng.IntN(5) == 0, Set: bagOf(mapi.PidTagHtml, c.value(), mapi.PidTagMessageFlags, mapi.Integer32(c.rng.IntN(16)))}
+	if c.rng.IntN(2) == 0 {
+		e.Set = bagOf(mapi.PidTagReplyRequested, mapi.Boolean(true), mapi.PidTagRoamingDictionary, c.value(), mapi.PidTagFlagStatus, mapi.Integer32(c.rng.IntN(3)))
+	}
+	if c.rng.IntN(3) == 0 {
+		e.ReplaceRecipients = true
+		for i := range c.rng.IntN(3) {
+			r := recipient(int32(i+1), "anna")
+			r.Set(mapi.PidTagRoamingDictionary, c.value())
+			e.Recipients = append(e.Recipients, r)
+		}
+	}
+	for range c.rng.IntN(3) {
+		a := exmdb.AttachmentEdit{Number: uint32(c.rng.IntN(3)), Remove: c.rng.IntN(3) == 0, Set: bagOf(mapi.PidTagAttachDataBinary, c.value())}
+		if depth > 0 && c.rng.IntN(2) == 0 {
+			inner := c.edit(depth - 1)
+			a.Embedded = &inner
+		}
+		e.Attachments = append(e.Attachments, a)
+	}
+	return e
+}
+
+// step does one thing; refusals for what is not there are part of it.
+func (c *chaos) step() error {
+	switch c.rng.IntN(10) {
+	case 0:
+		r, err := try(c.box, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: c.folderAt(), Associated: c.rng.IntN(3) == 0, Message: c.edit(2)})
+		if err == nil {
+			c.mids = append(c.mids, r.State.MID)
+		}
+		return err
+	case 1:
+		c.mids = append(c.mids, c.deliver(sample(c.t)).MID)
+	case 2:
+		c.mids = append(c.mids, c.deliver(large(byte(c.rng.IntN(3)), 9000)).MID)
+	case 3, 4:
+		for _, id := range c.some() {
+			if _, err := try(c.box, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: id, Edit: c.edit(2)}); err != nil {
+				return err
+			}
+		}
+	case 5:
+		_, err := try(c.box, exmdb.OpMarkMessages, &exmdb.MarkMessagesRequest{Folder: c.folderAt(), Messages: c.some(), Mode: exmdb.FlagMode(1 + c.rng.IntN(3)),
+			Flags: exmdb.Flags{Bits: exmdb.FlagBits(c.rng.IntN(64))}})
+		return err
+	case 6:
+		r, err := try(c.box, exmdb.OpCopyMessages, &exmdb.CarryMessagesRequest{Folder: c.folderAt(), Messages: c.some(), Target: c.folderAt()})
+		if err == nil {
+			c.mids = append(c.mids, r.To...)
+		}
+		return err
+	case 7:
+		r, err := try(c.box, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: c.folderAt(), Messages: c.some(), Target: c.folderAt()})
+		if err == nil {
+			c.mids = append(c.mids, r.To...)
+		}
+		return err
+	case 8:
+		c.byUID()
+	case 9:
+		client := offline{guid: mapi.GUID{byte(1 + c.rng.IntN(3))}, last: mapi.CN(c.rng.IntN(1000))}
+		for _, id := range c.some() {
+			if _, err := c.bring(id, client.edit(nil, c.now), c.edit(1), false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// byUID does what an IMAP client does.
+func (c *chaos) byUID() {
+	fid := c.folderAt()
+	c.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1, 2, 3)
+	call(c.box, exmdb.OpCopy, &exmdb.CopyRequest{Folder: fid, UIDs: ranges(2, 5), Target: c.folderAt()})
+	call(c.box, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: fid, UIDs: []exmdb.UIDRange{{First: 1, Last: mapi.UID(1 + c.rng.IntN(8))}}, All: c.rng.IntN(4) == 0})
+}
+
+// TestAnythingKeepsTheBooks: whatever clients do, counts are the sums of rows, content is held as often as records name
+// it, every stamp is in the index, and no record is left that nothing leads to.
+func TestAnythingKeepsTheBooks(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rounds, steps := 6, 120
+	if testing.Short() {
+		rounds = 2
+	}
+	for round := range rounds {
+		c := &chaos{box: newBox(t, 0), rng: rand.New(rand.NewPCG(seed, uint64(round)))}
+		c.folders = []mapi.FID{schema.Inbox, schema.Drafts, schema.Sent}
+		for i := range steps {
+			if err := c.step(); err != nil && cluster.KindOf(err) != exmdb.KindNoMessage && cluster.KindOf(err) != exmdb.KindTooBig {
+				t.Fatalf("seed %d, round %d, step %d: %v", seed, round, i, err)
+			}
+			if i%10 == 9 {
+				c.audit(fmt.Sprintf("seed %d, round %d, step %d", seed, round, i))
+			}
+		}
+	}
+}
