@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"math"
 	"reflect"
@@ -141,6 +142,34 @@ func TestMetaKeepsUnknown(t *testing.T) {
 	}
 	if _, err := decodeMeta([]byte{2}); !errors.Is(err, errForm) {
 		t.Errorf("unknown form: %v", err)
+	}
+}
+
+// TestFormsAreForEver holds the bytes that nodes of all releases read.
+func TestFormsAreForEver(t *testing.T) {
+	meta, err := encodeMeta(Meta{NodeAddress: "a:1", External: "e", DC: "d", Zone: "z", Version: "1.2", MinLevel: 3, MaxLevel: 4,
+		State: StateDraining})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := encodeMessage([]hint{{1, 2, "n1", false}, {9, 3, "n2", true}}, []nodeLoad{{Node: "n1", Seq: 5, Load: Load{Groups: 6,
+		Leaders: 7, Mailboxes: 8, DiskFree: 9, DiskTotal: 10, CPU: 0.5, Entries: 0.25, Bytes: 2, SlowDisk: true}}})
+	for name, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"meta":    {meta, "010a03613a311201651a016422017a2a03312e32300338044002"},
+		"message": {message, "010a140a026e310a026e32120201091a02020322020003122f0a026e3110051a27080610071808200928" +
+			"0a31000000000000e03f39000000000000d03f4100000000000000404801"},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("%s is %s, was %s", name, got, c.want)
+		}
+	}
+	for s, want := range map[State]string{StateStarting: "starting", StateServing: "ready", StateLeaving: "leaving", 9: "unknown"} {
+		if s.String() != want {
+			t.Errorf("state %d is %q", s, s)
+		}
 	}
 }
 

@@ -24,6 +24,14 @@ const (
 	StateLeaving  State = 3 // set by Close: the node goes on purpose
 )
 
+func (s State) String() string {
+	names := [...]string{"starting", "ready", "draining", "leaving"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return "unknown" // what a newer release says
+}
+
 // Meta is what a node says of itself to all. Coded it has at most 512 bytes.
 type Meta struct {
 	// NodeAddress is host:port of cluster/transport.
@@ -51,6 +59,9 @@ type Load struct {
 	DiskFree  uint64  `wire:"4"` // bytes
 	DiskTotal uint64  `wire:"5"` // bytes
 	CPU       float64 `wire:"6"` // share of all cores in use, 0 to 1
+	Entries   float64 `wire:"7"` // log entries written in a second
+	Bytes     float64 `wire:"8"` // and their bytes
+	SlowDisk  bool    `wire:"9"` // syncs have taken so long that leaderships were moved away
 	Unknown   wire.Unknown
 }
 
