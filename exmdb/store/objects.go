@@ -126,7 +126,7 @@ func (d *draft) arrive() error {
 	if err := d.render(); err != nil {
 		return err
 	}
-	if err := d.room(row.MessageSize()); err != nil {
+	if err := d.fits(0); err != nil {
 		return err
 	}
 	d.enter(row)
@@ -137,6 +137,19 @@ func (d *draft) arrive() error {
 	uid, err := place(d.fid, d.counts, row)
 	d.after.uid = uid
 	return err
+}
+
+// fits refuses a message that has grown, from what it was, beyond the limit of a message or the quota. A conflict is
+// several messages, and is not lost for its size.
+func (d *draft) fits(was uint64) error {
+	row := &d.after.row
+	if row.MessageSize() <= was {
+		return nil
+	}
+	if uint64(row.Props) > d.config.MaxMessage && row.Bits&schema.RowInConflict == 0 {
+		return cluster.Errorf(exmdb.KindTooBig, "message of %d bytes, %d at most", row.Props, d.config.MaxMessage)
+	}
+	return d.room(row.MessageSize() - was)
 }
 
 // saveMessage is OpSaveMessage.
@@ -193,10 +206,8 @@ func (d *draft) commit() error {
 	if moved == 0 && before.Bits == after.Bits {
 		return nil
 	}
-	if grown := after.MessageSize(); grown > before.MessageSize() {
-		if err := d.room(grown - before.MessageSize()); err != nil {
-			return err
-		}
+	if err := d.fits(before.MessageSize()); err != nil {
+		return err
 	}
 	if d.shown || d.edited && before.Bits&schema.RowUnrendered != 0 {
 		if err := d.reform(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -167,7 +168,11 @@ func (t *tx) put(row *schema.Row, r record, inline map[space.Hash][]byte) error 
 	if len(r.refs) > 0 {
 		row.Bits |= schema.RowBagContent
 	}
-	row.Props += uint32(weight(r.now, r.refs)) - uint32(weight(r.old, r.oldRefs))
+	size := uint64(row.Props) - weight(r.old, r.oldRefs) + weight(r.now, r.refs)
+	if size > math.MaxUint32 {
+		return cluster.Errorf(exmdb.KindTooBig, "message of %d bytes", size)
+	}
+	row.Props = uint32(size)
 	if r.now == nil {
 		t.w.Delete(r.key)
 		return nil

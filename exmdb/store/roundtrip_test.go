@@ -223,6 +223,35 @@ func TestLongValuesAreCounted(t *testing.T) {
 	b.checkEmpty()
 }
 
+// TestMessageLimit: a message is no longer than a mail may be, whether it is made so or grows.
+func TestMessageLimit(t *testing.T) {
+	b := newBox(t, 0)
+	huge := func(n uint32) exmdb.MessageEdit { // content that nobody has, so that it is refused before it is looked for
+		return exmdb.MessageEdit{Attachments: []exmdb.AttachmentEdit{{Number: n, Set: bagOf(mapi.PidTagAttachDataBinary, reference(n, 100<<20))}}}
+	}
+	both := exmdb.MessageEdit{Attachments: append(huge(1).Attachments, huge(2).Attachments...)}
+	refused(b, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: schema.Drafts, Message: both}, exmdb.KindTooBig)
+	st := b.create(&exmdb.CreateMessageRequest{Folder: schema.Drafts})
+	refused(b, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: st.MID, Edit: both}, exmdb.KindTooBig)
+	var wrapping exmdb.MessageEdit
+	for n := range uint32(50) {
+		wrapping.Attachments = append(wrapping.Attachments, huge(n).Attachments...)
+	}
+	refused(b, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: st.MID, Edit: wrapping}, exmdb.KindTooBig)
+	b.audit("after refusals")
+}
+
+// reference names so many bytes of content of its own.
+func reference(seed uint32, size int) mapi.Reference {
+	var ref mapi.Reference
+	for i := 0; size > 0; i++ {
+		n := min(size, exmdb.MaxChunk)
+		ref = append(ref, mapi.ContentRef{Hash: space.HashOf(fmt.Appendf(nil, "%d %d", seed, i)), Size: uint32(n)})
+		size -= n
+	}
+	return ref
+}
+
 // TestReferences: a client names what it has uploaded or sends along; what is short, or not what it says, is refused.
 func TestReferences(t *testing.T) {
 	b := newBox(t, 0)
