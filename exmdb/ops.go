@@ -183,6 +183,8 @@ type MoveFolderRequest struct {
 type DeleteFolderRequest struct {
 	Folder    mapi.FID `wire:"1"`
 	Recursive bool     `wire:"2"`
+	// Hard deletes for good; else the folder can be recovered for a while.
+	Hard bool `wire:"3"`
 }
 
 // SubscribeRequest sets or clears the subscription of a folder.

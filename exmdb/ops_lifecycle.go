@@ -5,4 +5,11 @@ var (
 	OpPermissions       = Op[FolderRequest, PermissionsResponse]{OpInfo{60, "Permissions", false}}
 	OpModifyPermissions = Op[ModifyPermissionsRequest, PermissionsResponse]{OpInfo{61, "ModifyPermissions", true}}
 	OpEffectiveRights   = Op[EffectiveRightsRequest, EffectiveRightsResponse]{OpInfo{62, "EffectiveRights", false}}
+	OpDeleteMessages    = Op[DeleteMessagesRequest, DeleteMessagesResponse]{OpInfo{63, "DeleteMessages", true}}
+	OpDeleted           = Op[DeletedRequest, DeletedResponse]{OpInfo{64, "Deleted", false}}
+	// OpRecoverMessages brings soft-deleted messages of a folder back, as new ones of the target.
+	OpRecoverMessages = Op[CarryMessagesRequest, CarryMessagesResponse]{OpInfo{65, "RecoverMessages", true}}
+	OpPurgeDeleted    = Op[PurgeDeletedRequest, PurgeDeletedResponse]{OpInfo{66, "PurgeDeleted", true}}
+	OpDeletedFolders  = Op[DeletedFoldersRequest, DeletedFoldersResponse]{OpInfo{67, "DeletedFolders", false}}
+	OpRecoverFolder   = Op[RecoverFolderRequest, FolderResponse]{OpInfo{68, "RecoverFolder", true}}
 )

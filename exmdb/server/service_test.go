@@ -251,7 +251,7 @@ func TestDueWork(t *testing.T) {
 	for range messages {
 		call(h, h.owner, exmdb.OpAppend, &exmdb.AppendRequest{Folder: f.FID, Message: mail(100).Message, Received: time.Unix(1.8e9, 0)})
 	}
-	call(h, h.owner, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f.FID})
+	call(h, h.owner, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f.FID, Hard: true})
 	if n := rowsOf(h, f); n != messages {
 		t.Fatalf("%d messages wait for their end, want %d", n, messages)
 	}

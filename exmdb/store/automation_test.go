@@ -182,6 +182,7 @@ func TestRulesFileMail(t *testing.T) {
 	}
 	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: first, All: true})
 	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: second, All: true})
+	b.letGo()
 	if n := b.pairs(schema.PrefixRecipe, schema.PrefixDigest, schema.PrefixShare, schema.PrefixBag); n != 0 {
 		t.Errorf("%d pairs of no message", n)
 	}
@@ -251,6 +252,7 @@ func TestWhatGoesOutHoldsTheBody(t *testing.T) {
 				t.Fatalf("%d go out", len(out))
 			}
 			b.finishAll(len(out), q.Message.Recipe.Size())
+			b.letGo()
 			if n := b.pairs(schema.PrefixRecipe, schema.PrefixDigest, schema.PrefixShare, schema.PrefixContent, schema.PrefixOutgoing); n != 0 {
 				t.Errorf("%d pairs are left", n)
 			}
@@ -379,7 +381,7 @@ func TestRulesGoWithTheirFolder(t *testing.T) {
 	b := newBox(t, 0)
 	f := b.newFolder("f")
 	b.rule(f, nil, markRead)
-	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f})
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f, Hard: true})
 	if a := b.automation(); a.Folders != 0 || b.pairs(schema.PrefixRules) != 0 {
 		t.Errorf("%+v", a)
 	}
@@ -733,7 +735,7 @@ func TestExtendedRules(t *testing.T) {
 	var plain mapi.PropBag
 	plain.Set(mapi.PidTagMessageClass, mapi.String("IPM.Configuration.x"))
 	call(b, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Message: mid}, Set: plain})
-	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f})
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f, Hard: true})
 	if a := b.automation(); a.Extended != 0 || b.pairs(schema.PrefixExtendedRule) != 0 {
 		t.Errorf("%+v", a)
 	}

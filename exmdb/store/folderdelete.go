@@ -1,10 +1,11 @@
 package store
 
 import (
+	"math"
+
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -32,23 +33,45 @@ func deleteFolder(t *tx, req *exmdb.DeleteFolderRequest) (*exmdb.Empty, error) {
 			return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not deleted", f.Name)
 		}
 	}
-	budget := purgeAtOnce
+	return &exmdb.Empty{}, t.dropTree(tree, req.Hard)
+}
+
+// dropTree deletes folders: for good, or so that they can be recovered while there is room for what they hold.
+func (t *tx) dropTree(tree []mapi.FID, hard bool) error {
+	size := uint64(0)
 	for _, fid := range tree {
-		n, err := t.unlink(fid)
+		c, err := t.folderCounts(fid)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if n <= budget {
-			budget -= n
-			if _, err := t.purge(fid, schema.Purge{}); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		t.set(schema.PurgeKey(fid), &schema.Purge{})
-		t.w.Schedule(purgeDue(t, fid))
+		size += c.Used + c.AssociatedUsed
 	}
-	return &exmdb.Empty{}, t.buryFolders(tree)
+	stamp, err := t.buryFolders(tree)
+	hard = hard || !t.retains(size)
+	budget := purgeAtOnce
+	for i := 0; i < len(tree) && err == nil; i++ {
+		if hard {
+			budget, err = t.drop(tree[i], budget)
+		} else {
+			err = t.shelve(tree[i], stamp)
+		}
+	}
+	return err
+}
+
+// drop deletes a folder for good: in the same effect if it holds no more than the budget, of which it returns the rest.
+func (t *tx) drop(fid mapi.FID, budget int) (int, error) {
+	n, err := t.unlink(fid)
+	if err != nil {
+		return 0, err
+	}
+	if n <= budget {
+		_, err := t.purge(fid, schema.Purge{})
+		return budget - n, err
+	}
+	t.set(schema.PurgeKey(fid), &schema.Purge{})
+	t.w.Schedule(purgeDue(t, fid))
+	return budget, nil
 }
 
 func purgeDue(t *tx, fid mapi.FID) space.Due {
@@ -66,46 +89,31 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	bag, err := folderBag(f)
-	if err != nil {
+	t.leaveFolder(fid, f, c)
+	t.counters.Retained -= c.RetainedUsed
+	if err := t.forgetFolder(fid, f); err != nil {
 		return 0, err
 	}
-	if err := content.Release(t.w, content.BagHashes(bag)); err != nil {
-		return 0, err
-	}
-	if err := t.dropRules(fid); err != nil {
-		return 0, err
-	}
-	t.counters.Folders--
-	t.counters.Messages -= uint64(c.Messages)
-	t.counters.Used -= c.Used + c.AssociatedUsed
-	t.w.Delete(schema.FolderKey(fid))
-	t.w.Delete(schema.FolderCountsKey(fid))
-	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
-	t.w.Delete(schema.SubscriptionKey(t.subscriber(), fid))
-	t.w.Delete(schema.PermissionsKey(fid))
-	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
-	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
-	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
-	t.dropTimes(fid)
-	return int(c.Messages + c.Associated), nil
+	return int(c.Messages + c.Associated + c.Retained), nil
 }
 
-// purge removes the next messages of a deleted folder, the associated ones first, and reports whether that was the last
-// step.
+// purge removes the next messages of a deleted folder, the associated ones and the soft-deleted ones first, and reports
+// whether that was the last step.
 func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
-	found, more, err := t.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: stepMessages})
+	deleted, next, err := t.someDeleted(fid, stepDestroy, math.MaxUint64)
 	if err != nil {
 		return false, err
 	}
+	found := make([]message, 0, len(deleted))
+	for _, d := range deleted {
+		t.w.Delete(schema.DeletedKey(fid, d.at, d.row.MID))
+		found = append(found, d.message)
+	}
 	rest := []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}}
-	if len(more) == 0 {
-		var normal []message
-		normal, rest, err = t.collect(fid, rest, collectLimit{messages: stepMessages - len(found)})
-		if err != nil {
+	if next == 0 {
+		if found, rest, err = t.purgeable(fid, found, rest); err != nil {
 			return false, err
 		}
-		found = append(found, normal...)
 	}
 	for i := range found {
 		t.w.Delete(found[i].key(fid))
@@ -122,31 +130,13 @@ func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
 	return false, nil
 }
 
-// PerformDue does one work at a time inside the update that has taken d out of the due index (CLUSTER 2.2).
-func (s *Store) PerformDue(w space.Writer, d space.Due) error {
-	if d.Op != DuePurge {
-		return cluster.Errorf(cluster.KindInternal, "no work of number %d", d.Op)
+// purgeable adds messages of a deleted folder to a step, and says which UIDs are left.
+func (t *tx) purgeable(fid mapi.FID, found []message, rest []exmdb.UIDRange) ([]message, []exmdb.UIDRange, error) {
+	associated, more, err := t.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: stepDestroy - len(found)})
+	found = append(found, associated...)
+	if err != nil || len(more) > 0 {
+		return found, rest, err
 	}
-	counter, err := schema.ParseCounter(d.Key)
-	if err != nil {
-		return err
-	}
-	t, err := s.begin(w, &exmdb.System, rightAdminister)
-	if err != nil {
-		return err
-	}
-	fid := mapi.LocalFID(counter)
-	var p schema.Purge
-	found, err := load(w, schema.PurgeKey(fid), &p)
-	if err != nil || !found {
-		return err
-	}
-	done, err := t.purge(fid, p)
-	if err != nil {
-		return err
-	}
-	if !done {
-		w.Schedule(purgeDue(t, fid))
-	}
-	return t.end()
+	normal, rest, err := t.collect(fid, rest, collectLimit{messages: stepDestroy - len(found)})
+	return append(found, normal...), rest, err
 }

@@ -162,6 +162,7 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagContentCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Messages)) }},
 	{mapi.PidTagContentUnreadCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Unseen)) }},
 	{mapi.PidTagAssociatedContentCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Associated)) }},
+	{mapi.PidTagDeletedMessageCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Retained)) }},
 	{mapi.PidTagDeletedCountTotal, func(s *shownFolder) mapi.Value { return clip32(s.counts.DeletedTotal) }},
 	{mapi.PidTagSubfolders, (*shownFolder).hasSubfolders},
 	{mapi.PidTagHasRules, func(s *shownFolder) mapi.Value {

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -23,7 +25,9 @@ type ledger struct {
 	held   map[space.Hash]uint64
 	counts map[mapi.FID]*schema.FolderCounts
 	total  schema.Counters
-	wrong  []string
+	// shelved are the soft-deleted folders: their rows are in their places, and nothing finds them.
+	shelved map[mapi.FID]*schema.DeletedFolder
+	wrong   []string
 }
 
 func (l *ledger) wrongf(format string, args ...any) {
@@ -40,7 +44,14 @@ func (l *ledger) hold(hashes []space.Hash) {
 
 // audit reads all rows and compares with what is there.
 func audit(v *view) ([]string, error) {
-	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}}
+	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}, shelved: map[mapi.FID]*schema.DeletedFolder{}}
+	err := v.eachDeletedFolder(0, func(fid mapi.FID, d *schema.DeletedFolder) error {
+		l.shelved[fid] = d
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	for _, prefix := range []byte{schema.PrefixRow, schema.PrefixAssociated} {
 		it := v.r.Iter([]byte{prefix}, []byte{prefix + 1})
 		for it.Next() {
@@ -51,6 +62,9 @@ func audit(v *view) ([]string, error) {
 		if err := it.Close(); err != nil {
 			return nil, err
 		}
+	}
+	if err := l.softDeleted(); err != nil {
+		return nil, err
 	}
 	if err := l.sharedBodies(); err != nil {
 		return nil, err
@@ -76,28 +90,72 @@ func (l *ledger) message(key, value []byte) error {
 		l.wrongf("row %x says it is of the other kind", key)
 	}
 	at, found, err := l.find(m.row.MID)
-	if err != nil || at != fid || found.uid != uid {
+	switch {
+	case l.shelved[fid] != nil:
+		if cluster.KindOf(err) != exmdb.KindNoMessage {
+			l.wrongf("message %#x of a deleted folder is found: %v", m.row.MID, err)
+		}
+		l.total.Retained += m.row.MessageSize()
+	case err != nil || at != fid || found.uid != uid:
 		l.wrongf("message %#x of row %x: %v", m.row.MID, key, err)
+	default:
+		l.total.Used += m.row.MessageSize()
+		if !m.associated() {
+			l.total.Messages++
+		}
 	}
-	if l.counts[fid] == nil {
-		l.counts[fid] = &schema.FolderCounts{}
-	}
-	enter(l.counts[fid], &m.row)
-	l.total.Used += m.row.MessageSize()
-	if !m.associated() {
-		l.total.Messages++
-	}
-	l.expect(schema.MIDKey(m.row.MID))
-	l.expect(schema.ObjectKey(m.row.Object))
-	for _, body := range m.row.Bodies() {
-		l.bodies[body]++
-	}
+	enter(l.countsOf(fid), &m.row)
 	for _, s := range stampsOf(&m.row) {
 		if s != 0 {
 			l.step(fid, m, s)
 		}
 	}
-	return l.props(&m.row)
+	return l.object(&m.row)
+}
+
+func (l *ledger) countsOf(fid mapi.FID) *schema.FolderCounts {
+	if l.counts[fid] == nil {
+		l.counts[fid] = &schema.FolderCounts{}
+	}
+	return l.counts[fid]
+}
+
+// object enters what belongs to a message's object, wherever its row is.
+func (l *ledger) object(row *schema.Row) error {
+	l.expect(schema.MIDKey(row.MID))
+	l.expect(schema.ObjectKey(row.Object))
+	for _, body := range row.Bodies() {
+		l.bodies[body]++
+	}
+	return l.props(row)
+}
+
+// softDeleted enters the messages that were deleted and are kept.
+func (l *ledger) softDeleted() error {
+	of := func(fid mapi.FID, _ []byte) error {
+		return l.deletedBetween(fid, schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0), l.deleted(fid))
+	}
+	if err := l.each([]byte{schema.PrefixDeletedFolder}, []byte{schema.PrefixDeletedFolder + 1}, schema.ParseFolderKey, of); err != nil {
+		return err
+	}
+	return l.each([]byte{schema.PrefixFolder}, []byte{schema.PrefixFolder + 1}, schema.ParseFolderKey, of)
+}
+
+func (l *ledger) deleted(fid mapi.FID) func(*discarded) (bool, error) {
+	return func(d *discarded) (bool, error) {
+		at, again, err := l.findDeleted(d.row.MID)
+		switch {
+		case l.shelved[fid] != nil && cluster.KindOf(err) == exmdb.KindNoMessage:
+		case err != nil || at != fid || again.at != d.at:
+			l.wrongf("deleted message %#x: %v", d.row.MID, err)
+		}
+		c := l.countsOf(fid)
+		c.Retained++
+		c.RetainedUsed += d.row.MessageSize()
+		l.total.Retained += d.row.MessageSize()
+		l.expect(schema.DeletedKey(fid, d.at, d.row.MID))
+		return true, l.object(&d.row)
+	}
 }
 
 // step looks for a message's stamp in the change index.
@@ -190,7 +248,8 @@ func (l *ledger) sharedBodies() error {
 
 // records looks for records that nothing leads to, and for those that are not there.
 func (l *ledger) records() error {
-	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange}} {
+	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange},
+		{schema.PrefixDeleted, schema.PrefixDeleted}} {
 		it := l.r.Iter([]byte{of[0]}, []byte{of[1] + 1})
 		for it.Next() {
 			key := string(it.Key())
@@ -212,25 +271,29 @@ func (l *ledger) records() error {
 }
 
 func (l *ledger) folders() error {
-	if l.total.Used != l.counters.Used || l.total.Messages != l.counters.Messages {
-		l.wrongf("mailbox counts %d bytes and %d messages, there are %d and %d", l.counters.Used, l.counters.Messages, l.total.Used, l.total.Messages)
+	if l.total.Used != l.counters.Used || l.total.Messages != l.counters.Messages || l.total.Retained != l.counters.Retained {
+		l.wrongf("mailbox counts %d bytes, %d messages and %d bytes deleted, there are %d, %d and %d", l.counters.Used, l.counters.Messages, l.counters.Retained,
+			l.total.Used, l.total.Messages, l.total.Retained)
+	}
+	for fid, d := range l.shelved {
+		l.compare(fid, &d.Counts)
 	}
 	return l.each([]byte{schema.PrefixFolderCounts}, []byte{schema.PrefixFolderCounts + 1}, schema.ParseFolderKey, func(fid mapi.FID, b []byte) error {
 		var c schema.FolderCounts
-		if err := schema.Decode(b, &c); err != nil {
-			return err
-		}
-		want := l.counts[fid]
-		if want == nil {
-			want = &schema.FolderCounts{}
-		}
-		got := schema.FolderCounts{Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted, Octets: c.Octets, Used: c.Used, Associated: c.Associated,
-			AssociatedUsed: c.AssociatedUsed, Unrendered: c.Unrendered, UnrenderedUnseen: c.UnrenderedUnseen, UnrenderedDeleted: c.UnrenderedDeleted}
-		if fmt.Sprint(got) != fmt.Sprint(*want) {
-			l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
-		}
-		return nil
+		err := schema.Decode(b, &c)
+		l.compare(fid, &c)
+		return err
 	})
+}
+
+// compare looks at what a folder counts.
+func (l *ledger) compare(fid mapi.FID, c *schema.FolderCounts) {
+	want := l.countsOf(fid)
+	got := schema.FolderCounts{Messages: c.Messages, Unseen: c.Unseen, Deleted: c.Deleted, Octets: c.Octets, Used: c.Used, Associated: c.Associated,
+		AssociatedUsed: c.AssociatedUsed, Unrendered: c.Unrendered, UnrenderedUnseen: c.UnrenderedUnseen, UnrenderedDeleted: c.UnrenderedDeleted, Retained: c.Retained, RetainedUsed: c.RetainedUsed}
+	if fmt.Sprint(got) != fmt.Sprint(*want) {
+		l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
+	}
 }
 
 func (b *box) audit(when string) {
@@ -298,7 +361,7 @@ func (c *chaos) edit(depth int) exmdb.MessageEdit {
 
 // step does one thing; refusals for what is not there are part of it.
 func (c *chaos) step() error {
-	switch c.rng.IntN(10) {
+	switch c.rng.IntN(14) {
 	case 0:
 		r, err := try(c.box, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: c.folderAt(), Associated: c.rng.IntN(3) == 0, Message: c.edit(2)})
 		if err == nil {
@@ -332,7 +395,7 @@ func (c *chaos) step() error {
 		}
 		return err
 	case 8:
-		c.byUID()
+		return c.byUID()
 	case 9:
 		client := offline{guid: mapi.GUID{byte(1 + c.rng.IntN(3))}, last: mapi.CN(c.rng.IntN(1000))}
 		for _, id := range c.some() {
@@ -340,16 +403,43 @@ func (c *chaos) step() error {
 				return err
 			}
 		}
+	case 10:
+		_, err := try(c.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: c.folderAt(), Messages: c.some(), Hard: c.rng.IntN(3) == 0})
+		return err
+	case 11:
+		r, err := try(c.box, exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: c.folderAt(), Messages: c.some(), Target: c.folderAt()})
+		if err == nil {
+			c.mids = append(c.mids, r.To...)
+		}
+		return err
+	case 12:
+		return c.byFolder()
+	case 13:
+		c.now = c.now.Add(time.Duration(c.rng.IntN(100)) * time.Hour)
+		c.work()
 	}
 	return nil
 }
 
+// byFolder deletes and recovers folders.
+func (c *chaos) byFolder() error {
+	fid := c.folderAt()
+	_, err := try(c.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: fid, Parent: schema.IPMSubtree})
+	if cluster.KindOf(err) == exmdb.KindNoFolder && err != nil {
+		_, err = try(c.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Hard: c.rng.IntN(9) == 0})
+	}
+	return err
+}
+
 // byUID does what an IMAP client does.
-func (c *chaos) byUID() {
+func (c *chaos) byUID() error {
 	fid := c.folderAt()
 	c.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 1, 2, 3)
-	call(c.box, exmdb.OpCopy, &exmdb.CopyRequest{Folder: fid, UIDs: ranges(2, 5), Target: c.folderAt()})
-	call(c.box, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: fid, UIDs: []exmdb.UIDRange{{First: 1, Last: mapi.UID(1 + c.rng.IntN(8))}}, All: c.rng.IntN(4) == 0})
+	_, err := try(c.box, exmdb.OpCopy, &exmdb.CopyRequest{Folder: fid, UIDs: ranges(2, 5), Target: c.folderAt()})
+	if err == nil {
+		_, err = try(c.box, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: fid, UIDs: []exmdb.UIDRange{{First: 1, Last: mapi.UID(1 + c.rng.IntN(8))}}, All: c.rng.IntN(4) == 0})
+	}
+	return err
 }
 
 // TestAnythingKeepsTheBooks: whatever clients do, counts are the sums of rows, content is held as often as records name
@@ -364,8 +454,12 @@ func TestAnythingKeepsTheBooks(t *testing.T) {
 	for round := range rounds {
 		c := &chaos{box: newBox(t, 0), rng: rand.New(rand.NewPCG(seed, uint64(round)))}
 		c.folders = []mapi.FID{schema.Inbox, schema.Drafts, schema.Sent}
+		for _, name := range []string{"a", "b"} {
+			c.folders = append(c.folders, call(c.box, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: schema.IPMSubtree, Name: name}).Folder.FID)
+		}
+		expected := []cluster.Kind{exmdb.KindNoMessage, exmdb.KindTooBig, exmdb.KindNoFolder, exmdb.KindFixedFolder, exmdb.KindFolderExists}
 		for i := range steps {
-			if err := c.step(); err != nil && cluster.KindOf(err) != exmdb.KindNoMessage && cluster.KindOf(err) != exmdb.KindTooBig {
+			if err := c.step(); err != nil && !slices.Contains(expected, cluster.KindOf(err)) {
 				t.Fatalf("seed %d, round %d, step %d: %v", seed, round, i, err)
 			}
 			if i%10 == 9 {

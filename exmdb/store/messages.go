@@ -335,9 +335,7 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 			break
 		}
 		bury(&gone, m)
-		t.take(req.Folder, c, m)
-		t.leave(&m.row)
-		if err := t.destroy(&m.row); err != nil {
+		if err := t.discard(req.Folder, c, m, false); err != nil {
 			return nil, err
 		}
 		resp.Vanished = addUID(resp.Vanished, m.uid)

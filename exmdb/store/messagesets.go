@@ -14,9 +14,12 @@ const maxMIDsAsked = 100_000
 // on is passed over, as in the walk over a folder's rows.
 type messageSet struct {
 	*tx
-	fid     mapi.FID
-	grants  []grant
-	into    mapi.FID // where messages are carried, if they are
+	fid    mapi.FID
+	grants []grant
+	into   mapi.FID // where messages are carried, if they are
+	// look finds a message, limit is how many a step takes.
+	look    func(mapi.MID) (mapi.FID, *message, error)
+	limit   int
 	counts  *schema.FolderCounts
 	missing []mapi.MID
 	next    uint32
@@ -28,17 +31,17 @@ func (t *tx) newSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet
 		return nil, cluster.Errorf(cluster.KindBadRequest, "%d messages at once, %d at most", len(mids), maxMIDsAsked)
 	}
 	counts, err := t.edit(fid)
-	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts}, err
+	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts, look: t.find, limit: stepMessages}, err
 }
 
 // each calls fn with the messages in turn until the step is full, and then notes where to go on.
 func (s *messageSet) each(mids []mapi.MID, fn func(m *message) error) error {
 	for i, id := range mids {
-		if i == stepMessages || s.bytes >= stepBytes {
+		if i == s.limit || s.bytes >= stepBytes {
 			s.next = uint32(i)
 			return nil
 		}
-		fid, m, err := s.find(id)
+		fid, m, err := s.look(id)
 		if cluster.KindOf(err) == exmdb.KindNoMessage && err != nil || err == nil && fid != s.fid {
 			s.missing = append(s.missing, id)
 			continue

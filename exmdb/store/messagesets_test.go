@@ -1,11 +1,9 @@
 package store
 
 import (
-	"context"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
-	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -88,7 +86,6 @@ func TestSetsAreBounded(t *testing.T) {
 		rest = rest[m.Next:]
 	}
 	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid})
-	b.purgeAll()
 	b.checkEmpty()
 }
 
@@ -103,35 +100,6 @@ func TestCopyByMIDOverQuota(t *testing.T) {
 	if c := call(b, exmdb.OpCopyMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: all[:1], Target: schema.Sent}); len(c.To) != 1 {
 		t.Fatalf("%+v", c)
 	}
-}
-
-// purgeAll does the work at a time of deleted folders until there is none.
-func (b *box) purgeAll() {
-	b.t.Helper()
-	for range 100 {
-		var left []mapi.FID
-		_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-			left = nil
-			v := view{r: w}
-			err := v.each([]byte{schema.PrefixPurge}, []byte{schema.PrefixPurge + 1}, schema.ParseFolderKey, func(fid mapi.FID, _ []byte) error {
-				left = append(left, fid)
-				return nil
-			})
-			for _, fid := range left {
-				if err := New(Defaults()).PerformDue(w, space.Due{Op: DuePurge, Key: schema.AppendCounter(fid.Counter())}); err != nil {
-					return nil, err
-				}
-			}
-			return nil, err
-		})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if len(left) == 0 {
-			return
-		}
-	}
-	b.t.Fatal("deleted folders are still there after 100 steps")
 }
 
 // TestSetsPassOverWhatIsNotAllowed: who may edit his own items only marks those, and the answer says that there were

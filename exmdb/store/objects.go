@@ -14,7 +14,7 @@ func (v *view) find(mid mapi.MID) (mapi.FID, *message, error) {
 		return 0, nil, noMessage(mid)
 	}
 	found, err := load(v.r, schema.MIDKey(mid), &at)
-	if err != nil || !found {
+	if err != nil || !found || at.Deleted != 0 {
 		return 0, nil, orElse(err, noMessage(mid))
 	}
 	m := &message{uid: at.UID}

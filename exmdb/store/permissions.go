@@ -109,13 +109,16 @@ func (v *view) anywhere(of exmdb.FolderRights) (bool, error) {
 		}
 	}
 	has := false
-	err := v.each([]byte{schema.PrefixPermissions}, []byte{schema.PrefixPermissions + 1}, schema.ParseFolderKey, func(_ mapi.FID, b []byte) error {
+	err := v.each([]byte{schema.PrefixPermissions}, []byte{schema.PrefixPermissions + 1}, schema.ParseFolderKey, func(fid mapi.FID, b []byte) error {
+		var list schema.Permissions
 		if has {
 			return nil
 		}
-		var list schema.Permissions
-		err := schema.Decode(b, &list)
-		has = granted(&list, v.as)&of != 0
+		if err := schema.Decode(b, &list); err != nil || granted(&list, v.as)&of == 0 {
+			return err
+		}
+		there, err := v.r.Get(schema.FolderCountsKey(fid)) // deleted folders keep their lists
+		has = there != nil
 		return err
 	})
 	return has, err

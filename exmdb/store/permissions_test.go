@@ -187,7 +187,7 @@ func TestNewFoldersInherit(t *testing.T) {
 	if b.reserved(calendar)[0] != exmdb.RightFreeBusySimple {
 		t.Errorf("a calendar in a calendar grants %x", b.reserved(calendar))
 	}
-	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: theirs})
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: theirs, Hard: true})
 	b.view(func(v *view) error {
 		stored, err := v.r.Get(schema.PermissionsKey(theirs))
 		if stored != nil {

@@ -99,6 +99,25 @@ func carrying(s *scene) *exmdb.CarryMessagesRequest {
 
 func carried(r *exmdb.CarryMessagesResponse) bool { return len(r.To) > 0 }
 
+// asSystem does something as the system.
+func (s *scene) asSystem(fn func(*box)) {
+	s.t.Helper()
+	b := s.box
+	b.as = exmdb.System
+	fn(&b)
+}
+
+// deletedFirst tries an op on the item after it was deleted.
+func deletedFirst(try func(*scene) (bool, error)) func(*scene) (bool, error) {
+	return func(s *scene) (bool, error) {
+		s.asSystem(func(b *box) {
+			call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: s.source})
+			call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: s.source, Messages: []mapi.MID{s.item}})
+		})
+		return try(s)
+	}
+}
+
 func reads(s *scene) exmdb.ObjectID { return exmdb.ObjectID{Message: s.item} }
 
 // matrix says of every op who may.
@@ -220,6 +239,28 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpModifyPermissions.ID: {{wants: []wants{owning}, try: does(exmdb.OpModifyPermissions, func(s *scene) *exmdb.ModifyPermissionsRequest {
 		return &exmdb.ModifyPermissionsRequest{Folder: s.source}
 	})}},
+	exmdb.OpDeleteMessages.ID: {{wants: []wants{beingSeen, deleting}, try: does(exmdb.OpDeleteMessages, func(s *scene) *exmdb.DeleteMessagesRequest {
+		return &exmdb.DeleteMessagesRequest{Folder: s.source, Messages: []mapi.MID{s.item}}
+	}, func(r *exmdb.DeleteMessagesResponse) bool { return r.Deleted > 0 })}},
+	exmdb.OpDeleted.ID: {{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpDeleted, func(s *scene) *exmdb.DeletedRequest {
+		return &exmdb.DeletedRequest{Folder: s.source, Tags: []mapi.Tag{mapi.PidTagSubject}}
+	}, func(r *exmdb.DeletedResponse) bool { return len(r.Messages) > 0 }))}},
+	exmdb.OpRecoverMessages.ID: {{wants: []wants{deleting, creating}, try: deletedFirst(does(exmdb.OpRecoverMessages, carrying, carried))}},
+	exmdb.OpPurgeDeleted.ID: {
+		{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpPurgeDeleted, func(s *scene) *exmdb.PurgeDeletedRequest {
+			return &exmdb.PurgeDeletedRequest{Folder: s.source, Messages: []mapi.MID{s.item}}
+		}, func(r *exmdb.PurgeDeletedResponse) bool { return r.Purged > 0 }))},
+		{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpPurgeDeleted, func(s *scene) *exmdb.PurgeDeletedRequest {
+			return &exmdb.PurgeDeletedRequest{Folder: s.source}
+		}, func(r *exmdb.PurgeDeletedResponse) bool { return r.Purged > 0 }))}},
+	exmdb.OpDeletedFolders.ID: {{wrecks: true, somewhere: seeing, try: does(exmdb.OpDeletedFolders, func(*scene) *exmdb.DeletedFoldersRequest { return &exmdb.DeletedFoldersRequest{} })}},
+	exmdb.OpRecoverFolder.ID: {{wrecks: true, wants: []wants{owning, nestingIn}, try: func(s *scene) (bool, error) {
+		s.asSystem(func(b *box) {
+			call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: s.source, Recursive: true})
+		})
+		_, err := try(&s.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: s.source, Parent: s.target})
+		return err == nil, err
+	}}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},
@@ -409,7 +450,7 @@ func (s *scene) strike() {
 	s.t.Helper()
 	s.as = exmdb.System
 	for _, fid := range []mapi.FID{s.source, s.target} {
-		_, err := try(&s.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+		_, err := try(&s.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true, Hard: true})
 		if err != nil && cluster.KindOf(err) != exmdb.KindNoFolder {
 			s.t.Fatal(err)
 		}

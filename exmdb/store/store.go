@@ -25,10 +25,17 @@ type Config struct {
 	DuplicateWindow time.Duration
 	// MaxMessage is the largest message in octets.
 	MaxMessage uint64
+	// SoftDeleted is how long deleted messages and folders can be recovered; zero deletes them for good.
+	SoftDeleted time.Duration
+	// SoftDeletedQuota is how many bytes of them a mailbox keeps beside what its quota counts. What does not fit is
+	// deleted for good. Zero is no limit.
+	SoftDeletedQuota uint64
 }
 
 // Defaults are what a mailbox has when nobody chose.
-func Defaults() Config { return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage} }
+func Defaults() Config {
+	return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage, SoftDeleted: 14 * 24 * time.Hour, SoftDeletedQuota: 30 << 30}
+}
 
 // Store is the op table under one configuration. It has no state that an answer could depend on.
 type Store struct {

@@ -27,6 +27,10 @@ type box struct {
 	now time.Time
 	// largest is the longest answer so far, in bytes.
 	largest int
+	// due is the work that is scheduled.
+	due dueList
+	// config is what the ops run under.
+	config Config
 }
 
 func newBox(t testing.TB, quota uint64) *box {
@@ -35,7 +39,7 @@ func newBox(t testing.TB, quota uint64) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0)}
+	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: Defaults()}
 	b.rep, err = space.NewLocalReplica(db, space.Config{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -53,23 +57,28 @@ func newBox(t testing.TB, quota uint64) *box {
 func (b *box) again(req *exmdb.CreateMailboxRequest) *box {
 	b.t.Helper()
 	other := *b
-	other.id = cluster.SpaceID(mapi.NewMailboxID())
+	other.id, other.due = cluster.SpaceID(mapi.NewMailboxID()), dueList{}
 	call(&other, exmdb.OpCreateMailbox, req)
 	return &other
 }
 
-var table = func() map[exmdb.OpID]Handler {
+var table = handlersOf(New(Defaults()))
+
+func handlersOf(s *Store) map[exmdb.OpID]Handler {
 	m := make(map[exmdb.OpID]Handler)
-	for _, h := range Handlers() {
+	for _, h := range s.Handlers() {
 		m[h.ID] = h
 	}
 	return m
-}()
+}
 
 // Call implements exmdb.Caller; the mailbox is b's, whatever is asked for.
 func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
 	q := wire.Marshal(req)
 	h := table[op.ID]
+	if b.config != Defaults() {
+		h = handlersOf(New(b.config))[op.ID]
+	}
 	var raw []byte
 	var err error
 	switch {
@@ -81,7 +90,7 @@ func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op 
 	case op.ID == exmdb.OpCreateMailbox.ID:
 		raw, err = b.rep.Create(ctx, b.id, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	default:
-		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
+		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(b.due.note(w, req), &as, q) })
 	}
 	if err != nil {
 		return err
@@ -340,6 +349,7 @@ func TestCopyMoveExpungeKeepCountsAndContent(t *testing.T) {
 // checkEmpty looks for anything that expunged messages left behind.
 func (b *box) checkEmpty() {
 	b.t.Helper()
+	b.letGo()
 	info := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{})
 	if info.Messages != 0 || info.Used != 0 {
 		b.t.Fatalf("%+v", info)

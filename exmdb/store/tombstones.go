@@ -69,15 +69,15 @@ func merge(before, ts schema.Tombstone) schema.Tombstone {
 	return before
 }
 
-// buryFolders records folders that are gone.
-func (t *tx) buryFolders(fids []mapi.FID) error {
+// buryFolders records folders that are gone, under one stamp.
+func (t *tx) buryFolders(fids []mapi.FID) (mapi.Stamp, error) {
 	var ts schema.Tombstone
 	for _, fid := range fids {
 		ts.Folders = ts.Folders.Add(uint64(fid.Counter()))
 	}
 	s := t.stamp()
 	t.set(schema.TombstoneKey(schema.Hierarchy, s), &ts)
-	return t.mark(s, uint64(len(fids)))
+	return s, t.mark(s, uint64(len(fids)))
 }
 
 // mark counts n tombstones at s, and drops the oldest mark when it is due.
