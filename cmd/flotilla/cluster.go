@@ -23,6 +23,7 @@ func statusCommand(g *global) *cobra.Command {
 			Node, Version, Progress, Error string
 			Ready, Draining                bool
 			Trouble                        []string
+			Gossip                         *heardLine
 		}
 	}
 	return &cobra.Command{
@@ -31,17 +32,44 @@ func statusCommand(g *global) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/status", nil, func(w *tabwriter.Writer, s *status) {
-				fmt.Fprintf(w, "NODE\tSTATE\tVERSION\t\n")
+				fmt.Fprintf(w, "NODE\tSTATE\tLEADS\tWRITES/S\tDISK FREE\tVERSION\t\n")
 				for _, n := range s.Nodes {
 					state := n.Progress
 					if n.Error != "" {
-						state = "does not answer: " + n.Error
+						state = "does not answer: " + n.Error + n.Gossip.said()
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), n.Version)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), n.Gossip.load(), n.Version)
 				}
 			})
 		},
 	}
+}
+
+// heardLine is what the nodes tell each other of one.
+type heardLine struct {
+	Alive     bool
+	State     string
+	Since     time.Time
+	Leads     int
+	Entries   float64 `json:"entries_per_second"`
+	DiskFree  float64 `json:"disk_free"`
+	DiskTotal float64 `json:"disk_total"`
+}
+
+// said is what the others know of a node that does not answer.
+func (h *heardLine) said() string {
+	if h == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%s since %s)", h.State, h.Since.Local().Format(time.DateTime))
+}
+
+// load fills three columns, which are empty while nothing was heard.
+func (h *heardLine) load() string {
+	if h == nil || h.DiskTotal == 0 {
+		return "\t\t"
+	}
+	return fmt.Sprintf("%d\t%.0f\t%.1f GiB, %.0f%%", h.Leads, h.Entries, h.DiskFree/(1<<30), 100*h.DiskFree/h.DiskTotal)
 }
 
 func groupsCommand(g *global) *cobra.Command {

@@ -89,6 +89,7 @@ type clusterStatus struct {
 // Status implements admin.Backend.
 func (b backend) Status(ctx context.Context) (any, error) {
 	s := clusterStatus{Cluster: b.n.trust.cluster, Ready: true, Nodes: b.n.allStatus(ctx)}
+	addHeard(s.Nodes, b.n.gossip.Nodes())
 	for i := range s.Nodes {
 		s.Nodes[i].Groups = nil
 		s.Ready = s.Ready && s.Nodes[i].Ready && len(s.Nodes[i].Trouble) == 0

@@ -168,6 +168,8 @@ type Status struct {
 	Trouble []string `wire:"8" json:"trouble,omitempty"`
 	// SlowDisk: syncs have taken so long that what the node led was moved away; nothing is moved back.
 	SlowDisk bool `wire:"9" json:"slow_disk,omitempty"`
+	// Gossip is what was heard of the node, whether it answers or not; it never crosses a wire.
+	Gossip *heard `wire:"-" json:"gossip,omitempty"`
 	// Err says why the node did not answer; it never crosses a wire.
 	Err string `wire:"-" json:"error,omitempty"`
 }

@@ -19,6 +19,7 @@ const DrainTime = 30 * time.Second
 func (n *Node) Drain(ctx context.Context) error {
 	n.draining.Store(true)
 	n.ready.Store(false)
+	n.tellState()
 	n.say("draining: closing the listeners")
 	n.services.stopListening()
 	n.say("draining: handing over leaderships")

@@ -33,7 +33,8 @@ func (n *Node) mailboxes() mailbox.Config {
 
 func versionString() string { return version.Get().Release }
 
-// resolve gives a node's address: the map's, which follows a node that moves, else the configuration's.
+// resolve gives a node's address: the map's, which follows a node that moves, else the configuration's, else what the node
+// says of itself. That comes last, because which of its addresses a machine takes for its own may be wrong.
 func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	if v := n.view; v != nil {
 		if s := v.Map().Node(id); s != nil && s.Address != "" {
@@ -43,6 +44,11 @@ func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	for _, p := range n.peers {
 		if p.ID == id {
 			return p.Address, true
+		}
+	}
+	for _, o := range n.gossip.Nodes() {
+		if o.ID == id && o.Alive {
+			return gossipAddress(&o)
 		}
 	}
 	return "", false

@@ -61,6 +61,8 @@ type Node struct {
 	reconcile chan struct{}
 	damages   damages
 	disk      slowDisk
+	load      loadMeter
+	told      told
 	replaced  replacements
 	stopping  chan struct{}
 
@@ -141,6 +143,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.gossip.Start(ctx); err != nil {
 		return fmt.Errorf("gossip on %s: %w", n.cfg.Listen.Gossip, err)
 	}
+	n.run("gossip", n.keepGossip)
 	if err := n.form(ctx); err != nil {
 		return err
 	}
@@ -162,6 +165,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.ready.Store(true)
+	n.tellState()
 	n.say("ready")
 	return nil
 }

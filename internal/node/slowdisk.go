@@ -57,6 +57,10 @@ func (n *Node) syncSlow(running time.Duration) {
 	if !n.disk.note(time.Now()) || move == nil || n.ctx.Err() != nil {
 		return
 	}
+	if elsewhereSlow(n.self, n.gossip.Nodes()) {
+		n.log.Warn("a sync of logs or votes takes long, as on every other node", "code", "FL-1039", "running", running)
+		return
+	}
 	n.log.Warn("a sync of logs or votes takes long: what is led here moves away", "code", "FL-1005", "running", running)
 	n.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, moveEvery)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster/gossip"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
@@ -20,6 +21,10 @@ func slowNode(t *testing.T, err error) (n *Node, moves *atomic.Int32, codes *[]i
 	moves, codes = new(atomic.Int32), new([]int)
 	n = &Node{log: slog.New(slog.NewTextHandler(log, nil)), exit: func(code int) { *codes = append(*codes, code) }}
 	n.ctx, n.cancel = context.WithCancel(t.Context())
+	var bad error
+	if n.gossip, bad = gossip.New(gossip.Config{Node: "n1", Bind: "127.0.0.1:0", Cluster: "c", Key: gossipTestKey}); bad != nil {
+		t.Fatal(bad)
+	}
 	move := func(ctx context.Context) error {
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("a move without an end")

@@ -65,8 +65,13 @@ func (n *Node) openLog(dir string, kind raftlog.Kind) (*raftlog.Store, error) {
 	return openStore(n, dir, func() (*raftlog.Store, error) {
 		return raftlog.Open(raftlog.Options{Dir: dir, Kind: kind, Shared: n.storage.shared, Faults: n.storage.disk,
 			Fatal:  func(err error) { n.storeFailed(dir, err) },
-			Events: raftlog.Events{SyncSlow: n.syncSlow, SyncDone: n.metrics.synced, Damaged: n.logDamaged}})
+			Events: raftlog.Events{SyncSlow: n.syncSlow, SyncDone: n.synced, Damaged: n.logDamaged}})
 	})
+}
+
+func (n *Node) synced(s raftlog.SyncInfo) {
+	n.metrics.synced(s)
+	n.load.wrote(s)
 }
 
 func (n *Node) openTransport() error {
