@@ -6,5 +6,5 @@ var (
 	OpTableSeek    = Op[TableSeekRequest, TableSeekResponse]{OpInfo{81, "TableSeek", false}}
 	OpTableFind    = Op[TableFindRequest, TableFindResponse]{OpInfo{82, "TableFind", false}}
 	OpTableChanges = Op[TableChangesRequest, TableChangesResponse]{OpInfo{83, "TableChanges", false}}
-	OpTableColumns = Op[TableRequest, TableColumnsResponse]{OpInfo{84, "TableColumns", false}}
+	OpTableColumns = Op[TableColumnsRequest, TableColumnsResponse]{OpInfo{84, "TableColumns", false}}
 )

@@ -41,7 +41,7 @@ type TableSpec struct {
 }
 
 // TableRowID names a row in a table: PidTagInstID and PidTagInstanceNum. The id of a message or folder is its MID or
-// FID, of an attachment its number, of a recipient its PidTagRowid.
+// FID, of an attachment its number, of what else there is its place in the list.
 type TableRowID struct {
 	ID       uint64 `wire:"1"`
 	Instance uint32 `wire:"2"`
@@ -199,6 +199,11 @@ type TableChangesResponse struct {
 	Reload bool `wire:"4"`
 }
 
+// TableColumnsRequest asks which properties rows of a table have.
+type TableColumnsRequest struct {
+	Table TableRequest `wire:"1"`
+}
+
 // TableColumnsResponse lists properties that rows of the table have.
 type TableColumnsResponse struct {
 	State TableState `wire:"1"`
@@ -246,8 +251,8 @@ func (t *Table) Changes(ctx context.Context, req TableChangesRequest) (*TableCha
 }
 
 // Columns lists properties of rows.
-func (t *Table) Columns(ctx context.Context, req TableRequest) (*TableColumnsResponse, error) {
-	return untilAnswered(ctx, t, OpTableColumns, &req, &req.Resume)
+func (t *Table) Columns(ctx context.Context, req TableColumnsRequest) (*TableColumnsResponse, error) {
+	return untilAnswered(ctx, t, OpTableColumns, &req, &req.Table.Resume)
 }
 
 func untilAnswered[Q, R any, P tableAnswer[R]](ctx context.Context, t *Table, op Op[Q, R], req *Q, resume *[]byte) (*R, error) {

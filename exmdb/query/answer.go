@@ -28,6 +28,8 @@ type Asked struct {
 	Source Source
 	Spec   *Spec
 	Budget Budget
+	// Sequence is that of the state.
+	Sequence uint64
 
 	columns []mapi.Tag
 	most    int
@@ -47,7 +49,7 @@ func (a *Asked) Want(r *exmdb.TableRequest) error {
 }
 
 func (a *Asked) state() exmdb.TableState {
-	return exmdb.TableState{Stamp: a.Source.Stamp(), Rows: uint32(a.Table.Len())}
+	return exmdb.TableState{Stamp: a.Source.Stamp(), Sequence: a.Sequence, Rows: uint32(a.Table.Len())}
 }
 
 // position is how many rows are in front of a position, and how many of its offset there were to go.

@@ -201,6 +201,8 @@ func (v *view) meet(n *need, req any) error {
 			return v.hide(v.inFolder(at.Folder, n.folder))
 		}
 		return v.hold(n.box)
+	case exmdb.TableRequest:
+		return v.hide(v.onTable(&at.Spec, g))
 	default:
 		invariant.Failf("field %s of %T names no object", n.field, req)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 // allTwelve are the rights of MS-OXCPERM 2.2.7.
@@ -98,6 +99,15 @@ func carrying(s *scene) *exmdb.CarryMessagesRequest {
 }
 
 func carried(r *exmdb.CarryMessagesResponse) bool { return len(r.To) > 0 }
+
+// tabling is a request about a table of the folder, or of the item.
+func tabling(s *scene, kind exmdb.TableKind) exmdb.TableRequest {
+	r := exmdb.TableRequest{Spec: exmdb.TableSpec{Kind: kind, Object: exmdb.ObjectID{Folder: s.source}}}
+	if kind == exmdb.TableAttachments {
+		r.Spec.Object = exmdb.ObjectID{Message: s.item}
+	}
+	return r
+}
 
 // asSystem does something as the system.
 func (s *scene) asSystem(fn func(*box)) {
@@ -264,6 +274,29 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},
+
+	exmdb.OpTableRows.ID: {
+		{wants: []wants{reading}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
+			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableContents), From: beginning, Count: 10}
+		}, func(r *exmdb.TableRowsResponse) bool { return len(r.Rows) > 0 })},
+		{wants: []wants{beingSeen}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
+			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableHierarchy), From: beginning, Count: 10}
+		})},
+		{wants: []wants{reading}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
+			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableAttachments), From: beginning, Count: 10}
+		})}},
+	exmdb.OpTableSeek.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableSeek, func(s *scene) *exmdb.TableSeekRequest {
+		return &exmdb.TableSeekRequest{Table: tabling(s, exmdb.TableContents), From: beginning}
+	}, func(r *exmdb.TableSeekResponse) bool { return r.State.Rows > 0 })}},
+	exmdb.OpTableFind.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableFind, func(s *scene) *exmdb.TableFindRequest {
+		return &exmdb.TableFindRequest{Table: tabling(s, exmdb.TableContents), From: beginning, Restriction: oxcdata.AppendRestriction(nil, mapi.AndRestriction{})}
+	}, func(r *exmdb.TableFindResponse) bool { return r.Found })}},
+	exmdb.OpTableChanges.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableChanges, func(s *scene) *exmdb.TableChangesRequest {
+		return &exmdb.TableChangesRequest{Table: tabling(s, exmdb.TableContents), Since: 1}
+	}, func(r *exmdb.TableChangesResponse) bool { return len(r.Rows) > 0 })}},
+	exmdb.OpTableColumns.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableColumns, func(s *scene) *exmdb.TableColumnsRequest {
+		return &exmdb.TableColumnsRequest{Table: tabling(s, exmdb.TableContents)}
+	}, func(r *exmdb.TableColumnsResponse) bool { return len(r.Tags) > 0 })}},
 
 	exmdb.OpGetRules.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpGetRules, func(s *scene) *exmdb.GetRulesRequest {
 		return &exmdb.GetRulesRequest{Folder: s.source}

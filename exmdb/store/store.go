@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -25,6 +26,10 @@ type Config struct {
 	DuplicateWindow time.Duration
 	// MaxMessage is the largest message in octets.
 	MaxMessage uint64
+	// TableCache is how many bytes views of tables take that are kept from one request to the next; TableStep is how long
+	// one request goes on making such a view. Zero is the default of each.
+	TableCache int
+	TableStep  time.Duration
 	// SoftDeleted is how long deleted messages and folders can be recovered; zero deletes them for good.
 	SoftDeleted time.Duration
 	// SoftDeletedQuota is how many bytes of them a mailbox keeps beside what its quota counts. What does not fit is
@@ -41,10 +46,19 @@ func Defaults() Config {
 type Store struct {
 	config   Config
 	compiled *compiledRules
+	tables   *query.Cache
 }
 
 // New makes a Store.
-func New(c Config) *Store { return &Store{config: c, compiled: new(compiledRules)} }
+func New(c Config) *Store {
+	if c.TableCache == 0 {
+		c.TableCache = tableCache
+	}
+	if c.TableStep == 0 {
+		c.TableStep = tableStep
+	}
+	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache)}
+}
 
 // Handler is a row of the op table: a write op has Run, a read op View. Request and response are coded by
 // internal/wire. OpCreateMailbox is the first update of a new space.
@@ -58,7 +72,7 @@ type Handler struct {
 
 // Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
 func (s *Store) Handlers() []Handler {
-	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), []Handler{
+	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), s.tableHandlers(), []Handler{
 		s.creation(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),

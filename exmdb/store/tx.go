@@ -8,6 +8,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/invariant"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -32,8 +33,9 @@ type view struct {
 	keywords    *keywordTable
 	replicaRows *replicaTable
 	propNames   *nameTable
-	// compiled remembers rules between ops.
+	// compiled remembers rules between ops, tables views of tables.
 	compiled *compiledRules
+	tables   *query.Cache
 }
 
 // tx is a mailbox as one op changes it. Counters and folder counts are written by end, where they have changed.
@@ -71,7 +73,7 @@ func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, err
 
 // openFor reads a mailbox for a caller who has what an op needs for its request.
 func (s *Store) openFor(r space.Reader, as *exmdb.Identity, need access, req any) (*view, error) {
-	v := &view{r: r, as: as, config: s.config, compiled: s.compiled}
+	v := &view{r: r, as: as, config: s.config, compiled: s.compiled, tables: s.tables}
 	found, err := load(r, schema.HeaderKey(), &v.header)
 	if err != nil {
 		return nil, err

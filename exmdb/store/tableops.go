@@ -1,0 +1,201 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/query"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// tableHandlers are the ops on tables.
+func (s *Store) tableHandlers() []Handler {
+	onTable := may(in("Table", toRead))
+	return []Handler{
+		read(s, exmdb.OpTableRows, onTable, tableRows),
+		read(s, exmdb.OpTableSeek, onTable, tableSeek),
+		read(s, exmdb.OpTableFind, onTable, tableFind),
+		read(s, exmdb.OpTableChanges, onTable, tableChanges),
+		read(s, exmdb.OpTableColumns, onTable, tableColumns),
+	}
+}
+
+// onTable refuses a caller who may not read a table: of messages and what is in them he needs g, of the rest that he sees
+// the folder.
+func (v *view) onTable(s *exmdb.TableSpec, g grant) error {
+	switch s.Kind {
+	case exmdb.TableContents, exmdb.TableAssociated:
+		return v.inFolder(s.Object.Folder, g)
+	case exmdb.TableAttachments, exmdb.TableRecipients:
+		return v.onMessage(s.Object.Message, g)
+	}
+	return v.inFolder(s.Object.Folder, toSee)
+}
+
+const (
+	// tableCache and tableStep are the defaults of Config.
+	tableCache = 64 << 20
+	tableStep  = 20 * time.Millisecond
+	// budgetRows is how often the clock is looked at.
+	budgetRows = 32
+)
+
+// budget ends a step of a long scan after a time, and not before it has looked at some rows.
+func (v *view) budget() query.Budget {
+	end, rows := time.Now().Add(v.config.TableStep), 0
+	return func() bool {
+		rows++
+		return rows%budgetRows != 0 || time.Now().Before(end)
+	}
+}
+
+// newestFirst is the order of a contents table for which none is asked.
+var newestFirst = mapi.SortOrderSet{Orders: []mapi.SortOrder{{Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortDescending}}}
+
+// table is what a request asks about, nil while it is still being made; the state then says how far it is.
+func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, error) {
+	state := exmdb.TableState{Sequence: v.r.Sequence()}
+	order := mapi.SortOrderSet{}
+	if req.Spec.Kind == exmdb.TableContents {
+		order = newestFirst
+	}
+	spec, err := query.Compile(&req.Spec, order)
+	if err != nil {
+		return nil, state, err
+	}
+	src, err := v.source(&req.Spec)
+	if err != nil {
+		return nil, state, err
+	}
+	a := &query.Asked{Source: src, Spec: spec, Budget: v.budget(), Sequence: state.Sequence}
+	if err := a.Want(req); err != nil {
+		return nil, state, err
+	}
+	var done int
+	if a.Table, done, err = v.shown(&req.Spec, spec, src, a.Budget); err != nil {
+		return nil, state, err
+	}
+	if a.Table == nil {
+		state.Stamp, state.Working, state.Done, state.Of = src.Stamp(), true, uint32(done), uint32(src.Len())
+		return nil, state, nil
+	}
+	return a, state, nil
+}
+
+// shown is the table of a specification: as it is indexed, out of the cache, or made at once where rows are few.
+func (v *view) shown(of *exmdb.TableSpec, s *query.Spec, src query.Source, budget query.Budget) (query.Table, int, error) {
+	if m, is := src.(*messageSource); is {
+		descending, only := s.Orders(mapi.PidTagMessageDeliveryTime)
+		if only && !m.associated && !v.confined[m.fid] {
+			t, err := newTimeTable(m, descending)
+			return t, 0, err
+		}
+	}
+	var made *query.View
+	var done int
+	var err error
+	if key := v.tableKey(of, s, src); key != "" {
+		made, done, err = v.tables.View(key, s, src, budget)
+	} else {
+		made, err = query.Build(s, src)
+	}
+	if made == nil || err != nil {
+		return nil, done, err
+	}
+	return made.Shown(s), 0, nil
+}
+
+// tableKey names the objects of a table in the cache, for this caller where what he sees is his own; empty if nothing
+// says when such a table changes.
+func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) string {
+	box, at := v.mailbox(), of.Object.Folder
+	key := append(box[:], byte(of.Kind))
+	key = binary.BigEndian.AppendUint64(key, uint64(at))
+	key = binary.BigEndian.AppendUint32(key, v.header.Epoch)
+	switch src := src.(type) {
+	case *messageSource:
+		if v.whole {
+			return string(key)
+		}
+		key = append(key, v.as.User[:]...)
+		return string(binary.BigEndian.AppendUint32(key, uint32(v.rights[src.fid])))
+	case *folderSource:
+		kept := v.whole
+		s.Tags(func(t mapi.Tag) { kept = kept && !moving[t] })
+		if of.Depth {
+			key = append(key, 1)
+		}
+		if kept {
+			return string(key)
+		}
+	}
+	return ""
+}
+
+// tableRows is OpTableRows.
+func tableRows(v *view, req *exmdb.TableRowsRequest) (*exmdb.TableRowsResponse, error) {
+	a, state, err := v.table(&req.Table)
+	if a == nil {
+		return &exmdb.TableRowsResponse{State: state}, err
+	}
+	return a.Rows(req)
+}
+
+// tableSeek is OpTableSeek.
+func tableSeek(v *view, req *exmdb.TableSeekRequest) (*exmdb.TableSeekResponse, error) {
+	a, state, err := v.table(&req.Table)
+	if a == nil {
+		return &exmdb.TableSeekResponse{State: state}, err
+	}
+	return a.Seek(req)
+}
+
+// tableFind is OpTableFind.
+func tableFind(v *view, req *exmdb.TableFindRequest) (*exmdb.TableFindResponse, error) {
+	a, state, err := v.table(&req.Table)
+	if a == nil {
+		state.Resume = slices.Clone(req.Table.Resume)
+		return &exmdb.TableFindResponse{State: state}, err
+	}
+	return a.Find(req)
+}
+
+// tableChanges is OpTableChanges.
+func tableChanges(v *view, req *exmdb.TableChangesRequest) (*exmdb.TableChangesResponse, error) {
+	a, state, err := v.table(&req.Table)
+	if a == nil {
+		return &exmdb.TableChangesResponse{State: state}, err
+	}
+	return a.Changes(req)
+}
+
+// columnRows is how many rows are looked at to learn which properties there are.
+const columnRows = 100
+
+// tableColumns is OpTableColumns: what the first rows have.
+func tableColumns(v *view, req *exmdb.TableColumnsRequest) (*exmdb.TableColumnsResponse, error) {
+	src, err := v.source(&req.Table.Spec)
+	if err != nil {
+		return nil, err
+	}
+	tags, left := make(map[mapi.Tag]bool), columnRows
+	err = src.Scan(0, func(r query.Row, _ uint64) (bool, error) {
+		bag, err := r.(*tableRow).some(nil)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range bag.All() {
+			tags[p.Tag] = true
+		}
+		left--
+		return left > 0, nil
+	})
+	resp := &exmdb.TableColumnsResponse{State: exmdb.TableState{Stamp: src.Stamp(), Sequence: v.r.Sequence()}}
+	for t := range tags {
+		resp.Tags = append(resp.Tags, t)
+	}
+	slices.Sort(resp.Tags)
+	return resp, err
+}
