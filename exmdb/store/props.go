@@ -416,6 +416,9 @@ func (t *tx) storeBag(bag *mapi.PropBag, row *schema.Row) error {
 	if bag.Len() == 0 {
 		return nil
 	}
+	if stored := bag.AppendWire(nil); len(stored) <= mapi.MaxStoredValue && bag.References() == nil { // so nothing in it is long
+		return t.put(row, record{key: schema.BagKey(row.Object), now: stored}, nil)
+	}
 	s, err := stage(nil)
 	if err == nil {
 		err = s.admit(bag)
