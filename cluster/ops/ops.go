@@ -19,7 +19,7 @@ import (
 )
 
 // ID numbers an op on the wire, for ever. 1 to 999 are exmdb's, 1000 to 1499 the directory's, 1500 to 1999 the
-// placement map's, 2000 to 2099 the mail queue's.
+// placement map's, 2000 to 2099 the mail queue's, 2100 to 2199 those of nodes that were started for tests.
 type ID uint16
 
 // Mode says how an op runs.

@@ -55,7 +55,7 @@ ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; wi
 	f.BoolVar(&o.Plaintext, "plaintext", false, "allow sign-in without TLS")
 	f.IntVar(&o.PortShift, "port-shift", 0, "add this to every port")
 	f.BoolVar(&detach, "detach", false, "return when every node is ready, and leave the nodes running")
-	c.AddCommand(devStop(g), devStart(g), devFault(g))
+	c.AddCommand(devStop(g), devStart(g), devFault(g), devPut(g), devGet(g))
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,25 @@ type Backend interface {
 	QueueEntry(ctx context.Context, id string) (any, error)
 	RetryQueueEntry(ctx context.Context, id string) (any, error)
 	RemoveQueueEntry(ctx context.Context, id string) (any, error)
+
+	// ScratchPut and ScratchGet write and read the scratch space of a group; they are refused unless the node was started
+	// for tests.
+	ScratchPut(ctx context.Context, group cluster.GroupID, key string, p ScratchPut) (*ScratchValue, error)
+	ScratchGet(ctx context.Context, group cluster.GroupID, key string) (*ScratchValue, error)
+}
+
+// ScratchPut sets a key, or adds to the number that it holds.
+type ScratchPut struct {
+	Value string `json:"value"`
+	Add   bool   `json:"add,omitempty"`
+	// ID is the request's, 16 bytes in hex: with the same one, at whichever node, it happens once. Empty draws one.
+	ID string `json:"id,omitempty"`
+}
+
+// ScratchValue is what a key holds.
+type ScratchValue struct {
+	Value string `json:"value"`
+	Found bool   `json:"found"`
 }
 
 // NewObject is a user, shared mailbox, resource or list to be made.
@@ -171,6 +191,28 @@ var routes = []route{
 	{"DELETE /v1/queue/{id}", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.RemoveQueueEntry(r.Context(), r.PathValue("id"))
 	}},
+	{"PUT /v1/scratch/{group}/{key}", false, withBody(func(s *Server, r *http.Request, p *ScratchPut) (any, error) {
+		g, err := groupOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return s.backend.ScratchPut(r.Context(), g, r.PathValue("key"), *p)
+	})},
+	{"GET /v1/scratch/{group}/{key}", false, func(s *Server, r *http.Request) (any, error) {
+		g, err := groupOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return s.backend.ScratchGet(r.Context(), g, r.PathValue("key"))
+	}},
+}
+
+func groupOf(r *http.Request) (cluster.GroupID, error) {
+	g, err := strconv.ParseUint(r.PathValue("group"), 10, 32)
+	if err != nil {
+		return 0, cluster.Errorf(cluster.KindBadRequest, "group %q: want a number", r.PathValue("group"))
+	}
+	return cluster.GroupID(g), nil
 }
 
 var okay = map[string]bool{"ok": true}

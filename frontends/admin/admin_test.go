@@ -95,6 +95,13 @@ func (b *straw) RemoveQueueEntry(_ context.Context, id string) (any, error) {
 	return "entry", b.note("remove entry %s", id)
 }
 
+func (b *straw) ScratchPut(_ context.Context, g cluster.GroupID, key string, p ScratchPut) (*ScratchValue, error) {
+	return &ScratchValue{Value: "8", Found: true}, b.note("put %d %s %+v", g, key, p)
+}
+func (b *straw) ScratchGet(_ context.Context, g cluster.GroupID, key string) (*ScratchValue, error) {
+	return &ScratchValue{}, b.note("get %d %s", g, key)
+}
+
 const token = "0123456789abcdef"
 
 // serve runs a server on a port and a socket; log is what it says.
@@ -150,6 +157,8 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"GET /v1/queue/{id}", "/v1/queue/1-a", "", "entry 1-a", `"entry"`},
 	{"POST /v1/queue/{id}/retry", "/v1/queue/1-a/retry", "", "retry 1-a", `"entry"`},
 	{"DELETE /v1/queue/{id}", "/v1/queue/1-a", "", "remove entry 1-a", `"entry"`},
+	{"PUT /v1/scratch/{group}/{key}", "/v1/scratch/4/a%2Fb", `{"value":"5","add":true,"id":"00"}`, "put 4 a/b {Value:5 Add:true ID:00}", `{"value":"8","found":true}`},
+	{"GET /v1/scratch/{group}/{key}", "/v1/scratch/0/k", "", "get 0 k", `{"value":"","found":false}`},
 }
 
 func ask(t *testing.T, method, url, body, token string) (int, string, http.Header) {
@@ -271,6 +280,12 @@ func TestBodies(t *testing.T) {
 	}
 	if code, answer, _ := ask(t, "GET", "http://"+port+"/v1/objects?kind=person", "", token); code != 400 || !strings.Contains(answer, "want user") {
 		t.Errorf("an unknown kind: %d %s", code, answer)
+	}
+	for method, body := range map[string]string{"GET": "", "PUT": "{}"} {
+		code, answer, _ := ask(t, method, "http://"+port+"/v1/scratch/x/k", body, token)
+		if code != 400 || !strings.Contains(answer, "want a number") || len(b.take()) > 0 {
+			t.Errorf("%s in a group that is no number: %d %s", method, code, answer)
+		}
 	}
 }
 

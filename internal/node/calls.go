@@ -89,7 +89,10 @@ func (r router) Route(ctx context.Context, id cluster.SpaceID) (ops.Route, error
 		return route, nil
 	}
 	if g, ok := queue.GroupOf(id); ok {
-		return r.n.queueRoute(g)
+		return r.n.groupRoute(g)
+	}
+	if g, ok := scratchGroup(id); ok {
+		return r.n.groupRoute(g)
 	}
 	v, err := r.n.view.Route(ctx, id)
 	return ops.Route{Group: v.Place.Group, Epoch: v.Place.Epoch, Leader: v.Leader, Replicas: v.Replicas}, err

@@ -19,7 +19,11 @@ import (
 
 // makeServer builds the table of everything that can be asked of a space.
 func (n *Node) makeServer() {
-	n.server = ops.NewServer(replicas{n}, ops.Events{Served: n.metrics.served}, store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers())
+	tables := [][]ops.Handler{store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers()}
+	if n.cfg.Staging {
+		tables = append(tables, scratchHandlers())
+	}
+	n.server = ops.NewServer(replicas{n}, ops.Events{Served: n.metrics.served}, tables...)
 }
 
 // traceRoom is what a node may write above a mail that is as large as it may be (MAILBOX 3): it counts in the store.

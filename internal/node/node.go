@@ -63,6 +63,7 @@ type Node struct {
 	disk      slowDisk
 	load      loadMeter
 	told      told
+	scratched scratches
 	replaced  replacements
 	stopping  chan struct{}
 

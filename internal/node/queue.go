@@ -64,8 +64,8 @@ func (n *Node) deliverEvents() deliver.Events {
 	}
 }
 
-// queueRoute is where a space of the queue is: in the group its id names.
-func (n *Node) queueRoute(g cluster.GroupID) (ops.Route, error) {
+// groupRoute is where a space is that stands in the group its id names: the queue's, and the scratch space.
+func (n *Node) groupRoute(g cluster.GroupID) (ops.Route, error) {
 	if n.view.Map().Group(g) == nil {
 		return ops.Route{}, cluster.Errorf(cluster.KindUnavailable, "group %d is not in the map", g)
 	}
