@@ -101,3 +101,61 @@ type RecoverFolderRequest struct {
 	Parent mapi.FID `wire:"2"`
 	Name   string   `wire:"3"`
 }
+
+// EmptyFolderRequest deletes what is in a folder, a bounded step at a time (CLUSTER 1.6): ask again with the cursor of the
+// answer until that is Done. What comes in meanwhile stays.
+type EmptyFolderRequest struct {
+	Folder mapi.FID `wire:"1"`
+	Hard   bool     `wire:"2"`
+	// Associated means associated messages too, Folders the folders below with all that is in them.
+	Associated bool        `wire:"3"`
+	Folders    bool        `wire:"4"`
+	Cursor     EmptyCursor `wire:"5"`
+}
+
+// EmptyCursor says where the next step goes on. The zero cursor begins.
+type EmptyCursor struct {
+	// Next and End are the UIDs that are still to be looked at; AssociatedNext is the same of associated messages.
+	Next           mapi.UID `wire:"1"`
+	End            mapi.UID `wire:"2"`
+	AssociatedNext mapi.UID `wire:"3"`
+	// Stamp is that of the folders deleted so far.
+	Stamp mapi.Stamp `wire:"4"`
+	// Messages and Folders count what is deleted so far.
+	Messages uint64 `wire:"5"`
+	Folders  uint32 `wire:"6"`
+	// Denied says that there was something which the caller may not delete.
+	Denied bool `wire:"7"`
+	// Begun is set behind the first step.
+	Begun bool `wire:"8"`
+}
+
+// EmptyFolderResponse is how far it has come: Left is how many messages are still in the folder.
+type EmptyFolderResponse struct {
+	Cursor EmptyCursor `wire:"1"`
+	Left   uint64      `wire:"2"`
+	Done   bool        `wire:"3"`
+}
+
+// CopyFolderRequest copies a folder below Parent, a bounded step at a time (CLUSTER 1.6): ask again with the task of the
+// answer until that is Done. How far a copy has come is kept in the mailbox for a day, so that it can be resumed.
+type CopyFolderRequest struct {
+	Folder mapi.FID `wire:"1"`
+	Parent mapi.FID `wire:"2"`
+	Name   string   `wire:"3"`
+	// Recursive copies the folders below too.
+	Recursive bool `wire:"4"`
+	// Task is that of the answer before, zero to begin.
+	Task uint64 `wire:"5"`
+}
+
+// CopyFolderResponse is how far a copy has come: Messages of about Total, and Folders.
+type CopyFolderResponse struct {
+	Task uint64 `wire:"1"`
+	// Folder is the copy.
+	Folder   mapi.FID `wire:"2"`
+	Messages uint64   `wire:"3"`
+	Total    uint64   `wire:"4"`
+	Folders  uint32   `wire:"5"`
+	Done     bool     `wire:"6"`
+}

@@ -12,4 +12,6 @@ var (
 	OpPurgeDeleted    = Op[PurgeDeletedRequest, PurgeDeletedResponse]{OpInfo{66, "PurgeDeleted", true}}
 	OpDeletedFolders  = Op[DeletedFoldersRequest, DeletedFoldersResponse]{OpInfo{67, "DeletedFolders", false}}
 	OpRecoverFolder   = Op[RecoverFolderRequest, FolderResponse]{OpInfo{68, "RecoverFolder", true}}
+	OpEmptyFolder     = Op[EmptyFolderRequest, EmptyFolderResponse]{OpInfo{69, "EmptyFolder", true}}
+	OpCopyFolder      = Op[CopyFolderRequest, CopyFolderResponse]{OpInfo{70, "CopyFolder", true}}
 )

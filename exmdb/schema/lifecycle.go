@@ -51,3 +51,27 @@ type DeletedFolder struct {
 	Stamp   mapi.Stamp `wire:"5"`
 	Unknown wire.Unknown
 }
+
+// CopyTaskKey is a copy of a folder that is under way, by its number.
+func CopyTaskKey(n mapi.GlobalCounter) []byte { return put48(newKey(PrefixCopyTask), uint64(n)) }
+
+// CopyTask is how far a copy of a folder has come: which folders are to be copied, parents first, and which is at work.
+type CopyTask struct {
+	By      mapi.GUID            `wire:"1"` // who copies
+	Source  []mapi.GlobalCounter `wire:"2"` // folders
+	Parents []uint32             `wire:"3"` // where in Source the folder above each is; of the first it is the target
+	Made    []mapi.GlobalCounter `wire:"4"` // their copies, as far as there are any
+	// Done counts the folders that are copied whole; of the next, associated messages from Associated on and others from
+	// Next to End are still to be copied. Zero is none.
+	Done       uint32   `wire:"5"`
+	Associated mapi.UID `wire:"6"`
+	Next       mapi.UID `wire:"7"`
+	End        mapi.UID `wire:"8"`
+	// Messages counts those copied, Total those there were when it began.
+	Messages uint64             `wire:"9"`
+	Total    uint64             `wire:"10"`
+	Target   mapi.GlobalCounter `wire:"11"`
+	Name     string             `wire:"12"`
+	Started  time.Time          `wire:"13"`
+	Unknown  wire.Unknown
+}

@@ -19,6 +19,7 @@ var dueWorks = []dueWork{
 	{DuePurge, ofFolder((*tx).purgeStep)},
 	{DueAgeOut, ofFolder((*tx).ageOut)},
 	{DueFolderOver, ofFolder((*tx).endFolder)},
+	{DueCopyOver, (*tx).forgetCopy},
 }
 
 // ofFolder is work whose key is the counter of a folder.

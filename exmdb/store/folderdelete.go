@@ -33,20 +33,25 @@ func deleteFolder(t *tx, req *exmdb.DeleteFolderRequest) (*exmdb.Empty, error) {
 			return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not deleted", f.Name)
 		}
 	}
-	return &exmdb.Empty{}, t.dropTree(tree, req.Hard)
+	_, err = t.dropTree(tree, req.Hard, 0)
+	return &exmdb.Empty{}, err
 }
 
-// dropTree deletes folders: for good, or so that they can be recovered while there is room for what they hold.
-func (t *tx) dropTree(tree []mapi.FID, hard bool) error {
+// dropTree deletes folders: for good, or so that they can be recovered while there is room for what they hold. The stamp
+// is that of folders that were deleted before as part of the same tree, zero for none; it returns that of all.
+func (t *tx) dropTree(tree []mapi.FID, hard bool, together mapi.Stamp) (mapi.Stamp, error) {
 	size := uint64(0)
 	for _, fid := range tree {
 		c, err := t.folderCounts(fid)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		size += c.Used + c.AssociatedUsed
 	}
 	stamp, err := t.buryFolders(tree)
+	if together != 0 {
+		stamp = together
+	}
 	hard = hard || !t.retains(size)
 	budget := purgeAtOnce
 	for i := 0; i < len(tree) && err == nil; i++ {
@@ -56,7 +61,7 @@ func (t *tx) dropTree(tree []mapi.FID, hard bool) error {
 			err = t.shelve(tree[i], stamp)
 		}
 	}
-	return err
+	return stamp, err
 }
 
 // drop deletes a folder for good: in the same effect if it holds no more than the budget, of which it returns the rest.

@@ -135,14 +135,9 @@ func moveFolder(t *tx, req *exmdb.MoveFolderRequest) (*exmdb.FolderResponse, err
 	if schema.Fixed(req.Folder) != nil {
 		return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not moved or renamed", f.Name)
 	}
-	path, err := t.path(req.Parent)
+	path, err := t.cycle(req.Folder, req.Parent)
 	if err != nil {
 		return nil, err
-	}
-	for _, above := range path {
-		if above == req.Folder {
-			return nil, cluster.Errorf(exmdb.KindCycle, "a folder cannot be below itself")
-		}
 	}
 	height, err := t.height(req.Folder)
 	if err != nil {

@@ -130,15 +130,38 @@ func (l *ledger) object(row *schema.Row) error {
 	return l.props(row)
 }
 
-// softDeleted enters the messages that were deleted and are kept.
+// softDeleted enters the messages that were deleted and are kept, and what folders hold themselves.
 func (l *ledger) softDeleted() error {
 	of := func(fid mapi.FID, _ []byte) error {
 		return l.deletedBetween(fid, schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0), l.deleted(fid))
 	}
+	for _, d := range l.shelved {
+		if err := l.folderBag(&d.Folder); err != nil {
+			return err
+		}
+	}
 	if err := l.each([]byte{schema.PrefixDeletedFolder}, []byte{schema.PrefixDeletedFolder + 1}, schema.ParseFolderKey, of); err != nil {
 		return err
 	}
-	return l.each([]byte{schema.PrefixFolder}, []byte{schema.PrefixFolder + 1}, schema.ParseFolderKey, of)
+	return l.each([]byte{schema.PrefixFolder}, []byte{schema.PrefixFolder + 1}, schema.ParseFolderKey, func(fid mapi.FID, b []byte) error {
+		f, err := l.folder(fid)
+		if err != nil {
+			return err
+		}
+		if err := l.folderBag(f); err != nil {
+			return err
+		}
+		return of(fid, b)
+	})
+}
+
+// folderBag enters what a folder's properties hold.
+func (l *ledger) folderBag(f *schema.Folder) error {
+	bag, err := folderBag(f)
+	if err == nil {
+		l.hold(content.BagHashes(bag))
+	}
+	return err
 }
 
 func (l *ledger) deleted(fid mapi.FID) func(*discarded) (bool, error) {

@@ -19,6 +19,8 @@ func (s *Store) lifecycleHandlers() []Handler {
 		write(s, exmdb.OpPurgeDeleted, may(in("Folder", toDelete)), purgeDeleted),
 		read(s, exmdb.OpDeletedFolders, rightRead, deletedFolders),
 		write(s, exmdb.OpRecoverFolder, may(in("Folder", toOwn), in("Parent", toMakeFolders)), recoverFolder),
+		write(s, exmdb.OpEmptyFolder, may(in("Folder", toDelete), inBy("Folder", toEmptyAssociated), inTreeBy("Folder", toEmptyTree)), emptyFolder),
+		write(s, exmdb.OpCopyFolder, may(in("Folder", toRead), inTreeBy("Folder", toCopyTree), in("Parent", toMakeFolders)), copyFolder),
 	}
 }
 

@@ -106,6 +106,13 @@ func onObject(message, folder grant, box right) need {
 	return need{field: "Object", grant: message, folder: folder, box: box}
 }
 
+// inTreeBy is inBy in a folder and in all below it.
+func inTreeBy[Q any](field string, pick func(*view, *Q) (grant, error)) need {
+	n := inBy(field, pick)
+	n.tree = true
+	return n
+}
+
 // bind finds the fields that needs name in the requests of an op.
 func (a access) bind(request reflect.Type) access {
 	a.needs = slices.Clone(a.needs)
@@ -242,6 +249,9 @@ func (v *view) inFolder(fid mapi.FID, g grant) error {
 }
 
 func (v *view) inTree(fid mapi.FID, g grant) error {
+	if g == (grant{}) {
+		return nil
+	}
 	tree, err := v.subtree(fid)
 	for i := 0; i < len(tree) && err == nil; i++ {
 		err = v.inFolder(tree[i], g)

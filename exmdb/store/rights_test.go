@@ -76,7 +76,7 @@ func does[Q, R any](op exmdb.Op[Q, R], q func(s *scene) *Q, did ...func(*R) bool
 
 func inSource(s *scene) *exmdb.FolderRequest { return &exmdb.FolderRequest{Folder: s.source} }
 
-func copying(s *scene) *exmdb.CopyRequest {
+func toCopy(s *scene) *exmdb.CopyRequest {
 	return &exmdb.CopyRequest{Folder: s.source, UIDs: ranges(s.uid), Target: s.target}
 }
 
@@ -99,6 +99,14 @@ func carrying(s *scene) *exmdb.CarryMessagesRequest {
 }
 
 func carried(r *exmdb.CarryMessagesResponse) bool { return len(r.To) > 0 }
+
+func emptyingIt(q exmdb.EmptyFolderRequest) func(*scene) (bool, error) {
+	return does(exmdb.OpEmptyFolder, func(s *scene) *exmdb.EmptyFolderRequest {
+		asked := q
+		asked.Folder = s.source
+		return &asked
+	}, func(r *exmdb.EmptyFolderResponse) bool { return r.Cursor.Messages > 0 })
+}
 
 // tabling is a request about a table of the folder, or of the item.
 func tabling(s *scene, kind exmdb.TableKind) exmdb.TableRequest {
@@ -186,8 +194,8 @@ var matrix = map[exmdb.OpID][]trial{
 		{wants: []wants{reading, editing}, try: storing(exmdb.FlagsReplace, 0, "word")},
 		{wants: []wants{reading, deleting}, try: storing(exmdb.FlagsAdd, exmdb.FlagDeleted)},
 		{wants: []wants{reading, editing, deleting}, try: storing(exmdb.FlagsReplace, exmdb.FlagDeleted)}},
-	exmdb.OpCopy.ID: {{wants: []wants{reading, creating}, try: does(exmdb.OpCopy, copying, copied)}},
-	exmdb.OpMove.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpMove, copying, copied)}},
+	exmdb.OpCopy.ID: {{wants: []wants{reading, creating}, try: does(exmdb.OpCopy, toCopy, copied)}},
+	exmdb.OpMove.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpMove, toCopy, copied)}},
 	exmdb.OpExpunge.ID: {{wants: []wants{deleting}, try: does(exmdb.OpExpunge, func(s *scene) *exmdb.ExpungeRequest {
 		return &exmdb.ExpungeRequest{Folder: s.source, UIDs: ranges(s.uid), All: true}
 	}, func(r *exmdb.ExpungeResponse) bool { return len(r.Vanished) > 0 })}},
@@ -271,6 +279,13 @@ var matrix = map[exmdb.OpID][]trial{
 		_, err := try(&s.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: s.source, Parent: s.target})
 		return err == nil, err
 	}}},
+	exmdb.OpEmptyFolder.ID: {
+		{wants: []wants{deleting}, try: emptyingIt(exmdb.EmptyFolderRequest{})},
+		{wants: []wants{deleting, owning}, try: emptyingIt(exmdb.EmptyFolderRequest{Associated: true})},
+		{wrecks: true, wants: []wants{deleting, owning}, try: emptyingIt(exmdb.EmptyFolderRequest{Folders: true})}},
+	exmdb.OpCopyFolder.ID: {{wrecks: true, wants: []wants{reading, nestingIn}, try: does(exmdb.OpCopyFolder, func(s *scene) *exmdb.CopyFolderRequest {
+		return &exmdb.CopyFolderRequest{Folder: s.source, Parent: s.target, Name: "copy", Recursive: true}
+	}, func(r *exmdb.CopyFolderResponse) bool { return r.Messages > 0 })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},
