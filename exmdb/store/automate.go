@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -52,7 +53,7 @@ func (t *tx) receive(req *exmdb.DeliverRequest) (*incoming, error) {
 	if in.auto, err = t.automation(); err != nil {
 		return nil, err
 	}
-	in.mail = &rules.Mail{Props: in.bag, Digest: req.Message.Digest, Header: headerOf(&req.Message.Recipe), From: req.Sender,
+	in.mail = &rules.Mail{Props: in.bag, Digest: req.Message.Digest, Header: in.header(), From: req.Sender,
 		Size: req.Message.Recipe.Size() + uint64(len(req.Message.Props)), Received: mapi.FileTimeOf(orNow(req.Received, t.now)),
 		About: req.About, Body: in.text}
 	verdict, err := rules.JudgeJunk(in.mail, &in.auto.Junk, in.lists())
@@ -69,14 +70,30 @@ func (t *tx) receive(req *exmdb.DeliverRequest) (*incoming, error) {
 	return in, in.tellAway()
 }
 
-// headerOf is the header of a mail, with what this delivery put in front of it; nil where it is so long that it became
-// content.
-func headerOf(r *exmdb.Recipe) []byte {
-	if len(r.Segments) == 0 || len(r.Segments[0].Chunks) > 0 {
+// maxHeader is how much of a header is looked at.
+const maxHeader = 64 << 10
+
+// header is the header of the mail, with what this delivery put in front of it; nil where it is longer than what is looked
+// at.
+func (in *incoming) header() []byte {
+	r := &in.req.Message.Recipe
+	whole := r.Size() <= maxHeader
+	var octets []byte
+	if len(r.Segments) > 0 && len(r.Segments[0].Chunks) == 0 {
+		octets, whole = slices.Concat(r.Prefix, r.Segments[0].Raw), len(r.Segments) == 1
+	} else {
+		octets, _ = content.Read(in.arriving(), r, 0, maxHeader) // what is not there has no header to look at
+	}
+	if end := bytes.Index(octets, []byte("\r\n\r\n")); end >= 0 {
+		return octets[:end+2]
+	}
+	if !whole {
 		return nil
 	}
-	return slices.Concat(r.Prefix, r.Segments[0].Raw)
+	return octets
 }
+
+func (in *incoming) arriving() arriving { return arriving{in.r, in.req.Message.Inline} }
 
 // lists are the user's lists of senders.
 func (in *incoming) lists() *rules.Lists {
@@ -175,10 +192,9 @@ func (in *incoming) text() string {
 	if err != nil {
 		return ""
 	}
-	src := arriving{in.r, in.req.Message.Inline}
 	octets := exmdb.Recipe{Segments: in.req.Message.Recipe.Segments}
 	return rules.TextOf(root, func(from, n int64) ([]byte, error) {
-		return content.Read(src, &octets, uint64(from), uint32(n))
+		return content.Read(in.arriving(), &octets, uint64(from), uint32(n))
 	})
 }
 
