@@ -80,8 +80,11 @@ type Domain struct {
 type Recipient struct {
 	Mailbox mapi.MailboxID
 	User    mapi.GUID
-	// Address is the primary address of the mailbox's object, Quota its storage limit in bytes, zero for none.
+	// Address is the primary address of the mailbox's object, Aliases are the others, Name is what it is called; Quota is its
+	// storage limit in bytes, zero for none.
 	Address string
+	Aliases []string
+	Name    string
 	Quota   uint64
 }
 
@@ -102,6 +105,14 @@ type Directory interface {
 	Local(ctx context.Context, domain string) (bool, error)
 	// Lookup finds an object by one of its addresses.
 	Lookup(ctx context.Context, address string) (*Object, error)
+}
+
+// Hints is implemented by directories that can answer at once from what this node knows, however old that is: for what is
+// better with the directory's word and does no harm without.
+type Hints interface {
+	// People reports whether the sender's domain is known to be ours, and lists the objects that some addresses are known
+	// to be of, each once.
+	People(ctx context.Context, sender string, addresses []string) (internal bool, people []*Object)
 }
 
 // MaxAddress is the longest address, in bytes (RFC 5321 4.5.3.1.3 less the brackets).

@@ -2,6 +2,10 @@ package builtin
 
 import (
 	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -78,6 +82,88 @@ func (d Reader) Lookup(ctx context.Context, address string) (o *directory.Object
 	}
 	err = d.read(ctx, func(r space.Reader) (bool, error) {
 		o, err = mustFind(r, a)
+		return false, err
+	})
+	return o, err
+}
+
+// People implements directory.Hints.
+func (d Reader) People(ctx context.Context, sender string, addresses []string) (internal bool, people []*directory.Object) {
+	err := d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) (err error) {
+		h := hints{r: r, ours: make(map[string]bool)}
+		if internal, err = h.local(sender); err != nil {
+			return err
+		}
+		for _, address := range addresses {
+			if err := h.find(address); err != nil {
+				return err
+			}
+		}
+		people = h.people
+		return nil
+	})
+	if err != nil {
+		return false, nil
+	}
+	return internal, people
+}
+
+// hints looks people up in one read.
+type hints struct {
+	r      space.Reader
+	ours   map[string]bool
+	people []*directory.Object
+}
+
+// local reports whether an address is in a domain of ours.
+func (h *hints) local(address string) (bool, error) {
+	a, err := directory.Normalise(address)
+	if err != nil {
+		return false, nil // what is no address is none of ours
+	}
+	domain := directory.DomainOf(a)
+	known, asked := h.ours[domain]
+	if !asked {
+		known, err = isLocal(h.r, domain)
+		h.ours[domain] = known
+	}
+	return known, err
+}
+
+func (h *hints) find(address string) error {
+	ours, err := h.local(address)
+	if err != nil || !ours {
+		return err
+	}
+	a, err := directory.Normalise(address)
+	if err != nil {
+		return err
+	}
+	o, err := byAddress(h.r, a)
+	if err == nil && o != nil && !slices.ContainsFunc(h.people, func(x *directory.Object) bool { return x.GUID == o.GUID }) {
+		h.people = append(h.people, o)
+	}
+	return err
+}
+
+// ByLegacyDN finds an object by its legacyExchangeDN, which ends in its identity; exmdb.KindNoSuchUser when there is none.
+func (d Reader) ByLegacyDN(ctx context.Context, dn string) (o *directory.Object, err error) {
+	none := cluster.Errorf(exmdb.KindNoSuchUser, "%q is not in the directory", dn)
+	raw, err := hex.DecodeString(dn[strings.LastIndexByte(dn, '=')+1:])
+	if err != nil || len(raw) != len(mapi.GUID{}) {
+		return nil, none
+	}
+	s := fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
+	id, err := mapi.ParseGUID(s)
+	if err != nil {
+		return nil, none
+	}
+	err = d.read(ctx, func(r space.Reader) (bool, error) {
+		o = new(directory.Object)
+		ok, err := get(r, objectKey(id), o)
+		if err == nil && (!ok || !strings.EqualFold(o.LegacyDN, dn)) {
+			err = none
+		}
 		return false, err
 	})
 	return o, err

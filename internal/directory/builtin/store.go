@@ -393,7 +393,8 @@ func expand(r space.Reader, address string, depth int, seen map[string]bool, res
 	case o.Kind == directory.KindContact:
 		res.External = append(res.External, o.Members...)
 	case !slices.ContainsFunc(res.Mailboxes, func(x directory.Recipient) bool { return x.Mailbox == o.Mailbox }):
-		res.Mailboxes = append(res.Mailboxes, directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Quota: o.Quota})
+		res.Mailboxes = append(res.Mailboxes, directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Aliases: o.Aliases, Name: o.Name,
+			Quota: o.Quota})
 	}
 	return nil
 }

@@ -1,0 +1,56 @@
+package builtin
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
+)
+
+func TestPeopleAreWhoTheCopyKnows(t *testing.T) {
+	p := newPeople(t)
+	alice := p.add(directory.KindUser, "alice@example.test", "al@example.test")
+	bob := p.add(directory.KindUser, "bob@example.test")
+	internal, people := p.People(t.Context(), "Somebody@Example.test", []string{"x@elsewhere.test", "AL@example.test", "nobody@example.test", "bob@example.test",
+		"alice@example.test", "no address", ""})
+	if !internal || len(people) != 2 || people[0].GUID != alice.GUID || people[1].GUID != bob.GUID {
+		t.Errorf("%v, %+v", internal, people)
+	}
+	for _, sender := range []string{"", "x@elsewhere.test", "no address"} {
+		if internal, people := p.People(t.Context(), sender, nil); internal || people != nil {
+			t.Errorf("%q is internal", sender)
+		}
+	}
+}
+
+func TestPeopleByLegacyDN(t *testing.T) {
+	p := newPeople(t)
+	alice := p.add(directory.KindUser, "alice@example.test")
+	for _, dn := range []string{alice.LegacyDN, strings.ToUpper(alice.LegacyDN)} {
+		if o, err := p.ByLegacyDN(t.Context(), dn); err != nil || o.GUID != alice.GUID {
+			t.Errorf("%s: %+v, %v", dn, o, err)
+		}
+	}
+	end := alice.LegacyDN[strings.LastIndexByte(alice.LegacyDN, '='):]
+	for _, dn := range []string{"", "=", "/o=Flotilla/cn=alice", "/o=Another/cn" + end, alice.LegacyDN[:len(alice.LegacyDN)-1], strings.Repeat("0", 32), alice.LegacyDN + "0"} {
+		if _, err := p.ByLegacyDN(t.Context(), dn); cluster.KindOf(err) != exmdb.KindNoSuchUser {
+			t.Errorf("%q: %v", dn, err)
+		}
+	}
+}
+
+func TestResolutionsSayWhatAMailboxIsCalled(t *testing.T) {
+	p := newPeople(t)
+	alice := p.add(directory.KindUser, "alice@example.test", "al@example.test")
+	name := "Alice Example"
+	p.do(OpChange, &ChangeRequest{Address: "al@example.test", Name: &name})
+	res, err := p.Resolve(t.Context(), "al@example.test")
+	if err != nil || len(res.Mailboxes) != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if r := res.Mailboxes[0]; r.Address != "alice@example.test" || len(r.Aliases) != 1 || r.Aliases[0] != "al@example.test" || r.Name != name || r.User != alice.GUID {
+		t.Errorf("%+v", r)
+	}
+}
