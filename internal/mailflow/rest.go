@@ -19,6 +19,10 @@ type Rest struct {
 	Sender mapi.MailboxID
 	// Host names this system in reports.
 	Host string
+	// Source and Number, when set, name what a mailbox sends by itself: it is kept once, however often it is brought, and
+	// what one source brings comes in ascending order (CLUSTER 2.1).
+	Source cluster.SpaceID
+	Number uint64
 	// To are the mailboxes that are still to get it, each once, and the recipients that never will.
 	To []Pending
 	// Near are mailboxes that got it just now: their groups have a quorum, and its content.
@@ -40,6 +44,8 @@ type Pending struct {
 	Trace []byte
 	// Key is the delivery key under which the mailbox may have stored the mail already, unheard.
 	Key [32]byte
+	// About is what the mailbox is told beside the mail.
+	About exmdb.Circumstances
 }
 
 // Patience is how long one attempt to store a mail of so many octets may take: longer than any fail-over, and enough

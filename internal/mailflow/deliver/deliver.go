@@ -136,6 +136,7 @@ func (d *Deliverer) Deliver(ctx context.Context, env *mailflow.Envelope, to []ma
 	if err != nil {
 		return failAll(results, err)
 	}
+	t.about = d.About(ctx, env, rec.root.Envelope)
 	t.store(ctx)
 	err = t.keepRest(ctx)
 	for i := range t.targets {

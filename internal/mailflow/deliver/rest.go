@@ -26,6 +26,9 @@ func (t *transaction) keepRest(ctx context.Context) error {
 			rest.Near = append(rest.Near, to.mailbox)
 		case to.owed:
 			p := mailflow.Pending{Mailbox: to.mailbox, Address: to.address, Trace: t.trace(to), Key: t.key(to)}
+			if to.to != nil {
+				p.About = t.about.For(to.to)
+			}
 			if mailflow.Final(to.err) {
 				p.Refused = to.err
 			}

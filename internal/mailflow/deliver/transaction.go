@@ -12,6 +12,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -22,6 +23,8 @@ type target struct {
 	mailbox mapi.MailboxID
 	// address is the forward-path as given, of the first recipient that leads here; elsewhere it is where the mail would go.
 	address string
+	// to is the mailbox's object, as the directory said.
+	to *directory.Recipient
 	// recipients are the indexes of all that lead here: an address and its alias, a list and its member. What becomes of
 	// the target is an answer to each of them.
 	recipients []int
@@ -41,6 +44,7 @@ type transaction struct {
 	mail     *Received
 	received time.Time
 	targets  []target
+	about    About
 	// keeps says that what cannot be stored now may go to Later.
 	keeps bool
 	// nonce tells this transaction from every other; only one that keeps has it.
@@ -85,21 +89,22 @@ func targetsOf(to []mailflow.Recipient) []target {
 	}
 	at := make(map[place]int)
 	var targets []target
-	lead := func(p place, recipient int, address string) {
+	lead := func(p place, to *directory.Recipient, recipient int, address string) {
 		n, seen := at[p]
 		if !seen {
 			n = len(targets)
 			at[p] = n
-			targets = append(targets, target{mailbox: p.mailbox, address: address})
+			targets = append(targets, target{mailbox: p.mailbox, address: address, to: to})
 		}
 		targets[n].recipients = append(targets[n].recipients, recipient)
 	}
 	for i := range to {
-		for _, r := range to[i].To.Mailboxes {
-			lead(place{mailbox: r.Mailbox}, i, to[i].Address)
+		for j := range to[i].To.Mailboxes {
+			r := &to[i].To.Mailboxes[j]
+			lead(place{mailbox: r.Mailbox}, r, i, to[i].Address)
 		}
 		for _, elsewhere := range to[i].To.External {
-			lead(place{address: elsewhere}, i, elsewhere)
+			lead(place{address: elsewhere}, nil, i, elsewhere)
 		}
 	}
 	return targets
@@ -190,7 +195,8 @@ func (t *transaction) one(ctx context.Context, to *target, p *parcel) error {
 		}
 		msg.Recipe.Prefix = t.trace(to)
 		done, err := exmdb.Do(ctx, t.Caller, exmdb.System, to.mailbox, exmdb.OpDeliver, &exmdb.DeliverRequest{
-			Message: msg, Key: t.key(to), Received: t.received, Sender: t.env.From, Recipient: to.address})
+			Message: msg, Key: t.key(to), Received: t.received, Sender: t.env.From, Recipient: to.address,
+			About: t.about.For(to.to)})
 		switch {
 		case err == nil && done.Duplicate && t.Events.Duplicate != nil:
 			t.Events.Duplicate(t.env, to.address, to.mailbox)
