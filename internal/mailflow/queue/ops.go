@@ -37,6 +37,9 @@ type KeepRequest struct {
 	To       []KeptRecipient  `wire:"4"`
 	Sender   mapi.MailboxID   `wire:"5"`
 	Host     string           `wire:"6"`
+	// Source and Number are those of mailflow.Rest.
+	Source cluster.SpaceID `wire:"7"`
+	Number uint64          `wire:"8"`
 }
 
 // KeptRecipient is a mailflow.Pending on its way into the queue.
@@ -46,11 +49,12 @@ type KeptRecipient struct {
 	Trace   []byte         `wire:"3"`
 	Key     [32]byte       `wire:"4"`
 	// Kind and Text are why it is kept as failed; Kind is zero for one that waits.
-	Kind cluster.Kind `wire:"5"`
-	Text string       `wire:"6"`
+	Kind  cluster.Kind        `wire:"5"`
+	Text  string              `wire:"6"`
+	About exmdb.Circumstances `wire:"7"`
 }
 
-// KeepResponse names what was kept.
+// KeepResponse names what was kept; nothing where it was kept before.
 type KeepResponse struct {
 	Entry uint64 `wire:"1"`
 }
@@ -110,6 +114,11 @@ func Handlers() []ops.Handler {
 	table := []ops.Handler{
 		{ID: OpOpen, Name: "OpenQueue", Update: func(space.Writer, *ops.Request) ([]byte, error) { return nil, nil }},
 		{ID: OpKeep, Name: "KeepMail", Update: update(func(s *spool, q *KeepRequest) (any, error) {
+			if q.Source != (cluster.SpaceID{}) {
+				if done, err := space.Once(s.w, q.Source, q.Number); err != nil || done {
+					return &KeepResponse{}, err
+				}
+			}
 			entry := s.number()
 			return &KeepResponse{Entry: entry}, s.keep(entry, q)
 		})},

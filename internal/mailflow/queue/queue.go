@@ -79,6 +79,20 @@ func (q *Queue) Keep(ctx context.Context, rest *mailflow.Rest) error {
 	return err
 }
 
+// Take puts what a mailbox sends by itself into the queue of a group, from where it is delivered at once.
+func (q *Queue) Take(ctx context.Context, g cluster.GroupID, rest *mailflow.Rest) error {
+	id, err := q.keepIn(ctx, g, rest)
+	if err != nil || id.Number == 0 || q.Events.Failed == nil {
+		return err
+	}
+	for i := range rest.To {
+		if p := &rest.To[i]; p.Refused != nil {
+			q.Events.Failed(id, p.Address, p.Refused)
+		}
+	}
+	return nil
+}
+
 func (q *Queue) kept(id EntryID, rest *mailflow.Rest) {
 	waiting := 0
 	for i := range rest.To {
@@ -127,9 +141,9 @@ func (q *Queue) keepIn(ctx context.Context, g cluster.GroupID, rest *mailflow.Re
 	if _, err := q.call(ctx, space, OpOpen, nil); err != nil && !errors.Is(err, cluster.ErrExists) {
 		return EntryID{}, err
 	}
-	req := &KeepRequest{From: rest.From, Received: rest.Received, Sender: rest.Sender, Host: rest.Host}
+	req := &KeepRequest{From: rest.From, Received: rest.Received, Sender: rest.Sender, Host: rest.Host, Source: rest.Source, Number: rest.Number}
 	for _, p := range rest.To {
-		k := KeptRecipient{Mailbox: p.Mailbox, Address: p.Address, Trace: p.Trace, Key: p.Key}
+		k := KeptRecipient{Mailbox: p.Mailbox, Address: p.Address, Trace: p.Trace, Key: p.Key, About: p.About}
 		if p.Refused != nil {
 			k.Kind, k.Text = cluster.KindOf(p.Refused), text(p.Refused)
 		}

@@ -51,7 +51,9 @@ type recipient struct {
 	// failed recipient is tried again: its mailbox may have taken higher ones since.
 	Number uint64 `wire:"5"`
 	// Failed is set when the recipient is not tried any more.
-	Failed  *failure `wire:"6"`
+	Failed *failure `wire:"6"`
+	// About is what the mailbox is told beside the mail.
+	About   exmdb.Circumstances `wire:"7"`
 	Unknown wire.Unknown
 }
 

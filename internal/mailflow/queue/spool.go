@@ -119,20 +119,24 @@ func (s *spool) keep(entry uint64, q *KeepRequest) error {
 	}
 	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size(), Sender: q.Sender, Host: q.Host})
 	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest, Props: q.Message.Props})
+	pause := firstDelay
+	if q.Source != (cluster.SpaceID{}) {
+		pause = 0 // nobody has tried yet
+	}
 	for i := range q.To {
 		to, p := &q.To[i], place{entry, uint32(i)}
-		r := &recipient{Mailbox: to.Mailbox, Address: to.Address, Trace: to.Trace, Key: to.Key}
+		r := &recipient{Mailbox: to.Mailbox, Address: to.Address, Trace: to.Trace, Key: to.Key, About: to.About}
 		if to.Kind != 0 {
 			s.giveUp(p, r, &cluster.Error{Kind: to.Kind, Text: to.Text})
-		} else if err := s.join(p, r); err != nil {
+		} else if err := s.join(p, r, pause); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// join puts a recipient at the end of its mailbox's lane.
-func (s *spool) join(p place, r *recipient) error {
+// join puts a recipient at the end of its mailbox's lane, which is tried after a pause if it is new.
+func (s *spool) join(p place, r *recipient, pause time.Duration) error {
 	r.Number, r.Failed = s.number(), nil
 	s.set(p.key(), r)
 	s.w.Set(orderKey(r.Mailbox, r.Number), p.key()[1:])
@@ -140,7 +144,7 @@ func (s *spool) join(p place, r *recipient) error {
 	if err != nil || found {
 		return err
 	}
-	l.Next = s.w.Now().Add(firstDelay)
+	l.Next = s.w.Now().Add(pause)
 	s.setLane(r.Mailbox, l, time.Time{})
 	return nil
 }
@@ -338,7 +342,7 @@ func (s *spool) retry(entry uint64) error {
 	places, all, err := recipients(s.w, entry)
 	for i := 0; i < len(all) && err == nil; i++ {
 		if all[i].Failed != nil && !all[i].Mailbox.IsZero() {
-			err = s.join(places[i], all[i])
+			err = s.join(places[i], all[i], firstDelay)
 		}
 		if err == nil {
 			err = s.hurry(all[i].Mailbox)

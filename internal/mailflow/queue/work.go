@@ -211,7 +211,7 @@ func (t *trip) attempt(ctx context.Context, h *waiter) error {
 	ctx, cancel := context.WithTimeout(ctx, mailflow.Patience(int64(h.mail.Size)))
 	defer cancel()
 	req := &exmdb.DeliverRequest{Key: h.Key, Received: h.mail.Received, Sender: h.mail.From, Recipient: h.Address,
-		Source: t.space, Number: h.Number}
+		Source: t.space, Number: h.Number, About: h.About}
 	for try := 0; ; try++ {
 		var err error
 		if req.Message, err = t.message(ctx, h); err == nil {
