@@ -180,6 +180,14 @@ const (
 	OutgoingBounce   OutgoingKind = 6
 )
 
+func (k OutgoingKind) String() string {
+	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown"
+}
+
 // Outgoing is something that a mailbox sends by itself, about a mail that came in. It is in the mailbox until the mail flow
 // has it.
 type Outgoing struct {

@@ -35,6 +35,7 @@ func (n *Node) leading(id cluster.GroupID, leads bool) {
 		return
 	}
 	n.wg.Go(func() { n.work(ctx, id) })
+	n.wg.Go(func() { n.sendOutgoing(ctx, id) })
 }
 
 // work does what falls due in a group's mailboxes and in its queue while this node leads it.

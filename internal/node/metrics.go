@@ -32,6 +32,7 @@ type metrics struct {
 	signIns       *prometheus.CounterVec
 	deliveries    *prometheus.CounterVec
 	queued        *prometheus.CounterVec
+	outgoing      *prometheus.CounterVec
 	octets        *prometheus.CounterVec
 	opTime        *prometheus.HistogramVec
 	opErrors      *prometheus.CounterVec
@@ -56,6 +57,7 @@ func newMetrics() *metrics {
 		signIns:       counter("sign_ins_total", "Attempts to sign in.", "protocol", "result"),
 		deliveries:    counter("deliveries_total", "Deliveries to single mailboxes: stored, duplicate, or why not.", "result"),
 		queued:        counter("queue_recipients_total", "Recipients whose mail went into the queue, and what became of them.", "event"),
+		outgoing:      counter("mailbox_outgoing_total", "What mailboxes sent by themselves: for rules, and while users are away.", "kind"),
 		octets:        counter("mail_bytes_total", "Octets of mail taken in.", "service"),
 		opTime:        histogram("op_duration_seconds", "How long ops on spaces took that this node served as their owner.", "op"),
 		opErrors:      counter("op_errors_total", "Ops that this node refused as the owner.", "op", "kind"),
@@ -65,7 +67,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.connections, m.accepted, m.commands, m.commandTime, m.signIns, m.deliveries, m.queued,
+	return []prometheus.Collector{m.connections, m.accepted, m.commands, m.commandTime, m.signIns, m.deliveries, m.queued, m.outgoing,
 		m.octets, m.opTime, m.opErrors, m.syncTime, m.leaderChanges}
 }
 

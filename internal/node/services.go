@@ -96,18 +96,25 @@ func (n *Node) startServices(_ context.Context) error {
 		return err
 	}
 	users := countedSignIns{passwords, n.metrics}
-	spool := n.cfg.path("spool")
-	if err := os.MkdirAll(spool, 0o700); err != nil {
+	if err := os.MkdirAll(n.spool(), 0o700); err != nil {
 		return fmt.Errorf("make spool folder: %w", err)
 	}
-	mail := &deliver.Deliverer{Caller: countedMail{n.mail, n.metrics}, Directory: n.people, Spool: spool, Limit: n.cfg.Limits.Message,
-		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now, Events: n.deliverEvents()}
+	mail := n.deliverer()
 	for _, start := range []func(auth.Authenticator, *deliver.Deliverer, *tls.Config) error{n.startIMAP, n.startSMTP, n.startWeb} {
 		if err := start(users, mail, n.clientTLS()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// spool is a folder for mails under way that are too long for memory.
+func (n *Node) spool() string { return n.cfg.path("spool") }
+
+// deliverer takes mail in.
+func (n *Node) deliverer() *deliver.Deliverer {
+	return &deliver.Deliverer{Caller: countedMail{n.mail, n.metrics}, Directory: n.people, Spool: n.spool(), Limit: n.cfg.Limits.Message,
+		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now, Events: n.deliverEvents()}
 }
 
 // clientTLS is what clients are shown; the certificate may change under it.
