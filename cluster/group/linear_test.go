@@ -9,60 +9,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/internal/testkit/linear"
 )
 
-// registerOp is one read or write of the register.
-type registerOp struct {
-	write bool
-	value string
-}
-
-// registerModel says what a register may answer. A read that failed tells nothing; a write of unknown outcome stays
-// open to the end.
-var registerModel = porcupine.Model{
-	Init: func() interface{} { return "" },
-	Step: func(state, input, output interface{}) (bool, interface{}) {
-		op := input.(registerOp)
-		if op.write {
-			return true, op.value
-		}
-		return output.(string) == state.(string), state
-	},
-}
-
-// history collects operations from many goroutines.
-type history struct {
-	mu    sync.Mutex
-	began time.Time
-	ops   []porcupine.Operation // guarded by mu
-}
-
-func (h *history) run(client int, op registerOp, do func() (string, error)) {
-	call := time.Since(h.began).Nanoseconds()
-	out, err := do()
-	back := time.Since(h.began).Nanoseconds()
-	if err != nil {
-		if !op.write || definite(err) {
-			return
-		}
-		back = 1 << 62
+// outcomeOf says what the error of a read or write leaves open.
+func outcomeOf(err error) linear.Outcome {
+	if err == nil {
+		return linear.Done
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: op, Call: call, Output: out, Return: back})
-}
-
-// definite reports whether a failed write has certainly not happened.
-func definite(err error) bool {
 	switch cluster.KindOf(err) {
 	case cluster.KindNotLeader, cluster.KindOverloaded, cluster.KindUnavailable, cluster.KindDeadline:
-		return true
+		return linear.Never
 	}
-	return false
+	return linear.Unknown
 }
 
 // TestLinearizable reads and writes a register, in every mode that promises it, while leaders are cut off, handed over
@@ -82,7 +44,7 @@ func TestLinearizable(t *testing.T) {
 	w := newWorld(t, 3, nil)
 	defer w.dump()
 	w.form(1).create(1)
-	h := &history{began: time.Now()}
+	h := linear.NewHistory()
 	ctx, cancel := context.WithTimeout(context.Background(), length)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -97,23 +59,24 @@ func TestLinearizable(t *testing.T) {
 		nd.faults.Clear("")
 	}
 	wg.Wait()
-	result, _ := porcupine.CheckOperationsVerbose(registerModel, h.ops, 30*time.Second)
-	t.Logf("%d operations", len(h.ops))
-	if result != porcupine.Ok {
-		t.Errorf("%d operations: %s", len(h.ops), result)
-	}
+	h.Check(t, 30*time.Second)
 }
 
-func registerClient(ctx context.Context, w *world, h *history, client int, rng *rand.Rand) {
+func registerClient(ctx context.Context, w *world, h *linear.History, client int, rng *rand.Rand) {
 	for n := 0; ctx.Err() == nil; n++ {
 		nd := w.nodes[rng.IntN(len(w.nodes))]
 		once, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 		if rng.IntN(3) == 0 {
 			value := strconv.Itoa(client) + "-" + strconv.Itoa(n)
-			h.run(client, registerOp{true, value}, func() (string, error) { return "", nd.put(once, 1, "r", value) })
+			h.Run(client, linear.Op{Write: true, Value: value}, func() (string, linear.Outcome) {
+				return "", outcomeOf(nd.put(once, 1, "r", value))
+			})
 		} else {
 			mode := []space.ReadMode{space.ReadLease, space.ReadIndex}[rng.IntN(2)]
-			h.run(client, registerOp{}, func() (string, error) { return nd.get(once, 1, mode, "r") })
+			h.Run(client, linear.Op{}, func() (string, linear.Outcome) {
+				v, err := nd.get(once, 1, mode, "r")
+				return v, outcomeOf(err)
+			})
 		}
 		if nd.group(1).State() != Leader {
 			_ = pause(once, time.Duration(rng.IntN(5))*time.Millisecond, nil, nil)
