@@ -124,14 +124,22 @@ type MailboxInfo struct {
 	// Sequence is the space's sequence, for OpWatch.
 	Sequence uint64    `wire:"11"`
 	Created  time.Time `wire:"12"`
+	// QuotaWarn and QuotaSend are the limits in force from which the owner is warned and may not send, zero for none.
+	QuotaWarn uint64 `wire:"13"`
+	QuotaSend uint64 `wire:"14"`
+	// Retained is how many bytes are soft-deleted; they count in no quota.
+	Retained uint64 `wire:"15"`
 }
 
 // Empty is a request or response that says nothing.
 type Empty struct{}
 
-// SetQuotaRequest changes the storage limit; zero is none.
+// SetQuotaRequest changes the limits of a mailbox. Beyond Quota nothing is stored; zero is none. From Warn on the owner
+// is warned once a day, zero for the store's share of Quota; from Send on he may not send, zero for Quota.
 type SetQuotaRequest struct {
 	Quota uint64 `wire:"1"`
+	Warn  uint64 `wire:"2"`
+	Send  uint64 `wire:"3"`
 }
 
 // ListFoldersRequest asks for the folders below the root whose FID is above After.

@@ -14,4 +14,7 @@ var (
 	OpRecoverFolder   = Op[RecoverFolderRequest, FolderResponse]{OpInfo{68, "RecoverFolder", true}}
 	OpEmptyFolder     = Op[EmptyFolderRequest, EmptyFolderResponse]{OpInfo{69, "EmptyFolder", true}}
 	OpCopyFolder      = Op[CopyFolderRequest, CopyFolderResponse]{OpInfo{70, "CopyFolder", true}}
+	OpSendRights      = Op[Empty, SendRights]{OpInfo{71, "SendRights", false}}
+	OpDelegates       = Op[Empty, Delegates]{OpInfo{72, "Delegates", false}}
+	OpSetDelegates    = Op[Delegates, Empty]{OpInfo{73, "SetDelegates", true}}
 )

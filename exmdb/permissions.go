@@ -74,3 +74,31 @@ type EffectiveRightsResponse struct {
 	// Whole says that the caller has all that the mailbox's owner has.
 	Whole bool `wire:"2"`
 }
+
+// Delegate is who acts for the owner of a mailbox (MS-OXODLGT): a user or a group. What he may do in folders is in their
+// permissions lists.
+type Delegate struct {
+	User mapi.GUID `wire:"1"`
+	Name string    `wire:"2"`
+	// SendOnBehalf lets him send in the owner's name, with his own beside it; SeePrivate shows him what is marked private.
+	SendOnBehalf bool `wire:"3"`
+	SeePrivate   bool `wire:"4"`
+}
+
+// Delegates are all delegates of a mailbox.
+type Delegates struct {
+	Members []Delegate `wire:"1"`
+}
+
+// SendRights is what the caller may do with a mailbox's address, at a moment.
+type SendRights struct {
+	// As: send as its owner. OnBehalf: send in his name with one's own.
+	As       bool `wire:"1"`
+	OnBehalf bool `wire:"2"`
+	// SeePrivate: be shown what is marked private.
+	SeePrivate bool `wire:"3"`
+	// Full says that nothing is sent from the mailbox, since it holds Used bytes and sends below Limit only.
+	Full  bool   `wire:"4"`
+	Used  uint64 `wire:"5"`
+	Limit uint64 `wire:"6"`
+}

@@ -47,6 +47,7 @@ const (
 	PrefixDeleted       = 0x59 // folder, milliseconds since 1970 (6), MID (6): Deleted
 	PrefixDeletedFolder = 0x5A // folder: DeletedFolder
 	PrefixCopyTask      = 0x5B // number (6): CopyTask
+	PrefixDelegates     = 0x5C // Delegates
 	PrefixPurge         = 0x60 // folder: Purge
 	PrefixTime          = 0x68 // folder, time of delivery (8), UID (4): empty
 	PrefixTimeBlock     = 0x69 // folder, time (8), UID (4): how many PrefixTime from there to the next block, as a varint

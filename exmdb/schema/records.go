@@ -29,7 +29,10 @@ type Header struct {
 	Recovery   uint64     `wire:"11"` // recovery epoch of the group at the last raise (CLUSTER 7.3)
 	// ReceiveFolders counts the rows of the receive-folder table that are stored.
 	ReceiveFolders uint16 `wire:"12"`
-	Unknown        wire.Unknown
+	// QuotaWarn and QuotaSend are the limits from which the owner is warned and may not send; Quota is that of storage.
+	QuotaWarn uint64 `wire:"13"`
+	QuotaSend uint64 `wire:"14"`
+	Unknown   wire.Unknown
 }
 
 // Counters is what the mailbox's ops move. Every number it gives out is given once.
@@ -56,7 +59,11 @@ type Counters struct {
 	NamedProp uint16 `wire:"13"`
 	// Retained is how many bytes are in the soft-deleted sets of all folders, and in deleted folders.
 	Retained uint64 `wire:"14"`
-	Unknown  wire.Unknown
+	// WarnDue is when the owner is to be warned that the mailbox is nearly full, zero if he is not; Warned when he last
+	// was.
+	WarnDue time.Time `wire:"15"`
+	Warned  time.Time `wire:"16"`
+	Unknown wire.Unknown
 }
 
 // Replica is a row of the table replica id to GUID (MAILBOX 1).

@@ -27,3 +27,21 @@ type Member struct {
 	Rights exmdb.FolderRights `wire:"3"`
 	Name   string             `wire:"4"`
 }
+
+// DelegatesKey is the one list of who acts for the owner.
+func DelegatesKey() []byte { return []byte{PrefixDelegates} }
+
+// Delegates are the delegates of a mailbox's owner (MS-OXODLGT). What they may do in folders is in permissions lists.
+type Delegates struct {
+	Members []Delegate `wire:"1"`
+	Unknown wire.Unknown
+}
+
+// Delegate is one of them, a user or a group.
+type Delegate struct {
+	User mapi.GUID `wire:"1"`
+	Name string    `wire:"2"`
+	// SendOnBehalf lets him send in the owner's name; SeePrivate shows him what is marked private.
+	SendOnBehalf bool `wire:"3"`
+	SeePrivate   bool `wire:"4"`
+}

@@ -80,7 +80,7 @@ func sampleKeys() []string {
 		ChangeKey(fid, 0x200), TombstoneKey(Hierarchy, 0x200), TombMarkKey(0x200), DeliveryKey(20000, h), ReadStateKey(g, fid), PurgeKey(fid),
 		NamedPropKey(0x8000), PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByLID, LID: 0x8501}),
 		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),
-		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
+		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), DelegatesKey(), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}),
 	}
@@ -100,7 +100,7 @@ func TestGolden(t *testing.T) {
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
 		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
-		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}} {
+		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")
@@ -201,7 +201,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(wire.Marshal(&Counters{Global: 4, Stamp: 5}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, r := range []any{&Header{}, &Counters{}, &Folder{}, &FolderCounts{}, &Tombstone{}, &Change{}, &Delivery{}, &Attachment{},
-			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}} {
+			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}, &Delegates{}} {
 			if err := Decode(data, r); err == nil {
 				if err := Decode(wire.Marshal(r), r); err != nil {
 					t.Fatalf("%T: what was written does not read: %v", r, err)

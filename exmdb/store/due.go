@@ -20,6 +20,7 @@ var dueWorks = []dueWork{
 	{DueAgeOut, ofFolder((*tx).ageOut)},
 	{DueFolderOver, ofFolder((*tx).endFolder)},
 	{DueCopyOver, (*tx).forgetCopy},
+	{DueQuotaWarning, (*tx).warnOfQuota},
 }
 
 // ofFolder is work whose key is the counter of a folder.

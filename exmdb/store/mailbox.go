@@ -65,21 +65,8 @@ func (t *tx) createFixed(f *schema.FixedFolder) {
 func (v *view) info() *exmdb.MailboxInfo {
 	return &exmdb.MailboxInfo{Kind: v.header.Kind, Owner: v.header.Owner, ReplicaGUID: v.header.ReplicaGUID, Epoch: v.header.Epoch,
 		Quota: v.header.Quota, Used: v.counters.Used, Messages: v.counters.Messages, Folders: v.counters.Folders,
-		Stamp: v.counters.Stamp, Floor: v.counters.Floor, Sequence: v.r.Sequence(), Created: v.header.Created}
+		Stamp: v.counters.Stamp, Floor: v.counters.Floor, Sequence: v.r.Sequence(), Created: v.header.Created,
+		QuotaWarn: v.warnLimit(), QuotaSend: v.sendLimit(), Retained: v.counters.Retained}
 }
 
 func mailboxInfo(v *view, _ *exmdb.Empty) (*exmdb.MailboxInfo, error) { return v.info(), nil }
-
-func setQuota(t *tx, req *exmdb.SetQuotaRequest) (*exmdb.Empty, error) {
-	t.header.Quota = req.Quota
-	t.set(schema.HeaderKey(), &t.header)
-	return &exmdb.Empty{}, nil
-}
-
-// room refuses what would not fit into the quota.
-func (v *view) room(size uint64) error {
-	if q := v.header.Quota; q != 0 && (v.counters.Used > q || size > q-v.counters.Used) {
-		return cluster.Errorf(exmdb.KindOverQuota, "mailbox holds %d of %d bytes, %d more do not fit", v.counters.Used, q, size)
-	}
-	return nil
-}

@@ -21,6 +21,9 @@ func (s *Store) lifecycleHandlers() []Handler {
 		write(s, exmdb.OpRecoverFolder, may(in("Folder", toOwn), in("Parent", toMakeFolders)), recoverFolder),
 		write(s, exmdb.OpEmptyFolder, may(in("Folder", toDelete), inBy("Folder", toEmptyAssociated), inTreeBy("Folder", toEmptyTree)), emptyFolder),
 		write(s, exmdb.OpCopyFolder, may(in("Folder", toRead), inTreeBy("Folder", toCopyTree), in("Parent", toMakeFolders)), copyFolder),
+		read(s, exmdb.OpSendRights, rightAsk, sendRights),
+		read(s, exmdb.OpDelegates, rightRead, listDelegates),
+		write(s, exmdb.OpSetDelegates, rightWrite, setDelegates),
 	}
 }
 

@@ -32,6 +32,9 @@ type Config struct {
 	TableStep  time.Duration
 	// SoftDeleted is how long deleted messages and folders can be recovered; zero deletes them for good.
 	SoftDeleted time.Duration
+	// QuotaWarn is the percentage of its quota from which a mailbox that has no limit of its own for it is warned of; zero
+	// warns nobody.
+	QuotaWarn int
 	// SoftDeletedQuota is how many bytes of them a mailbox keeps beside what its quota counts. What does not fit is
 	// deleted for good. Zero is no limit.
 	SoftDeletedQuota uint64
@@ -39,7 +42,7 @@ type Config struct {
 
 // Defaults are what a mailbox has when nobody chose.
 func Defaults() Config {
-	return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage, SoftDeleted: 14 * 24 * time.Hour, SoftDeletedQuota: 30 << 30}
+	return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage, SoftDeleted: 14 * 24 * time.Hour, SoftDeletedQuota: 30 << 30, QuotaWarn: 90}
 }
 
 // Store is the op table under one configuration. It has no state that an answer could depend on.

@@ -70,6 +70,9 @@ var storeTable = newTable([]computed[*shownStore]{
 	{mapi.PidTagCommonViewsEntryId, folderOf(0x07)},
 	{mapi.PidTagFinderEntryId, folderOf(0x05)},
 	{mapi.PidTagValidFolderMask, func(*shownStore) mapi.Value { return mapi.Integer32(validFolders) }},
+	{mapi.PidTagStorageQuotaLimit, func(s *shownStore) mapi.Value { return kilobytes(s.warnLimit()) }},
+	{mapi.PidTagProhibitSendQuota, func(s *shownStore) mapi.Value { return kilobytes(s.sendLimit()) }},
+	{mapi.PidTagProhibitReceiveQuota, func(s *shownStore) mapi.Value { return kilobytes(s.header.Quota) }},
 	{mapi.PidTagMessageSize, func(s *shownStore) mapi.Value { return clip32(s.counters.Used) }},
 	{mapi.PidTagMessageSizeExtended, func(s *shownStore) mapi.Value { return mapi.Integer64(s.counters.Used) }},
 	{mapi.PidTagContentCount, func(s *shownStore) mapi.Value { return clip32(s.counters.Messages) }},
@@ -78,6 +81,14 @@ var storeTable = newTable([]computed[*shownStore]{
 
 // validFolders says that the seven folders above and the inbox have valid entry ids (PidTagValidFolderMask).
 const validFolders = 0xFF
+
+// kilobytes is a limit as clients read it; none is no property (MS-OXCSTOR 2.2.2.1.1).
+func kilobytes(n uint64) mapi.Value {
+	if n == 0 {
+		return nil
+	}
+	return clip32(n >> 10)
+}
 
 // writeStoreProps is OpWriteProps on the mailbox.
 func (t *tx) writeStoreProps(req *exmdb.WritePropsRequest) (*exmdb.WritePropsResponse, error) {

@@ -29,6 +29,8 @@ type view struct {
 	rights     map[mapi.FID]exmdb.FolderRights
 	confined   map[mapi.FID]bool
 	passedOver bool
+	// beyondQuota: what the op stores has room whatever the quota.
+	beyondQuota bool
 	// What follows is loaded when it is first needed.
 	keywords    *keywordTable
 	replicaRows *replicaTable
@@ -107,6 +109,7 @@ func (t *tx) end() error {
 	if err := t.countTimes(); err != nil {
 		return err
 	}
+	t.watchQuota()
 	for fid, c := range t.counts {
 		if b := wire.Marshal(&c.FolderCounts); !bytes.Equal(b, c.stored) {
 			t.w.Set(schema.FolderCountsKey(fid), b)
