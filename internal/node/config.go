@@ -74,6 +74,8 @@ type Limits struct {
 	Idle                 Duration `toml:"idle" comment:"A silent client is disconnected after this."`
 	DuplicateWindow      Duration `toml:"duplicate_window" comment:"How long a delivered mail is known again; 0s turns it off."`
 	DefaultQuota         uint64   `toml:"default_quota" comment:"Storage limit of users that are added without one, in bytes; 0 is none."`
+	SoftDeleted          Duration `toml:"soft_deleted" comment:"How long deleted messages and folders can be recovered; 0s deletes them for good."`
+	QuotaWarning         int      `toml:"quota_warning" comment:"Percentage of a mailbox's quota from which its owner is warned once a day; 0 is never."`
 	ThrottleFailures     int      `toml:"throttle_failures" comment:"So many failed sign-ins of a user, or from an address, within throttle_window bar both until it has passed."`
 	ThrottleWindow       Duration `toml:"throttle_window"`
 }
@@ -115,6 +117,7 @@ func Defaults() Config {
 		Limits: Limits{
 			Message: 150 << 20, Recipients: 1000, Connections: 10000, ConnectionsPerUser: 100, ConnectionsPerRemote: 200,
 			IMAPLine: 64 << 10, Idle: Duration(30 * time.Minute), DuplicateWindow: Duration(72 * time.Hour),
+			SoftDeleted: Duration(14 * 24 * time.Hour), QuotaWarning: 90,
 			ThrottleFailures: 10, ThrottleWindow: Duration(10 * time.Minute),
 		},
 		Log: Log{Level: "info", Format: "text"},
@@ -200,6 +203,9 @@ func (l *Limits) validate() error {
 	}
 	if l.DuplicateWindow < 0 || l.ThrottleWindow < Duration(time.Second) {
 		return errors.New("limits: duplicate_window is negative, or throttle_window is below 1s")
+	}
+	if l.SoftDeleted < 0 || l.QuotaWarning < 0 || l.QuotaWarning > 100 {
+		return errors.New("limits: soft_deleted is negative, or quota_warning is no percentage")
 	}
 	return nil
 }

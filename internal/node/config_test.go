@@ -31,7 +31,7 @@ func TestConfigComesBackAsItWasWritten(t *testing.T) {
 	want.Domains = []string{"example.org"}
 	want.Limits = Limits{Message: 1 << 20, Recipients: 200, Connections: 11, ConnectionsPerUser: 12, ConnectionsPerRemote: 13,
 		IMAPLine: 8 << 10, Idle: Duration(time.Hour), DuplicateWindow: 0, DefaultQuota: 50 << 30, ThrottleFailures: 3,
-		ThrottleWindow: Duration(90 * time.Second)}
+		SoftDeleted: Duration(24 * time.Hour), QuotaWarning: 70, ThrottleWindow: Duration(90 * time.Second)}
 	var b bytes.Buffer
 	if err := want.Write(&b); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestDefaultsAreComplete(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[Config]())
-	for _, text := range []string{"imap_line = 65536", "throttle_failures = 10", "throttle_window = '10m0s'", "default_quota = 0",
+	for _, text := range []string{"imap_line = 65536", "throttle_failures = 10", "soft_deleted = '336h0m0s'", "quota_warning = 90", "throttle_window = '10m0s'", "default_quota = 0",
 		"imap_all_folders = false", "connections_per_remote = 200", "message = 157286400"} {
 		if !strings.Contains(printed, "\n"+text+"\n") {
 			t.Errorf("%q is not printed", text)
@@ -93,6 +93,8 @@ func TestConfigRefusesAndSaysWhich(t *testing.T) {
 		"[limits]\nimap_line = 1024":            "limits.imap_line",
 		"[limits]\nthrottle_failures = 0":       "limits.throttle_failures",
 		"[limits]\nthrottle_window = '0s'":      "throttle_window",
+		"[limits]\nsoft_deleted = '-1s'":        "soft_deleted",
+		"[limits]\nquota_warning = 101":         "quota_warning",
 		"[limits]\nidle = '1s'":                 "limits.idle",
 		"[limits]\nidle = 'x'":                  "idle",
 		"[limits]\ndefault_quota = -1":          "default_quota",

@@ -32,7 +32,10 @@ const traceRoom = 64 << 10
 // mailboxes is how the mailboxes of this node are kept.
 func (n *Node) mailboxes() mailbox.Config {
 	l := &n.cfg.Limits
-	return mailbox.Config{DuplicateWindow: time.Duration(l.DuplicateWindow), MaxMessage: uint64(l.Message) + traceRoom}
+	c := mailbox.Defaults()
+	c.DuplicateWindow, c.MaxMessage = time.Duration(l.DuplicateWindow), uint64(l.Message)+traceRoom
+	c.SoftDeleted, c.QuotaWarn = time.Duration(l.SoftDeleted), l.QuotaWarning
+	return c
 }
 
 func versionString() string { return version.Get().Release }
