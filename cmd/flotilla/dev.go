@@ -135,7 +135,7 @@ Try:
   printf 'Subject: hello\r\n\r\nhi\r\n' | curl -sS smtp://127.0.0.1:%d --mail-from me@example.org --mail-rcpt alice@%s -T -
   curl -sS --cacert %s/ca.pem -u alice@%s:%s 'imaps://127.0.0.3:%d/INBOX' -X 'FETCH 1:* (UID FLAGS ENVELOPE)'
   kill -9 $(cat %s/n2/pid)     and both again; then: flotilla dev start n2
-  flotilla status · flotilla groups
+  flotilla status · flotilla groups · flotilla dev put greeting hello · flotilla dev get greeting
 `, c.Port(2525), dev.Domain, c.Dir, dev.Domain, dev.Password, c.Port(2993), c.Dir)
 	if detach {
 		b.WriteString("\nThe nodes go on running: 'flotilla dev stop' ends them.\n")

@@ -2,25 +2,21 @@ package node
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
-	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
-	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // oneNode has every group on itself.
-type oneNode struct{ replica *space.LocalReplica }
+type oneNode struct{ lone }
 
-func (o oneNode) Replica(cluster.GroupID) *space.Replica { return o.replica.Replica }
 func (o oneNode) Route(_ context.Context, id cluster.SpaceID) (ops.Route, error) {
 	g, ok := scratchGroup(id)
 	if !ok {
@@ -32,26 +28,7 @@ func (o oneNode) Learn(cluster.GroupID, uint64, cluster.NodeID) {}
 func (o oneNode) Moved(cluster.SpaceID, ops.Route)              {}
 func (o oneNode) Changed() <-chan struct{}                      { return nil }
 
-// scratchNode is a node of which there is enough for its scratch spaces.
-func scratchNode(t *testing.T) (backend, oneNode) {
-	t.Helper()
-	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rep, err := space.NewLocalReplica(db, space.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(rep.Close(), db.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	o := oneNode{rep}
-	return o.node(), o
-}
-
+// node is one of which there is enough for its scratch spaces.
 func (o oneNode) node() backend {
 	n := &Node{self: "n1", cfg: Config{Staging: true}}
 	n.ops = ops.NewClient("n1", ops.NewServer(o, ops.Events{}, scratchHandlers()), nil, o, newClockShift())
@@ -59,7 +36,8 @@ func (o oneNode) node() backend {
 }
 
 func TestScratchSpaces(t *testing.T) {
-	b, o := scratchNode(t)
+	o := oneNode{lone{replicaInMemory(t)}}
+	b := o.node()
 	put := func(g cluster.GroupID, key string, p admin.ScratchPut, want string) {
 		t.Helper()
 		if v, err := b.ScratchPut(t.Context(), g, key, p); err != nil || v.Value != want || !v.Found {
@@ -107,7 +85,7 @@ func TestScratchSpaces(t *testing.T) {
 
 // A node in service has no scratch space, whoever asks: neither its administrator nor another node.
 func TestScratchIsForTestsOnly(t *testing.T) {
-	b, _ := scratchNode(t)
+	b := oneNode{lone{replicaInMemory(t)}}.node()
 	b.n.cfg.Staging = false
 	if _, err := b.ScratchPut(t.Context(), 4, "a", admin.ScratchPut{}); cluster.KindOf(err) != exmdb.KindAccessDenied {
 		t.Errorf("put: %v", err)
