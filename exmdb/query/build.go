@@ -8,49 +8,48 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-const (
-	// leastBatch and mostBatch bound the entries that are gathered before they are merged into the list.
-	leastBatch = 4 << 10
-	mostBatch  = 24 << 10
-)
+// batchEntries is how many entries are gathered before they are sorted into a run, or merged into the list: a few
+// milliseconds of work.
+const batchEntries = 8 << 10
 
 // build is a view in the making, step by step over states that move on, and afterwards what keeps it up. It scans all
-// rows once; then whatever was touched since the scan began is looked at again in the newest state, so it does not
-// matter in which of the states a row was scanned.
+// rows once, into sorted runs that are then merged; then whatever was touched since the scan began is looked at again in
+// the newest state, so it does not matter in which of the states a row was scanned.
 type build struct {
-	spec *Spec
+	spec  *Spec
+	batch int
 
 	mu sync.Mutex
 	// What follows is guarded by mu.
-	rows    *list
+	rows    *list // nil until the scan is over and its runs are merged
 	match   mapi.Restriction
 	from    uint64 // where the scan goes on
 	begun   bool
-	scanned bool
 	seen    int
-	synced  mapi.Stamp // everything touched up to here is in rows, added and touched
+	added   []entry // of the scan
+	runs    []*list
+	merging *merger
+	synced  mapi.Stamp // everything touched up to here was looked at
 	newest  mapi.Stamp // no state before this one is looked at
-	added   []entry    // of the scan
 	touched map[uint64][]entry
 	arena   []byte // keys of added and touched
 	count   *counting
 	view    *View
 }
 
-func newBuild(s *Spec) *build {
-	b := &build{spec: s}
+func newBuild(s *Spec, batch int) *build {
+	b := &build{spec: s, batch: batch}
 	b.resetLocked()
 	return b
 }
 
 func (b *build) resetLocked() {
-	b.rows = &list{reversed: b.spec.reversed}
 	b.match = nil
 	if b.spec.restriction != nil && !b.spec.counted {
 		b.match = mapi.ForOneWalk(b.spec.restriction)
 	}
-	b.from, b.begun, b.scanned, b.seen = 0, false, false, 0
-	b.added, b.touched, b.arena, b.count, b.view = nil, make(map[uint64][]entry), nil, nil, nil
+	b.rows, b.from, b.begun, b.seen, b.added, b.runs, b.merging = nil, 0, false, 0, nil, nil, nil
+	b.touched, b.arena, b.count, b.view = make(map[uint64][]entry), nil, nil, nil
 }
 
 // advance goes on until the view is that of src's state or the budget is spent; nil is a view that is not there yet.
@@ -80,7 +79,7 @@ func (b *build) advance(src Source, budget Budget) (*View, error) {
 }
 
 func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
-	if !b.scanned {
+	if b.rows == nil {
 		if done, err := b.scanLocked(src, budget); err != nil || !done {
 			return false, err
 		}
@@ -98,30 +97,53 @@ func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
 			return false, err
 		}
 	}
+	if !b.spec.digest(rows, budget) {
+		return false, nil
+	}
 	b.view = &View{Stamp: src.Stamp(), spec: b.spec, rows: rows}
-	b.added, b.arena = nil, nil
+	b.arena, b.count = nil, nil
 	return true, nil
 }
 
+// scanLocked scans, and when that is over merges.
 func (b *build) scanLocked(src Source, budget Budget) (done bool, err error) {
 	if !b.begun {
 		b.begun, b.synced = true, src.Stamp()
 	}
-	done = true
-	err = src.Scan(b.from, func(r Row, next uint64) (bool, error) {
-		b.added, b.arena = b.spec.entries(b.added, b.match, r, b.arena)
-		b.from = next
-		b.seen++
-		if len(b.added) >= min(max(b.rows.len()/4, leastBatch), mostBatch) {
-			b.flushLocked()
+	if b.merging == nil {
+		done = true
+		err = src.Scan(b.from, func(r Row, next uint64) (bool, error) {
+			b.added, b.arena = b.spec.entries(b.added, b.match, r, b.arena)
+			b.from = next
+			b.seen++
+			if len(b.added) >= b.batch {
+				b.runLocked()
+			}
+			done = budget()
+			return done, r.Err()
+		})
+		if err != nil || !done {
+			return false, err
 		}
-		done = budget()
-		return done, r.Err()
-	})
-	if b.scanned = done && err == nil; b.scanned {
-		b.flushLocked() // what is touched later replaces it
+		b.runLocked()
+		b.merging = newMerger(b.spec.reversed, b.runs)
+		b.added, b.arena, b.runs = nil, nil, nil
 	}
-	return done, err
+	if !b.merging.advance(budget) {
+		return false, nil
+	}
+	b.rows, b.merging = b.merging.out.finish(), nil
+	return true, nil
+}
+
+// runLocked makes a sorted run of what was gathered.
+func (b *build) runLocked() {
+	w := listWriter{list: list{reversed: b.spec.reversed}}
+	slices.SortFunc(b.added, func(x, y entry) int { return w.compare(&x, &y) })
+	w.add(b.added)
+	w.flush(0)
+	b.runs = append(b.runs, w.finish())
+	b.added, b.arena = b.added[:0], b.arena[:0]
 }
 
 // catchUpLocked looks at what was touched. It stops between two stamps only, since that is where it goes on.
@@ -149,25 +171,26 @@ func (b *build) catchUpLocked(src Source, budget Budget) (done bool, err error) 
 	if b.synced = last; !spent {
 		b.synced = src.Stamp()
 	}
-	if len(b.touched) >= mostBatch {
+	if len(b.touched) >= b.batch {
 		b.flushLocked()
 	}
 	return !spent, nil
 }
 
-// flushLocked merges what was gathered into the list.
+// flushLocked merges what was touched into the list.
 func (b *build) flushLocked() {
-	if len(b.added) == 0 && len(b.touched) == 0 {
+	if len(b.touched) == 0 {
 		return
 	}
 	gone := make(map[uint64]bool, len(b.touched))
+	var added []entry
 	for id, entries := range b.touched {
 		gone[id] = true
-		b.added = append(b.added, entries...)
+		added = append(added, entries...)
 	}
-	slices.SortFunc(b.added, func(x, y entry) int { return b.rows.compare(&x, &y) })
-	b.rows = b.rows.merge(b.added, gone)
-	b.added, b.arena = b.added[:0], b.arena[:0]
+	slices.SortFunc(added, func(x, y entry) int { return b.rows.compare(&x, &y) })
+	b.rows = b.rows.merge(added, gone)
+	b.arena = b.arena[:0]
 	clear(b.touched)
 }
 
@@ -177,9 +200,13 @@ type counting struct {
 	next   int
 	match  mapi.Restriction
 	passed listWriter
+	rows   *list // at the end
 }
 
 func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, err error) {
+	if b.count != nil && b.count.at == src.Stamp() && b.count.rows != nil {
+		return b.count.rows, true, nil
+	}
 	if b.count == nil || b.count.at != src.Stamp() {
 		b.count = &counting{at: src.Stamp(), match: mapi.ForOneWalk(b.spec.restriction)}
 		b.count.passed.reversed = b.spec.reversed
@@ -191,7 +218,7 @@ func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, e
 			return false
 		}
 		if c.match.Match(r) {
-			c.passed.add([]entry{*e})
+			c.passed.put(*e)
 		}
 		c.next = i + 1
 		err = r.Err()
@@ -201,15 +228,27 @@ func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, e
 		return nil, false, err
 	}
 	c.passed.flush(0)
-	b.count = nil
-	return c.passed.finish(), true, nil
+	c.rows = c.passed.finish()
+	return c.rows, true, nil
 }
 
 // size is about what the build keeps in memory.
 func (b *build) size() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := b.rows.size() + cap(b.arena) + 64*cap(b.added) + 128*len(b.touched)
+	n := cap(b.arena) + 64*cap(b.added) + 128*len(b.touched)
+	if b.rows != nil {
+		n += b.rows.size()
+	}
+	for _, r := range b.runs {
+		n += r.size()
+	}
+	if b.merging != nil {
+		n += b.merging.size()
+	}
+	if b.count != nil {
+		n += b.count.passed.size()
+	}
 	if b.view != nil {
 		n += b.view.size(b.rows)
 	}

@@ -12,7 +12,7 @@ import (
 // same order shares a view, whichever client he is. It holds a bounded number of bytes and forgets first what was not
 // asked for the longest. A view brings itself up to date with each request, so nothing in the cache has an age.
 type Cache struct {
-	limit int
+	limit, batch int
 
 	mu    sync.Mutex
 	used  int                         // guarded by mu: bytes
@@ -28,7 +28,7 @@ type cached struct {
 
 // NewCache makes a Cache of so many bytes.
 func NewCache(limit int) *Cache {
-	return &Cache{limit: limit, views: make(map[string]*stdlist.Element)}
+	return &Cache{limit: limit, batch: batchEntries, views: make(map[string]*stdlist.Element)}
 }
 
 // View is the view of a specification over the objects that key names, in src's state; nil when the budget was spent
@@ -50,7 +50,9 @@ func (c *Cache) View(key string, s *Spec, src Source, budget Budget) (v *View, d
 }
 
 // Build is a view that is made at once and not kept.
-func Build(s *Spec, src Source) (*View, error) { return newBuild(s).advance(src, Unlimited) }
+func Build(s *Spec, src Source) (*View, error) {
+	return newBuild(s, batchEntries).advance(src, Unlimited)
+}
 
 func (c *Cache) take(key string, s *Spec) *cached {
 	c.mu.Lock()
@@ -59,7 +61,7 @@ func (c *Cache) take(key string, s *Spec) *cached {
 		c.order.MoveToFront(el)
 		return el.Value.(*cached)
 	}
-	el := &cached{key: key, build: newBuild(s)}
+	el := &cached{key: key, build: newBuild(s, c.batch)}
 	c.views[key] = c.order.PushFront(el)
 	return el
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"sync/atomic"
 )
 
 // entry is an instance of a row in a view: its sort key, and what tells it from others of the same key.
@@ -29,6 +30,7 @@ type chunk struct {
 	ids       []uint64
 	instances []uint32 // nil when all are 0
 	unread    []uint64 // bits
+	digest    atomic.Pointer[digest]
 }
 
 func newChunk(entries []entry) *chunk {
@@ -84,7 +86,11 @@ func (c *chunk) instance(i int) uint32 {
 
 // size is about what a chunk takes in memory.
 func (c *chunk) size() int {
-	return 168 + cap(c.first) + cap(c.keys) + 8*len(c.ids) + 4*len(c.instances) + 8*len(c.unread)
+	n := 176 + cap(c.first) + cap(c.keys) + 8*len(c.ids) + 4*len(c.instances) + 8*len(c.unread)
+	if d := c.digest.Load(); d != nil {
+		n += 120 + 6*cap(d.parts) + 8*cap(d.ids) + 8*cap(d.ranks) + 2*cap(d.tops) + cap(d.last)
+	}
+	return n
 }
 
 // open appends the entries of the chunk.
@@ -253,6 +259,12 @@ func (w *listWriter) join(c *chunk, added []entry, gone map[uint64]bool) {
 
 func (w *listWriter) add(entries []entry) {
 	w.open = append(w.open, entries...)
+	w.flush(2 * chunkEntries)
+}
+
+// put adds one entry.
+func (w *listWriter) put(e entry) {
+	w.open = append(w.open, e)
 	w.flush(2 * chunkEntries)
 }
 

@@ -111,3 +111,34 @@ func TestMergeSharesChunks(t *testing.T) {
 		t.Fatalf("%d bytes an entry", perEntry)
 	}
 }
+
+// TestRunsAreMerged: many sorted runs become one list, in steps.
+func TestRunsAreMerged(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		reversed := rapid.Bool().Draw(t, "reversed")
+		var lists []*list
+		var want []entry
+		id := uint64(0)
+		for range rapid.IntRange(0, 9).Draw(t, "runs") {
+			l := &list{reversed: reversed}
+			var run []entry
+			for range rapid.IntRange(0, 700).Draw(t, "entries") {
+				id++
+				run = append(run, entry{key: fmt.Appendf(nil, "%d", id*31%97), id: id})
+			}
+			slices.SortFunc(run, func(a, b entry) int { return l.compare(&a, &b) })
+			lists = append(lists, l.merge(run, nil))
+			want = append(want, run...)
+		}
+		m := newMerger(reversed, lists)
+		step := rapid.IntRange(1, 900).Draw(t, "step")
+		for left := step; !m.advance(func() bool { left--; return left > 0 }); left = step {
+			if m.size() <= 0 {
+				t.Fatal("entries that are on their way have no size")
+			}
+		}
+		got := m.out.finish()
+		slices.SortFunc(want, func(a, b entry) int { return got.compare(&a, &b) })
+		checkList(t, got, want)
+	})
+}

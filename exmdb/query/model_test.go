@@ -454,6 +454,7 @@ func (b *bench) checkRow(t *rapid.T, got *exmdb.TableRow, want *modelRow) {
 func TestTablesAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := &bench{world: newWorld(), model: newModel(drawSpec(t)), cache: NewCache(1 << 20), ids: make(map[string]uint64)}
+		b.cache.batch = rapid.IntRange(1, 40).Draw(t, "batch")
 		b.compile(t)
 		for range rapid.IntRange(0, 60).Draw(t, "objects") {
 			b.edit(t)

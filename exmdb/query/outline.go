@@ -1,8 +1,8 @@
 package query
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/binary"
 	"hash/fnv"
 	"slices"
 	"sort"
@@ -29,68 +29,82 @@ type outline struct {
 	shown, rank [][]uint32
 }
 
-// outliner makes an outline in one pass over the entries.
-type outliner struct {
-	*outline
-	spec *Spec
-	last []byte     // key of the entry before
-	ends []int      // of its categories
-	max  [][][]byte // largest value below each heading, by level
+// digest is what an outline needs of a chunk. It is made once, so a view that has changed a little costs as much as it
+// has headings, not as it has rows.
+type digest struct {
+	parts []part
+	// ids are the headings above each part, by level; ranks and tops the largest of what orders the headings of each
+	// level, and in which entry of the part it is.
+	ids, ranks []uint64
+	tops       []uint16
+	last       []byte // key of the last entry
 }
 
-func newOutline(s *Spec, rows *list) *outline {
-	o := &outliner{outline: &outline{levels: make([][]heading, s.categories), shown: make([][]uint32, s.categories),
-		rank: make([][]uint32, s.categories)}, spec: s, ends: make([]int, s.categories), max: make([][][]byte, s.categories)}
-	rows.walk(0, false, func(i int, e *entry) bool {
-		o.add(uint32(i), e)
-		return true
-	})
-	for l := range o.levels {
-		o.arrange(l)
+// part is entries of a chunk that are below the same headings. Level is the highest level on which they differ from those
+// before; of the first part it says nothing.
+type part struct {
+	rows, unread uint16
+	level        uint8
+}
+
+// digestOf is the digest of a chunk.
+func (s *Spec) digestOf(c *chunk) *digest {
+	if d := c.digest.Load(); d != nil {
+		return d
 	}
-	return o.outline
-}
-
-func (o *outliner) add(i uint32, e *entry) {
-	level := 0
-	if o.last != nil {
-		same := shared(o.last, e.key)
-		for level < len(o.ends) && o.ends[level] <= same {
-			level++
+	d := new(digest)
+	ends := make([]int, s.categories)
+	for i, e := range c.open(nil) {
+		level := s.parting(d.last, e.key, ends)
+		if i == 0 || level < s.categories {
+			d.begin(e.key, level, ends)
 		}
-	}
-	o.last = e.key
-	o.open(level, i, e.key)
-	for l := range o.levels {
-		h := &o.levels[l][len(o.levels[l])-1]
-		h.rows++
+		p := &d.parts[len(d.parts)-1]
+		d.rise(s, e.key, p.rows)
+		p.rows++
 		if e.unread {
-			h.unread++
+			p.unread++
 		}
+		d.last = e.key
 	}
-	o.compareTop(i, e.key)
+	d.last = slices.Clone(d.last)
+	c.digest.Store(d)
+	return d
 }
 
-// open begins headings from a level down.
-func (o *outliner) open(level int, i uint32, key []byte) {
-	at := 0
-	if level > 0 {
-		at = o.ends[level-1]
+// digest makes the digests of all chunks that have none, until the budget is spent.
+func (s *Spec) digest(rows *list, budget Budget) (done bool) {
+	if s.categories == 0 {
+		return true
 	}
-	for l := level; l < len(o.levels); l++ {
-		at = o.spec.columns[l].end(key, at)
-		o.ends[l] = at
-		below := 0
-		if l+1 < len(o.levels) {
-			below = len(o.levels[l+1])
+	for _, c := range rows.chunks {
+		if c.digest.Load() == nil {
+			if s.digestOf(c); !budget() {
+				return false
+			}
 		}
-		o.levels[l] = append(o.levels[l], heading{id: headingID(l, key[:at]), first: i, top: i, from: uint32(below), to: uint32(below)})
-		if o.spec.maxima[l].tag != 0 {
-			o.max[l] = append(o.max[l], nil)
+	}
+	return true
+}
+
+// parting is the highest level on which a key differs from the one before, and fills in where its categories end.
+func (s *Spec) parting(last, key []byte, ends []int) int {
+	level, at := s.categories, 0
+	same := shared(last, key)
+	for l := range ends {
+		at = s.columns[l].end(key, at)
+		if ends[l] = at; at > same && level == s.categories {
+			level = l
 		}
-		if l > 0 {
-			o.levels[l-1][len(o.levels[l-1])-1].to++
-		}
+	}
+	return level
+}
+
+func (d *digest) begin(key []byte, level int, ends []int) {
+	d.parts = append(d.parts, part{level: uint8(level)})
+	for l, end := range ends {
+		d.ids = append(d.ids, headingID(l, key[:end]))
+		d.ranks, d.tops = append(d.ranks, 0), append(d.tops, 0)
 	}
 }
 
@@ -102,58 +116,136 @@ func headingID(level int, prefix []byte) uint64 {
 	return exmdb.HeadingID(h.Sum64())
 }
 
-// compareTop holds an entry against the largest values so far, which stand in the key behind the columns.
-func (o *outliner) compareTop(i uint32, key []byte) {
-	at := -1
-	for l := range o.max {
-		m := o.spec.maxima[l]
+// rise holds an entry of the last part against the largest values so far; i is which of it.
+func (d *digest) rise(s *Spec, key []byte, i uint16) {
+	mine := len(d.ranks) - s.categories
+	for l, m := range s.maxima {
 		if m.tag == 0 {
 			continue
 		}
-		if at < 0 {
-			at = o.spec.columnsEnd(key)
+		if n := s.numberIn(key, m.at); n > d.ranks[mine+l] {
+			d.ranks[mine+l], d.tops[mine+l] = n, i
 		}
-		end := m.end(key, at)
-		last := len(o.max[l]) - 1
-		order := bytes.Compare(key[at:end], o.max[l][last])
-		if o.max[l][last] == nil || order != 0 && (order > 0) != m.descending {
-			o.max[l][last], o.levels[l][last].top = key[at:end], i
-		}
-		at = end
 	}
 }
 
-// columnsEnd is where the sort columns end in a key.
-func (s *Spec) columnsEnd(key []byte) int {
+// numberIn is a column of a key, which is a number or absent, as a number that orders as its values do.
+func (s *Spec) numberIn(key []byte, column int) uint64 {
 	at := 0
-	for _, c := range s.columns {
+	for _, c := range s.columns[:column] {
 		at = c.end(key, at)
 	}
-	return at
+	invert := byte(0)
+	if s.columns[column].descending {
+		invert = 0xFF
+	}
+	if key[at]^invert != formNumber {
+		return 0
+	}
+	n := binary.BigEndian.Uint64(key[at+1:])
+	if invert != 0 {
+		n = ^n
+	}
+	return max(n, 1)
 }
 
-// arrange orders the headings of a level by the largest values below them, those of one heading among themselves. The
-// values have the category's direction already.
+// outliner makes an outline of digests.
+type outliner struct {
+	*outline
+	spec  *Spec
+	ranks [][]uint64 // by level, the largest value below each heading
+}
+
+func newOutline(s *Spec, rows *list) *outline {
+	o := &outliner{outline: &outline{levels: make([][]heading, s.categories), shown: make([][]uint32, s.categories),
+		rank: make([][]uint32, s.categories)}, spec: s, ranks: make([][]uint64, s.categories)}
+	parts := 0
+	for _, c := range rows.chunks {
+		parts += len(s.digestOf(c).parts)
+	}
+	deepest := s.categories - 1
+	o.levels[deepest], o.ranks[deepest] = make([]heading, 0, parts), make([]uint64, 0, parts)
+	var last []byte
+	ends := make([]int, s.categories)
+	for i, c := range rows.chunks {
+		d := s.digestOf(c)
+		o.add(d, rows.starts[i], s.parting(last, c.first, ends))
+		last = d.last
+	}
+	for l := range o.levels {
+		o.arrange(l)
+	}
+	return o.outline
+}
+
+// add puts the parts of a chunk, which begins at a row, behind those before; level is where its first part differs.
+func (o *outliner) add(d *digest, row, level int) {
+	levels := o.spec.categories
+	if row == 0 {
+		level = 0
+	}
+	for i := range d.parts {
+		p := &d.parts[i]
+		if i > 0 {
+			level = int(p.level)
+		}
+		for l := level; l < levels; l++ {
+			o.open(l, d.ids[i*levels+l], uint32(row))
+		}
+		for l := range levels {
+			last := len(o.levels[l]) - 1
+			h := &o.levels[l][last]
+			h.rows += uint32(p.rows)
+			h.unread += uint32(p.unread)
+			if n := d.ranks[i*levels+l]; n > o.ranks[l][last] {
+				o.ranks[l][last], h.top = n, uint32(row)+uint32(d.tops[i*levels+l])
+			}
+		}
+		row += int(p.rows)
+	}
+}
+
+// open begins a heading.
+func (o *outliner) open(l int, id uint64, row uint32) {
+	below := 0
+	if l+1 < len(o.levels) {
+		below = len(o.levels[l+1])
+	}
+	o.levels[l] = append(o.levels[l], heading{id: id, first: row, top: row, from: uint32(below), to: uint32(below)})
+	o.ranks[l] = append(o.ranks[l], 0)
+	if l > 0 {
+		o.levels[l-1][len(o.levels[l-1])-1].to++
+	}
+}
+
+// arrange orders the headings of a level by the largest values below them, those of one heading among themselves, in the
+// direction of the category.
 func (o *outliner) arrange(l int) {
 	if o.spec.maxima[l].tag == 0 {
 		return
 	}
+	type ranked struct {
+		rank uint64
+		h    uint32
+	}
 	n := len(o.levels[l])
-	shown, rank := make([]uint32, n), make([]uint32, n)
-	for i := range shown {
-		shown[i] = uint32(i)
+	order := make([]ranked, n)
+	for i := range order {
+		order[i] = ranked{o.ranks[l][i], uint32(i)}
+		if o.spec.columns[l].descending {
+			order[i].rank = ^order[i].rank
+		}
 	}
 	parents := []heading{{to: uint32(n)}}
 	if l > 0 {
 		parents = o.levels[l-1]
 	}
 	for _, p := range parents {
-		slices.SortFunc(shown[p.from:p.to], func(a, b uint32) int {
-			return cmp.Or(bytes.Compare(o.max[l][a], o.max[l][b]), cmp.Compare(a, b))
-		})
+		slices.SortFunc(order[p.from:p.to], func(a, b ranked) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.h, b.h)) })
 	}
-	for i, h := range shown {
-		rank[h] = uint32(i)
+	shown, rank := make([]uint32, n), make([]uint32, n)
+	for i, r := range order {
+		shown[i], rank[r.h] = r.h, uint32(i)
 	}
 	o.shown[l], o.rank[l] = shown, rank
 }
@@ -162,7 +254,7 @@ func (o *outliner) arrange(l int) {
 func (o *outline) size() int {
 	n := 0
 	for l := range o.levels {
-		n += 40*cap(o.levels[l]) + 4*cap(o.shown[l]) + 4*cap(o.rank[l])
+		n += 32*cap(o.levels[l]) + 4*cap(o.shown[l]) + 4*cap(o.rank[l])
 	}
 	return n
 }
@@ -182,7 +274,7 @@ func (o *outline) place(l int, h uint32) uint32 {
 	return o.rank[l][h]
 }
 
-// holding is the heading of a level that a row is below, among those from one on.
+// holding is the heading of a level that a row is below.
 func (o *outline) holding(l int, row uint32) uint32 {
 	i := sort.Search(len(o.levels[l]), func(i int) bool { return o.levels[l][i].first > row })
 	return uint32(i - 1)

@@ -379,6 +379,7 @@ func TestCompileRefuses(t *testing.T) {
 		{&exmdb.TableSpec{Spread: eachWord + 0x10000, Sort: orders(mapi.SortOrder{Tag: eachWord}).Sort}, exmdb.KindTooComplex},
 		{&exmdb.TableSpec{Spread: eachWord, Sort: orders(mapi.SortOrder{Tag: eachWord}).Sort}, 0},
 		{&exmdb.TableSpec{Toggled: make([]uint64, maxToggled+1)}, exmdb.KindTooComplex},
+		{&exmdb.TableSpec{Sort: mapi.SortOrderSet{Orders: []mapi.SortOrder{{Tag: size}, {Tag: name, Direction: mapi.SortMaximumCategory}}, Categories: 1}}, exmdb.KindTooComplex},
 	} {
 		if got := kindOf(Compile(tt.spec, mapi.SortOrderSet{})); got != tt.want {
 			t.Errorf("%d: kind %d, want %d", i, got, tt.want)
@@ -451,7 +452,7 @@ func FuzzPlaces(f *testing.F) {
 		w.set(id+1, sized(int32(id%5)))
 	}
 	grouped := bySize(1)
-	grouped.Sort.Orders = append(grouped.Sort.Orders, mapi.SortOrder{Tag: name, Direction: mapi.SortMaximumCategory}, mapi.SortOrder{Tag: name})
+	grouped.Sort.Orders = append(grouped.Sort.Orders, mapi.SortOrder{Tag: when, Direction: mapi.SortMaximumCategory}, mapi.SortOrder{Tag: name})
 	tables := []*Asked{table(f, w, bySize(0)), table(f, w, bySize(1)), table(f, w, grouped)}
 	for _, a := range tables {
 		resp, err := a.Rows(&exmdb.TableRowsRequest{From: exmdb.TablePosition{Origin: exmdb.TableBeginning, Offset: 20}, Count: 5})

@@ -17,6 +17,7 @@ type Spec struct {
 	restriction mapi.Restriction // nil for none
 	// counted: a count is in the restriction, so a row passes or not by those in front of it.
 	counted bool
+	// columns are what the sort key is made of: the categories, the other sort keys, then what only orders headings.
 	columns []column
 	// categories is how many of the first columns make headings, of which expanded levels are open.
 	categories, expanded int
@@ -31,9 +32,12 @@ type Spec struct {
 	print    string
 }
 
-// maximum is a value whose largest below a heading orders the headings, in the category's direction, and the rows that
-// nothing else orders; its tag is zero where there is none.
-type maximum struct{ column }
+// maximum is a value whose largest below a heading orders the headings in the category's direction; its tag is zero where
+// there is none. It is a number, and one of the columns.
+type maximum struct {
+	tag mapi.Tag
+	at  int
+}
 
 // maxToggled bounds the headings that a client may have opened or closed one by one.
 const maxToggled = 10_000
@@ -85,9 +89,6 @@ func (s *Spec) Orders(t mapi.Tag) (descending, only bool) {
 func (s *Spec) Tags(fn func(t mapi.Tag)) {
 	for _, c := range s.columns {
 		fn(c.tag)
-	}
-	for _, m := range s.maxima {
-		fn(m.tag)
 	}
 	if s.restriction != nil {
 		mapi.MapTags(s.restriction, func(t mapi.Tag) mapi.Tag { fn(t); return t })
@@ -162,13 +163,33 @@ func (s *Spec) sort(set mapi.SortOrderSet) error {
 			s.instances = o.Tag
 		}
 		if c.tag = o.Tag.WithType(o.Tag.Type() &^ mapi.MultiInstance); o.Direction == mapi.SortMaximumCategory {
-			last := len(s.columns) - 1
-			c.descending = s.columns[last].descending
-			s.maxima[last] = maximum{c}
+			s.maxima[len(s.columns)-1].tag = c.tag
 			continue
 		}
 		s.columns = append(s.columns, c)
 		s.reversed = c.descending
+	}
+	return s.sortHeadings()
+}
+
+// numbers are the types of values that order headings.
+var numbers = []mapi.Type{mapi.TypeInteger16, mapi.TypeInteger32, mapi.TypeInteger64, mapi.TypeCurrency, mapi.TypeTime,
+	mapi.TypeFloating32, mapi.TypeFloating64, mapi.TypeAppTime, mapi.TypeBoolean}
+
+// sortHeadings finds what orders headings among the columns, or puts it there.
+func (s *Spec) sortHeadings() error {
+	for l := range s.maxima {
+		m := &s.maxima[l]
+		if m.tag == 0 {
+			continue
+		}
+		if !slices.Contains(numbers, m.tag.Type()) {
+			return refused(fmt.Errorf("headings ordered by %v, which is no number: %w", m.tag, mapi.ErrTooComplex))
+		}
+		if m.at = slices.IndexFunc(s.columns, func(c column) bool { return c.tag == m.tag }); m.at < 0 {
+			m.at = len(s.columns)
+			s.columns = append(s.columns, column{tag: m.tag, descending: s.columns[l].descending})
+		}
 	}
 	return nil
 }
@@ -197,7 +218,7 @@ func (s *Spec) entries(dst []entry, match mapi.Restriction, r Row, arena []byte)
 		list := mapi.Elements(lookup(r, s.instances.WithType(s.instances.Type()&^mapi.MultiInstance)))
 		instances = max(len(list), 1)
 	}
-	values := make([]mapi.Value, len(s.columns), len(s.columns)+len(s.maxima))
+	values := make([]mapi.Value, len(s.columns))
 	for i, c := range s.columns {
 		values[i] = lookup(r, c.tag)
 	}
@@ -205,11 +226,6 @@ func (s *Spec) entries(dst []entry, match mapi.Restriction, r Row, arena []byte)
 		start := len(arena)
 		for k, c := range s.columns {
 			arena = c.append(arena, values[k], i)
-		}
-		for _, m := range s.maxima {
-			if m.tag != 0 {
-				arena = m.append(arena, lookup(r, m.tag), i)
-			}
 		}
 		arena = append(arena, r.Natural()...)
 		dst = append(dst, entry{key: arena[start:len(arena):len(arena)], id: r.ID(), instance: i, unread: r.Unread()})

@@ -18,6 +18,7 @@ type shownMessage struct {
 	fid   mapi.FID
 	m     *message
 	props *mapi.PropBag
+	bags  *bagWalk // where the bag is read, if not by itself
 	err   error
 }
 
@@ -32,7 +33,11 @@ func (s *shownMessage) contents() *mapi.PropBag {
 	}
 	s.props = new(mapi.PropBag)
 	if s.m.row.Props > 0 {
-		bag, err := s.bag(s.m.row.Object)
+		read := s.bag
+		if s.bags != nil {
+			read = s.bags.bag
+		}
+		bag, err := read(s.m.row.Object)
 		if s.fail(err); err == nil {
 			s.props = bag
 		}

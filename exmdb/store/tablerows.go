@@ -219,13 +219,17 @@ func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, erro
 		return nil
 	}
 	rest := []exmdb.UIDRange{{First: max(mapi.UID(from), 1), Last: schema.EndOfUIDs - 1}}
-	return s.scanRows(s.keys(), s.fid, rest, func(uid mapi.UID, stored []byte) (bool, error) {
+	bags := s.walkBags()
+	err := s.scanRows(s.keys(), s.fid, rest, func(uid mapi.UID, stored []byte) (bool, error) {
 		m := &message{uid: uid}
 		if err := m.row.UnmarshalWire(stored); err != nil {
 			return false, err
 		}
-		return fn(s.messageRow(s.fid, m), uint64(uid)+1)
+		r := s.messageRow(s.fid, m)
+		r.shown.(*shownMessage).bags = bags
+		return fn(r, uint64(uid)+1)
 	})
+	return orElse(err, bags.close())
 }
 
 // Since implements query.Source. Steps of the change index and tombstones come in order of their stamps.
