@@ -94,7 +94,7 @@ func ref(f mapi.FID, r *Rule) RuleRef {
 // out of office still count (MS-OXORULE 3.2.5.1.1.1).
 func (e *evaluation) meets(f mapi.FID, r *Rule, ended bool) (bool, error) {
 	switch {
-	case r.State&Enabled == 0, r.State&ParseError != 0,
+	case !r.State.On(),
 		ended && r.State&OnlyWhenOOF == 0,
 		r.State&OnlyWhenOOF != 0 && !e.Away,
 		r.State&SkipIfSCLIsSafe != 0 && e.mail.isSafe():

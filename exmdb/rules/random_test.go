@@ -32,7 +32,7 @@ func drawRule(t *rapid.T, id uint64) Rule {
 		return rapid.SampledFrom([]mapi.RuleAction{markRead, remove, reply, oofReply, bounce, deferIt}).Draw(t, "simple")
 	})
 	return Rule{ID: id, Sequence: int32(rapid.IntRange(-2, 5).Draw(t, "sequence")), Provider: "P",
-		State:     State(rapid.Uint32Range(0, 0x7F).Draw(t, "state")),
+		State:     State(rapid.Uint32Range(0, 0xFF).Draw(t, "state")),
 		Condition: condition.Draw(t, "condition"), Actions: rapid.SliceOfN(action, 0, 4).Draw(t, "actions")}
 }
 
@@ -102,7 +102,7 @@ func checkFired(t *rapid.T, b *box, p *Plan, byID map[uint64]Rule) {
 			levels[ref.Folder] = l
 		}
 		switch {
-		case r.State&Enabled == 0, r.State&ParseError != 0, r.State&OnlyWhenOOF != 0 && !b.away:
+		case r.State&(Enabled|OnlyWhenOOF) == 0, r.State&ParseError != 0, r.State&OnlyWhenOOF != 0 && (!b.away || r.State&DisabledOOF != 0):
 			t.Fatalf("rule %d of state %#x was met", r.ID, r.State)
 		case r.State&KeepOOFHistory != 0 && answersOOF(&r) && b.answered[r.ID]:
 			t.Fatalf("rule %d has answered before", r.ID)

@@ -30,7 +30,14 @@ const (
 	ExitLevel       State = 0x10 // ST_EXIT_LEVEL
 	SkipIfSCLIsSafe State = 0x20 // ST_SKIP_IF_SCL_IS_SAFE
 	ParseError      State = 0x40 // ST_RULE_PARSE_ERROR: set by the store
+	DisabledOOF     State = 0x80 // turns off a rule of OnlyWhenOOF (MS-OXORULE Appendix A <1>)
 )
+
+// On reports whether a rule is looked at at all: one for the time out of office is even without Enabled.
+func (s State) On() bool {
+	const off = OnlyWhenOOF | DisabledOOF
+	return s&(Enabled|OnlyWhenOOF) != 0 && s&ParseError == 0 && s&off != off
+}
 
 // Limits of the rules of a folder, of one rule and of what rules do with one message.
 const (

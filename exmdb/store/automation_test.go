@@ -567,18 +567,48 @@ func TestExtendedRules(t *testing.T) {
 	if state != mapi.Integer32(rules.Enabled|rules.ExitLevel|rules.ParseError) || b.count(f) != "1" {
 		t.Errorf("state %v of a rule that does not read, %s messages", state, b.count(f))
 	}
+	b.extendedRule(schema.Inbox, condition, actions)
+	if r := b.comes(""); r.Folder == schema.Inbox || b.count(f) != "2" {
+		t.Fatalf("%+v: a new rule is not met", r)
+	}
+	third := b.automation().Extended
+	b.deleteRules(schema.Inbox, mid)
+	if r := b.comes(""); r.Folder == f || b.count(f) != "2" || third != 3 {
+		t.Errorf("%+v: a rule that is deleted, and can be recovered, is met", r)
+	}
 	var plain mapi.PropBag
 	plain.Set(mapi.PidTagMessageClass, mapi.String("IPM.Configuration.x"))
 	call(b, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Message: mid}, Set: plain})
 	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: f, Hard: true})
-	if a := b.automation(); a.Extended != 0 || b.pairs(schema.PrefixExtendedRule) != 0 {
-		t.Errorf("%+v", a)
+	if n := b.pairs(schema.PrefixExtendedRule); int(b.automation().Extended) != n || n > 2 {
+		t.Errorf("%d rules are known of %d, of which two can be recovered", n, b.automation().Extended)
+	}
+	b.now = b.now.Add(2 * Defaults().SoftDeleted)
+	b.work()
+	if n := b.pairs(schema.PrefixExtendedRule); n != 0 || b.automation().Extended != 0 {
+		t.Errorf("%d rules are known of %d, of which none is left", n, b.automation().Extended)
 	}
 	b.comes("")
 	var set mapi.PropBag
 	set.Set(mapi.PidTagMessageClass, mapi.String(rules.ExtendedClass))
 	set.Set(mapi.PidTagExtendedRuleMessageCondition, mapi.Binary(make([]byte, rules.MaxExtendedBytes+1)))
 	refused(b, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: schema.Inbox, Associated: true, Message: exmdb.MessageEdit{Set: set}}, exmdb.KindTooBig)
+}
+
+// deleteRules deletes the associated messages of a folder but one.
+func (b *box) deleteRules(fid mapi.FID, but mapi.MID) {
+	b.t.Helper()
+	var mids []mapi.MID
+	b.update(func(tx *tx) error {
+		found, _, err := tx.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: 100})
+		for i := range found {
+			if found[i].row.MID != but {
+				mids = append(mids, found[i].row.MID)
+			}
+		}
+		return err
+	})
+	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: fid, Messages: mids})
 }
 
 func TestRulesLookAtTextThatIsContent(t *testing.T) {

@@ -70,8 +70,11 @@ func (t *tx) extendedRules(fid mapi.FID) ([]rules.Rule, error) {
 	var list []rules.Rule
 	for _, o := range objects {
 		counter, err := t.r.Get(schema.ObjectKey(o))
-		if err != nil || counter == nil {
-			return nil, orElse(err, cluster.Errorf(cluster.KindDamaged, "an extended rule is no message"))
+		if err != nil {
+			return nil, err
+		}
+		if counter == nil {
+			continue // it is a message no more
 		}
 		mid, err := schema.ParseCounter(counter)
 		if err != nil {
@@ -133,7 +136,7 @@ func (v *view) parseExtended(mid mapi.MID, stored []byte) ([]rules.Rule, error) 
 	if err := schema.Decode(stored, bag); err != nil {
 		return nil, err
 	}
-	if rules.State(asInt(bag.Get(mapi.PidTagRuleMessageState)))&(rules.Enabled|rules.ParseError) != rules.Enabled {
+	if !rules.State(asInt(bag.Get(mapi.PidTagRuleMessageState))).On() {
 		return nil, nil
 	}
 	whole, err := v.inlined(bag, mapi.PidTagExtendedRuleMessageCondition, mapi.PidTagExtendedRuleMessageActions)
