@@ -27,7 +27,9 @@ type ledger struct {
 	total  schema.Counters
 	// shelved are the soft-deleted folders: their rows are in their places, and nothing finds them.
 	shelved map[mapi.FID]*schema.DeletedFolder
-	wrong   []string
+	// times are the places of messages in their folders' orders of delivery.
+	times map[mapi.FID][]schema.TimePlace
+	wrong []string
 }
 
 func (l *ledger) wrongf(format string, args ...any) {
@@ -44,7 +46,8 @@ func (l *ledger) hold(hashes []space.Hash) {
 
 // audit reads all rows and compares with what is there.
 func audit(v *view) ([]string, error) {
-	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}, shelved: map[mapi.FID]*schema.DeletedFolder{}}
+	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}, shelved: map[mapi.FID]*schema.DeletedFolder{},
+		times: map[mapi.FID][]schema.TimePlace{}}
 	err := v.eachDeletedFolder(0, func(fid mapi.FID, d *schema.DeletedFolder) error {
 		l.shelved[fid] = d
 		return nil
@@ -103,6 +106,10 @@ func (l *ledger) message(key, value []byte) error {
 		if !m.associated() {
 			l.total.Messages++
 		}
+	}
+	if !m.associated() {
+		l.expect(schema.TimeKey(fid, timePlace(m)))
+		l.times[fid] = append(l.times[fid], timePlace(m))
 	}
 	enter(l.countsOf(fid), &m.row)
 	for _, s := range stampsOf(&m.row) {
@@ -272,7 +279,7 @@ func (l *ledger) sharedBodies() error {
 // records looks for records that nothing leads to, and for those that are not there.
 func (l *ledger) records() error {
 	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange},
-		{schema.PrefixDeleted, schema.PrefixDeleted}} {
+		{schema.PrefixDeleted, schema.PrefixDeleted}, {schema.PrefixTime, schema.PrefixTime}} {
 		it := l.r.Iter([]byte{of[0]}, []byte{of[1] + 1})
 		for it.Next() {
 			key := string(it.Key())
@@ -316,6 +323,10 @@ func (l *ledger) compare(fid mapi.FID, c *schema.FolderCounts) {
 		AssociatedUsed: c.AssociatedUsed, Unrendered: c.Unrendered, UnrenderedUnseen: c.UnrenderedUnseen, UnrenderedDeleted: c.UnrenderedDeleted, Retained: c.Retained, RetainedUsed: c.RetainedUsed}
 	if fmt.Sprint(got) != fmt.Sprint(*want) {
 		l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
+	}
+	slices.SortFunc(l.times[fid], schema.TimePlace.Compare)
+	if _, err := checkOrder(l.r, fid, l.times[fid]); err != nil {
+		l.wrongf("folder %#x: %v", uint64(fid), err)
 	}
 }
 
