@@ -159,3 +159,9 @@ type CopyFolderResponse struct {
 	Folders  uint32   `wire:"5"`
 	Done     bool     `wire:"6"`
 }
+
+// SetReadStateRequest says whether what is read in a mailbox is each user's own. In a public mailbox it always is. What
+// somebody has read stays known while it is not.
+type SetReadStateRequest struct {
+	PerUser bool `wire:"1"`
+}

@@ -129,6 +129,8 @@ type MailboxInfo struct {
 	QuotaSend uint64 `wire:"14"`
 	// Retained is how many bytes are soft-deleted; they count in no quota.
 	Retained uint64 `wire:"15"`
+	// PerUserRead says that what is read is each user's own.
+	PerUserRead bool `wire:"16"`
 }
 
 // Empty is a request or response that says nothing.

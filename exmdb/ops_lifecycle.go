@@ -17,4 +17,5 @@ var (
 	OpSendRights      = Op[Empty, SendRights]{OpInfo{71, "SendRights", false}}
 	OpDelegates       = Op[Empty, Delegates]{OpInfo{72, "Delegates", false}}
 	OpSetDelegates    = Op[Delegates, Empty]{OpInfo{73, "SetDelegates", true}}
+	OpSetReadState    = Op[SetReadStateRequest, Empty]{OpInfo{74, "SetReadState", true}}
 )

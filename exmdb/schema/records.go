@@ -32,7 +32,9 @@ type Header struct {
 	// QuotaWarn and QuotaSend are the limits from which the owner is warned and may not send; Quota is that of storage.
 	QuotaWarn uint64 `wire:"13"`
 	QuotaSend uint64 `wire:"14"`
-	Unknown   wire.Unknown
+	// PerUserRead: read state is kept for each user in a mailbox that is not public too (MAILBOX 4).
+	PerUserRead bool `wire:"15"`
+	Unknown     wire.Unknown
 }
 
 // Counters is what the mailbox's ops move. Every number it gives out is given once.
@@ -209,14 +211,6 @@ type Attachment struct {
 	Nested     []Attachment   `wire:"4"`
 	Number     uint32         `wire:"5"` // of a nested one; that of the others is in the key
 	Unknown    wire.Unknown
-}
-
-// ReadState is what one user has read of a folder.
-type ReadState struct {
-	Read    Runs       `wire:"1"` // MIDs
-	ReadCN  mapi.Stamp `wire:"2"`
-	Unread  uint32     `wire:"3"`
-	Unknown wire.Unknown
 }
 
 // NamedProperty is the name that an id stands for.

@@ -201,7 +201,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(wire.Marshal(&Counters{Global: 4, Stamp: 5}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, r := range []any{&Header{}, &Counters{}, &Folder{}, &FolderCounts{}, &Tombstone{}, &Change{}, &Delivery{}, &Attachment{},
-			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}, &Delegates{}} {
+			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}, &Delegates{}, &ReadState{}} {
 			if err := Decode(data, r); err == nil {
 				if err := Decode(wire.Marshal(r), r); err != nil {
 					t.Fatalf("%T: what was written does not read: %v", r, err)

@@ -60,6 +60,9 @@ func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder) error {
 	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
 	t.dropTimes(fid)
+	if err := t.dropReaders(fid); err != nil {
+		return err
+	}
 	if err := t.dropRules(fid); err != nil {
 		return err
 	}

@@ -123,6 +123,10 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 		return 0, err
 	}
 	m := message{uid: uid}
+	mark, err := t.keepSeen(fid, row)
+	if err != nil {
+		return 0, err
+	}
 	row.CN = t.stamp()
 	row.ModSeq, row.ReadCN = row.CN, 0
 	row.Saved = t.now.Unix()
@@ -135,7 +139,7 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	t.putInTime(fid, &m)
 	enter(c, row)
 	t.advance(c, row.CN)
-	return uid, nil
+	return uid, mark()
 }
 
 // nextUID draws the UID of a message, or the number of an associated one.

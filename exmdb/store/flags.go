@@ -149,7 +149,11 @@ func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error
 	if err != nil {
 		return nil, err
 	}
-	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}}
+	own, err := t.reader(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}, own: own}
 	for ranges := req.UIDs; ; {
 		var found []message
 		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages, hide: schema.RowUnrendered})
@@ -168,6 +172,7 @@ type flagSetter struct {
 	req    *exmdb.SetFlagsRequest
 	counts *schema.FolderCounts
 	want   wanted
+	own    *reader // where \Seen is the caller's
 	seen   int
 	resp   exmdb.SetFlagsResponse
 }
@@ -188,9 +193,12 @@ func (s *flagSetter) some(found []message) error {
 }
 
 func (s *flagSetter) one(m *message) error {
-	if s.req.Conditional && m.row.ModSeq > s.req.UnchangedSince {
+	if s.req.Conditional && s.own.modseq(&m.row) > s.req.UnchangedSince {
 		s.resp.Modified = addUID(s.resp.Modified, m.uid)
 		return nil
+	}
+	if s.own != nil {
+		return s.oneOfHis(m)
 	}
 	old := m.row
 	moved := applyFlags(&m.row, s.want)
@@ -203,11 +211,47 @@ func (s *flagSetter) one(m *message) error {
 	leave(s.counts, &old)
 	enter(s.counts, &m.row)
 	s.touch(s.req.Folder, s.counts, m, moved)
+	s.changed(m.row.ModSeq)
+	return nil
+}
+
+func (s *flagSetter) changed(at mapi.Stamp) {
 	if s.resp.Changed == 0 {
-		s.resp.First = m.row.ModSeq
+		s.resp.First = at
 	}
-	s.resp.Last = m.row.ModSeq
+	s.resp.Last = at
 	s.resp.Changed++
+}
+
+// oneOfHis changes a message whose \Seen is the caller's own: that goes to his read state, the rest to the row.
+func (s *flagSetter) oneOfHis(m *message) error {
+	was := s.own.seen(&m.row)
+	is := was
+	switch named := s.want.bits&exmdb.FlagSeen != 0; {
+	case s.want.mode == exmdb.FlagsReplace:
+		is = named
+	case named:
+		is = s.want.mode == exmdb.FlagsAdd
+	}
+	shared := s.want
+	shared.bits &^= exmdb.FlagSeen
+	if shared.mode == exmdb.FlagsReplace {
+		shared.bits |= m.row.Bits.Flags() & exmdb.FlagSeen
+	}
+	rest := flagSetter{tx: s.tx, req: s.req, counts: s.counts, want: shared}
+	if err := rest.one(m); err != nil {
+		return err
+	}
+	at := rest.resp.Last
+	if is != was {
+		at = s.stamp()
+		if err := s.markRead(s.req.Folder, s.own, &m.row, is, at); err != nil {
+			return err
+		}
+	}
+	if at != 0 {
+		s.changed(at)
+	}
 	return nil
 }
 

@@ -222,13 +222,9 @@ func (c *copying) some(key rowKeys, from, to mapi.FID, r exmdb.UIDRange) (mapi.U
 	case c.left <= 0:
 		return r.First, nil
 	}
-	target, err := c.edit(to)
-	if err != nil {
-		return 0, err
-	}
 	found, rest, err := c.collectRows(key, from, []exmdb.UIDRange{r}, collectLimit{messages: c.left})
 	for i := 0; i < len(found) && err == nil; i++ {
-		err = c.carry(to, target, &found[i].row)
+		err = c.carry(from, to, &found[i].row)
 	}
 	c.left -= len(found)
 	if err != nil || len(rest) == 0 {
@@ -238,15 +234,22 @@ func (c *copying) some(key rowKeys, from, to mapi.FID, r exmdb.UIDRange) (mapi.U
 }
 
 // carry copies one message.
-func (c *copying) carry(to mapi.FID, target *schema.FolderCounts, row *schema.Row) error {
+func (c *copying) carry(from, to mapi.FID, row *schema.Row) error {
+	target, err := c.edit(to)
+	if err != nil {
+		return err
+	}
 	if err := c.room(row.MessageSize()); err != nil {
+		return err
+	}
+	if err := c.takeSeen(from, row); err != nil {
 		return err
 	}
 	if err := c.duplicate(row); err != nil {
 		return err
 	}
 	c.enter(row)
-	_, err := c.place(to, target, row)
+	_, err = c.place(to, target, row)
 	c.Messages++
 	return err
 }

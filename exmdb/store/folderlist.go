@@ -68,9 +68,9 @@ func (h *hierarchy) inIPM(f *schema.Folder) bool {
 	return false
 }
 
-func (h *hierarchy) describe(fid mapi.FID) exmdb.Folder {
+func (h *hierarchy) describe(fid mapi.FID, c *schema.FolderCounts) exmdb.Folder {
 	f := h.folders[fid]
-	out := describe(fid, f, h.counts[fid], h.inIPM(f))
+	out := describe(fid, f, c, h.inIPM(f))
 	var said bool
 	if out.Subscribed, said = h.subscribed[fid]; !said {
 		out.Subscribed = subscribedByDefault(fid)
@@ -103,7 +103,11 @@ func listFolders(v *view, req *exmdb.ListFoldersRequest) (*exmdb.ListFoldersResp
 			resp.More = true
 			break
 		}
-		f := h.describe(fid)
+		c, err := v.shownCounts(fid, h.counts[fid])
+		if err != nil {
+			return nil, err
+		}
+		f := h.describe(fid, c)
 		resp.Folders = append(resp.Folders, f)
 		size += folderBytes + len(f.Name) + len(f.Class) + len(f.SpecialUse)
 	}

@@ -25,6 +25,10 @@ func (v *view) showFolder(fid mapi.FID) (*shownFolder, error) {
 		return nil, err
 	}
 	c, err := v.folderCounts(fid)
+	if err != nil {
+		return nil, err
+	}
+	c, err = v.shownCounts(fid, c)
 	return &shownFolder{view: v, fid: fid, f: f, counts: c}, err
 }
 

@@ -248,6 +248,10 @@ func (v *view) describeFolder(fid mapi.FID, f *schema.Folder, c *schema.FolderCo
 	for _, above := range path[1:] {
 		inIPM = inIPM || above == schema.IPMSubtree
 	}
+	c, err = v.shownCounts(fid, c)
+	if err != nil {
+		return exmdb.Folder{}, err
+	}
 	out := describe(fid, f, c, inIPM)
 	b, err := v.r.Get(schema.SubscriptionKey(v.subscriber(), fid))
 	out.Subscribed = b != nil && len(b) == 0 || b == nil && subscribedByDefault(fid)

@@ -66,7 +66,8 @@ func (v *view) info() *exmdb.MailboxInfo {
 	return &exmdb.MailboxInfo{Kind: v.header.Kind, Owner: v.header.Owner, ReplicaGUID: v.header.ReplicaGUID, Epoch: v.header.Epoch,
 		Quota: v.header.Quota, Used: v.counters.Used, Messages: v.counters.Messages, Folders: v.counters.Folders,
 		Stamp: v.counters.Stamp, Floor: v.counters.Floor, Sequence: v.r.Sequence(), Created: v.header.Created,
-		QuotaWarn: v.warnLimit(), QuotaSend: v.sendLimit(), Retained: v.counters.Retained}
+		QuotaWarn: v.warnLimit(), QuotaSend: v.sendLimit(), Retained: v.counters.Retained,
+		PerUserRead: v.header.PerUserRead || v.header.Kind == exmdb.MailboxPublic}
 }
 
 func mailboxInfo(v *view, _ *exmdb.Empty) (*exmdb.MailboxInfo, error) { return v.info(), nil }

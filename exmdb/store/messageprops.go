@@ -131,7 +131,11 @@ func textOf(bag *mapi.PropBag, t mapi.Tag) string {
 
 func (s *shownMessage) has(b schema.RowBits) bool { return s.m.row.Bits&b != 0 }
 
-func (s *shownMessage) flag(b exmdb.FlagBits) bool { return s.m.row.Bits.Flags()&b != 0 }
+func (s *shownMessage) flag(b exmdb.FlagBits) bool {
+	own, err := s.reader(s.fid)
+	s.fail(err)
+	return own.flags(&s.m.row)&b != 0
+}
 
 // rowMessageFlags are the bits of PidTagMessageFlags that are computed; the others are in the bag.
 const rowMessageFlags = mapi.MessageFlagRead | mapi.MessageFlagUnsent | mapi.MessageFlagHasAttachment | mapi.MessageFlagAssociated

@@ -190,6 +190,9 @@ func copyMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
 		if s.done(m) {
 			break
 		}
+		if err := t.takeSeen(req.Folder, &m.row); err != nil {
+			return nil, err
+		}
 		if err := t.duplicate(&m.row); err != nil {
 			return nil, err
 		}
@@ -218,6 +221,9 @@ func moveMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
 		}
 		bury(&gone, m)
 		t.take(req.Folder, source, m)
+		if err := t.takeSeen(req.Folder, &m.row); err != nil {
+			return nil, err
+		}
 		if err := s.arrive(m); err != nil {
 			return nil, err
 		}

@@ -80,8 +80,11 @@ func (s *messageSet) may(m *message) (bool, error) {
 }
 
 // flagGrants is what a change of flags needs on each message: \Deleted that of a deletion.
-func flagGrants(mode exmdb.FlagMode, f exmdb.Flags) []grant {
+func (v *view) flagGrants(mode exmdb.FlagMode, f exmdb.Flags) []grant {
 	var needed []grant
+	if v.perUserRead() { // what one has read is one's own
+		f.Bits &^= exmdb.FlagSeen
+	}
 	if mode == exmdb.FlagsReplace || f.Bits&^exmdb.FlagDeleted != 0 || len(f.Keywords) > 0 {
 		needed = append(needed, toEdit)
 	}
@@ -96,7 +99,7 @@ func markMessages(t *tx, req *exmdb.MarkMessagesRequest) (*exmdb.MarkMessagesRes
 	if err := checkFlags(req.Mode, req.Flags.Bits); err != nil {
 		return nil, err
 	}
-	s, err := t.newSet(req.Folder, req.Messages, flagGrants(req.Mode, req.Flags)...)
+	s, err := t.newSet(req.Folder, req.Messages, t.flagGrants(req.Mode, req.Flags)...)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +108,9 @@ func markMessages(t *tx, req *exmdb.MarkMessagesRequest) (*exmdb.MarkMessagesRes
 		return nil, err
 	}
 	setter := flagSetter{tx: t, req: &exmdb.SetFlagsRequest{Folder: req.Folder}, counts: s.counts, want: wanted{req.Mode, req.Flags.Bits, ids}}
+	if setter.own, err = t.reader(req.Folder); err != nil {
+		return nil, err
+	}
 	err = s.each(req.Messages, setter.one)
 	return &exmdb.MarkMessagesResponse{Changed: setter.resp.Changed, Missing: s.missing, Next: s.next, Denied: s.passedOver}, err
 }
@@ -126,6 +132,9 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	resp := &exmdb.CarryMessagesResponse{}
 	err = s.each(req.Messages, func(m *message) error {
 		resp.From = append(resp.From, m.row.MID)
+		if err := t.takeSeen(req.Folder, &m.row); err != nil {
+			return err
+		}
 		if err := t.duplicate(&m.row); err != nil {
 			return err
 		}
@@ -172,6 +181,9 @@ func moveByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	err = s.each(req.Messages, func(m *message) error {
 		bury(&gone, m)
 		t.take(req.Folder, s.counts, m)
+		if err := t.takeSeen(req.Folder, &m.row); err != nil {
+			return err
+		}
 		resp.From = append(resp.From, m.row.MID)
 		_, err := t.place(req.Target, target, &m.row)
 		resp.To = append(resp.To, m.row.MID)

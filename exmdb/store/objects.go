@@ -51,13 +51,16 @@ func orElse(err, other error) error {
 // state is a message as its clients know it.
 func (v *view) state(fid mapi.FID, m *message) (exmdb.MessageState, error) {
 	row := &m.row
+	own, err := v.reader(fid)
+	if err != nil {
+		return exmdb.MessageState{}, err
+	}
 	st := exmdb.MessageState{Folder: fid, MID: row.MID, Object: row.Object, Associated: row.Bits&schema.RowAssociated != 0, CN: row.CN,
-		ReadCN: row.ReadCN, ModSeq: row.ModSeq, Size: row.MessageSize(), Received: row.Received.Time()}
+		ReadCN: own.readCN(row), ModSeq: own.modseq(row), Size: row.MessageSize(), Received: row.Received.Time()}
 	if row.Bits&(schema.RowAssociated|schema.RowUnrendered) == 0 {
 		st.UID = m.uid
 	}
-	st.Flags.Bits = row.Bits.Flags()
-	var err error
+	st.Flags.Bits = own.flags(row)
 	if st.Flags.Keywords, err = v.keywordNames(row.Keywords); err != nil {
 		return st, err
 	}

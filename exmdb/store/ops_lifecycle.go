@@ -24,6 +24,7 @@ func (s *Store) lifecycleHandlers() []Handler {
 		read(s, exmdb.OpSendRights, rightAsk, sendRights),
 		read(s, exmdb.OpDelegates, rightRead, listDelegates),
 		write(s, exmdb.OpSetDelegates, rightWrite, setDelegates),
+		write(s, exmdb.OpSetReadState, rightWrite, setReadState),
 	}
 }
 
@@ -45,13 +46,13 @@ func toCreateMessage(_ *view, req *exmdb.CreateMessageRequest) (grant, error) {
 }
 
 // toSetFlags is what flags need other than \Deleted, toMarkDeleted what that needs.
-func toSetFlags(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
-	return oneOf(flagGrants(req.Mode, req.Flags), toEdit), nil
+func toSetFlags(v *view, req *exmdb.SetFlagsRequest) (grant, error) {
+	return oneOf(v.flagGrants(req.Mode, req.Flags), toEdit), nil
 }
 
 // toMarkDeleted is described at toSetFlags.
-func toMarkDeleted(_ *view, req *exmdb.SetFlagsRequest) (grant, error) {
-	return oneOf(flagGrants(req.Mode, req.Flags), toDelete), nil
+func toMarkDeleted(v *view, req *exmdb.SetFlagsRequest) (grant, error) {
+	return oneOf(v.flagGrants(req.Mode, req.Flags), toDelete), nil
 }
 
 // oneOf is a grant if it is among some, else none.

@@ -289,6 +289,7 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpSendRights.ID:   {{everyone: true, try: does(exmdb.OpSendRights, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpDelegates.ID:    {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpSetDelegates.ID: {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
+	exmdb.OpSetReadState.ID: {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},

@@ -68,7 +68,7 @@ func asInt(v mapi.Value) mapi.Integer32 {
 // setMessageFlags takes mfRead and mfUnsent; what else clients put there is kept as it is (MS-OXCMSG 2.2.1.6).
 func (d *draft) setMessageFlags(v mapi.Value) mapi.ErrorCode {
 	n := asInt(v)
-	d.mark(schema.RowBits(exmdb.FlagSeen), n&mapi.MessageFlagRead)
+	d.setSeen(n&mapi.MessageFlagRead != 0)
 	if d.after.row.Bits&schema.RowBorn != 0 {
 		d.mark(schema.RowBits(exmdb.FlagDraft), n&mapi.MessageFlagUnsent)
 	}

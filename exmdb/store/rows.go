@@ -22,27 +22,29 @@ const (
 // rowAnswer gathers rows up to the bounds of one answer.
 type rowAnswer struct {
 	*view
+	reader *reader
 	fields exmdb.RowFields
 	limit  int
 	size   int
 	rows   []exmdb.Row
 }
 
-func (v *view) newAnswer(fields exmdb.RowFields, limit uint32) *rowAnswer {
+func (v *view) newAnswer(fid mapi.FID, fields exmdb.RowFields, limit uint32) (*rowAnswer, error) {
 	n := answerRows
 	if limit != 0 {
 		n = min(n, int(limit))
 	}
-	return &rowAnswer{view: v, fields: fields, limit: n}
+	r, err := v.reader(fid)
+	return &rowAnswer{view: v, reader: r, fields: fields, limit: n}, err
 }
 
 func (a *rowAnswer) full() bool { return len(a.rows) >= a.limit || a.size >= answerBytes }
 
 func (a *rowAnswer) add(uid mapi.UID, row *schema.Row) error {
-	out := exmdb.Row{UID: uid, ModSeq: row.ModSeq}
+	out := exmdb.Row{UID: uid, ModSeq: a.reader.modseq(row)}
 	var err error
 	if a.fields&exmdb.RowFlags != 0 {
-		out.Flags.Bits = row.Bits.Flags()
+		out.Flags.Bits = a.reader.flags(row)
 		if out.Flags.Keywords, err = a.keywordNames(row.Keywords); err != nil {
 			return err
 		}
@@ -74,22 +76,23 @@ func rows(v *view, req *exmdb.RowsRequest) (*exmdb.RowsResponse, error) {
 		since = 0 // a modseq of before a restore says nothing about the rows of today (MAILBOX 2)
 	}
 	resp := &exmdb.RowsResponse{}
-	if since >= c.ContentSeq {
-		return resp, nil
+	a, err := v.newAnswer(req.Folder, req.Fields, req.Limit)
+	if err != nil || since >= max(c.ContentSeq, a.reader.newest()) {
+		return resp, err
 	}
-	a := v.newAnswer(req.Fields, req.Limit)
 	a.rows = make([]exmdb.Row, 0, min(int(c.Messages), a.limit))
 	var row schema.Row
 	err = v.scan(req.Folder, req.UIDs, func(uid mapi.UID, stored []byte) (bool, error) {
-		if bits, modseq := schema.PeekRow(stored); modseq <= since || bits&schema.RowUnrendered != 0 {
+		bits, modseq := schema.PeekRow(stored)
+		if bits&schema.RowUnrendered != 0 || modseq <= since && a.reader == nil {
 			return true, nil
+		}
+		if err := row.UnmarshalWire(stored); err != nil || a.reader.modseq(&row) <= since {
+			return true, err
 		}
 		if a.full() {
 			resp.More, resp.Next = true, uid
 			return false, nil
-		}
-		if err := row.UnmarshalWire(stored); err != nil {
-			return false, err
 		}
 		return true, a.add(uid, &row)
 	})
@@ -107,6 +110,11 @@ func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 	}
 	resp := &exmdb.UIDsResponse{Folder: f, Sequence: v.r.Sequence()}
 	look := f.Unseen > 0
+	own, err := v.reader(req.Folder)
+	if err != nil {
+		return nil, err
+	}
+	var row schema.Row
 	from := []exmdb.UIDRange{{First: max(req.From, 1), Last: schema.EndOfUIDs - 1}}
 	err = v.scan(req.Folder, from, func(uid mapi.UID, stored []byte) (bool, error) {
 		bits, _ := schema.PeekRow(stored)
@@ -118,7 +126,13 @@ func uids(v *view, req *exmdb.UIDsRequest) (*exmdb.UIDsResponse, error) {
 			return false, nil
 		}
 		resp.UIDs = addUID(resp.UIDs, uid)
-		if look && bits.Flags()&exmdb.FlagSeen == 0 {
+		if !look || own == nil && bits.Flags()&exmdb.FlagSeen != 0 {
+			return true, nil
+		}
+		if err := row.UnmarshalWire(stored); err != nil {
+			return false, err
+		}
+		if !own.seen(&row) {
 			resp.FirstUnseen, look = uid, false
 		}
 		return true, nil

@@ -250,6 +250,9 @@ func recoverMessages(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessag
 		}
 		resp.From = append(resp.From, m.row.MID)
 		t.release(req.Folder, s.counts, d)
+		if err := t.takeSeen(req.Folder, &m.row); err != nil {
+			return err
+		}
 		m.row.Bits &^= schema.RowBits(exmdb.FlagDeleted)
 		t.enter(&m.row)
 		_, err = t.place(req.Target, target, &m.row)

@@ -198,6 +198,11 @@ func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 	switch s.Kind {
 	case exmdb.TableContents, exmdb.TableAssociated:
 		c, err := v.folderCounts(s.Object.Folder)
+		if err != nil {
+			return nil, err
+		}
+		own, err := v.reader(s.Object.Folder)
+		c.ContentSeq = max(c.ContentSeq, own.newest())
 		return &messageSource{v, s.Object.Folder, s.Kind == exmdb.TableAssociated, c}, err
 	case exmdb.TableHierarchy:
 		return v.folderSource(s.Object.Folder, s.Depth)

@@ -116,6 +116,9 @@ func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) st
 	key = binary.BigEndian.AppendUint32(key, v.header.Epoch)
 	switch src := src.(type) {
 	case *messageSource:
+		if v.perUserRead() { // nothing that is shared says when it changes
+			return ""
+		}
 		if v.whole {
 			return string(key)
 		}

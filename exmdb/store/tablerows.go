@@ -182,7 +182,8 @@ func (v *view) parts(row *schema.Row, t mapi.Tag) ([]shown, error) {
 
 // messageRow is a message as a row.
 func (v *view) messageRow(fid mapi.FID, m *message) *tableRow {
-	return &tableRow{shown: v.show(fid, m), r: v.r, id: uint64(m.row.MID), unread: m.row.Bits.Flags()&exmdb.FlagSeen == 0,
+	message := v.show(fid, m)
+	return &tableRow{shown: message, r: v.r, id: uint64(m.row.MID), unread: !message.flag(exmdb.FlagSeen),
 		parts: func(t mapi.Tag) ([]shown, error) { return v.parts(&m.row, t) }}
 }
 
@@ -236,6 +237,9 @@ func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, erro
 func (s *messageSource) Since(after mapi.Stamp, fn func(query.Touched) (bool, error)) (err error) {
 	if after < s.counters.Floor || after < s.header.EpochStart {
 		return query.ErrForgotten
+	}
+	if own, err := s.reader(s.fid); err != nil || own.newest() > after {
+		return orElse(err, query.ErrForgotten) // no index has what the caller has read
 	}
 	changed := s.r.Iter(schema.ChangeKey(s.fid, after+1), schema.ChangeKey(s.fid+1, 0))
 	defer closing(changed, &err)

@@ -29,6 +29,8 @@ type view struct {
 	rights     map[mapi.FID]exmdb.FolderRights
 	confined   map[mapi.FID]bool
 	passedOver bool
+	// readers are the caller's own read states, by folder, as far as they were asked.
+	readers map[mapi.FID]*reader
 	// beyondQuota: what the op stores has room whatever the quota.
 	beyondQuota bool
 	// What follows is loaded when it is first needed.
@@ -110,6 +112,9 @@ func (t *tx) end() error {
 		return err
 	}
 	t.watchQuota()
+	if err := t.endReaders(); err != nil {
+		return err
+	}
 	for fid, c := range t.counts {
 		if b := wire.Marshal(&c.FolderCounts); !bytes.Equal(b, c.stored) {
 			t.w.Set(schema.FolderCountsKey(fid), b)
