@@ -259,10 +259,14 @@ func unsafe(t *testing.T, c *site) {
 	c.refused(t, 1, "it takes no faults", "dev", "fault", "n3", "clock=+1h")
 	c.do(t, "dev", "fault", "n1", "clock=+1h")
 	c.do(t, "dev", "fault", "n1", "clear")
-	// All three are up: draining is safe, the node is not ready then, and says so.
-	if _, stderr, code := c.run(t, "", "drain", "--dir", filepath.Join(c.Dir, "n3")); code != 0 {
-		t.Fatalf("drain: exit code %d: %s", code, stderr)
-	}
+	// All three are up: draining is safe once the replicas of those that were down have caught up. The node is not ready
+	// then, and says so.
+	testkit.Eventually(t, patience, func(context.Context) error {
+		if _, stderr, code := c.run(t, "", "drain", "--dir", filepath.Join(c.Dir, "n3")); code != 0 {
+			return fmt.Errorf("drain: exit code %d: %s", code, stderr)
+		}
+		return nil
+	})
 	if code, text := get(t, "http://"+c.addr("n3", 2808)+"/healthz/ready"); code != 503 || !strings.Contains(text, "drained") {
 		t.Errorf("after a drain: %d %s", code, text)
 	}
