@@ -1,0 +1,30 @@
+package mime
+
+import "testing"
+
+func TestCodePages(t *testing.T) {
+	first := map[int]string{}
+	for _, c := range codePages {
+		if !KnownCharset(c.charset) {
+			t.Errorf("%s is not decoded", c.charset)
+		}
+		if first[c.number] == "" {
+			first[c.number] = c.charset
+		}
+		if n, ok := CodePage(c.charset); !ok || n != c.number {
+			t.Errorf("%s has the code page %d", c.charset, n)
+		}
+		if s, ok := CodePageCharset(c.number); !ok || s != first[c.number] {
+			t.Errorf("code page %d is %s", c.number, s)
+		}
+	}
+	if n, ok := CodePage(` "UTF-8"`); !ok || n != 65001 {
+		t.Errorf("UTF-8 has the code page %d", n)
+	}
+	if _, ok := CodePage("klingon"); ok {
+		t.Error("a charset that is not known has a code page")
+	}
+	if _, ok := CodePageCharset(1); ok {
+		t.Error("a code page that is not known has a charset")
+	}
+}
