@@ -112,7 +112,7 @@ const (
 	KindNameLimit     cluster.Kind = 1024 // too many named properties in the mailbox
 	KindNoProperty    cluster.Kind = 1025 // the object has no such property
 	KindNoMember      cluster.Kind = 1026 // the permissions list has no such entry
-	KindTooComplex    cluster.Kind = 1026 // a restriction or sort order that is well formed and beyond what is evaluated
+	KindTooComplex    cluster.Kind = 1030 // a restriction or sort order that is well formed and beyond what is evaluated
 	KindRuleLimit     cluster.Kind = 1027 // too many rules, or too long, for one folder
 	KindNoRule        cluster.Kind = 1028 // the folder has no such rule
 	KindNoOutgoing    cluster.Kind = 1029 // nothing of the number goes out
