@@ -74,6 +74,17 @@ func NamedByName(name string) (NamedProperty, bool) {
 	return *namedByName[i].property, true
 }
 
+// CanonicalName is what MS-OXPROPS calls a named property, "PidLidReminderSet", or "". Where several share a name it is the
+// first.
+func (n PropertyName) CanonicalName() string {
+	for _, k := range namedByName {
+		if k.property.PropertyName == n {
+			return k.name
+		}
+	}
+	return ""
+}
+
 // Name is the canonical name of t, or of the first property under its id if t's type is none of them, or "". Where
 // several properties share a tag it is the first by name.
 func (t Tag) Name() string {
