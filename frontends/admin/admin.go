@@ -44,6 +44,8 @@ type Backend interface {
 	Objects(ctx context.Context, kind directory.Kind) ([]*directory.Object, error)
 	// Mailbox is what the store says of an object's mailbox.
 	Mailbox(ctx context.Context, address string) (any, error)
+	// ShowMailbox looks at a part of an object's mailbox: see inspect.Mailbox.
+	ShowMailbox(ctx context.Context, address, part string, q MailboxQuery) (any, error)
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
 	Queue(ctx context.Context) (any, error)
@@ -181,6 +183,7 @@ var routes = []route{
 	{"GET /v1/objects/{address}/mailbox", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.Mailbox(r.Context(), r.PathValue("address"))
 	}},
+	{"GET /v1/mailboxes/{address}/{part}", false, showMailbox},
 	{"GET /v1/queue", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Queue(r.Context()) }},
 	{"GET /v1/queue/{id}", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.QueueEntry(r.Context(), r.PathValue("id"))

@@ -84,6 +84,9 @@ func (b *straw) Objects(_ context.Context, k directory.Kind) ([]*directory.Objec
 func (b *straw) Mailbox(_ context.Context, a string) (any, error) {
 	return "box", b.note("mailbox %s", a)
 }
+func (b *straw) ShowMailbox(_ context.Context, address, part string, q MailboxQuery) (any, error) {
+	return part, b.note("%s of %s, %d", part, address, q.Limit)
+}
 func (b *straw) Queue(context.Context) (any, error) { return "queue", b.note("queue") }
 func (b *straw) QueueEntry(_ context.Context, id string) (any, error) {
 	return "entry", b.note("entry %s", id)
@@ -153,6 +156,7 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
 	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b", `{"ok":true}`},
 	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
+	{"GET /v1/mailboxes/{address}/{part}", "/v1/mailboxes/a@b.c/items?limit=3", "", "items of a@b.c, 3", `"items"`},
 	{"GET /v1/queue", "/v1/queue", "", "queue", `"queue"`},
 	{"GET /v1/queue/{id}", "/v1/queue/1-a", "", "entry 1-a", `"entry"`},
 	{"POST /v1/queue/{id}/retry", "/v1/queue/1-a/retry", "", "retry 1-a", `"entry"`},
@@ -293,7 +297,7 @@ func TestStatusOfEveryKind(t *testing.T) {
 	b, port, _, log := serve(t, token)
 	for kind, want := range map[cluster.Kind]int{
 		cluster.KindBadRequest: 400, exmdb.KindBadAddress: 400, exmdb.KindAccessDenied: 403, exmdb.KindNoSuchUser: 404,
-		exmdb.KindNoMailbox: 404, exmdb.KindExists: 409, exmdb.KindMailboxExists: 409, exmdb.KindInUse: 409, cluster.KindUnsafe: 409,
+		exmdb.KindNoMailbox: 404, exmdb.KindNoFolder: 404, exmdb.KindNoMessage: 404, exmdb.KindNoProperty: 404, exmdb.KindStaleToken: 410, exmdb.KindExists: 409, exmdb.KindMailboxExists: 409, exmdb.KindInUse: 409, cluster.KindUnsafe: 409,
 		cluster.KindTooLarge: 413, cluster.KindUnavailable: 503, cluster.KindOverloaded: 503, cluster.KindUnknownOutcome: 504,
 		cluster.KindDeadline: 504,
 	} {

@@ -394,17 +394,26 @@ func (b backend) Objects(ctx context.Context, kind directory.Kind) ([]*directory
 
 // Mailbox implements admin.Backend.
 func (b backend) Mailbox(ctx context.Context, address string) (any, error) {
+	box, err := b.mailboxOf(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	info, err := exmdb.Do(ctx, b.n.mail, exmdb.System, box, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err != nil {
+		return nil, err
+	}
+	route, err := b.n.view.Route(ctx, cluster.SpaceID(box))
+	return map[string]any{"mailbox": box, "group": route.Place.Group, "owner": route.Leader, "info": info}, err
+}
+
+// mailboxOf is the mailbox that an address leads to.
+func (b backend) mailboxOf(ctx context.Context, address string) (mapi.MailboxID, error) {
 	o, err := b.n.people.Lookup(ctx, address)
 	if err != nil {
-		return nil, err
+		return mapi.MailboxID{}, err
 	}
 	if o.Mailbox.IsZero() {
-		return nil, cluster.Errorf(exmdb.KindNoMailbox, "%s has no mailbox", address)
+		return o.Mailbox, cluster.Errorf(exmdb.KindNoMailbox, "%s has no mailbox", address)
 	}
-	info, err := exmdb.Do(ctx, b.n.mail, exmdb.System, o.Mailbox, exmdb.OpMailboxInfo, &exmdb.Empty{})
-	if err != nil {
-		return nil, err
-	}
-	route, err := b.n.view.Route(ctx, cluster.SpaceID(o.Mailbox))
-	return map[string]any{"mailbox": o.Mailbox, "group": route.Place.Group, "owner": route.Leader, "info": info}, err
+	return o.Mailbox, nil
 }
