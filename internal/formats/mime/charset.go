@@ -16,12 +16,24 @@ import (
 
 // charsetOf finds the decoder of a charset; nil means UTF-8, ASCII or none that is known.
 func charsetOf(name string) transform.Transformer {
-	name = strings.ToLower(strings.Trim(name, " \t\"'"))
+	switch strings.ToLower(trimCharset(name)) {
+	case "utf-7", "unicode-1-1-utf-7":
+		return &utf7{}
+	}
+	if enc := encodingOf(name); enc != nil {
+		return enc.NewDecoder().Transformer
+	}
+	return nil
+}
+
+func trimCharset(name string) string { return strings.Trim(name, " \t\"'") }
+
+// encodingOf finds a charset of x/text; nil means UTF-8, ASCII or none that is known.
+func encodingOf(name string) encoding.Encoding {
+	name = strings.ToLower(trimCharset(name))
 	switch name {
 	case "", "utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "default", "binary":
 		return nil
-	case "utf-7", "unicode-1-1-utf-7":
-		return &utf7{}
 	}
 	if len(name) > 64 {
 		return nil
@@ -38,10 +50,33 @@ func charsetOf(name string) transform.Transformer {
 	if enc == nil || enc == encoding.Replacement {
 		enc, _ = ianaindex.IANA.Encoding(name)
 	}
-	if enc == nil || enc == encoding.Replacement {
+	if enc == encoding.Replacement {
 		return nil
 	}
-	return enc.NewDecoder().Transformer
+	return enc
+}
+
+// EncodeCharset writes UTF-8 in a charset, what is not in it as question marks. A charset that cannot be written is
+// taken for UTF-8.
+func EncodeCharset(charset, s string) []byte {
+	enc := encodingOf(charset)
+	if enc == nil {
+		return []byte(s)
+	}
+	out, err := enc.NewEncoder().Bytes([]byte(s))
+	if err == nil {
+		return out
+	}
+	known := strings.Map(func(r rune) rune {
+		if _, err := enc.NewEncoder().String(string(r)); err != nil {
+			return '?'
+		}
+		return r
+	}, s)
+	if out, err = enc.NewEncoder().Bytes([]byte(known)); err != nil {
+		return []byte(s)
+	}
+	return out
 }
 
 // charsetAlias maps the names that mailers use to those that the indexes know.

@@ -28,3 +28,14 @@ func TestCodePages(t *testing.T) {
 		t.Error("a code page that is not known has a charset")
 	}
 }
+
+func TestEncodeCharset(t *testing.T) {
+	for _, tt := range []struct{ charset, text, want string }{
+		{"utf-8", "Grüße", "Grüße"}, {"klingon", "Grüße", "Grüße"}, {"iso-8859-1", "Grüße", "Gr\xfc\xdfe"}, {"windows-1252", "5 € 日", "5 \x80 ?"},
+		{"shift_jis", "日本é", "\x93\xfa\x96{?"}, {"iso-2022-jp", "日", "\x1b$BF|\x1b(B"}, {"us-ascii", "ü", "ü"},
+	} {
+		if got := string(EncodeCharset(tt.charset, tt.text)); got != tt.want {
+			t.Errorf("%s in %s is %q, want %q", tt.text, tt.charset, got, tt.want)
+		}
+	}
+}
