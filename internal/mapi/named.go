@@ -109,3 +109,12 @@ func Canonicals(yield func(name string, t Tag) bool) {
 		}
 	}
 }
+
+// NamedCanonicals yields every known named property with its canonical name, by name.
+func NamedCanonicals(yield func(name string, n NamedProperty) bool) {
+	for _, k := range namedByName {
+		if !yield(k.name, *k.property) {
+			return
+		}
+	}
+}

@@ -1,0 +1,200 @@
+// Package kept keeps what a conversion cannot carry. An imported object is exported at once; whatever of the source does
+// not come back is kept beside the object, each piece with the piece that the export made in its place. A later export
+// puts the source's piece back wherever it makes that same piece again. So what no client touched comes back as it was,
+// and what a client changed is what the client made of it.
+//
+// A piece is a content line or a whole component, in the form that its grammar writes. The package knows neither; it
+// never knows a property but the one its pieces are kept in.
+package kept
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Piece is a line or a component. Name says which pieces may stand for each other, and those with the same Value do so
+// first; Text is its written form, Key is equal where pieces say the same.
+type Piece struct{ Name, Value, Text, Key string }
+
+// property is the property that pieces are kept in, of a set of our own.
+func property(name string) mapi.NamedProperty {
+	return mapi.NamedProperty{
+		PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: name}, Type: mapi.TypeBinary,
+	}
+}
+
+// set is the property set 5b7d2f0e-43a1-4c0b-9f4e-6b1d8a2c7e90. It is on disk for ever.
+var set = mapi.GUID{0x0e, 0x2f, 0x7d, 0x5b, 0xa1, 0x43, 0x0b, 0x4c, 0x9f, 0x4e, 0x6b, 0x1d, 0x8a, 0x2c, 0x7e, 0x90}
+
+// The names of the properties: of a card, of an event or task, and of the calendar around it.
+const (
+	Card      = "KeptCard"
+	Component = "KeptComponent"
+	Calendar  = "KeptCalendar"
+)
+
+const (
+	// mark is how a piece that stands for nothing made begins.
+	mark    = "-"
+	hashLen = 16
+	// MaxBytes bounds what is kept of one object.
+	MaxBytes = 32 << 20
+)
+
+// ErrTooMuch says that an object has more than can be kept.
+var ErrTooMuch = errors.New("more of an object than can be kept is unknown")
+
+func hashOf(p Piece) string {
+	sum := sha256.Sum256([]byte(p.Key))
+	return hex.EncodeToString(sum[:hashLen/2])
+}
+
+// entry is one record: in the place of the piece with the hash, or for itself, stands text.
+type entry struct{ hash, text string }
+
+// Keep sets the property to what is in source and not in made. It takes it out if that is nothing.
+func Keep(p *object.Props, name string, source, made []Piece) error {
+	source, made = difference(source, made)
+	partner := pair(source, made)
+	taken := make([]bool, len(source))
+	var list []entry
+	size := 0
+	for i, m := range made {
+		e := entry{hash: hashOf(m)}
+		if at := partner[i]; at >= 0 {
+			e.text, taken[at] = source[at].Text, true
+		}
+		list = append(list, e)
+		size += len(e.text)
+	}
+	for i, s := range source {
+		if !taken[i] {
+			list = append(list, entry{mark, s.Text})
+			size += len(s.Text)
+		}
+	}
+	if size > MaxBytes {
+		return ErrTooMuch
+	}
+	if len(list) == 0 {
+		p.DeleteLid(property(name))
+		return nil
+	}
+	p.SetLid(property(name), mapi.Binary(encode(list)))
+	return nil
+}
+
+// pair says which of source each of made stands for, -1 for none: one of its name and value, else one of its name.
+func pair(source, made []Piece) []int {
+	partner := make([]int, len(made))
+	for i := range partner {
+		partner[i] = -1
+	}
+	taken := make([]bool, len(source))
+	for _, keyOf := range []func(Piece) string{func(p Piece) string { return p.Name + "\x00" + p.Value }, func(p Piece) string { return p.Name }} {
+		free := map[string][]int{}
+		for i, s := range source {
+			if !taken[i] {
+				free[keyOf(s)] = append(free[keyOf(s)], i)
+			}
+		}
+		for i, m := range made {
+			if at := free[keyOf(m)]; partner[i] < 0 && len(at) > 0 {
+				partner[i], taken[at[0]] = at[0], true
+				free[keyOf(m)] = at[1:]
+			}
+		}
+	}
+	return partner
+}
+
+// difference takes out of both what is in both, as often as it is.
+func difference(a, b []Piece) (onlyA, onlyB []Piece) {
+	count := map[string]int{}
+	for _, p := range b {
+		count[p.Key]++
+	}
+	for _, p := range a {
+		if count[p.Key] > 0 {
+			count[p.Key]--
+			continue
+		}
+		onlyA = append(onlyA, p)
+	}
+	// What is left of the counts stands in b too often; the last ones of a kind are those.
+	for i := len(b) - 1; i >= 0; i-- {
+		if count[b[i].Key] > 0 {
+			count[b[i].Key]--
+			onlyB = append(onlyB, b[i])
+		}
+	}
+	slices.Reverse(onlyB)
+	return onlyA, onlyB
+}
+
+// Restore is the texts to write for what was made: each piece's own, or what is kept for it; at the end what is kept for
+// itself.
+func Restore(p *object.Props, name string, made []Piece) []string {
+	list := decode(p.LidBinary(property(name)))
+	byHash := map[string][]string{}
+	for _, e := range list {
+		byHash[e.hash] = append(byHash[e.hash], e.text)
+	}
+	var out []string
+	for _, m := range made {
+		text := m.Text
+		if hash := hashOf(m); len(byHash[hash]) > 0 {
+			text, byHash[hash] = byHash[hash][0], byHash[hash][1:]
+		}
+		if text != "" {
+			out = append(out, text)
+		}
+	}
+	return append(out, byHash[mark]...)
+}
+
+// encode writes entries: the hash, a blank, the text, which holds no NUL, and a NUL.
+func encode(list []entry) []byte {
+	var b []byte
+	for _, e := range list {
+		b = append(b, e.hash...)
+		b = append(b, ' ')
+		b = append(b, strings.ReplaceAll(e.text, "\x00", "")...)
+		b = append(b, 0)
+	}
+	return b
+}
+
+// decode reads entries and passes over what is none.
+func decode(b []byte) []entry {
+	if len(b) == 0 {
+		return nil
+	}
+	var list []entry
+	for _, s := range strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") {
+		if hash, text, ok := strings.Cut(s, " "); ok {
+			list = append(list, entry{hash, text})
+		}
+	}
+	return list
+}
+
+// Texts is what is kept under the name, for those who show it.
+func Texts(p *object.Props, name string) []string {
+	var texts []string
+	for _, e := range decode(p.LidBinary(property(name))) {
+		texts = append(texts, e.hash+" "+e.text)
+	}
+	return texts
+}
+
+// UID is the property of our set that has the identity of a card.
+func UID() mapi.NamedProperty {
+	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: "CardUID"}, Type: mapi.TypeString}
+}

@@ -1,0 +1,135 @@
+package oxvcard
+
+import (
+	"strings"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/formats/vcard"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+)
+
+// photo makes a picture in the card the attachment that clients show (MS-OXOCNTC 2.2.1.8). One that stands elsewhere
+// is kept.
+func (in *importer) photo(l *contentline.Line) {
+	media, data, ok := vcard.ParseDataURI(l.Value)
+	if !ok || len(data) == 0 || len(data) > maxPhoto || in.m.LidBool(mapi.PidLidHasPicture) {
+		return
+	}
+	in.m.SetLid(mapi.PidLidHasPicture, mapi.Boolean(true))
+	var a object.Attachment
+	name := photoName + extension(media)
+	a.Bag.Set(mapi.PidTagAttachMethod, mapi.Integer32(mapi.AttachByValue))
+	a.Bag.Set(mapi.PidTagAttachDataBinary, mapi.Binary(data))
+	a.Bag.Set(mapi.PidTagAttachSize, mapi.Integer32(int32(len(data))))
+	a.Bag.Set(mapi.PidTagAttachmentContactPhoto, mapi.Boolean(true))
+	a.Bag.Set(mapi.PidTagAttachmentHidden, mapi.Boolean(true))
+	a.SetText(mapi.PidTagAttachMimeTag, media)
+	a.SetText(mapi.PidTagAttachLongFilename, name)
+	a.SetText(mapi.PidTagAttachFilename, name)
+	a.SetText(mapi.PidTagAttachExtension, extension(media))
+	in.m.Attachments = append(in.m.Attachments, a)
+}
+
+// extension is the ending of a picture's name.
+func extension(media string) string {
+	switch media {
+	case "image/png":
+		return ".png"
+	case "image/gif":
+		return ".gif"
+	}
+	return ".jpg"
+}
+
+func (x *exporter) photo() {
+	for i := range x.m.Attachments {
+		a := &x.m.Attachments[i]
+		data, ok := a.Bag.Get(mapi.PidTagAttachDataBinary).(mapi.Binary)
+		shown, _ := a.Bag.Get(mapi.PidTagAttachmentContactPhoto).(mapi.Boolean)
+		if !ok || !bool(shown) && !strings.HasPrefix(a.Text(mapi.PidTagAttachLongFilename), photoName) {
+			continue
+		}
+		media := a.Text(mapi.PidTagAttachMimeTag)
+		if media == "" {
+			media = "image/jpeg"
+		}
+		x.put("PHOTO", vcard.DataURI(media, data))
+		return
+	}
+}
+
+// maxMembers bounds a distribution list; MS-OXOCNTC 2.2.2.2.1 bounds it at 15,000 bytes in older clients.
+const maxMembers = 5_000
+
+// memberName is the parameter that has a member's name, for which vCard has none.
+const memberName = "X-CN"
+
+// distList sets what an IPM.DistList has of a card. Members that are named by anything but an address are kept.
+func (in *importer) distList(card *vcard.Card) {
+	p := &in.m.Props
+	p.SetText(mapi.PidTagMessageClass, classDistList)
+	p.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(iconList))
+	var members mapi.Binaries
+	rows := texts()
+	for i := range card.Lines {
+		l := &card.Lines[i]
+		switch l.Name {
+		case "MEMBER":
+			if address, ok := mailto(l.Value); ok && len(members) < maxMembers {
+				name := l.Param(memberName)
+				if name == "" {
+					name = address
+				}
+				members = append(members, oxcdata.OneOffOf(object.Clean(name), smtp, object.Clean(address)).Append(nil))
+			}
+		case "CATEGORIES", "CLASS", "REV":
+			special[l.Name](in, l)
+		case "FN", "NOTE", "UID":
+			in.text(rows, l)
+		}
+	}
+	name := p.Text(mapi.PidTagDisplayName)
+	p.SetText(mapi.PidTagNormalizedSubject, name)
+	p.SetLidText(mapi.PidLidFileUnder, name)
+	p.SetLidText(mapi.PidLidDistributionListName, name)
+	if len(members) > 0 {
+		p.SetLid(mapi.PidLidDistributionListMembers, members)
+		p.SetLid(mapi.PidLidDistributionListOneOffMembers, members)
+	}
+}
+
+func mailto(uri string) (string, bool) {
+	if len(uri) < 8 || !strings.EqualFold(uri[:7], "mailto:") {
+		return "", false
+	}
+	return uri[7:], true
+}
+
+func (x *exporter) distList() {
+	p := &x.m.Props
+	x.put("KIND", "group")
+	name := p.Text(mapi.PidTagDisplayName)
+	if name == "" {
+		name = p.LidText(mapi.PidLidDistributionListName)
+	}
+	x.put("FN", contentline.Escape(name))
+	x.put("UID", p.LidText(UID()))
+	x.put("NOTE", contentline.Escape(p.Text(mapi.PidTagBody)))
+	members, _ := p.Lid(mapi.PidLidDistributionListOneOffMembers).(mapi.Binaries)
+	for _, b := range members {
+		id, err := oxcdata.ParseEntryID(b)
+		one, ok := id.(*oxcdata.OneOffEntryID)
+		if err != nil || !ok {
+			continue // a member of the directory: it has no address here
+		}
+		l := contentline.Line{Name: "MEMBER", Value: "mailto:" + one.EmailAddress}
+		if one.DisplayName != one.EmailAddress {
+			l = l.With(memberName, one.DisplayName)
+		}
+		x.lines = append(x.lines, l)
+	}
+	x.dates()
+	x.rest()
+}
