@@ -18,4 +18,5 @@ var (
 	OpDelegates       = Op[Empty, Delegates]{OpInfo{72, "Delegates", false}}
 	OpSetDelegates    = Op[Delegates, Empty]{OpInfo{73, "SetDelegates", true}}
 	OpSetReadState    = Op[SetReadStateRequest, Empty]{OpInfo{74, "SetReadState", true}}
+	OpChangeDelegate  = Op[DelegateChange, Empty]{OpInfo{75, "ChangeDelegate", true}}
 )

@@ -90,6 +90,14 @@ type Delegates struct {
 	Members []Delegate `wire:"1"`
 }
 
+// DelegateChange changes one delegate of a mailbox, of whom what is nil stays. Whom nothing is left is no delegate any more.
+type DelegateChange struct {
+	User         mapi.GUID `wire:"1"`
+	Name         string    `wire:"2"`
+	SendOnBehalf *bool     `wire:"3"`
+	SeePrivate   *bool     `wire:"4"`
+}
+
 // SendRights is what the caller may do with a mailbox's address, at a moment.
 type SendRights struct {
 	// As: send as its owner. OnBehalf: send in his name with one's own.

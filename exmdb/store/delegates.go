@@ -45,11 +45,49 @@ func setDelegates(t *tx, req *exmdb.Delegates) (*exmdb.Empty, error) {
 		}
 		list.Members = append(list.Members, schema.Delegate(d))
 	}
+	t.putDelegates(list)
+	return &exmdb.Empty{}, nil
+}
+
+func (t *tx) putDelegates(list *schema.Delegates) {
 	if len(list.Members) == 0 && len(list.Unknown) == 0 {
 		t.w.Delete(schema.DelegatesKey())
-		return &exmdb.Empty{}, nil
+		return
 	}
 	t.set(schema.DelegatesKey(), list)
+}
+
+// changeDelegate is OpChangeDelegate: one of the list, so that two who change it do not undo each other.
+func changeDelegate(t *tx, req *exmdb.DelegateChange) (*exmdb.Empty, error) {
+	list, err := t.delegates()
+	if err != nil {
+		return nil, err
+	}
+	if req.User.IsZero() || len(req.Name) > maxLabel {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "delegate %v, with a name of %d bytes", req.User, len(req.Name))
+	}
+	at := slices.IndexFunc(list.Members, func(d schema.Delegate) bool { return d.User == req.User })
+	if at < 0 {
+		at = len(list.Members)
+		list.Members = append(list.Members, schema.Delegate{User: req.User})
+	}
+	d := &list.Members[at]
+	if req.Name != "" {
+		d.Name = req.Name
+	}
+	if req.SendOnBehalf != nil {
+		d.SendOnBehalf = *req.SendOnBehalf
+	}
+	if req.SeePrivate != nil {
+		d.SeePrivate = *req.SeePrivate
+	}
+	if !d.SendOnBehalf && !d.SeePrivate {
+		list.Members = slices.Delete(list.Members, at, at+1)
+	}
+	if len(list.Members) > maxDelegates {
+		return nil, cluster.Errorf(cluster.KindTooLarge, "%d delegates, %d at most", len(list.Members), maxDelegates)
+	}
+	t.putDelegates(list)
 	return &exmdb.Empty{}, nil
 }
 

@@ -25,6 +25,7 @@ func (s *Store) lifecycleHandlers() []Handler {
 		read(s, exmdb.OpDelegates, rightRead, listDelegates),
 		write(s, exmdb.OpSetDelegates, rightWrite, setDelegates),
 		write(s, exmdb.OpSetReadState, rightWrite, setReadState),
+		write(s, exmdb.OpChangeDelegate, rightWrite, changeDelegate),
 	}
 }
 

@@ -220,6 +220,13 @@ func TestSendRights(t *testing.T) {
 	if r := rights(exmdb.Identity{User: mapi.NewGUID()}); r.Used != 0 || r.Full {
 		t.Errorf("a stranger learns %+v", r)
 	}
+	call(b, exmdb.OpChangeDelegate, &exmdb.DelegateChange{User: delegate, SendOnBehalf: new(true)})
+	call(b, exmdb.OpChangeDelegate, &exmdb.DelegateChange{User: group, SendOnBehalf: new(false)})
+	call(b, exmdb.OpChangeDelegate, &exmdb.DelegateChange{User: owner, Name: "o"})
+	if got := call(b, exmdb.OpDelegates, &exmdb.Empty{}).Members; len(got) != 1 || got[0] != (exmdb.Delegate{User: delegate, Name: "d", SeePrivate: true, SendOnBehalf: true}) {
+		t.Errorf("%+v", got)
+	}
+	refused(b, exmdb.OpChangeDelegate, &exmdb.DelegateChange{SendOnBehalf: new(true)}, cluster.KindBadRequest)
 	call(b, exmdb.OpSetDelegates, &exmdb.Delegates{})
 	b.view(func(v *view) error {
 		stored, err := v.r.Get(schema.DelegatesKey())

@@ -286,10 +286,11 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpCopyFolder.ID: {{wrecks: true, wants: []wants{reading, nestingIn}, try: does(exmdb.OpCopyFolder, func(s *scene) *exmdb.CopyFolderRequest {
 		return &exmdb.CopyFolderRequest{Folder: s.source, Parent: s.target, Name: "copy", Recursive: true}
 	}, func(r *exmdb.CopyFolderResponse) bool { return r.Messages > 0 })}},
-	exmdb.OpSendRights.ID:   {{everyone: true, try: does(exmdb.OpSendRights, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
-	exmdb.OpDelegates.ID:    {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
-	exmdb.OpSetDelegates.ID: {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
-	exmdb.OpSetReadState.ID: {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
+	exmdb.OpSendRights.ID:     {{everyone: true, try: does(exmdb.OpSendRights, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpDelegates.ID:      {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
+	exmdb.OpSetDelegates.ID:   {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
+	exmdb.OpChangeDelegate.ID: {{whole: true, try: does(exmdb.OpChangeDelegate, func(*scene) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: mapi.GUID{7}} })}},
+	exmdb.OpSetReadState.ID:   {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
 	})}},
