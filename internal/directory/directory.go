@@ -9,6 +9,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,9 +64,65 @@ type Object struct {
 	// Quota is the storage limit in bytes, zero for none.
 	Quota uint64 `wire:"12" json:"quota,omitempty"`
 	// Members are a list's addresses: of ours, or others.
-	Members []string     `wire:"13" json:"members,omitempty"`
-	Created time.Time    `wire:"14" json:"created"`
-	Unknown wire.Unknown `json:"-"`
+	Members []string  `wire:"13" json:"members,omitempty"`
+	Created time.Time `wire:"14" json:"created"`
+	// Senders is who may send to a list; Allowed are objects that may whatever it says: people, and lists for their members.
+	Senders SenderPolicy `wire:"15" json:"senders,omitempty"`
+	Allowed []mapi.GUID  `wire:"16" json:"allowed,omitempty"`
+	// FullAccess are the objects that have the object's mailbox as its owner has it, SendAs those that may send under its
+	// addresses. A list there stands for its members.
+	FullAccess []mapi.GUID  `wire:"17" json:"full_access,omitempty"`
+	SendAs     []mapi.GUID  `wire:"18" json:"send_as,omitempty"`
+	Unknown    wire.Unknown `json:"-"`
+}
+
+// Addresses are all addresses of an object, the primary one first.
+func (o *Object) Addresses() []string { return append([]string{o.Address}, o.Aliases...) }
+
+// SenderPolicy is who may send to a list. Numbers reach disk.
+type SenderPolicy uint8
+
+// The policies. Whom only a reverse-path names is nobody: that can be written by anyone.
+const (
+	SendersAnyone   SenderPolicy = 0
+	SendersInternal SenderPolicy = 1 // people of ours who have signed in
+	SendersMembers  SenderPolicy = 2
+	SendersNamed    SenderPolicy = 3 // those who are allowed by name only
+)
+
+var policyNames = [...]string{"anyone", "internal", "members", "named"}
+
+func (p SenderPolicy) String() string {
+	if int(p) < len(policyNames) {
+		return policyNames[p]
+	}
+	return "unknown"
+}
+
+// SenderPolicyByName reads a policy.
+func SenderPolicyByName(name string) (SenderPolicy, bool) {
+	i := slices.Index(policyNames[:], name)
+	return SenderPolicy(max(i, 0)), i >= 0
+}
+
+// Grant is something that one object gives to others by their GUIDs. Numbers reach disk.
+type Grant uint8
+
+// The grants.
+const (
+	GrantFullAccess Grant = 1
+	GrantSendAs     Grant = 2
+	GrantSender     Grant = 3 // to send to a list
+)
+
+// Standing is what the directory gives somebody beside his own mailbox, as it was at one sequence of its space.
+type Standing struct {
+	User *Object
+	// Groups are all lists he is in, directly or by other lists.
+	Groups []mapi.GUID
+	// FullAccess and SendAs are whose mailboxes he may use, and as whom he may send.
+	FullAccess, SendAs []*Object
+	Sequence           uint64
 }
 
 // Domain is a mail domain of ours.
@@ -94,6 +151,9 @@ type Resolution struct {
 	Mailboxes []Recipient
 	// External are addresses elsewhere, from lists and contacts, each once.
 	External []string
+	// Restricted is the list that the address is of, where not everybody may send to it. Lists within a list do not ask:
+	// whoever may send to the outer one reaches its members.
+	Restricted mapi.GUID
 }
 
 // Directory answers from this node's copy. Negative answers are never stale: when the copy does not know, a read
@@ -113,6 +173,12 @@ type Hints interface {
 	// People reports whether the sender's domain is known to be ours, and lists the objects that some addresses are known
 	// to be of, each once.
 	People(ctx context.Context, sender string, addresses []string) (internal bool, people []*Object)
+}
+
+// Gate is implemented by directories that know who may send to a list. Without it nobody may who would have to be asked for.
+type Gate interface {
+	// Admits reports whether the user who signed in with an address may send to a list. An empty address is anybody.
+	Admits(ctx context.Context, list mapi.GUID, user string) (bool, error)
 }
 
 // MaxAddress is the longest address, in bytes (RFC 5321 4.5.3.1.3 less the brackets).

@@ -16,6 +16,8 @@ const (
 	OpRemove       ops.ID = 1003
 	OpChange       ops.ID = 1004
 	OpIndex        ops.ID = 1005
+	OpGrant        ops.ID = 1006
+	OpSenders      ops.ID = 1007
 )
 
 // DomainRequest names a domain.
@@ -50,6 +52,20 @@ type ChangeRequest struct {
 	Credential    []byte     `wire:"10"`
 }
 
+// GrantRequest gives something of an object to others, or takes it back.
+type GrantRequest struct {
+	Address string          `wire:"1"`
+	Grant   directory.Grant `wire:"2"`
+	Add     []string        `wire:"3"`
+	Remove  []string        `wire:"4"`
+}
+
+// SendersRequest says who may send to a list.
+type SendersRequest struct {
+	Address string                 `wire:"1"`
+	Policy  directory.SenderPolicy `wire:"2"`
+}
+
 // Protocols are names of protocols; none is something else than not said.
 type Protocols struct {
 	Names []string `wire:"1"`
@@ -75,6 +91,8 @@ func Handlers() []ops.Handler {
 		row(OpAdd, "AddObject", add),
 		row(OpRemove, "RemoveObject", remove),
 		row(OpChange, "ChangeObject", change),
+		row(OpGrant, "Grant", grant),
+		row(OpSenders, "SetSenders", setSenders),
 		{ID: OpIndex, Name: "DirectoryIndex", Mode: ops.Read, View: func(r space.Reader, _ *ops.Request) ([]byte, error) {
 			return wire.Marshal(&Answer{Sequence: r.Sequence()}), nil
 		}},
@@ -93,9 +111,10 @@ func row[Q any](id ops.ID, name string, fn func(space.Writer, *Q) (*directory.Ob
 		}
 		answer := Answer{Sequence: w.Sequence()}
 		if o != nil {
-			// Members and aliases can be many; an answer has to stay below space.MaxAnswer to be remembered.
+			// Members, aliases and grants can be many; an answer has to stay below space.MaxAnswer to be remembered.
 			answer.Object = *o
 			answer.Object.Members, answer.Object.Aliases = nil, nil
+			answer.Object.FullAccess, answer.Object.SendAs, answer.Object.Allowed = nil, nil, nil
 		}
 		return wire.Marshal(&answer), nil
 	}}

@@ -33,15 +33,18 @@ const (
 	prefixCredential = 'k' // GUID → verifiers, coded by internal/auth
 	prefixAuthority  = 'i' // → the domain part of SIDs, 12 bytes
 	prefixRID        = 'r' // → the last relative id given out, uvarint
+	prefixMember     = 'm' // address, 0, GUID of a list that names it → empty
+	prefixGrant      = 'g' // GUID of who has it, directory.Grant (1), GUID of who gives it → empty
 )
 
 // firstRID is the first relative id of an ordinary object: those below 1000 are well-known (MS-DTYP 2.4.2.4).
 const firstRID = 1000
 
-// MaxAliases and MaxMembers bound one object's record.
+// MaxAliases, MaxMembers and MaxGrants bound one object's record.
 const (
 	MaxAliases = 500
 	MaxMembers = 5000
+	MaxGrants  = 500 // of each kind
 )
 
 func key(prefix byte, rest string) []byte { return append([]byte{prefix}, rest...) }
@@ -197,7 +200,7 @@ func add(w space.Writer, q *AddRequest) (*directory.Object, error) {
 		return nil, err
 	}
 	o.LegacyDN = "/o=Flotilla/ou=Exchange Administrative Group/cn=Recipients/cn=" + strings.ReplaceAll(o.GUID.String(), "-", "")
-	for _, a := range append([]string{o.Address}, o.Aliases...) {
+	for _, a := range o.Addresses() {
 		if old, err := w.Get(key(prefixAddress, a)); err != nil {
 			return nil, err
 		} else if old != nil {
@@ -210,6 +213,13 @@ func add(w space.Writer, q *AddRequest) (*directory.Object, error) {
 	if len(q.Credential) > 0 {
 		o.CredentialVersion = 1
 		w.Set(credentialKey(o.GUID), q.Credential)
+	}
+	if o.Kind == directory.KindList {
+		members := o.Members
+		o.Members = nil
+		if err := addMembers(w, &o, members); err != nil {
+			return nil, err
+		}
 	}
 	w.Set(objectKey(o.GUID), wire.Marshal(&o))
 	return &o, nil
@@ -260,7 +270,10 @@ func remove(w space.Writer, q *AddressRequest) (*directory.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range append([]string{o.Address}, o.Aliases...) {
+	if err := forget(w, o); err != nil {
+		return nil, err
+	}
+	for _, a := range o.Addresses() {
 		w.Delete(key(prefixAddress, a))
 	}
 	w.Delete(objectKey(o.GUID))
@@ -295,7 +308,7 @@ func change(w space.Writer, q *ChangeRequest) (*directory.Object, error) {
 	if err := changeAliases(w, o, q); err != nil {
 		return nil, err
 	}
-	if err := changeMembers(o, q); err != nil {
+	if err := changeMembers(w, o, q); err != nil {
 		return nil, err
 	}
 	w.Set(objectKey(o.GUID), wire.Marshal(o))
@@ -328,31 +341,12 @@ func changeAliases(w space.Writer, o *directory.Object, q *ChangeRequest) error 
 		}
 		o.Aliases = slices.Delete(o.Aliases, i, i+1)
 		w.Delete(key(prefixAddress, a))
+		if err := new(cleaning).leaveLists(w, a); err != nil {
+			return err
+		}
 	}
 	if len(o.Aliases) > MaxAliases {
 		return cluster.Errorf(cluster.KindTooLarge, "at most %d aliases", MaxAliases)
-	}
-	return nil
-}
-
-func changeMembers(o *directory.Object, q *ChangeRequest) error {
-	if len(q.AddMembers)+len(q.RemoveMembers) == 0 {
-		return nil
-	}
-	if o.Kind != directory.KindList {
-		return cluster.Errorf(cluster.KindBadRequest, "%s is no list", o.Address)
-	}
-	if err := errors.Join(normaliseAll(q.AddMembers), normaliseAll(q.RemoveMembers)); err != nil {
-		return err
-	}
-	for _, m := range q.AddMembers {
-		if !slices.Contains(o.Members, m) {
-			o.Members = append(o.Members, m)
-		}
-	}
-	o.Members = slices.DeleteFunc(o.Members, func(m string) bool { return slices.Contains(q.RemoveMembers, m) })
-	if len(o.Members) > MaxMembers {
-		return cluster.Errorf(cluster.KindTooLarge, "at most %d members", MaxMembers)
 	}
 	return nil
 }
@@ -385,6 +379,9 @@ func expand(r space.Reader, address string, depth int, seen map[string]bool, res
 	}
 	switch {
 	case o.Kind == directory.KindList:
+		if depth == 0 && o.Senders != directory.SendersAnyone {
+			res.Restricted = o.GUID
+		}
 		for _, m := range o.Members {
 			if err := expand(r, m, depth+1, seen, res); err != nil {
 				return err
