@@ -45,6 +45,39 @@ func one(box mapi.MailboxID, quota uint64) directory.Resolution {
 	return directory.Resolution{Mailboxes: []directory.Recipient{{Mailbox: box, Quota: quota}}}
 }
 
+// guarded is people with somebody who may send to what is restricted.
+type guarded struct {
+	people
+	user string
+}
+
+func (g guarded) Admits(_ context.Context, _ mapi.GUID, user string) (bool, error) {
+	return user == g.user, nil
+}
+
+func TestAcceptAsksWhoMaySendToAList(t *testing.T) {
+	d := deliverer(t, newStore())
+	list := one(mapi.MailboxID{1}, 0)
+	list.Restricted = mapi.GUID{7}
+	all := people{"team@example.test": list}
+	for _, x := range []struct {
+		who  directory.Directory
+		env  mailflow.Envelope
+		want cluster.Kind
+	}{
+		{guarded{all, "alice@example.test"}, mailflow.Envelope{From: "alice@example.test", User: "alice@example.test"}, accepted},
+		{guarded{all, "alice@example.test"}, mailflow.Envelope{From: "sales@example.test", User: "alice@example.test"}, accepted},
+		{guarded{all, "alice@example.test"}, mailflow.Envelope{From: "alice@example.test"}, exmdb.KindAccessDenied},
+		{guarded{all, "alice@example.test"}, mailflow.Envelope{User: "bob@example.test"}, exmdb.KindAccessDenied},
+		{all, mailflow.Envelope{From: "alice@example.test", User: "alice@example.test"}, exmdb.KindAccessDenied},
+	} {
+		d.Directory = x.who
+		if _, err := d.Accept(t.Context(), &x.env, "team@example.test"); refusal(err) != x.want {
+			t.Errorf("%+v: %v", x.env, err)
+		}
+	}
+}
+
 func TestAccept(t *testing.T) {
 	s := newStore()
 	d := deliverer(t, s)

@@ -55,7 +55,7 @@ type Later interface {
 
 // Accept implements mailflow.Receiver. Nothing carries mail elsewhere yet: an address that leads only there is refused,
 // and one that leads there too as long as Later cannot keep what becomes of that.
-func (d *Deliverer) Accept(ctx context.Context, _ *mailflow.Envelope, address string) (mailflow.Recipient, error) {
+func (d *Deliverer) Accept(ctx context.Context, env *mailflow.Envelope, address string) (mailflow.Recipient, error) {
 	to := mailflow.Recipient{Address: address}
 	var err error
 	if to.To, err = d.resolve(ctx, address); err != nil {
@@ -64,7 +64,25 @@ func (d *Deliverer) Accept(ctx context.Context, _ *mailflow.Envelope, address st
 	if len(to.To.Mailboxes) == 0 || len(to.To.External) > 0 && d.Later == nil {
 		return to, mailflow.ErrRelay
 	}
+	if err := d.admit(ctx, env, &to); err != nil {
+		return to, err
+	}
 	return to, d.room(ctx, to.To)
+}
+
+// admit refuses who may not send to a list. Only who has signed in is known: anybody can write a reverse-path.
+func (d *Deliverer) admit(ctx context.Context, env *mailflow.Envelope, to *mailflow.Recipient) error {
+	if to.To.Restricted.IsZero() {
+		return nil
+	}
+	may, err := false, error(nil)
+	if gate, ok := d.Directory.(directory.Gate); ok {
+		may, err = gate.Admits(ctx, to.To.Restricted, env.User)
+	}
+	if err == nil && !may {
+		err = cluster.Errorf(exmdb.KindAccessDenied, "%s takes no mail from this sender", to.Address)
+	}
+	return err
 }
 
 // resolve says where an address of ours leads, with or without its +detail (RFC 5233).

@@ -156,7 +156,7 @@ func (j *job) forwards() bool {
 func (j *job) pending(ctx context.Context, from string, to []exmdb.OutgoingRecipient) ([]mailflow.Pending, error) {
 	var list []mailflow.Pending
 	seen := make(map[mapi.MailboxID]bool)
-	env := &mailflow.Envelope{From: from}
+	env := &mailflow.Envelope{From: from, User: j.out.Own[0]} // to lists it is mail of the mailbox's owner
 	header := j.root.Envelope
 	if !j.redirected {
 		header = nil
