@@ -143,6 +143,11 @@ func (fakeUsers) Authenticate(_ context.Context, a auth.Attempt) (*auth.Principa
 	return &auth.Principal{Address: "anna@example.test", Addresses: []string{"anna@example.test", "a.alias@example.test"}}, nil
 }
 
+// maySendAs lets anna send as sales; of other names kinds are told as with fakeMail.
+func maySendAs(_ context.Context, p *auth.Principal, from string) (bool, error) {
+	return p.Address == "anna@example.test" && from == "sales@example.test", kindIn(from, "send-")
+}
+
 type testServer struct {
 	*Server
 	mail *fakeMail
@@ -165,7 +170,7 @@ func startReporting(t testing.TB, change func(*Config), events Events) *testServ
 	}
 	mail := &fakeMail{release: make(chan struct{}), waiting: make(chan struct{}, 100)}
 	log := slog.New(slog.NewTextHandler(testkit.NewLog(t, "server"), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, err := New(config, Services{Mail: mail, Users: fakeUsers{}, Log: log, Events: events})
+	s, err := New(config, Services{Mail: mail, Users: fakeUsers{}, MaySendAs: maySendAs, Log: log, Events: events})
 	if err != nil {
 		t.Fatal(err)
 	}

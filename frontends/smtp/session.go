@@ -190,8 +190,9 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 		return x.refuse("MAIL", refusals.badSender)
 	case !opts.UTF8 && !isASCII(from):
 		return x.refuse("MAIL", refusals.notUTF8)
-	case x.conn.service.signsIn() && !owns(x.user, from):
-		return x.refuse("MAIL", refusals.notYours)
+	}
+	if err := x.maySend(from); err != nil {
+		return err
 	}
 	in := &intake{utf8: opts.UTF8, announced: opts.Size, env: mailflow.Envelope{From: from, Helo: x.engine.Hostname(), Remote: x.conn.remote, With: x.with()}}
 	if x.user != nil {
@@ -202,6 +203,26 @@ func (x *session) Mail(from string, opts *smtp.MailOptions) error {
 	x.mu.Unlock()
 	x.conn.setMail(true)
 	x.answered("MAIL", 250)
+	return nil
+}
+
+// maySend refuses a reverse-path that is neither the user's own nor one that he may send under.
+func (x *session) maySend(from string) error {
+	if !x.conn.service.signsIn() || owns(x.user, from) {
+		return nil
+	}
+	if x.server.services.MaySendAs == nil {
+		return x.refuse("MAIL", refusals.notYours)
+	}
+	ctx, cancel := context.WithTimeout(x.conn.ctx, x.server.config.Check)
+	defer cancel()
+	may, err := x.server.services.MaySendAs(ctx, x.user, from)
+	switch {
+	case err != nil:
+		return x.refuseFor(ctx, "MAIL", err)
+	case !may:
+		return x.refuse("MAIL", refusals.notYours)
+	}
 	return nil
 }
 

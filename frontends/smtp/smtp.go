@@ -11,6 +11,7 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -146,6 +147,8 @@ func (e *Events) answered(service Service, command string, code int) {
 type Services struct {
 	Mail  mailflow.Receiver
 	Users auth.Authenticator
+	// MaySendAs reports whether somebody else's address lets the user send under it now; nil lets nobody.
+	MaySendAs func(ctx context.Context, user *auth.Principal, from string) (bool, error)
 	// Log carries the node's attributes; nil discards.
 	Log    *slog.Logger
 	Events Events
