@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ type Backend interface {
 	Mailbox(ctx context.Context, address string) (any, error)
 	// ShowMailbox looks at a part of an object's mailbox: see inspect.Mailbox.
 	ShowMailbox(ctx context.Context, address, part string, q MailboxQuery) (any, error)
+
+	RightsBackend
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
 	Queue(ctx context.Context) (any, error)
@@ -83,6 +86,8 @@ type NewObject struct {
 	Aliases  []string `json:"aliases,omitempty"`
 	Members  []string `json:"members,omitempty"`
 	Language string   `json:"language,omitempty"`
+	// Senders is who may send to a list; empty is anyone.
+	Senders string `json:"senders,omitempty"`
 }
 
 // Change is what to change of an object; what is nil or empty stays.
@@ -210,6 +215,9 @@ var routes = []route{
 	}},
 }
 
+// allRoutes are the routes of the API.
+func allRoutes() []route { return slices.Concat(routes, rightsRoutes) }
+
 func groupOf(r *http.Request) (cluster.GroupID, error) {
 	g, err := strconv.ParseUint(r.PathValue("group"), 10, 32)
 	if err != nil {
@@ -262,7 +270,7 @@ func withBody[T any](fn func(*Server, *http.Request, *T) (any, error)) func(*Ser
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, row := range routes {
+	for _, row := range allRoutes() {
 		mux.HandleFunc(row.pattern, func(w http.ResponseWriter, r *http.Request) {
 			if !row.open && !s.allowed(r) {
 				refuseStranger(w)

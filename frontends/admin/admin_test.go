@@ -87,6 +87,18 @@ func (b *straw) Mailbox(_ context.Context, a string) (any, error) {
 func (b *straw) ShowMailbox(_ context.Context, address, part string, q MailboxQuery) (any, error) {
 	return part, b.note("%s of %s, %d", part, address, q.Limit)
 }
+func (b *straw) Rights(_ context.Context, a string) (*Rights, error) {
+	return &Rights{FullAccess: []string{"c@b"}}, b.note("rights %s", a)
+}
+func (b *straw) Grant(_ context.Context, a, right, to string) error {
+	return b.note("grant %s %s %s", a, right, to)
+}
+func (b *straw) Revoke(_ context.Context, a, right, to string) error {
+	return b.note("revoke %s %s %s", a, right, to)
+}
+func (b *straw) SetSenders(_ context.Context, a, policy string) error {
+	return b.note("senders %s %s", a, policy)
+}
 func (b *straw) Queue(context.Context) (any, error) { return "queue", b.note("queue") }
 func (b *straw) QueueEntry(_ context.Context, id string) (any, error) {
 	return "entry", b.note("entry %s", id)
@@ -151,12 +163,16 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"DELETE /v1/domains/{name}", "/v1/domains/example.org", "", "remove domain example.org", `{"ok":true}`},
 	{"GET /v1/objects", "/v1/objects", "", "objects 0", `[]`},
 	{"GET /v1/objects", "/v1/objects?kind=list", "", "objects 4", `[]`},
-	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language:}", `"address":"a@b"`},
+	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language: Senders:}", `"address":"a@b"`},
 	{"GET /v1/objects/{address}", "/v1/objects/a%2Fb@example.test", "", "object a/b@example.test", `"address":"a/b@example.test"`},
 	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
 	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b", `{"ok":true}`},
 	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
 	{"GET /v1/mailboxes/{address}/{part}", "/v1/mailboxes/a@b.c/items?limit=3", "", "items of a@b.c, 3", `"items"`},
+	{"GET /v1/objects/{address}/rights", "/v1/objects/a@b/rights", "", "rights a@b", `"full_access":["c@b"]`},
+	{"PUT /v1/objects/{address}/grants/{right}/{to}", "/v1/objects/a%2Fb@b/grants/send-as/c%2Fd@b", "", "grant a/b@b send-as c/d@b", `{"ok":true}`},
+	{"DELETE /v1/objects/{address}/grants/{right}/{to}", "/v1/objects/a@b/grants/sender/c@b", "", "revoke a@b sender c@b", `{"ok":true}`},
+	{"PUT /v1/objects/{address}/senders/{policy}", "/v1/objects/a@b/senders/members", "", "senders a@b members", `{"ok":true}`},
 	{"GET /v1/queue", "/v1/queue", "", "queue", `"queue"`},
 	{"GET /v1/queue/{id}", "/v1/queue/1-a", "", "entry 1-a", `"entry"`},
 	{"POST /v1/queue/{id}/retry", "/v1/queue/1-a/retry", "", "retry 1-a", `"entry"`},
@@ -188,7 +204,7 @@ func ask(t *testing.T, method, url, body, token string) (int, string, http.Heade
 // Every route is asked with the token, without one and with a wrong one.
 func TestEveryRoute(t *testing.T) {
 	b, port, _, _ := serve(t, token)
-	tried := make(map[string]bool)
+	tried, routes := make(map[string]bool), allRoutes()
 	for _, r := range rows {
 		tried[r.pattern] = true
 		i := slices.IndexFunc(routes, func(x route) bool { return x.pattern == r.pattern })
@@ -218,7 +234,7 @@ func TestEveryRoute(t *testing.T) {
 }
 
 func TestOnlyHealthAndMetricsAreOpen(t *testing.T) {
-	for _, r := range routes {
+	for _, r := range allRoutes() {
 		if r.open != strings.Contains(r.pattern, " /healthz/") {
 			t.Errorf("%s: open %v", r.pattern, r.open)
 		}

@@ -294,8 +294,12 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	if err := b.free(ctx, append([]string{address}, o.Aliases...)); err != nil {
 		return nil, err
 	}
+	senders, ok := directory.SenderPolicyByName(o.Senders)
+	if o.Senders != "" && (!ok || kind != directory.KindList) {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "senders %q of a %s: want anyone, internal, members or named, of a list", o.Senders, kind)
+	}
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
-		Aliases: o.Aliases, Members: o.Members}}
+		Aliases: o.Aliases, Members: o.Members, Senders: senders}}
 	if o.Password != "" {
 		if req.Credential, err = auth.NewVerifiers(o.Password); err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ func (n *Node) startIMAP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 	s, err := imap.New(imap.Config{TLS: tc, AllowPlaintext: n.cfg.Plaintext, MaxConnections: n.cfg.Limits.Connections,
 		AllFolders: n.cfg.AllFolders, MaxPerUser: n.cfg.Limits.ConnectionsPerUser, MaxLine: n.cfg.Limits.IMAPLine,
 		MaxMessage: n.cfg.Limits.Message, IdleTimeout: time.Duration(n.cfg.Limits.Idle)}.Defaults(),
-		imap.Services{Mailboxes: n.mail, Users: users, Messages: mail, Log: n.log.With("service", "imap"), Events: n.metrics.imapEvents()})
+		imap.Services{Mailboxes: n.asked, Users: users, Messages: mail, Log: n.log.With("service", "imap"), Events: n.metrics.imapEvents()})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/raftlog"
 	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/frontends/imap"
 	"github.com/flotilla-mail/flotilla/frontends/smtp"
 	"github.com/flotilla-mail/flotilla/frontends/web"
@@ -189,13 +188,13 @@ func (c countedSignIns) Authenticate(ctx context.Context, a auth.Attempt) (*auth
 
 // countedMail counts deliveries: only their answers tell a mail that was stored from one that was there already.
 type countedMail struct {
-	client.Client
+	*standings
 	m *metrics
 }
 
 // Call implements exmdb.Caller.
 func (c countedMail) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
-	err := c.Client.Call(ctx, as, box, op, req, resp)
+	err := c.standings.Call(ctx, as, box, op, req, resp)
 	if op.ID == exmdb.OpDeliver.ID {
 		c.m.delivered(resp, err)
 	}

@@ -45,6 +45,7 @@ type Node struct {
 	server   *ops.Server
 	ops      *ops.Client
 	mail     client.Client
+	asked    *standings // mail for the front-ends
 	people   builtin.Reader
 	services services
 	gossip   *gossip.Gossip
@@ -111,6 +112,7 @@ func (n *Node) makeOps() {
 	router := router{n}
 	n.ops = ops.NewClient(n.self, n.server, opsConn{n}, router, n.storage.clock)
 	n.mail = client.Client{Ops: n.ops, Routes: router}
+	n.asked = newStandings(n.mail, n.people, n.contact.age)
 }
 
 // fatal ends the process.

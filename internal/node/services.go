@@ -113,7 +113,7 @@ func (n *Node) spool() string { return n.cfg.path("spool") }
 
 // deliverer takes mail in.
 func (n *Node) deliverer() *deliver.Deliverer {
-	return &deliver.Deliverer{Caller: countedMail{n.mail, n.metrics}, Directory: n.people, Spool: n.spool(), Limit: n.cfg.Limits.Message,
+	return &deliver.Deliverer{Caller: countedMail{n.asked, n.metrics}, Directory: n.people, Spool: n.spool(), Limit: n.cfg.Limits.Message,
 		Host: n.cfg.ClusterName(), Later: n.queue(), Now: n.storage.clock.Now, Events: n.deliverEvents()}
 }
 

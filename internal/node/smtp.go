@@ -16,7 +16,7 @@ func (n *Node) startSMTP(users auth.Authenticator, mail *deliver.Deliverer, tc *
 	s, err := smtp.New(smtp.Config{Host: n.cfg.ClusterName(), TLS: tc, AllowPlaintext: n.cfg.Plaintext,
 		MaxMessage: n.cfg.Limits.Message, MaxRecipients: n.cfg.Limits.Recipients, MaxConnections: n.cfg.Limits.Connections,
 		MaxPerRemote: n.cfg.Limits.ConnectionsPerRemote},
-		smtp.Services{Mail: mail, Users: users, Log: n.log.With("service", "smtp"), Events: n.metrics.smtpEvents()})
+		smtp.Services{Mail: mail, Users: users, MaySendAs: n.asked.maySendAs, Log: n.log.With("service", "smtp"), Events: n.metrics.smtpEvents()})
 	if err != nil {
 		return err
 	}
