@@ -52,7 +52,7 @@ func domainCommand(g *global) *cobra.Command {
 
 func userCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Users and their mailboxes"}
-	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user"), userPassword(g), userQuota(g),
+	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userGrant(g), userRevoke(g),
 		userSwitch(g, "disable", "Bar a user from signing in; mail is still delivered", true),
 		userSwitch(g, "enable", "Let a user sign in again", false))
 	return c
@@ -107,7 +107,7 @@ func showObject(w *tabwriter.Writer, o *object) {
 }
 
 func userRemove(g *global) *cobra.Command {
-	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user or list from the directory", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user from the directory", Args: cobra.ExactArgs(1),
 		Example: "  flotilla user remove alice@example.org",
 		RunE: func(c *cobra.Command, a []string) error {
 			return call(c, g, "DELETE", objectPath(a[0]), nil, showNothing)
@@ -115,11 +115,16 @@ func userRemove(g *global) *cobra.Command {
 }
 
 func userShow(g *global) *cobra.Command {
-	var mailbox bool
-	c := &cobra.Command{Use: "show ADDRESS", Short: "Show a user, or its mailbox", Args: cobra.ExactArgs(1),
-		Example: "  flotilla user show alice@example.org\n  flotilla user show alice@example.org --mailbox --json",
+	var mailbox, rights bool
+	c := &cobra.Command{Use: "show ADDRESS", Short: "Show a user, his mailbox, or who has rights in it", Args: cobra.ExactArgs(1),
+		Example: "  flotilla user show alice@example.org\n  flotilla user show alice@example.org --mailbox --json\n  flotilla user show alice@example.org --rights",
 		RunE: func(c *cobra.Command, a []string) error {
-			if !mailbox {
+			switch {
+			case rights && mailbox:
+				return usageError{errors.New("--rights or --mailbox, not both")}
+			case rights:
+				return call(c, g, "GET", objectPath(a[0], "rights"), nil, showStanding)
+			case !mailbox:
 				return call(c, g, "GET", objectPath(a[0]), nil, showObject)
 			}
 			type box struct {
@@ -133,11 +138,12 @@ func userShow(g *global) *cobra.Command {
 			})
 		}}
 	c.Flags().BoolVar(&mailbox, "mailbox", false, "show the mailbox: group, owner, counts")
+	c.Flags().BoolVar(&rights, "rights", false, "show who has rights in the mailbox, and the rights and groups the user has")
 	return c
 }
 
-func objectList(g *global, kind string) *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs, Example: "  flotilla " + kind + " list --json",
+func objectList(g *global, noun, kind string) *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs, Example: "  flotilla " + noun + " list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/objects?kind="+kind, nil, func(w *tabwriter.Writer, all *[]object) {
 				for _, o := range *all {
@@ -194,26 +200,6 @@ func aliasCommand(g *global) *cobra.Command {
 	c.AddCommand(
 		one("add", "Let an address lead to a user or list", func(a string) admin.Change { return admin.Change{AddAliases: []string{a}} }),
 		one("remove", "Take an address away", func(a string) admin.Change { return admin.Change{RemoveAliases: []string{a}} }))
-	return c
-}
-
-func listCommand(g *global) *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "Distribution lists"}
-	add := &cobra.Command{Use: "add ADDRESS MEMBER…", Short: "Make a list", Args: cobra.MinimumNArgs(1),
-		Example: "  flotilla list add team@example.org alice@example.org bob@example.org",
-		RunE: func(c *cobra.Command, a []string) error {
-			return call(c, g, "POST", "/v1/objects", admin.NewObject{Kind: "list", Address: a[0], Members: a[1:]}, showObject)
-		}}
-	member := func(use, short string, change func(m []string) admin.Change) *cobra.Command {
-		return &cobra.Command{Use: use + " ADDRESS MEMBER…", Short: short, Args: cobra.MinimumNArgs(2),
-			Example: "  flotilla list " + use + " team@example.org carol@example.org",
-			RunE: func(c *cobra.Command, a []string) error {
-				return call(c, g, "PATCH", objectPath(a[0]), change(a[1:]), func(*tabwriter.Writer, *object) {})
-			}}
-	}
-	c.AddCommand(add, objectList(g, "list"), userRemove(g), userShow(g),
-		member("join", "Add members", func(m []string) admin.Change { return admin.Change{AddMembers: m} }),
-		member("leave", "Take members out", func(m []string) admin.Change { return admin.Change{RemoveMembers: m} }))
 	return c
 }
 

@@ -190,13 +190,13 @@ type mailbox struct {
 }
 
 func lists(t *testing.T, c *site) {
-	c.do(t, "list", "add", "team@example.test", "alice@example.test")
-	c.do(t, "list", "join", "team@example.test", "bob@example.test", "carol@example.test")
-	c.do(t, "list", "leave", "team@example.test", "alice@example.test")
-	if team := answer[object](t, c, "list", "show", "team@example.test"); strings.Join(team.Members, " ") != "bob@example.test carol@example.test" || team.Kind != 4 {
+	c.do(t, "group", "create", "team@example.test", "alice@example.test")
+	c.do(t, "group", "add", "team@example.test", "bob@example.test", "carol@example.test")
+	c.do(t, "group", "remove", "team@example.test", "alice@example.test")
+	if team := answer[object](t, c, "group", "show", "team@example.test"); strings.Join(team.Members, " ") != "bob@example.test carol@example.test" || team.Kind != 4 {
 		t.Errorf("list %+v", team)
 	}
-	if all := answer[[]object](t, c, "list", "list"); len(all) != 1 {
+	if all := answer[[]object](t, c, "group", "list"); len(all) != 1 {
 		t.Errorf("%d lists", len(all))
 	}
 	before := messages(t, c, "bob")
@@ -206,7 +206,20 @@ func lists(t *testing.T, c *site) {
 	if got := messages(t, c, "bob"); got != before+1 {
 		t.Errorf("bob has %d mails, had %d", got, before)
 	}
-	c.do(t, "list", "remove", "team@example.test")
+	c.do(t, "group", "senders", "team@example.test", "internal")
+	if err := send(c, "n3", "bob's list", "team@example.test"); err == nil {
+		t.Error("a stranger wrote to a group that is for people who have signed in")
+	}
+	c.do(t, "user", "grant", "send-as", "team@example.test", "bob@example.test")
+	if r := answer[struct {
+		Groups []string
+		SendAs []string `json:"send_as_of"`
+	}](t, c, "user", "show", "bob@example.test", "--rights"); len(r.Groups) != 1 || len(r.SendAs) != 1 || r.SendAs[0] != "team@example.test" {
+		t.Errorf("rights %+v", r)
+	}
+	c.do(t, "user", "revoke", "send-as", "team@example.test", "bob@example.test")
+	c.refused(t, 1, "does not have that", "user", "revoke", "send-as", "team@example.test", "bob@example.test")
+	c.do(t, "group", "delete", "team@example.test")
 }
 
 func messages(t *testing.T, c *site, user string) uint64 {
