@@ -17,10 +17,13 @@ const (
 	// byte would be another language, and is refused.
 	form1 = 1
 
-	maxState         = 1 << 20 // bytes of another node's state in push/pull
+	maxState         = 2 << 20 // bytes of another node's state in push/pull
 	maxGroups        = 16384   // groups whose leaders are kept
-	maxNodes         = 1024    // nodes whose load is carried
+	maxNodes         = 1024    // nodes whose records are carried
+	maxRecord        = 1024    // bytes of one; that is less than a packet has room for
+	maxSites         = 64      // data centres
 	maxHintsInPacket = 110     // leadership changes in one broadcast
+	maxInPacket      = 8       // records in one broadcast
 	maxMeta          = memberlist.MetaMaxSize
 )
 
@@ -56,16 +59,10 @@ type hintTable struct {
 	Who []uint32 `wire:"4"`
 }
 
-type nodeLoad struct {
-	Node string `wire:"1"`
-	Seq  uint64 `wire:"2"`
-	Load Load   `wire:"3"`
-}
-
-// message is a broadcast, which has hints only, or the state in push/pull.
+// message is a broadcast or the state in push/pull. The latter has everything.
 type message struct {
-	Hints hintTable  `wire:"1"`
-	Loads []nodeLoad `wire:"2"`
+	Hints   hintTable `wire:"1"`
+	Records []record  `wire:"2"`
 }
 
 func tableOf(hints []hint) hintTable {
@@ -108,11 +105,11 @@ func (t hintTable) hints() ([]hint, error) {
 	return hints, nil
 }
 
-func encodeMessage(hints []hint, loads []nodeLoad) []byte {
-	return wire.Append([]byte{form1}, &message{Hints: tableOf(hints), Loads: loads})
+func encodeMessage(hints []hint, records []record) []byte {
+	return wire.Append([]byte{form1}, &message{Hints: tableOf(hints), Records: records})
 }
 
-func decodeMessage(b []byte) ([]hint, []nodeLoad, error) {
+func decodeMessage(b []byte) ([]hint, []record, error) {
 	if len(b) > maxState {
 		return nil, nil, fmt.Errorf("gossip: state of %d bytes", len(b))
 	}
@@ -120,11 +117,11 @@ func decodeMessage(b []byte) ([]hint, []nodeLoad, error) {
 	if err := decode(b, &m); err != nil {
 		return nil, nil, err
 	}
-	if len(m.Loads) > maxNodes {
-		return nil, nil, fmt.Errorf("gossip: loads of %d nodes", len(m.Loads))
+	if len(m.Records) > maxNodes {
+		return nil, nil, fmt.Errorf("gossip: records of %d nodes", len(m.Records))
 	}
 	hints, err := m.Hints.hints()
-	return hints, m.Loads, err
+	return hints, m.Records, err
 }
 
 func decode(b []byte, v any) error {
@@ -151,14 +148,21 @@ func decodeMeta(b []byte) (Meta, error) {
 	return m, err
 }
 
-// packet takes from the front of hints what fits in limit bytes, and says how many that were.
-func packet(hints []hint, limit int) ([]byte, int) {
+// packet takes from the front of hints and records what fits in limit bytes, and says how many of each that were.
+func packet(hints []hint, records []record, limit int) (b []byte, h, r int) {
+	for n := 1; n <= min(len(records), maxInPacket); n++ {
+		more := encodeMessage(nil, records[:n])
+		if len(more) > limit {
+			break
+		}
+		b, r = more, n
+	}
 	for n := min(len(hints), maxHintsInPacket); n > 0; n /= 2 {
-		if b := encodeMessage(hints[:n], nil); len(b) <= limit {
-			return b, n
+		if all := encodeMessage(hints[:n], records[:r]); len(all) <= limit {
+			return all, n, r
 		}
 	}
-	return nil, 0
+	return b, 0, r
 }
 
 func sortedHints(m map[cluster.GroupID]hint) []hint {

@@ -30,7 +30,7 @@ func genHint() *rapid.Generator[hint] {
 func TestMergeDoesNotDependOnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hints := rapid.SliceOf(genHint()).Draw(t, "hints")
-		a, b := newKnowledge("x", 4), newKnowledge("y", 4)
+		a, b := newKnowledge("x", "", 4, 4), newKnowledge("y", "", 4, 4)
 		a.learn(hints)
 		b.learn(rapid.Permutation(hints).Draw(t, "other order"))
 		b.learn(hints)
@@ -51,11 +51,11 @@ func TestHintsSurviveCoding(t *testing.T) {
 }
 
 func TestEarlierRunsLeadershipIsEnded(t *testing.T) {
-	k := newKnowledge("n1", 4)
-	k.node(Node{ID: "n1", Alive: true})
+	k := newKnowledge("n1", "", 4, 4)
+	k.member(Node{ID: "n1", Alive: true})
 	k.learn([]hint{{Group: 1, Term: 5, Leader: "n1"}})
-	if h, _ := k.hint(1); !h.Lost || k.left[1] == 0 {
-		t.Errorf("%+v, %d sendings", h, k.left[1])
+	if h, _ := k.hint(1); !h.Lost || k.boxes[lan].hints[1] == 0 {
+		t.Errorf("%+v, %d sendings", h, k.boxes[lan].hints[1])
 	}
 	k.announce(1, 6, "n1")
 	if news := k.learn([]hint{{Group: 1, Term: 6, Leader: "n1"}}); news != nil {
@@ -68,13 +68,13 @@ func TestEarlierRunsLeadershipIsEnded(t *testing.T) {
 }
 
 func TestBroadcastsFitAndEnd(t *testing.T) {
-	k := newKnowledge("n1", 4)
-	k.node(Node{ID: "n1", Alive: true})
+	k := newKnowledge("n1", "", 4, 4)
+	k.member(Node{ID: "n1", Alive: true})
 	for g := range cluster.GroupID(400) {
 		k.announce(g, math.MaxUint64, "n1")
 	}
 	seen := map[cluster.GroupID]int{}
-	for b := k.broadcast(1300); b != nil; b = k.broadcast(1300) {
+	for b := k.broadcast(lan, 1300); b != nil; b = k.broadcast(lan, 1300) {
 		hints, _, err := decodeMessage(b)
 		if err != nil || len(b) > 1300 || len(hints) > maxHintsInPacket {
 			t.Fatalf("%d bytes, %d hints, %v", len(b), len(hints), err)
@@ -88,13 +88,13 @@ func TestBroadcastsFitAndEnd(t *testing.T) {
 			t.Errorf("group %v sent %d times", g, seen[g])
 		}
 	}
-	if b := k.broadcast(3); b != nil {
+	if b := k.broadcast(lan, 3); b != nil {
 		t.Errorf("%d bytes", len(b))
 	}
 }
 
 func TestWhatIsKeptIsBounded(t *testing.T) {
-	k := newKnowledge("n1", 4)
+	k := newKnowledge("n1", "", 4, 4)
 	for g := range cluster.GroupID(maxGroups + 10) {
 		k.announce(g, 1, "n2")
 	}
@@ -106,22 +106,22 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	}
 }
 
-func TestLoadsOfTheAliveByNumber(t *testing.T) {
-	k := newKnowledge("n1", 4)
-	k.node(Node{ID: "n2", Alive: true})
-	load := func(node string, seq uint64) []nodeLoad { return []nodeLoad{{Node: node, Seq: seq}} }
+func TestLoadsOfMembersByNumber(t *testing.T) {
+	k := newKnowledge("n1", "", 4, 4)
+	k.member(Node{ID: "n2", Alive: true})
+	load := func(node string, seq uint64) []record { return []record{{Node: node, Seq: seq}} }
 	for i, c := range []struct {
-		in   []nodeLoad
+		in   []record
 		want int
 	}{{load("n2", 5), 1}, {load("n2", 5), 0}, {load("n2", 4), 0}, {load("n3", 9), 0}} {
-		if got := k.learnLoads(c.in); len(got) != c.want {
+		if got, _ := k.learnRecords(c.in, time.Unix(1, 0)); len(got) != c.want {
 			t.Errorf("row %d: %v", i, got)
 		}
 	}
-	k.node(Node{ID: "n1", Alive: true})
+	k.member(Node{ID: "n1", Alive: true})
 	k.setLoad(Load{Groups: 1}, time.Unix(0, 10))
-	k.learnLoads(load("n1", 1000))
-	if own := k.loads["n1"]; own.Seq != 1001 || own.Load.Groups != 1 {
+	k.learnRecords(load("n1", 1000), time.Unix(0, 20))
+	if own := k.records["n1"]; own.Seq != 1001 || own.Load.Groups != 1 {
 		t.Errorf("%+v", own)
 	}
 }
@@ -152,13 +152,21 @@ func TestFormsAreForEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := encodeMessage([]hint{{1, 2, "n1", false}, {9, 3, "n2", true}}, []nodeLoad{{Node: "n1", Seq: 5, Load: Load{Groups: 6,
+	message := encodeMessage([]hint{{1, 2, "n1", false}, {9, 3, "n2", true}}, []record{{Node: "n1", Seq: 5, Load: Load{Groups: 6,
 		Leaders: 7, Mailboxes: 8, DiskFree: 9, DiskTotal: 10, CPU: 0.5, Entries: 0.25, Bytes: 2, SlowDisk: true}}})
+	pinned, err := encodeMeta(Meta{DC: "d", Gateway: GatewayNever})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := encodeMessage(nil, []record{{Node: "n1", Seq: 5, Meta: Meta{DC: "d"}, Addr: "1.2.3.4:5", Gone: goneLeft, Gateway: true,
+		Hears: []string{"e", "f"}}})
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
-		"meta": {meta, "010a03613a311201651a016422017a2a03312e32300338044002"},
+		"pinned": {pinned, "011a01644802"},
+		"wide":   {wide, "0112200a026e31100522031a01642a09312e322e332e343a3530023801420165420166"},
+		"meta":   {meta, "010a03613a311201651a016422017a2a03312e32300338044002"},
 		"message": {message, "010a140a026e310a026e32120201091a02020322020003122f0a026e3110051a27080610071808200928" +
 			"0a31000000000000e03f39000000000000d03f4100000000000000404801"},
 	} {
@@ -175,7 +183,10 @@ func TestFormsAreForEver(t *testing.T) {
 
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(encodeMessage([]hint{{1, 2, "n1", false}, {2, 9, "n2", true}}, []nodeLoad{{"n1", 3, Load{Groups: 4, CPU: 0.5}}}))
+	full := far("b1", 7)
+	full.Gone, full.Gateway, full.Hears = goneLeft, true, []string{"a", ""}
+	f.Add(encodeMessage([]hint{{3, 2, "b1", false}}, []record{full, {Node: "n1", Seq: 1 << 40, Gone: goneSilent}}))
+	f.Add(encodeMessage([]hint{{1, 2, "n1", false}, {2, 9, "n2", true}}, []record{{Node: "n1", Seq: 3, Load: Load{Groups: 4, CPU: 0.5}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		hints, loads, err := decodeMessage(b)
 		if err != nil {
@@ -185,10 +196,23 @@ func FuzzMessage(f *testing.F) {
 		if err != nil || !slices.Equal(again, hints) || len(more) != len(loads) {
 			t.Fatalf("%v, %v, %v", again, more, err)
 		}
-		k := newKnowledge("n1", 4)
+		k := knows("n1")
 		k.learn(hints)
-		k.learnLoads(loads)
-		k.broadcast(1300)
+		k.learnRecords(loads, noon)
+		k.review(nil, noon)
+		for s := range scopes {
+			if b := k.broadcast(s, 1096); len(b) > 1096 {
+				t.Fatalf("a packet of %d bytes", len(b))
+			}
+		}
+		for _, n := range k.list() {
+			if !n.ID.Valid() {
+				t.Fatalf("%+v", n)
+			}
+		}
+		if _, _, err := decodeMessage(k.state()); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -1,12 +1,16 @@
-// Package gossip tells the nodes of a data centre about each other: who is alive and at which address, labels,
-// versions, load, and who leads a group (CLUSTER 6.6). It knows no Raft and decides nothing: membership and placement
-// are the system group's, and whoever follows a hint must be ready for a NotLeader answer.
+// Package gossip tells the nodes about each other: who is alive and at which address, labels, versions, load, and who
+// leads a group (CLUSTER 6.6). Each data centre has a pool of its own; a few nodes of each, its gateways, are in a second
+// pool as well and re-tell in either what they hear in the other. It knows no Raft and decides nothing: membership and
+// placement are the system group's, and whoever follows a hint must be ready for a NotLeader answer.
 //
-// Invariants: nothing is sent or taken in unencrypted; of a group the hint of the highest term is kept, whatever the
-// order of arrival; what others send is bounded before it is stored; memberlist is seen by nobody else.
+// Invariants: nothing is sent or taken in unencrypted; of a group the hint of the highest term is kept, and of a node
+// the record with the highest number of its own, whatever the order and the way of arrival; only what was news is told
+// again; what others send is bounded before it is stored; a node of another data centre is never found dead here;
+// memberlist is seen by nobody else.
 package gossip
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -32,6 +36,16 @@ func (s State) String() string {
 	return "unknown" // what a newer release says
 }
 
+// GatewayRole is whether a node may be a gateway between data centres. Numbers are for ever.
+type GatewayRole uint8
+
+// The roles.
+const (
+	GatewayAuto   GatewayRole = 0 // if its name is among the lowest
+	GatewayAlways GatewayRole = 1
+	GatewayNever  GatewayRole = 2
+)
+
 // Meta is what a node says of itself to all. Coded it has at most 512 bytes.
 type Meta struct {
 	// NodeAddress is host:port of cluster/transport.
@@ -47,6 +61,8 @@ type Meta struct {
 	MinLevel uint32 `wire:"6"`
 	MaxLevel uint32 `wire:"7"`
 	State    State  `wire:"8"`
+	// Gateway is fixed while the node runs.
+	Gateway GatewayRole `wire:"9"`
 	// Unknown is what a newer release added.
 	Unknown wire.Unknown
 }
@@ -71,12 +87,35 @@ type Node struct {
 	// Addr is host:port of its gossip.
 	Addr string
 	Meta Meta
-	// Alive is false from when it was found silent or left; then Meta.State tells which, if the word got here.
+	// Alive is false from when it was found silent or left; then Meta.State tells which, if the word got here. Of a
+	// node of another data centre it is what that one says, and false while that one is not heard.
 	Alive bool
+	// Gateway: it is alive and one of its data centre's gateways.
+	Gateway bool
 	// Since is when Alive last changed, by this node's clock.
 	Since time.Time
 	// Load is the last heard, zero if none was.
 	Load Load
+}
+
+// Site is another data centre, as it is heard of.
+type Site struct {
+	DC string
+	// Heard: a gateway of this node's data centre hears a gateway of that one. That it is not heard says nothing about
+	// its nodes.
+	Heard bool
+	// Since is when Heard last changed, by this node's clock.
+	Since time.Time
+	// Gateways are its gateways as it last said.
+	Gateways []cluster.NodeID
+}
+
+// Peer is a node of another data centre that the owner knows of.
+type Peer struct {
+	ID cluster.NodeID
+	DC string
+	// Addr is host:port of its gossip, empty if that is not known.
+	Addr string
 }
 
 // Events is what the owner is told. Any func may be nil. All but Log are called one at a time by one goroutine, and
@@ -89,6 +128,8 @@ type Events struct {
 	NodeUp func(node Node)
 	// NodeDown: another node was found silent, or left.
 	NodeDown func(node Node)
+	// Site: another data centre is heard, or is not any more.
+	Site func(site Site)
 	// Conflict: two processes run under one name, at these addresses.
 	Conflict func(name string, addrs []string)
 	// Load: another node's load.
@@ -103,6 +144,8 @@ type Config struct {
 	Node cluster.NodeID
 	// Bind is the address, ip:port, for UDP and TCP; port 0 takes a free one.
 	Bind string
+	// Advertise is the address that the others are told; if it is not valid, Bind's or the machine's own is.
+	Advertise netip.Addr
 	// Cluster is the cluster's name. With Meta.DC it separates pools that can reach each other.
 	Cluster string
 	// Key is the AES key of 32 bytes that all nodes share. It is required.
@@ -111,18 +154,29 @@ type Config struct {
 	OldKeys [][]byte
 	Meta    Meta
 	Events  Events
-	// Seeds gives host:port of nodes to join, asked at every try. May be nil.
+	// Seeds gives host:port of nodes of the own data centre to join, asked at every try. May be nil.
 	Seeds func() []string
-	// Tuning shortens the times of the LAN profile; the zero value keeps them.
-	Tuning Tuning
+	// Remote gives the nodes of other data centres. As long as there are none, and none is heard of, nobody is a
+	// gateway. May be nil.
+	Remote func() []Peer
+	// LAN and WAN shorten the times of the two pools; the zero value keeps them.
+	LAN, WAN Tuning
+	Gateways Gateways
 }
 
-// Tuning holds the times that tests and slow networks change. Zero keeps the LAN profile's.
+// Tuning holds the times that tests and slow networks change. Zero keeps the profile's: LAN, and WAN behind it.
 type Tuning struct {
-	PushPull   time.Duration // exchange of full state; 10 s
-	Gossip     time.Duration // broadcasts; 100 ms
-	Probe      time.Duration // one node is probed; 1 s
-	ProbeWait  time.Duration // for a probe's answer; 500 ms
-	Rejoin     time.Duration // seeds that are no members are tried again; 15 s
-	Retransmit int           // sendings of a broadcast per decade of nodes; 4
+	PushPull   time.Duration // exchange of full state; 10 s, 30 s
+	Gossip     time.Duration // broadcasts; 100 ms, 500 ms
+	Probe      time.Duration // one node is probed; 1 s, 5 s
+	ProbeWait  time.Duration // for a probe's answer; 500 ms, 3 s
+	Rejoin     time.Duration // seeds that are no members are tried again; 15 s, 30 s
+	Retransmit int           // sendings of a broadcast per decade of nodes; 4, 4
+}
+
+// Gateways says how gateways are chosen. Zero keeps what stands behind.
+type Gateways struct {
+	Count  int           // gateways of a data centre, if not more are wanted always; 2
+	Review time.Duration // how often a node looks whether it is one; 1 s
+	Settle time.Duration // how long it must have been chosen, or not, before it acts on it; 5 s
 }

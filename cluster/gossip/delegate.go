@@ -12,34 +12,44 @@ import (
 )
 
 // delegate is what memberlist calls, partly under its own lock: it never calls back and never waits for the owner.
-type delegate struct{ g *Gossip }
+type delegate struct{ p *pool }
 
-// NodeMeta is a copy of the coded Meta, which SetMeta has measured.
-func (d delegate) NodeMeta(int) []byte { return bytes.Clone(d.g.know.ownMeta()) }
+// NodeMeta is a copy of the coded Meta, which SetMeta has measured. In the WAN pool only the data centre is of use, and
+// does not change; the rest is in the record.
+func (d delegate) NodeMeta(int) []byte {
+	if d.p.scope == wan {
+		b, err := encodeMeta(Meta{DC: d.p.g.config.Meta.DC})
+		if err != nil {
+			return nil // New has measured more
+		}
+		return b
+	}
+	return bytes.Clone(d.p.g.know.ownMeta())
+}
 
 func (d delegate) NotifyMsg(b []byte) { d.merge(b) }
 
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	if b := d.g.know.broadcast(limit - overhead); b != nil {
+	if b := d.p.g.know.broadcast(d.p.scope, limit-overhead); b != nil {
 		return [][]byte{b}
 	}
 	return nil
 }
 
-func (d delegate) LocalState(bool) []byte { return d.g.know.state() }
+func (d delegate) LocalState(bool) []byte { return d.p.g.know.state() }
 
 func (d delegate) MergeRemoteState(b []byte, _ bool) { d.merge(b) }
 
 func (d delegate) merge(b []byte) {
-	hints, loads, err := decodeMessage(b)
+	g := d.p.g
+	hints, records, err := decodeMessage(b)
 	if err != nil {
-		d.g.log("WARN", err.Error())
+		g.log("WARN", err.Error())
 		return
 	}
-	d.g.tell.hint(d.g.know.learn(hints))
-	if news := d.g.know.learnLoads(loads); len(news) > 0 {
-		d.g.tell.load(news)
-	}
+	g.tell.hint(g.know.learn(hints))
+	news, faces := g.know.learnRecords(records, time.Now())
+	g.tell.records(news, faces, g.config.Meta.DC)
 }
 
 func (d delegate) NotifyJoin(n *memberlist.Node)   { d.node(n, true) }
@@ -47,14 +57,28 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.node(n, true) }
 func (d delegate) NotifyLeave(n *memberlist.Node)  { d.node(n, false) }
 
 func (d delegate) node(n *memberlist.Node, alive bool) {
+	g := d.p.g
 	meta, err := decodeMeta(n.Meta)
 	if err != nil {
-		d.g.log("WARN", fmt.Sprintf("meta of %q: %v", n.Name, err))
+		g.log("WARN", fmt.Sprintf("meta of %q: %v", n.Name, err))
 	}
 	id := cluster.NodeID(n.Name)
-	kept := d.g.know.node(Node{ID: id, Addr: n.Address(), Meta: meta, Alive: alive, Since: time.Now()})
-	if kept && id != d.g.config.Node {
-		d.g.tell.node(id)
+	d.p.note(Peer{ID: id, DC: meta.DC, Addr: n.Address()}, alive)
+	defer g.lookAgain()
+	if d.p.scope == wan {
+		return // all else is in the records
+	}
+	kept := g.know.member(Node{ID: id, Addr: n.Address(), Meta: meta, Alive: alive, Since: time.Now()})
+	if kept && id != g.config.Node {
+		g.tell.node(id)
+	}
+}
+
+// lookAgain lets who is a gateway be looked at soon.
+func (g *Gossip) lookAgain() {
+	select {
+	case g.look <- struct{}{}:
+	default:
 	}
 }
 
@@ -70,5 +94,5 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 }
 
 func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
-	d.g.tell.conflict(existing.Name, existing.Address(), other.Address())
+	d.p.g.tell.conflict(existing.Name, existing.Address(), other.Address())
 }

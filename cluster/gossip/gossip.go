@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -16,31 +15,26 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 )
 
-const (
-	keySize     = 32
-	leaveWait   = 2 * time.Second        // for the word that this node leaves
-	metaWait    = 500 * time.Millisecond // for a new Meta to be sent once
-	resolveWait = 5 * time.Second        // for a seed's name
-	reclaimWait = 10 * time.Second       // before the name of a dead node may come back at another address
-	tcpWait     = 3 * time.Second        // for a connection and each exchange on it
-	firstRetry  = time.Second            // between tries while alone
-)
+const keySize = 32
 
-// Gossip is one node's part in the pool of its data centre.
+// Gossip is one node's part in the pool of its data centre, and in that of the gateways while it is one.
 type Gossip struct {
 	config Config
-	label  string
 	bind   netip.AddrPort
 	know   *knowledge
 	tell   *teller
-	update chan struct{} // own Meta changed
+	look   chan struct{} // somebody came or went: who is a gateway may have changed
 
 	mu      sync.Mutex
-	meta    Meta                   // guarded by mu
-	list    *memberlist.Memberlist // guarded by mu; nil before Start
-	stop    context.CancelFunc     // guarded by mu
-	closed  bool                   // guarded by mu
-	workers sync.WaitGroup
+	meta    Meta               // guarded by mu
+	mux     *mux               // guarded by mu; nil before Start
+	pools   [scopes]*pool      // guarded by mu
+	stop    context.CancelFunc // guarded by mu
+	closed  bool               // guarded by mu
+	workers sync.WaitGroup     // but those of the pools
+
+	done chan struct{} // closed when nothing of it runs any more
+	left error         // what went wrong with that; not changed after done
 }
 
 // New checks the configuration; nothing runs before Start.
@@ -57,126 +51,128 @@ func New(c Config) (*Gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip: bind address, want ip:port: %w", err)
 	}
-	label := "lan-" + c.Cluster + "-" + c.Meta.DC
-	if c.Cluster == "" || len(label) > memberlist.LabelMaxSize {
+	if label := c.label(lan); c.Cluster == "" || len(label) > memberlist.LabelMaxSize {
 		return nil, fmt.Errorf("gossip: label %q: %w", label, cluster.ErrBadRequest)
 	}
 	meta, err := encodeMeta(c.Meta)
 	if err != nil {
 		return nil, err
 	}
-	c.Tuning = c.Tuning.orLAN()
-	g := &Gossip{config: c, label: label, bind: bind, meta: c.Meta, update: make(chan struct{}, 1)}
-	g.know = newKnowledge(c.Node, c.Tuning.Retransmit)
-	g.know.setMeta(meta)
+	c.LAN, c.WAN, c.Gateways = c.LAN.or(profiles[lan]), c.WAN.or(profiles[wan]), c.Gateways.orDefault()
+	g := &Gossip{config: c, bind: bind, meta: c.Meta, look: make(chan struct{}, 1), done: make(chan struct{})}
+	g.know = newKnowledge(c.Node, c.Meta.DC, c.LAN.Retransmit, c.WAN.Retransmit)
+	g.know.setMeta(c.Meta, meta, time.Now())
 	g.tell = newTeller(c.Events, g.know)
 	return g, nil
 }
 
-func (t Tuning) orLAN() Tuning {
-	or := func(d *time.Duration, lan time.Duration) {
-		if *d <= 0 {
-			*d = lan
-		}
+// label names a pool. Data centres and clusters that can reach each other are kept apart by it.
+func (c *Config) label(s scope) string {
+	if s == wan {
+		return "wan-" + c.Cluster
 	}
-	or(&t.PushPull, 10*time.Second)
-	or(&t.Gossip, 100*time.Millisecond)
-	or(&t.Probe, time.Second)
-	or(&t.ProbeWait, 500*time.Millisecond)
-	or(&t.Rejoin, 15*time.Second)
-	if t.Retransmit <= 0 {
-		t.Retransmit = 4
-	}
-	return t
+	return "lan-" + c.Cluster + "-" + c.Meta.DC
 }
 
-// Start binds the sockets and goes on in the background: it joins seeds, again and again while there are some that are
-// no members. ctx bounds the start only. What Start began ends with Close.
+// Start binds the port and goes on in the background: it joins seeds, again and again while there are some that are no
+// members. ctx bounds the start only. What Start began ends with Close.
 func (g *Gossip) Start(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || g.list != nil {
+	if g.closed || g.mux != nil {
 		return fmt.Errorf("gossip: started before: %w", cluster.ErrUnavailable)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("gossip: start: %w", err)
 	}
-	config, err := g.memberlistConfig()
-	if err != nil {
-		return err
-	}
-	list, err := memberlist.Create(config)
+	m, err := newMux(ctx, g.bind, g.logger(), func(label, from string) {
+		g.log("DEBUG", fmt.Sprintf("message for the pool %q from %s: this node is not in it", label, from))
+	})
 	if err != nil {
 		return fmt.Errorf("gossip: bind %v: %w", g.bind, err)
 	}
+	pool, err := g.openOn(m, lan, func(*pool) []string { return g.lanSeeds() })
+	if err != nil {
+		return errors.Join(err, m.close())
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	g.list, g.stop = list, stop
+	g.mux, g.pools[lan], g.stop = m, pool, stop
+	g.know.change(time.Now(), func(own *record) { own.Addr = pool.members()[g.config.Node].Addr })
+	pool.run(running)
 	g.workers.Go(func() { g.tell.run(running) })
-	g.workers.Go(func() { g.join(running, list) })
-	g.workers.Go(func() { g.sendMeta(running, list) })
+	s := &steering{g: g}
+	g.workers.Go(func() { s.run(running) })
 	return nil
 }
 
-func (g *Gossip) memberlistConfig() (*memberlist.Config, error) {
-	ring, err := memberlist.NewKeyring(g.config.OldKeys, g.config.Key)
-	if err != nil {
-		return nil, fmt.Errorf("gossip: keyring: %w", err)
+// lanSeeds are the owner's, and nodes of this data centre that were heard of in a roundabout way: its pool was cut in
+// two, and the other half is known by the gateways.
+func (g *Gossip) lanSeeds() []string {
+	var seeds []string
+	if g.config.Seeds != nil {
+		seeds = g.config.Seeds()
 	}
-	c, d, tuning := memberlist.DefaultLANConfig(), delegate{g}, g.config.Tuning
-	c.Name, c.Label, c.Keyring = string(g.config.Node), g.label, ring
-	c.BindAddr, c.BindPort, c.AdvertisePort = g.bind.Addr().String(), int(g.bind.Port()), int(g.bind.Port())
-	c.PushPullInterval, c.GossipInterval = tuning.PushPull, tuning.Gossip
-	c.ProbeInterval, c.ProbeTimeout, c.RetransmitMult = tuning.Probe, tuning.ProbeWait, tuning.Retransmit
-	c.TCPTimeout, c.DeadNodeReclaimTime = tcpWait, reclaimWait
-	c.Delegate, c.Events, c.Alive, c.Conflict = d, d, d, d
-	c.DelegateProtocolMin, c.DelegateProtocolMax, c.DelegateProtocolVersion = form1, form1, form1
-	c.Logger = log.New(lines{g}, "", 0)
-	return c, nil
+	return append(seeds, g.know.lastResort(g.config.Meta.DC, time.Now())...)
+}
+
+func (g *Gossip) remote() []Peer {
+	if g.config.Remote == nil {
+		return nil
+	}
+	return g.config.Remote()
 }
 
 // Close leaves, so that the others need not find out, and waits for all that Start began. It waits at most about three
 // seconds for the leaving, less if ctx ends. Called again, it waits again.
 func (g *Gossip) Close(ctx context.Context) error {
 	g.mu.Lock()
-	list, stop, first := g.list, g.stop, !g.closed
+	started, first := g.mux != nil, !g.closed
 	g.closed = true
 	g.mu.Unlock()
-	if list == nil {
+	if !started {
 		return nil
 	}
-	var err error
 	if first {
-		err = g.leave(ctx, list, stop)
+		go func() {
+			g.left = g.leave(ctx)
+			close(g.done)
+		}()
 	}
-	done := make(chan struct{})
-	go func() {
-		g.workers.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
-		return err
+	case <-g.done:
+		return g.left
 	case <-ctx.Done():
-		return errors.Join(err, fmt.Errorf("gossip: close: %w", ctx.Err()))
+		return fmt.Errorf("gossip: close: %w", ctx.Err())
 	}
 }
 
 // leave tells the others why this node goes quiet. That they were not told is no error: they find out.
-func (g *Gossip) leave(ctx context.Context, list *memberlist.Memberlist, stop context.CancelFunc) error {
-	stop()
+func (g *Gossip) leave(ctx context.Context) error {
 	g.mu.Lock()
+	g.stop()
 	g.meta.State = StateLeaving
 	meta, err := encodeMeta(g.meta)
-	g.mu.Unlock()
 	if err == nil {
-		g.know.setMeta(meta)
-		g.logError("tell that it leaves", list.UpdateNode(bounded(ctx, metaWait)))
+		g.know.setMeta(g.meta, meta, time.Now())
 	}
-	g.logError("leave", list.Leave(bounded(ctx, leaveWait)))
-	if err := list.Shutdown(); err != nil {
-		return fmt.Errorf("gossip: close: %w", err)
+	g.mu.Unlock()
+	g.know.change(time.Now(), func(own *record) { own.Gone = goneLeft })
+	g.workers.Wait() // so that no pool is opened any more
+	if err == nil {
+		g.logError("tell that it leaves", g.pool(lan).list.UpdateNode(bounded(ctx, metaWait)))
 	}
-	return nil
+	closing := make(chan error, scopes)
+	for s := range scopes {
+		go func() {
+			var err error
+			if p := g.pool(s); p != nil {
+				err = p.close(ctx)
+			}
+			closing <- err
+		}()
+	}
+	err = errors.Join(<-closing, <-closing)
+	return errors.Join(err, g.mux.close())
 }
 
 // bounded is how long to wait, at least a millisecond because memberlist takes zero for ever.
@@ -192,16 +188,22 @@ func bounded(ctx context.Context, wait time.Duration) time.Duration {
 
 // Addr is the address the others are told, empty before Start.
 func (g *Gossip) Addr() string {
-	if list := g.running(); list != nil {
-		return list.LocalNode().Address()
+	if p := g.pool(lan); p != nil {
+		return p.members()[g.config.Node].Addr
 	}
 	return ""
 }
 
-func (g *Gossip) running() *memberlist.Memberlist {
+func (g *Gossip) pool(s scope) *pool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.list
+	return g.pools[s]
+}
+
+func (g *Gossip) setPool(s scope, p *pool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pools[s] = p
 }
 
 // SetMeta changes what this node says of itself. The data centre cannot change.
@@ -219,10 +221,9 @@ func (g *Gossip) SetMeta(meta Meta) error {
 		return fmt.Errorf("gossip: closed: %w", cluster.ErrUnavailable)
 	}
 	g.meta = meta
-	g.know.setMeta(b)
-	select {
-	case g.update <- struct{}{}:
-	default:
+	g.know.setMeta(meta, b, time.Now())
+	if p := g.pools[lan]; p != nil {
+		p.sendMeta()
 	}
 	return nil
 }
@@ -250,69 +251,11 @@ func (g *Gossip) Leader(group cluster.GroupID) (leader cluster.NodeID, term uint
 	return h.Leader, h.Term, ok
 }
 
-// Nodes lists the nodes that were heard of, this one included, by name.
+// Nodes lists the nodes that were heard of, in all data centres, this one included, by name.
 func (g *Gossip) Nodes() []Node { return g.know.list() }
 
-// sendMeta lets memberlist broadcast changes of Meta.
-func (g *Gossip) sendMeta(ctx context.Context, list *memberlist.Memberlist) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-g.update:
-			g.logError("send meta", list.UpdateNode(metaWait))
-		}
-	}
-}
-
-// join contacts seeds that are no members. Going on after the first success heals a pool that was cut in two for longer
-// than memberlist looks after the dead.
-func (g *Gossip) join(ctx context.Context, list *memberlist.Memberlist) {
-	if g.config.Seeds == nil {
-		return
-	}
-	for {
-		for _, seed := range g.config.Seeds() {
-			if ctx.Err() != nil {
-				return
-			}
-			g.logError("join "+seed, g.joinOne(ctx, list, seed))
-		}
-		wait := g.config.Tuning.Rejoin
-		if list.NumMembers() < 2 {
-			wait = min(wait, firstRetry)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (g *Gossip) joinOne(ctx context.Context, list *memberlist.Memberlist, seed string) error {
-	host, port, err := net.SplitHostPort(seed)
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, resolveWait)
-	defer cancel()
-	hosts, err := net.DefaultResolver.LookupHost(ctx, host)
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	members := map[string]bool{}
-	for _, n := range list.Members() {
-		members[n.Address()] = true
-	}
-	for _, h := range hosts {
-		if addr := net.JoinHostPort(h, port); !members[addr] && ctx.Err() == nil {
-			_, joinErr := list.Join([]string{addr})
-			err = errors.Join(err, joinErr)
-		}
-	}
-	return err
-}
+// Sites lists the other data centres by name.
+func (g *Gossip) Sites() []Site { return g.know.otherSites() }
 
 func (g *Gossip) log(level, text string) {
 	if g.config.Events.Log != nil {
@@ -325,6 +268,8 @@ func (g *Gossip) logError(what string, err error) {
 		g.log("DEBUG", what+": "+err.Error())
 	}
 }
+
+func (g *Gossip) logger() *log.Logger { return log.New(lines{g}, "", 0) }
 
 // lines turns memberlist's log lines, "[WARN] memberlist: text", into calls of Events.Log.
 type lines struct{ g *Gossip }

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -10,32 +9,35 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 )
 
-// knowledge is all that is known of nodes, leaders and load, and what of it is still to be told. Its methods return
-// what is news to the owner.
+// knowledge is all that is known of nodes, leaders and load, and what of it is still to be told, in both pools. Its
+// methods return what is news to the owner.
 type knowledge struct {
-	self       cluster.NodeID
-	retransmit int
+	self cluster.NodeID
+	dc   string
 
-	mu    sync.Mutex
-	hints map[cluster.GroupID]hint    // guarded by mu; at most maxGroups
-	left  map[cluster.GroupID]int     // guarded by mu; sendings left of the group's hint
-	led   map[cluster.GroupID]uint64  // guarded by mu; terms in which this node leads
-	nodes map[cluster.NodeID]Node     // guarded by mu; with itself, at most maxNodes and itself
-	loads map[cluster.NodeID]nodeLoad // guarded by mu; of nodes alive
-	meta  []byte                      // guarded by mu; own Meta, coded
+	mu      sync.Mutex
+	hints   map[cluster.GroupID]hint   // guarded by mu; at most maxGroups
+	led     map[cluster.GroupID]uint64 // guarded by mu; terms in which this node leads
+	nodes   map[cluster.NodeID]Node    // guarded by mu; members of the LAN pool, with itself, at most maxNodes and itself
+	records map[cluster.NodeID]kept    // guarded by mu; of all data centres, at most maxNodes and itself
+	own     record                     // guarded by mu; what this node says of itself; in records as far as it is told
+	meta    []byte                     // guarded by mu; own Meta, coded
+	wide    bool                       // guarded by mu; there are other data centres
+	sites   map[string]siteState       // guarded by mu; those, at most maxSites
+	boxes   [scopes]outbox             // guarded by mu
 }
 
-func newKnowledge(self cluster.NodeID, retransmit int) *knowledge {
-	return &knowledge{
-		self: self, retransmit: retransmit,
-		hints: map[cluster.GroupID]hint{}, left: map[cluster.GroupID]int{}, led: map[cluster.GroupID]uint64{},
-		nodes: map[cluster.NodeID]Node{}, loads: map[cluster.NodeID]nodeLoad{},
+func newKnowledge(self cluster.NodeID, dc string, retransmit ...int) *knowledge {
+	k := &knowledge{
+		self: self, dc: dc, own: record{Node: string(self)},
+		hints: map[cluster.GroupID]hint{}, led: map[cluster.GroupID]uint64{},
+		nodes: map[cluster.NodeID]Node{}, records: map[cluster.NodeID]kept{}, sites: map[string]siteState{},
 	}
-}
-
-// sendings is how often a hint goes out: enough to reach all but rarely, as memberlist counts it.
-func (k *knowledge) sendingsLocked() int {
-	return k.retransmit * int(math.Ceil(math.Log10(float64(len(k.nodes)+1))))
+	for s := range scopes {
+		k.boxes[s] = newOutbox(retransmit[s])
+	}
+	k.boxes[lan].open = true
+	return k
 }
 
 // announce takes in what this node says of its own leadership.
@@ -78,81 +80,26 @@ func (k *knowledge) learnLocked(h hint) []hint {
 		return nil
 	}
 	k.hints[h.Group] = h
-	k.left[h.Group] = k.sendingsLocked()
+	for i := range k.boxes {
+		k.boxes[i].addHint(h.Group)
+	}
 	return []hint{h}
-}
-
-// broadcast is the next packet of hints, those sent least first. A group has one hint, so a newer one is in the place
-// of the older.
-func (k *knowledge) broadcast(limit int) []byte {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.left) == 0 {
-		return nil
-	}
-	due := make([]hint, 0, len(k.left))
-	for group := range k.left {
-		due = append(due, k.hints[group])
-	}
-	slices.SortFunc(due, func(a, b hint) int {
-		return cmp.Or(cmp.Compare(k.left[b.Group], k.left[a.Group]), cmp.Compare(a.Group, b.Group))
-	})
-	b, n := packet(due, limit)
-	for _, h := range due[:n] {
-		if k.left[h.Group]--; k.left[h.Group] <= 0 {
-			delete(k.left, h.Group)
-		}
-	}
-	return b
 }
 
 // state is everything, for push/pull.
 func (k *knowledge) state() []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	loads := make([]nodeLoad, 0, len(k.loads))
-	for _, l := range k.loads {
-		loads = append(loads, l)
-	}
-	slices.SortFunc(loads, func(a, b nodeLoad) int { return cmp.Compare(a.Node, b.Node) })
-	return encodeMessage(sortedHints(k.hints), loads[:min(len(loads), maxNodes)])
+	return encodeMessage(sortedHints(k.hints), k.allRecordsLocked())
 }
 
-// setLoad numbers this node's load by the clock, so that it also follows that of an earlier run.
+// setLoad changes the load the others are told.
 func (k *knowledge) setLoad(load Load, now time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	seq := max(uint64(max(now.UnixNano(), 0)), k.loads[k.self].Seq+1) // #nosec G115 -- not negative
-	k.loads[k.self] = nodeLoad{Node: string(k.self), Seq: seq, Load: load}
+	k.change(now, func(own *record) { own.Load = load })
 }
 
-// learnLoads merges loads of nodes that are alive and gives back those that are newer. A newer load of this node is of
-// a run whose clock was ahead: its own is numbered above it.
-func (k *knowledge) learnLoads(loads []nodeLoad) []nodeLoad {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var news []nodeLoad
-	for _, l := range loads {
-		id := cluster.NodeID(l.Node)
-		old := k.loads[id]
-		if l.Seq <= old.Seq || !k.nodes[id].Alive {
-			continue
-		}
-		if id == k.self {
-			if l.Seq < math.MaxUint64 && old.Seq > 0 {
-				old.Seq = l.Seq + 1
-				k.loads[id] = old
-			}
-			continue
-		}
-		k.loads[id] = l
-		news = append(news, l)
-	}
-	return news
-}
-
-// node takes in what memberlist says of a node and reports whether it is kept.
-func (k *knowledge) node(n Node) bool {
+// member takes in what memberlist says of a node of this data centre and reports whether it is kept.
+func (k *knowledge) member(n Node) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	old, known := k.nodes[n.ID]
@@ -163,9 +110,10 @@ func (k *knowledge) node(n Node) bool {
 		n.Since = old.Since
 	}
 	if !n.Alive {
-		delete(k.loads, n.ID)
+		k.markLocked(n.ID, n.Meta.State, n.Since)
 	}
 	k.nodes[n.ID] = n
+	k.boxes[lan].members = len(k.nodes)
 	return true
 }
 
@@ -184,17 +132,33 @@ func (k *knowledge) forgetLocked() bool {
 func (k *knowledge) list() []Node {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	nodes := make([]Node, 0, len(k.nodes))
+	var nodes []Node
 	for id := range k.nodes {
 		nodes = append(nodes, k.getLocked(id))
+	}
+	for id, r := range k.records {
+		if _, member := k.nodes[id]; !member && r.Addr != "" && !r.of(k.dc) {
+			nodes = append(nodes, k.getLocked(id))
+		}
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	return nodes
 }
 
+// getLocked joins what is known of a node: memberlist's word of one in this data centre, else the node's own.
 func (k *knowledge) getLocked(id cluster.NodeID) Node {
-	n := k.nodes[id]
-	n.Load = k.loads[id].Load
+	r := k.records[id]
+	n, member := k.nodes[id]
+	if r.Addr != "" && !r.of(k.dc) && (!member || !n.Alive) {
+		n = r.node()
+		site := k.sites[r.Meta.DC]
+		if n.Alive = n.Alive && site.heard; site.since.After(n.Since) {
+			n.Since = site.since
+		}
+	}
+	if n.Alive {
+		n.Load, n.Gateway = r.Load, r.Gateway && r.Gone == goneNot
+	}
 	return n
 }
 
@@ -211,10 +175,12 @@ func (k *knowledge) hint(group cluster.GroupID) (hint, bool) {
 	return h, ok
 }
 
-func (k *knowledge) setMeta(b []byte) {
+// setMeta changes what this node says of itself in either form: b is the coded one, for memberlist.
+func (k *knowledge) setMeta(m Meta, b []byte, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.meta = b
+	k.changeLocked(now, func(own *record) { own.Meta = m })
 }
 
 func (k *knowledge) ownMeta() []byte {

@@ -20,6 +20,7 @@ type teller struct {
 	hints     map[cluster.GroupID]hint // guarded by mu
 	nodes     map[cluster.NodeID]bool  // guarded by mu
 	loads     map[cluster.NodeID]Load  // guarded by mu
+	sites     map[string]bool          // guarded by mu
 	conflicts map[string][]string      // guarded by mu
 }
 
@@ -31,7 +32,7 @@ func newTeller(events Events, know *knowledge) *teller {
 
 func (t *teller) clearLocked() {
 	t.hints, t.nodes = map[cluster.GroupID]hint{}, map[cluster.NodeID]bool{}
-	t.loads, t.conflicts = map[cluster.NodeID]Load{}, map[string][]string{}
+	t.loads, t.sites, t.conflicts = map[cluster.NodeID]Load{}, map[string]bool{}, map[string][]string{}
 }
 
 // note lets put change the maps and wakes the goroutine.
@@ -60,13 +61,24 @@ func (t *teller) hint(news []hint) {
 
 func (t *teller) node(id cluster.NodeID) { t.note(func() { t.nodes[id] = true }) }
 
-func (t *teller) load(news []nodeLoad) {
+// records tells the loads; and, of nodes outside dc, whose members memberlist tells of, what else is new.
+func (t *teller) records(news, faces []record, dc string) {
+	if len(news) == 0 {
+		return
+	}
 	t.note(func() {
-		for _, l := range news {
-			t.loads[cluster.NodeID(l.Node)] = l.Load
+		for _, r := range news {
+			t.loads[cluster.NodeID(r.Node)] = r.Load
+		}
+		for _, r := range faces {
+			if r.Addr != "" && r.Meta.DC != dc {
+				t.nodes[cluster.NodeID(r.Node)] = true
+			}
 		}
 	})
 }
+
+func (t *teller) site(dc string) { t.note(func() { t.sites[dc] = true }) }
 
 func (t *teller) conflict(name string, addrs ...string) {
 	t.note(func() {
@@ -90,9 +102,14 @@ func (t *teller) run(ctx context.Context) {
 
 func (t *teller) tell() {
 	t.mu.Lock()
-	hints, nodes, loads, conflicts := t.hints, t.nodes, t.loads, t.conflicts
+	hints, nodes, loads, sites, conflicts := t.hints, t.nodes, t.loads, t.sites, t.conflicts
 	t.clearLocked()
 	t.mu.Unlock()
+	for _, s := range t.know.otherSites() {
+		if sites[s.DC] && t.events.Site != nil {
+			t.events.Site(s)
+		}
+	}
 	for id := range nodes {
 		t.tellNode(t.know.get(id))
 	}
