@@ -2,6 +2,7 @@ package mapi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 
@@ -48,6 +49,21 @@ func IDSETOfReplicas(parts []ReplicaSet) IDSET {
 			s.replicas = append(s.replicas, ReplicaSet{parts[0].Replica, set})
 		}
 		parts = parts[n:]
+	}
+	return s
+}
+
+// IDSETOfIDs is the set of the ids, which come in any order; the slice is sorted.
+func IDSETOfIDs(ids []GID) IDSET {
+	slices.SortFunc(ids, func(a, b GID) int {
+		return cmp.Or(bytes.Compare(a.Replica[:], b.Replica[:]), cmp.Compare(a.Counter, b.Counter))
+	})
+	var s IDSET
+	for _, id := range ids {
+		if n := len(s.replicas); n == 0 || s.replicas[n-1].Replica != id.Replica {
+			s.replicas = append(s.replicas, ReplicaSet{Replica: id.Replica})
+		}
+		s.replicas[len(s.replicas)-1].Set.Add(id.Counter)
 	}
 	return s
 }
