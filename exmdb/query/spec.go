@@ -115,6 +115,18 @@ func restriction(b []byte) (mapi.Restriction, error) {
 	return r, nil
 }
 
+// Filter reads a restriction that is asked of one object by itself, nil for none.
+func Filter(b []byte) (mapi.Restriction, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	r, err := restriction(b)
+	if err == nil && counts(r) {
+		err = cluster.Errorf(exmdb.KindTooComplex, "a restriction that counts rows, where there are none")
+	}
+	return r, err
+}
+
 func (s *Spec) restrict(b []byte) error {
 	if len(b) == 0 {
 		return nil
