@@ -28,13 +28,21 @@ func deleteFolder(t *tx, req *exmdb.DeleteFolderRequest) (*exmdb.Empty, error) {
 	if len(tree) > 1 && !req.Recursive {
 		return nil, cluster.Errorf(exmdb.KindHasChildren, "folder has subfolders")
 	}
-	for _, fid := range tree {
-		if f := schema.Fixed(fid); f != nil {
-			return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not deleted", f.Name)
-		}
+	if err := noneFixed(tree); err != nil {
+		return nil, err
 	}
 	_, err = t.dropTree(tree, req.Hard, 0)
 	return &exmdb.Empty{}, err
+}
+
+// noneFixed refuses to delete folders among which there is a fixed one.
+func noneFixed(tree []mapi.FID) error {
+	for _, fid := range tree {
+		if f := schema.Fixed(fid); f != nil {
+			return cluster.Errorf(exmdb.KindFixedFolder, "%s is not deleted", f.Name)
+		}
+	}
+	return nil
 }
 
 // dropTree deletes folders: for good, or so that they can be recovered while there is room for what they hold. The stamp

@@ -90,6 +90,23 @@ func (v *view) freeName(parent mapi.FID, name string, except mapi.FID) error {
 }
 
 func createFolder(t *tx, req *exmdb.CreateFolderRequest) (*exmdb.FolderResponse, error) {
+	f, err := t.newFolder(req)
+	if err != nil {
+		return nil, err
+	}
+	fid := mapi.LocalFID(t.draw())
+	t.addFolder(fid, f)
+	if err := t.inherit(fid, req.Parent); err != nil {
+		return nil, err
+	}
+	if req.Subscribe {
+		t.w.Set(schema.SubscriptionKey(t.subscriber(), fid), []byte{})
+	}
+	return t.folderResponse(fid, f)
+}
+
+// newFolder is the folder that a request makes, where it may be made.
+func (t *tx) newFolder(req *exmdb.CreateFolderRequest) (*schema.Folder, error) {
 	parent, err := t.folder(req.Parent)
 	if err != nil {
 		return nil, err
@@ -116,15 +133,7 @@ func createFolder(t *tx, req *exmdb.CreateFolderRequest) (*exmdb.FolderResponse,
 	if f.Class == "" {
 		f.Class = schema.ClassMail
 	}
-	fid := mapi.LocalFID(t.draw())
-	t.addFolder(fid, f)
-	if err := t.inherit(fid, req.Parent); err != nil {
-		return nil, err
-	}
-	if req.Subscribe {
-		t.w.Set(schema.SubscriptionKey(t.subscriber(), fid), []byte{})
-	}
-	return t.folderResponse(fid, f)
+	return f, nil
 }
 
 func moveFolder(t *tx, req *exmdb.MoveFolderRequest) (*exmdb.FolderResponse, error) {
@@ -135,27 +144,40 @@ func moveFolder(t *tx, req *exmdb.MoveFolderRequest) (*exmdb.FolderResponse, err
 	if schema.Fixed(req.Folder) != nil {
 		return nil, cluster.Errorf(exmdb.KindFixedFolder, "%s is not moved or renamed", f.Name)
 	}
-	path, err := t.cycle(req.Folder, req.Parent)
+	moved, err := t.relocate(req.Folder, f, req.Parent, req.Name)
 	if err != nil {
 		return nil, err
 	}
-	height, err := t.height(req.Folder)
-	if err != nil {
-		return nil, err
-	}
-	if len(path)+height > maxDepth+1 {
-		return nil, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
-	}
-	if err := t.freeName(req.Parent, req.Name, req.Folder); err != nil {
-		return nil, err
-	}
-	if f.Parent != req.Parent.Counter() || f.Name != req.Name {
-		t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
-		f.Parent, f.Name = req.Parent.Counter(), req.Name
-		t.w.Set(schema.FolderNameKey(req.Parent, foldName(f.Name)), schema.AppendCounter(req.Folder.Counter()))
+	if moved {
 		t.folderChanged(req.Folder, f)
 	}
 	return t.folderResponse(req.Folder, f)
+}
+
+// relocate gives a folder another place or name, where it may have them, and reports whether it had not. The caller writes
+// its record.
+func (t *tx) relocate(fid mapi.FID, f *schema.Folder, parent mapi.FID, name string) (moved bool, err error) {
+	path, err := t.cycle(fid, parent)
+	if err != nil {
+		return false, err
+	}
+	height, err := t.height(fid)
+	if err != nil {
+		return false, err
+	}
+	if len(path)+height > maxDepth+1 {
+		return false, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
+	}
+	if err := t.freeName(parent, name, fid); err != nil {
+		return false, err
+	}
+	if f.Parent == parent.Counter() && f.Name == name {
+		return false, nil
+	}
+	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
+	f.Parent, f.Name = parent.Counter(), name
+	t.w.Set(schema.FolderNameKey(parent, foldName(name)), schema.AppendCounter(fid.Counter()))
+	return true, nil
 }
 
 // subtree lists a folder and everything below it, parents first.

@@ -110,17 +110,26 @@ func (d *draft) grantedMID(mid mapi.MID) error {
 	if mid == 0 {
 		return nil
 	}
-	c := mid.Counter()
-	if mid.Replica() != mapi.LocalReplica || c < schema.FirstCustom || c > d.counters.Global {
+	d.after.row.MID = mid
+	d.after.row.Bits |= schema.RowGrantedMID
+	return d.freeMID(mid)
+}
+
+// freeMID refuses a MID that was not granted, or that a message has.
+func (t *tx) freeMID(mid mapi.MID) error {
+	if mid.Replica() != mapi.LocalReplica || !t.drawn(mid.Counter()) {
 		return cluster.Errorf(cluster.KindBadRequest, "MID %#x was not granted", uint64(mid))
 	}
-	b, err := d.r.Get(schema.MIDKey(mid))
+	b, err := t.r.Get(schema.MIDKey(mid))
 	if err == nil && b != nil {
 		err = cluster.Errorf(cluster.KindBadRequest, "MID %#x is taken", uint64(mid))
 	}
-	d.after.row.MID = mid
-	d.after.row.Bits |= schema.RowGrantedMID
 	return err
+}
+
+// drawn reports whether the counter has given out a number, other than to a fixed folder.
+func (v *view) drawn(c mapi.GlobalCounter) bool {
+	return c >= schema.FirstCustom && c <= v.counters.Global
 }
 
 // arrive puts a new message in its place.
