@@ -116,6 +116,7 @@ const (
 	KindRuleLimit     cluster.Kind = 1027 // too many rules, or too long, for one folder
 	KindNoRule        cluster.Kind = 1028 // the folder has no such rule
 	KindNoOutgoing    cluster.Kind = 1029 // nothing of the number goes out
+	KindObjectDeleted cluster.Kind = 1031 // what is imported was deleted here, or moved away
 )
 
 // ReadMessage is a message's octets as MIME protocols see them, read in pieces from the owner.

@@ -43,6 +43,8 @@ var allOps = []opRow{
 	rowOf(OpPermissions), rowOf(OpModifyPermissions), rowOf(OpEffectiveRights), rowOf(OpDeleteMessages), rowOf(OpDeleted),
 	rowOf(OpRecoverMessages), rowOf(OpPurgeDeleted), rowOf(OpDeletedFolders), rowOf(OpRecoverFolder), rowOf(OpEmptyFolder),
 	rowOf(OpCopyFolder), rowOf(OpSendRights), rowOf(OpDelegates), rowOf(OpSetDelegates), rowOf(OpSetReadState), rowOf(OpChangeDelegate),
+	rowOf(OpSyncContents), rowOf(OpSyncHierarchy), rowOf(OpImportMessage), rowOf(OpImportFolder), rowOf(OpImportDeletes), rowOf(OpImportMove),
+	rowOf(OpImportReadStates),
 	rowOf(OpTableRows), rowOf(OpTableSeek), rowOf(OpTableFind), rowOf(OpTableChanges), rowOf(OpTableColumns),
 	rowOf(OpGetRules), rowOf(OpModifyRules), rowOf(OpDeferred), rowOf(OpOOF), rowOf(OpSetOOF), rowOf(OpJunk), rowOf(OpSetJunk),
 	rowOf(OpOutgoing), rowOf(OpReadOutgoing), rowOf(OpFinishOutgoing),

@@ -300,6 +300,8 @@ const (
 	ImportIgnored ImportOutcome = 2
 	// ImportConflict: neither version knew of the other; the object has another version made of both.
 	ImportConflict ImportOutcome = 3
+	// ImportClientNewer: a move was made, and the client has a version that is still to be imported.
+	ImportClientNewer ImportOutcome = 4
 )
 
 // MarkMessagesRequest changes flags of messages of a folder by MID: SetFlags for what IMAP does not see too.

@@ -318,6 +318,46 @@ var matrix = map[exmdb.OpID][]trial{
 		return &exmdb.TableColumnsRequest{Table: tabling(s, exmdb.TableContents)}
 	}, func(r *exmdb.TableColumnsResponse) bool { return len(r.Tags) > 0 })}},
 
+	exmdb.OpSyncContents.ID: {{wants: []wants{reading}, try: does(exmdb.OpSyncContents, func(s *scene) *exmdb.SyncContentsRequest {
+		return &exmdb.SyncContentsRequest{Folder: s.source, Scope: exmdb.SyncScope{Flags: exmdb.SyncNormal}}
+	}, func(r *exmdb.SyncContentsResponse) bool { return len(r.Changes) > 0 })}},
+	exmdb.OpSyncHierarchy.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpSyncHierarchy, func(s *scene) *exmdb.SyncHierarchyRequest {
+		return &exmdb.SyncHierarchyRequest{Folder: s.source}
+	}, func(r *exmdb.SyncHierarchyResponse) bool { return len(r.Folders) == 1 })}},
+	exmdb.OpImportMessage.ID: {
+		{wants: []wants{editing}, try: does(exmdb.OpImportMessage, func(s *scene) *exmdb.ImportMessageRequest {
+			return &exmdb.ImportMessageRequest{Folder: s.source, SourceKey: s.key(s.item.Counter()), Version: someVersion()}
+		})},
+		{wants: []wants{creating}, try: does(exmdb.OpImportMessage, func(s *scene) *exmdb.ImportMessageRequest {
+			return &exmdb.ImportMessageRequest{Folder: s.target, SourceKey: s.granted(), Version: someVersion()}
+		})},
+		{wants: []wants{{where: target, any: exmdb.RightFolderOwner}}, try: does(exmdb.OpImportMessage, func(s *scene) *exmdb.ImportMessageRequest {
+			return &exmdb.ImportMessageRequest{Folder: s.target, SourceKey: s.granted(), Version: someVersion(), Associated: true}
+		})}},
+	exmdb.OpImportFolder.ID: {
+		{wrecks: true, wants: []wants{nestingIn}, try: does(exmdb.OpImportFolder, func(s *scene) *exmdb.ImportFolderRequest {
+			return &exmdb.ImportFolderRequest{Parent: s.target, SourceKey: s.granted(), Version: someVersion(), Name: "new"}
+		})},
+		{wrecks: true, wants: []wants{owning}, try: does(exmdb.OpImportFolder, func(s *scene) *exmdb.ImportFolderRequest {
+			return &exmdb.ImportFolderRequest{Parent: schema.IPMSubtree, SourceKey: s.key(s.source.Counter()), Version: someVersion(), Name: "renamed"}
+		})},
+		{wrecks: true, wants: []wants{owning, nestingIn}, try: does(exmdb.OpImportFolder, func(s *scene) *exmdb.ImportFolderRequest {
+			return &exmdb.ImportFolderRequest{Parent: s.target, SourceKey: s.key(s.source.Counter()), Version: someVersion(), Name: "moved"}
+		})}},
+	exmdb.OpImportDeletes.ID: {
+		{wants: []wants{beingSeen, deleting}, try: does(exmdb.OpImportDeletes, func(s *scene) *exmdb.ImportDeletesRequest {
+			return &exmdb.ImportDeletesRequest{Folder: s.source, SourceKeys: [][]byte{s.key(s.item.Counter())}}
+		}, func(r *exmdb.ImportDeletesResponse) bool { return r.Deleted > 0 })},
+		{wrecks: true, wants: []wants{owning}, try: does(exmdb.OpImportDeletes, func(s *scene) *exmdb.ImportDeletesRequest {
+			return &exmdb.ImportDeletesRequest{Folder: s.source, SourceKeys: [][]byte{s.key(s.below.Counter())}, Folders: true}
+		})}},
+	exmdb.OpImportMove.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpImportMove, func(s *scene) *exmdb.ImportMoveRequest {
+		return &exmdb.ImportMoveRequest{Folder: s.target, From: s.source, SourceKey: s.key(s.item.Counter()), Target: s.granted(), ChangeKey: someVersion().ChangeKey}
+	})}},
+	exmdb.OpImportReadStates.ID: {{wants: []wants{beingSeen, editing}, try: does(exmdb.OpImportReadStates, func(s *scene) *exmdb.ImportReadStatesRequest {
+		return &exmdb.ImportReadStatesRequest{Folder: s.source, Changes: []exmdb.ReadStateChange{{SourceKey: s.key(s.item.Counter()), Read: true}}}
+	}, func(r *exmdb.ImportReadStatesResponse) bool { return r.Changes.Len() > 0 })}},
+
 	exmdb.OpGetRules.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpGetRules, func(s *scene) *exmdb.GetRulesRequest {
 		return &exmdb.GetRulesRequest{Folder: s.source}
 	})}},
