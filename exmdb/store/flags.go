@@ -121,8 +121,8 @@ func applyFlags(row *schema.Row, w wanted) schema.ChangeKinds {
 }
 
 // stepFlags bounds the messages that one step of SetFlags looks at, so that its effect fits however many keywords they
-// have, and other ops wait for it no longer than for a large message (CLUSTER 1.6).
-const stepFlags = 20_000
+// have, and other ops wait for it no longer than for a large message (CLUSTER 1.6): four keys are written for each.
+const stepFlags = 2000
 
 // allFlags are the bits that a client may name.
 const allFlags = exmdb.FlagSeen | exmdb.FlagAnswered | exmdb.FlagFlagged | exmdb.FlagDeleted | exmdb.FlagDraft | exmdb.FlagForwarded

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -52,9 +53,6 @@ func (b *box) update(fn func(t *tx) error) {
 func TestFlagsOfAnyNumberGoInSteps(t *testing.T) {
 	b := newBox(t, 0)
 	n := 2*stepFlags + 10
-	if testing.Short() {
-		n -= stepFlags
-	}
 	b.fill(schema.Inbox, n)
 	req := &exmdb.SetFlagsRequest{Folder: schema.Inbox, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagSeen | exmdb.FlagDeleted}}
 	for i := range maxRowKeywords {
@@ -92,7 +90,9 @@ func TestModifiedGoesInSteps(t *testing.T) {
 	for uid := mapi.UID(1); int(uid) <= n; uid += 2 {
 		odd = addUID(odd, uid)
 	}
-	call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: odd, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagFlagged}})
+	for some := range slices.Chunk(odd, stepFlags) {
+		call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: some, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagFlagged}})
+	}
 	req := &exmdb.SetFlagsRequest{Folder: schema.Inbox, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagSeen},
 		Conditional: true, UnchangedSince: was}
 	var kept []exmdb.UIDRange
@@ -109,5 +109,24 @@ func TestModifiedGoesInSteps(t *testing.T) {
 	}
 	if len(kept) != len(odd) || b.folder(schema.Inbox).Unseen != uint32(len(odd)) {
 		t.Fatalf("%d were kept of %d", len(kept), len(odd))
+	}
+}
+
+// TestTwoThousandFlagsAreTwoEntries: marking a list as read is an entry of the log or two, whatever else is in the rows.
+func TestTwoThousandFlagsAreTwoEntries(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(2000)
+	b.flags(exmdb.FlagsAdd, 0, []string{"important", "project"}, 1, 2, 3)
+	before := b.folder(schema.Inbox).Unseen
+	b.rep.Local.Record()
+	r := call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, Mode: exmdb.FlagsAdd,
+		Flags: exmdb.Flags{Bits: exmdb.FlagSeen | exmdb.FlagFlagged, Keywords: []string{"seen by all"}}})
+	log := b.rep.Local.Log()
+	size := 0
+	for i := range log {
+		size += len(log[i].Data)
+	}
+	if len(log) > 2 || r.Changed != 2000 || r.Next != 0 || before == 0 || b.folder(schema.Inbox).Unseen != 0 {
+		t.Errorf("%d entries of %d bytes for %+v", len(log), size, r)
 	}
 }

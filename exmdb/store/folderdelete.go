@@ -79,7 +79,10 @@ func (t *tx) drop(fid mapi.FID, budget int) (int, error) {
 		return 0, err
 	}
 	if n <= budget {
-		_, err := t.purge(fid, schema.Purge{})
+		done, err := t.purge(fid, schema.Purge{})
+		if err == nil && !done {
+			t.w.Schedule(purgeDue(t, fid))
+		}
 		return budget - n, err
 	}
 	t.set(schema.PurgeKey(fid), &schema.Purge{})
@@ -110,30 +113,35 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	return int(c.Messages + c.Associated + c.Retained), nil
 }
 
-// purge removes the next messages of a deleted folder, the associated ones and the soft-deleted ones first, and reports
+// purge removes the next messages of a deleted folder, the soft-deleted ones and the associated ones first, and reports
 // whether that was the last step.
 func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
-	deleted, next, err := t.someDeleted(fid, stepDestroy, math.MaxUint64)
+	step := t.measure(stepKeys, stepWritten)
+	deleted, later, err := t.someDeleted(fid, stepDestroy, math.MaxUint64)
 	if err != nil {
 		return false, err
 	}
-	found := make([]message, 0, len(deleted))
-	for _, d := range deleted {
-		t.w.Delete(schema.DeletedKey(fid, d.at, d.row.MID))
-		found = append(found, d.message)
+	n, err := t.endDeleted(fid, deleted, step, func(d *discarded) { t.w.Delete(schema.MIDKey(d.row.MID)) })
+	if err != nil || n < len(deleted) || later != 0 {
+		t.set(schema.PurgeKey(fid), &p)
+		return false, err
 	}
-	rest := []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}}
-	if next == 0 {
-		if found, rest, err = t.purgeable(fid, found, rest); err != nil {
-			return false, err
+	found, rest, err := t.purgeable(fid, stepDestroy-n, []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}})
+	for i := 0; i < len(found) && err == nil; i++ {
+		m := &found[i]
+		if step.full() {
+			if !m.associated() {
+				p.Next = m.uid
+			}
+			t.set(schema.PurgeKey(fid), &p)
+			return false, nil
 		}
+		t.w.Delete(m.key(fid))
+		t.w.Delete(schema.MIDKey(m.row.MID))
+		err = t.destroy(&m.row)
 	}
-	for i := range found {
-		t.w.Delete(found[i].key(fid))
-		t.w.Delete(schema.MIDKey(found[i].row.MID))
-		if err := t.destroy(&found[i].row); err != nil {
-			return false, err
-		}
+	if err != nil {
+		return false, err
 	}
 	if len(rest) == 0 {
 		t.w.Delete(schema.PurgeKey(fid))
@@ -143,13 +151,12 @@ func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
 	return false, nil
 }
 
-// purgeable adds messages of a deleted folder to a step, and says which UIDs are left.
-func (t *tx) purgeable(fid mapi.FID, found []message, rest []exmdb.UIDRange) ([]message, []exmdb.UIDRange, error) {
-	associated, more, err := t.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: stepDestroy - len(found)})
-	found = append(found, associated...)
+// purgeable is the next messages of a deleted folder, the associated ones first, and which UIDs are left.
+func (t *tx) purgeable(fid mapi.FID, limit int, rest []exmdb.UIDRange) ([]message, []exmdb.UIDRange, error) {
+	found, more, err := t.collectRows(schema.AssociatedKey, fid, nil, collectLimit{messages: limit})
 	if err != nil || len(more) > 0 {
 		return found, rest, err
 	}
-	normal, rest, err := t.collect(fid, rest, collectLimit{messages: stepDestroy - len(found)})
+	normal, rest, err := t.collect(fid, rest, collectLimit{messages: limit - len(found)})
 	return append(found, normal...), rest, err
 }

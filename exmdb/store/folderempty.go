@@ -38,7 +38,7 @@ func emptyFolder(t *tx, req *exmdb.EmptyFolderRequest) (*exmdb.EmptyFolderRespon
 	if err != nil {
 		return nil, err
 	}
-	e := &emptying{tx: t, req: req, counts: c, at: req.Cursor, left: stepMoved}
+	e := &emptying{tx: t, req: req, counts: c, at: req.Cursor, work: t.measure(stepKeys, stepWritten), left: stepMoved}
 	if !e.at.Begun {
 		e.at = exmdb.EmptyCursor{Begun: true, Next: 1, End: c.UIDNext - 1, AssociatedNext: 1}
 	}
@@ -73,6 +73,7 @@ type emptying struct {
 	counts *schema.FolderCounts
 	at     exmdb.EmptyCursor
 	gone   schema.Tombstone
+	work   *work
 	left   int // messages that the step may still take
 }
 
@@ -82,16 +83,22 @@ func (e *emptying) some(key rowKeys, next, end mapi.UID) (mapi.UID, error) {
 	if next > end {
 		return 0, nil
 	}
-	found, rest, err := e.collectRows(key, e.req.Folder, []exmdb.UIDRange{{First: next, Last: end}}, collectLimit{messages: e.left})
+	found, rest, err := e.collectRows(key, e.req.Folder, []exmdb.UIDRange{{First: next, Last: end}},
+		collectLimit{messages: e.left, scanned: stepScanned})
 	for i := 0; i < len(found) && err == nil; i++ {
+		if e.work.full() {
+			e.left = 0
+			return found[i].uid, nil
+		}
 		bury(&e.gone, &found[i])
 		err = e.discard(e.req.Folder, e.counts, &found[i], e.req.Hard)
+		e.left--
+		e.at.Messages++
 	}
-	e.left -= len(found)
-	e.at.Messages += uint64(len(found))
 	if err != nil || len(rest) == 0 {
 		return 0, err
 	}
+	e.left = 0
 	return rest[0].First, nil
 }
 

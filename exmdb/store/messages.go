@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// stepMessages and stepBytes bound what one step of a large op does (CLUSTER 1.6).
+	// stepMessages is up to how many messages one step of a large op copies, moves or marks (CLUSTER 1.6).
 	stepMessages = 2000
-	stepBytes    = 4 << 20
 	// stepRanges bounds the UID ranges of a step's answer, which a space remembers for retries.
 	stepRanges = 2000
 	// batchMessages is how many rows are in memory at a time.
@@ -36,9 +35,11 @@ func (m *message) key(fid mapi.FID) []byte {
 	return schema.RowKey(fid, uint64(m.uid))
 }
 
-// collectLimit bounds what collect returns; only is the flag that a message must have, hide the marks it must not.
+// collectLimit bounds what collect returns and, unless scanned is zero, looks at; only is the flag that a message must
+// have, hide the marks it must not.
 type collectLimit struct {
 	messages int
+	scanned  int
 	only     exmdb.FlagBits
 	hide     schema.RowBits
 }
@@ -54,8 +55,12 @@ func (v *view) collectRows(key rowKeys, fid mapi.FID, ranges []exmdb.UIDRange, l
 		ranges = []exmdb.UIDRange{{First: 1, Last: schema.EndOfUIDs - 1}}
 	}
 	var found []message
-	next := mapi.UID(0)
+	next, scanned := mapi.UID(0), 0
 	err := v.scanRows(key, fid, ranges, func(uid mapi.UID, stored []byte) (bool, error) {
+		if scanned++; limit.scanned != 0 && scanned > limit.scanned {
+			next = uid
+			return false, nil
+		}
 		if bits, _ := schema.PeekRow(stored); bits.Flags()&limit.only != limit.only || bits&limit.hide != 0 {
 			return true, nil
 		}
@@ -240,13 +245,14 @@ type step struct {
 	req    *exmdb.CopyRequest
 	target *schema.FolderCounts
 	rest   []exmdb.UIDRange // what collect left
-	bytes  int
+	work   *work
+	whole  bool // it is the only step
 	next   mapi.UID
 	resp   exmdb.CopyResponse
 }
 
 func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
-	s := &step{tx: t, req: req}
+	s := &step{tx: t, req: req, work: t.measure(carryKeys, carryWritten)}
 	if err := checkRanges(req.UIDs); err != nil {
 		return s, nil, err
 	}
@@ -260,7 +266,8 @@ func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
 	s.target, s.resp.UIDValidity = target, target.UIDValidity
 	end := target.UIDNext
 	found, rest, err := t.collect(req.Folder, req.UIDs, collectLimit{messages: stepMessages, hide: schema.RowUnrendered})
-	if err == nil && req.Folder == req.Target && len(rest) > 0 && rest[len(rest)-1].Last >= end {
+	s.whole = req.Folder == req.Target && (req.UIDs == nil || len(req.UIDs) > 0 && req.UIDs[len(req.UIDs)-1].Last >= end)
+	if err == nil && s.whole && len(rest) > 0 {
 		// The next step would meet the messages this one makes, and so on without end.
 		err = cluster.Errorf(cluster.KindBadRequest, "more than %d messages into their own folder need named UIDs", stepMessages)
 	}
@@ -270,7 +277,7 @@ func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
 
 // done reports whether the step is full before m, and notes where to go on.
 func (s *step) done(m *message) bool {
-	if s.bytes < stepBytes && len(s.resp.Source) < stepRanges && len(s.resp.Target) < stepRanges {
+	if s.whole || !s.work.full() && len(s.resp.Source) < stepRanges && len(s.resp.Target) < stepRanges {
 		return false
 	}
 	s.next = m.uid
@@ -284,7 +291,6 @@ func (s *step) arrive(m *message) error {
 	if err != nil {
 		return err
 	}
-	s.bytes += rowBytes*4 + int(m.row.Props)
 	s.resp.Source = addUID(s.resp.Source, from)
 	s.resp.Target = addUID(s.resp.Target, uid)
 	return nil
@@ -324,19 +330,20 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := collectLimit{messages: stepMessages, only: exmdb.FlagDeleted, hide: schema.RowUnrendered}
+	limit := collectLimit{messages: stepDestroy, scanned: stepScanned, only: exmdb.FlagDeleted, hide: schema.RowUnrendered}
 	if req.All {
 		limit.only = 0
 	}
 	found, rest, err := t.collect(req.Folder, req.UIDs, limit)
-	resp := &exmdb.ExpungeResponse{Denied: t.passedOver}
-	if err != nil || len(found) == 0 {
-		return resp, err
+	if err != nil {
+		return nil, err
 	}
+	resp := &exmdb.ExpungeResponse{Denied: t.passedOver}
+	step := t.measure(stepKeys, stepWritten)
 	var gone schema.Tombstone
 	for i := range found {
 		m := &found[i]
-		if len(resp.Vanished) == stepRanges {
+		if len(resp.Vanished) == stepRanges || step.full() {
 			resp.Next = m.uid
 			break
 		}

@@ -17,13 +17,13 @@ type messageSet struct {
 	fid    mapi.FID
 	grants []grant
 	into   mapi.FID // where messages are carried, if they are
-	// look finds a message, limit is how many a step takes.
+	// look finds a message; limit is how many a step takes, and work what it may ask of the space.
 	look    func(mapi.MID) (mapi.FID, *message, error)
 	limit   int
+	work    *work
 	counts  *schema.FolderCounts
 	missing []mapi.MID
 	next    uint32
-	bytes   int
 }
 
 func (t *tx) newSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet, error) {
@@ -31,13 +31,18 @@ func (t *tx) newSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet
 		return nil, cluster.Errorf(cluster.KindBadRequest, "%d messages at once, %d at most", len(mids), maxMIDsAsked)
 	}
 	counts, err := t.edit(fid)
-	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts, look: t.find, limit: stepMessages}, err
+	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts, look: t.find, limit: stepMessages, work: t.measure(carryKeys, carryWritten)}, err
+}
+
+// destroys bounds the steps of a set whose messages go.
+func (s *messageSet) destroys() {
+	s.limit, s.work.keys, s.work.bytes = stepDestroy, stepKeys, stepWritten
 }
 
 // each calls fn with the messages in turn until the step is full, and then notes where to go on.
 func (s *messageSet) each(mids []mapi.MID, fn func(m *message) error) error {
 	for i, id := range mids {
-		if i == s.limit || s.bytes >= stepBytes {
+		if i == s.limit || s.work.full() {
 			s.next = uint32(i)
 			return nil
 		}
@@ -58,7 +63,6 @@ func (s *messageSet) each(mids []mapi.MID, fn func(m *message) error) error {
 		if err := fn(m); err != nil {
 			return err
 		}
-		s.bytes += rowBytes*4 + int(m.row.Props)
 	}
 	return nil
 }

@@ -129,8 +129,24 @@ func (v *view) someDeleted(fid mapi.FID, limit int, until schema.DeletedAt) (fou
 	return found, next, err
 }
 
-// stepDestroy bounds the messages that one step destroys: each takes some reads and up to a dozen deletes.
+// stepDestroy bounds the messages that one step deletes: each takes some reads and up to a dozen deletes.
 const stepDestroy = 500
+
+// endDeleted destroys messages of a folder's soft-deleted set, which lie side by side, while the step lasts, and says how
+// many. What lets go of each is release. Their records go as one range: age-out and purge read from the front, and would
+// walk over every single deletion that came before.
+func (t *tx) endDeleted(fid mapi.FID, list []*discarded, step *work, release func(*discarded)) (n int, err error) {
+	for n < len(list) && !step.full() && err == nil {
+		release(list[n])
+		err = t.destroy(&list[n].row)
+		n++
+	}
+	if n > 0 && err == nil {
+		first, last := list[0], list[n-1]
+		t.w.DeleteRange(schema.DeletedKey(fid, first.at, first.row.MID), append(schema.DeletedKey(fid, last.at, last.row.MID), 0))
+	}
+	return n, err
+}
 
 // ageOut is DueAgeOut: a step through what is over, and the next at its time.
 func (t *tx) ageOut(fid mapi.FID) error {
@@ -146,11 +162,12 @@ func (t *tx) ageOut(fid mapi.FID) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range found {
-		t.release(fid, c, d)
-		if err := t.destroy(&d.row); err != nil {
-			return err
-		}
+	n, err := t.endDeleted(fid, found, t.measure(stepKeys, stepWritten), func(d *discarded) { t.release(fid, c, d) })
+	if err != nil {
+		return err
+	}
+	if n < len(found) {
+		next = found[n].at
 	}
 	c.AgeOut = time.Time{}
 	if next != 0 {
@@ -165,9 +182,7 @@ func deleteMessages(t *tx, req *exmdb.DeleteMessagesRequest) (*exmdb.DeleteMessa
 	if err != nil {
 		return nil, err
 	}
-	if req.Hard {
-		s.limit = stepDestroy
-	}
+	s.destroys()
 	resp := &exmdb.DeleteMessagesResponse{}
 	var gone schema.Tombstone
 	err = s.each(req.Messages, func(m *message) error {
@@ -288,7 +303,7 @@ func purgeDeleted(t *tx, req *exmdb.PurgeDeletedRequest) (*exmdb.PurgeDeletedRes
 	if err != nil {
 		return nil, err
 	}
-	s.limit = stepDestroy
+	s.destroys()
 	resp := &exmdb.PurgeDeletedResponse{}
 	err = s.each(req.Messages, func(m *message) error {
 		_, d, err := t.findDeleted(m.row.MID)
@@ -310,6 +325,7 @@ func (t *tx) purgeAllDeleted(fid mapi.FID) (*exmdb.PurgeDeletedResponse, error) 
 		return nil, err
 	}
 	resp := &exmdb.PurgeDeletedResponse{}
+	step := t.measure(stepKeys, stepWritten)
 	var found []*discarded
 	lo, hi := schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0)
 	err = t.deletedBetween(fid, lo, hi, func(d *discarded) (bool, error) {
@@ -324,12 +340,16 @@ func (t *tx) purgeAllDeleted(fid mapi.FID) (*exmdb.PurgeDeletedResponse, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range found {
-		t.release(fid, c, d)
-		if err := t.destroy(&d.row); err != nil {
+	for n := 1; len(found) > 0 && n > 0; found = found[n:] {
+		together := found
+		if t.passedOver { // there may be others' between them
+			together = found[:1]
+		}
+		if n, err = t.endDeleted(fid, together, step, func(d *discarded) { t.release(fid, c, d) }); err != nil {
 			return nil, err
 		}
+		resp.Purged += uint32(n)
 	}
-	resp.Purged, resp.Denied = uint32(len(found)), t.passedOver
+	resp.More, resp.Denied = resp.More || len(found) > 0, t.passedOver
 	return resp, nil
 }

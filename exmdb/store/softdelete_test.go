@@ -188,7 +188,7 @@ func TestHardDeletes(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	b.fill(schema.Inbox, stepDestroy+10)
-	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	b.expunge(schema.Inbox, true)
 	p := call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox})
 	if p.Purged != stepDestroy || !p.More {
 		t.Errorf("%+v", p)

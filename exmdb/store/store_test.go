@@ -509,14 +509,14 @@ func TestLargeSetsGoInSteps(t *testing.T) {
 	for range n {
 		b.deliver(text("x"))
 	}
-	if r := b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil); r.Changed != uint32(n) || r.Last-r.First != mapi.Stamp(n-1) {
+	if r := b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil); r.Changed != stepFlags || r.Last-r.First != stepFlags-1 || r.Next != stepFlags+1 {
 		t.Fatalf("%+v", r)
 	}
 	first := call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
-	if first.Next != mapi.UID(stepMessages+1) || b.folder(schema.Inbox).Messages != 10 {
+	if first.Next != stepDestroy+1 || b.folder(schema.Inbox).Messages != uint32(n-stepDestroy) {
 		t.Fatalf("next %d", first.Next)
 	}
-	call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	b.expunge(schema.Inbox, true)
 	b.checkEmpty()
 }
 
