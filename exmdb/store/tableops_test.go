@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -181,10 +182,15 @@ func (b *box) churn(rnd *rand.Rand, fid mapi.FID) {
 func (b *box) plainTable(t testing.TB, spec exmdb.TableSpec) []uint64 {
 	t.Helper()
 	type row struct {
-		id    uint64
-		props *mapi.PropBag
+		id, tie uint64
+		props   *mapi.PropBag
 	}
 	var rows []row
+	order := spec.Sort
+	if len(order.Orders) == 0 && spec.Kind == exmdb.TableContents {
+		order = newestFirst
+	}
+	indexed := spec.Kind == exmdb.TableContents && len(spec.Restriction) == 0 && order.Orders[0].Tag == mapi.PidTagMessageDeliveryTime
 	b.view(func(v *view) error {
 		keys := schema.RowKey
 		if spec.Kind == exmdb.TableAssociated {
@@ -196,18 +202,17 @@ func (b *box) plainTable(t testing.TB, spec exmdb.TableSpec) []uint64 {
 				return false, err
 			}
 			bag, err := v.show(spec.Object.Folder, m).some(nil)
-			rows = append(rows, row{uint64(m.row.MID), bag})
+			rows = append(rows, row{uint64(m.row.MID), uint64(m.row.MID), bag})
+			if indexed {
+				rows[len(rows)-1].tie = uint64(uid) // which an edit of what MIME shows moves, and not the MID
+			}
 			return true, err
 		})
 	})
-	order := spec.Sort
-	if len(order.Orders) == 0 && spec.Kind == exmdb.TableContents {
-		order = newestFirst
-	}
 	slices.SortFunc(rows, func(a, b row) int {
 		o := order.Compare(a.props, b.props)
 		if o == 0 {
-			o = int(int64(a.id) - int64(b.id))
+			o = cmp.Compare(a.tie, b.tie)
 			if n := len(order.Orders); n > 0 && order.Orders[n-1].Direction == mapi.SortDescending {
 				o = -o
 			}
