@@ -18,6 +18,14 @@ type Circumstances struct {
 	Known []KnownAddress `wire:"4"`
 	// Delegator is set on a mail that a rule handed on to a delegate: on whose behalf he gets it (MS-OXORULE 2.2.5.1.2.4).
 	Delegator *KnownAddress `wire:"5"`
+	// Memberships are the lists that those people are in, directly or by other lists.
+	Memberships []Membership `wire:"6"`
+}
+
+// Membership is somebody of ours with the lists that he is in, by their identities.
+type Membership struct {
+	LegacyDN string      `wire:"1"`
+	Lists    []mapi.GUID `wire:"2"`
 }
 
 // KnownAddress is an address of ours with the object that it leads to.

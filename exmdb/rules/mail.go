@@ -77,6 +77,8 @@ func (m *Mail) hasAttachments() bool {
 var computed = map[mapi.Tag]func(*Mail) mapi.Value{
 	mapi.PidTagSenderSearchKey:                  func(m *Mail) mapi.Value { return m.searchKeys(m.sender()) },
 	mapi.PidTagSentRepresentingSearchKey:        func(m *Mail) mapi.Value { return m.searchKeys(m.author()) },
+	mapi.PidTagSenderEntryId:                    func(m *Mail) mapi.Value { return m.entryID(m.sender()) },
+	mapi.PidTagSentRepresentingEntryId:          func(m *Mail) mapi.Value { return m.entryID(m.author()) },
 	mapi.PidTagSenderEmailAddress:               func(m *Mail) mapi.Value { return address(m.sender()) },
 	mapi.PidTagSenderSmtpAddress:                func(m *Mail) mapi.Value { return address(m.sender()) },
 	mapi.PidTagSenderAddressType:                func(m *Mail) mapi.Value { return addressType(m.sender()) },
@@ -175,6 +177,8 @@ func (r *recipient) Get(t mapi.Tag) mapi.Value {
 	switch t {
 	case mapi.PidTagSearchKey:
 		return r.mail.searchKeys(r.Address)
+	case mapi.PidTagEntryId:
+		return r.mail.entryID(r.Address)
 	case mapi.PidTagEmailAddress, mapi.PidTagSmtpAddress:
 		return address(r.Address)
 	case mapi.PidTagAddressType:

@@ -172,7 +172,31 @@ type Directory interface {
 type Hints interface {
 	// People reports whether the sender's domain is known to be ours, and lists the objects that some addresses are known
 	// to be of, each once.
-	People(ctx context.Context, sender string, addresses []string) (internal bool, people []*Object)
+	People(ctx context.Context, sender string, addresses []string) (internal bool, people []Person)
+}
+
+// Person is an object with all lists that it is in.
+type Person struct {
+	*Object
+	Groups []mapi.GUID
+}
+
+// LegacyDNPrefix is what every legacyExchangeDN of ours begins with; the GUID of the object follows, in hex.
+const LegacyDNPrefix = "/o=Flotilla/ou=Exchange Administrative Group/cn=Recipients/cn="
+
+// LegacyDNOf is the legacyExchangeDN that an object gets at its creation.
+func LegacyDNOf(id mapi.GUID) string {
+	return LegacyDNPrefix + strings.ReplaceAll(id.String(), "-", "")
+}
+
+// IdentityOf is the GUID in a legacyExchangeDN of ours.
+func IdentityOf(dn string) (mapi.GUID, bool) {
+	if len(dn) != len(LegacyDNPrefix)+32 || !strings.EqualFold(dn[:len(LegacyDNPrefix)], LegacyDNPrefix) {
+		return mapi.GUID{}, false
+	}
+	s := dn[len(LegacyDNPrefix):]
+	id, err := mapi.ParseGUID(s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:])
+	return id, err == nil
 }
 
 // Gate is implemented by directories that know who may send to a list. Without it nobody may who would have to be asked for.

@@ -13,9 +13,10 @@ func TestPeopleAreWhoTheCopyKnows(t *testing.T) {
 	p := newPeople(t)
 	alice := p.add(directory.KindUser, "alice@example.test", "al@example.test")
 	bob := p.add(directory.KindUser, "bob@example.test")
+	team := p.add(directory.KindList, "team@example.test", "bob@example.test")
 	internal, people := p.People(t.Context(), "Somebody@Example.test", []string{"x@elsewhere.test", "AL@example.test", "nobody@example.test", "bob@example.test",
 		"alice@example.test", "no address", ""})
-	if !internal || len(people) != 2 || people[0].GUID != alice.GUID || people[1].GUID != bob.GUID {
+	if !internal || len(people) != 2 || people[0].GUID != alice.GUID || people[1].GUID != bob.GUID || len(people[0].Groups) != 0 || !same(people[1].Groups, guidsOf(team)) {
 		t.Errorf("%v, %+v", internal, people)
 	}
 	for _, sender := range []string{"", "x@elsewhere.test", "no address"} {

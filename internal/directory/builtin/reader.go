@@ -2,8 +2,6 @@ package builtin
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +86,7 @@ func (d Reader) Lookup(ctx context.Context, address string) (o *directory.Object
 }
 
 // People implements directory.Hints.
-func (d Reader) People(ctx context.Context, sender string, addresses []string) (internal bool, people []*directory.Object) {
+func (d Reader) People(ctx context.Context, sender string, addresses []string) (internal bool, people []directory.Person) {
 	err := d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) (err error) {
 		h := hints{r: r, ours: make(map[string]bool)}
 		if internal, err = h.local(sender); err != nil {
@@ -112,7 +110,7 @@ func (d Reader) People(ctx context.Context, sender string, addresses []string) (
 type hints struct {
 	r      space.Reader
 	ours   map[string]bool
-	people []*directory.Object
+	people []directory.Person
 }
 
 // local reports whether an address is in a domain of ours.
@@ -140,22 +138,19 @@ func (h *hints) find(address string) error {
 		return err
 	}
 	o, err := byAddress(h.r, a)
-	if err == nil && o != nil && !slices.ContainsFunc(h.people, func(x *directory.Object) bool { return x.GUID == o.GUID }) {
-		h.people = append(h.people, o)
+	if err != nil || o == nil || slices.ContainsFunc(h.people, func(x directory.Person) bool { return x.GUID == o.GUID }) {
+		return err
 	}
+	groups, err := groupsOf(h.r, o)
+	h.people = append(h.people, directory.Person{Object: o, Groups: groups})
 	return err
 }
 
 // ByLegacyDN finds an object by its legacyExchangeDN, which ends in its identity; exmdb.KindNoSuchUser when there is none.
 func (d Reader) ByLegacyDN(ctx context.Context, dn string) (o *directory.Object, err error) {
 	none := cluster.Errorf(exmdb.KindNoSuchUser, "%q is not in the directory", dn)
-	raw, err := hex.DecodeString(dn[strings.LastIndexByte(dn, '=')+1:])
-	if err != nil || len(raw) != len(mapi.GUID{}) {
-		return nil, none
-	}
-	s := fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
-	id, err := mapi.ParseGUID(s)
-	if err != nil {
+	id, ok := directory.IdentityOf(dn)
+	if !ok {
 		return nil, none
 	}
 	err = d.read(ctx, func(r space.Reader) (bool, error) {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -199,7 +198,7 @@ func add(w space.Writer, q *AddRequest) (*directory.Object, error) {
 	if o.SID, err = nextSID(w); err != nil {
 		return nil, err
 	}
-	o.LegacyDN = "/o=Flotilla/ou=Exchange Administrative Group/cn=Recipients/cn=" + strings.ReplaceAll(o.GUID.String(), "-", "")
+	o.LegacyDN = directory.LegacyDNOf(o.GUID)
 	for _, a := range o.Addresses() {
 		if old, err := w.Get(key(prefixAddress, a)); err != nil {
 			return nil, err

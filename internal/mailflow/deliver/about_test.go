@@ -19,11 +19,15 @@ import (
 type knowing struct {
 	people
 	asked []string
+	// groups is how many lists bob is in.
+	groups int
 }
 
-func (k *knowing) People(_ context.Context, sender string, addresses []string) (bool, []*directory.Object) {
+func (k *knowing) People(_ context.Context, sender string, addresses []string) (bool, []directory.Person) {
 	k.asked = addresses
-	return strings.HasSuffix(sender, "@example.test"), []*directory.Object{{Address: "bob@example.test", Aliases: []string{"b@example.test"}, LegacyDN: "/o=bob", Name: "Bob"}}
+	return strings.HasSuffix(sender, "@example.test"), []directory.Person{
+		{Object: &directory.Object{Address: "bob@example.test", Aliases: []string{"b@example.test"}, LegacyDN: "/o=bob", Name: "Bob"}, Groups: make([]mapi.GUID, k.groups)},
+		{Object: &directory.Object{Address: "carl@example.test", LegacyDN: "/o=carl"}, Groups: make([]mapi.GUID, 1)}}
 }
 
 // noting keeps what mailboxes are told, and fails for one of them.
@@ -57,7 +61,7 @@ func TestMailboxesAreToldWhatTheDirectoryKnows(t *testing.T) {
 			t.Fatal(r.Err)
 		}
 	}
-	want := "{[anna@example.test a@example.test] Anna true [{bob@example.test /o=bob Bob} {b@example.test /o=bob Bob}] <nil>}"
+	want := "{[anna@example.test a@example.test] Anna true [{bob@example.test /o=bob Bob} {b@example.test /o=bob Bob} {carl@example.test /o=carl }] <nil> [{/o=carl [00000000-0000-0000-0000-000000000000]}]}"
 	if got := fmt.Sprint(caller.about[one]); got != want {
 		t.Errorf("%s", got)
 	}
@@ -66,6 +70,14 @@ func TestMailboxesAreToldWhatTheDirectoryKnows(t *testing.T) {
 	}
 	if !slices.Equal(dir.asked, []string{"bob@example.test", "s@elsewhere.test", "list@example.test", "c@elsewhere.test"}) {
 		t.Errorf("asked about %v", dir.asked)
+	}
+}
+
+func TestListsOfTheFirstAreTold(t *testing.T) {
+	dir := &knowing{people: people{}, groups: maxMemberships + 5}
+	d := &Deliverer{Directory: dir}
+	if a := d.About(t.Context(), &mailflow.Envelope{}, nil); len(a.Memberships) != 1 || a.Memberships[0].LegacyDN != "/o=bob" || len(a.Memberships[0].Lists) != maxMemberships {
+		t.Errorf("%d told", len(a.Memberships))
 	}
 }
 

@@ -192,11 +192,11 @@ func (w *town) recipient(name string) directory.Recipient {
 func (w *town) Lookup(context.Context, string) (*directory.Object, error) { panic("not for mail") }
 
 // People implements directory.Hints.
-func (w *town) People(_ context.Context, sender string, addresses []string) (bool, []*directory.Object) {
-	var people []*directory.Object
+func (w *town) People(_ context.Context, sender string, addresses []string) (bool, []directory.Person) {
+	var people []directory.Person
 	for _, a := range addresses {
 		if o := w.byAddress(a); o != nil {
-			people = append(people, o)
+			people = append(people, directory.Person{Object: o})
 		}
 	}
 	return strings.HasSuffix(sender, "@example.test"), people
