@@ -52,6 +52,47 @@ func setOOF(t *tx, req *exmdb.OOFSettings) (*exmdb.Empty, error) {
 	return &exmdb.Empty{}, nil
 }
 
+// away is PidTagOutOfOfficeState (MS-OXWOOF 2.2.4.1): whether the user is away at this moment. It is the owner's to know.
+func (s *shownStore) away() mapi.Value {
+	if !s.whole || !schema.Fixed(schema.Junk).In(s.header.Kind) {
+		return nil
+	}
+	a, err := s.automation()
+	if err != nil {
+		s.err = err
+		return nil
+	}
+	return mapi.Boolean(a.OOF.Away(time.Now()))
+}
+
+// wantAway takes what a client writes into PidTagOutOfOfficeState.
+func wantAway(t mapi.Tag, v mapi.Value, away **bool) mapi.ErrorCode {
+	b, ok := v.(mapi.Boolean)
+	if !ok || t != mapi.PidTagOutOfOfficeState {
+		return mapi.ErrorUnexpectedType
+	}
+	*away = (*bool)(&b)
+	return 0
+}
+
+// setAway changes the settings so that the user is away from now on, or is not. What is so already stays, a span of time
+// with it; texts and audience stay in any case.
+func (t *tx) setAway(away *bool) error {
+	if away == nil {
+		return nil
+	}
+	s, err := oof(&t.view, nil)
+	if err != nil || s.Away(t.now) == *away {
+		return err
+	}
+	s.State = exmdb.OOFDisabled
+	if *away {
+		s.State = exmdb.OOFEnabled
+	}
+	_, err = setOOF(t, s)
+	return err
+}
+
 func checkOOF(s *exmdb.OOFSettings) error {
 	if s.State > exmdb.OOFScheduled || s.Audience > exmdb.OOFAll {
 		return cluster.Errorf(cluster.KindBadRequest, "out-of-office state %d for audience %d", s.State, s.Audience)

@@ -51,6 +51,60 @@ func TestOutOfOffice(t *testing.T) {
 	}
 }
 
+// TestOutOfOfficeIsAProperty: what a client writes into the property of the mailbox is the settings, and it reads what they are.
+func TestOutOfOfficeIsAProperty(t *testing.T) {
+	b := newBox(t, 0)
+	settings := exmdb.OOFSettings{Audience: exmdb.OOFAll, Internal: exmdb.ReplyText{Plain: "in"}, External: exmdb.ReplyText{Plain: "out"}}
+	call(b, exmdb.OpSetOOF, &settings)
+	write := func(v mapi.Value) []exmdb.PropertyProblem {
+		t.Helper()
+		var set mapi.PropBag
+		set.Set(mapi.PidTagOutOfOfficeState.WithType(mapi.TypeOf(v)), v)
+		set.Set(mapi.PidTagComment, mapi.String("beside"))
+		return call(b, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Set: set}).Problems
+	}
+	is := func(what string, away bool, state exmdb.OOFState) {
+		t.Helper()
+		got := call(b, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Tags: []mapi.Tag{mapi.PidTagOutOfOfficeState}}).Props.Get(mapi.PidTagOutOfOfficeState)
+		if s := call(b, exmdb.OpOOF, &exmdb.Empty{}); got != mapi.Boolean(away) || s.State != state || s.Internal.Plain != "in" || s.Audience != exmdb.OOFAll {
+			t.Errorf("%s: %v, %+v", what, got, s)
+		}
+	}
+	is("before", false, exmdb.OOFDisabled)
+	if p := write(mapi.Boolean(true)); len(p) != 0 {
+		t.Errorf("%+v", p)
+	}
+	is("away", true, exmdb.OOFEnabled)
+	if b.comes(""); len(b.outgoing()) != 1 {
+		t.Error("the sender is not told")
+	}
+	if p := write(mapi.Integer32(0)); len(p) != 1 || p[0].Code != mapi.ErrorUnexpectedType {
+		t.Errorf("%+v", p)
+	}
+	is("after a number", true, exmdb.OOFEnabled)
+	write(mapi.Boolean(false))
+	is("back", false, exmdb.OOFDisabled)
+	settings.State, settings.Start, settings.End = exmdb.OOFScheduled, time.Now().Add(-time.Hour), b.now.Add(time.Hour)
+	if !settings.Start.Before(b.now) { // what is read goes by the clock, what is written by the mailbox's
+		t.Fatal("the mailbox's time is before the clock's")
+	}
+	call(b, exmdb.OpSetOOF, &settings)
+	is("in a span", true, exmdb.OOFScheduled)
+	write(mapi.Boolean(true))
+	is("away, as the span says", true, exmdb.OOFScheduled)
+	write(mapi.Boolean(false))
+	is("back before its end", false, exmdb.OOFDisabled)
+	settings.Start = b.now.Add(time.Minute)
+	call(b, exmdb.OpSetOOF, &settings)
+	write(mapi.Boolean(false))
+	is("not away yet", false, exmdb.OOFScheduled)
+	stranger := *b
+	stranger.as = exmdb.Identity{User: mapi.NewGUID()}
+	if resp, err := try(&stranger, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Tags: []mapi.Tag{mapi.PidTagOutOfOfficeState}}); err == nil && resp.Props.Get(mapi.PidTagOutOfOfficeState) != nil {
+		t.Error("a stranger reads whether somebody is away")
+	}
+}
+
 func TestOutOfOfficeRefuses(t *testing.T) {
 	b := newBox(t, 0)
 	at := b.now

@@ -77,6 +77,7 @@ var storeTable = newTable([]computed[*shownStore]{
 	{mapi.PidTagMessageSizeExtended, func(s *shownStore) mapi.Value { return mapi.Integer64(s.counters.Used) }},
 	{mapi.PidTagContentCount, func(s *shownStore) mapi.Value { return clip32(s.counters.Messages) }},
 	{mapi.PidTagCreationTime, func(s *shownStore) mapi.Value { return mapi.FileTimeOf(s.header.Created) }},
+	{mapi.PidTagOutOfOfficeState, (*shownStore).away},
 }, nil)
 
 // validFolders says that the seven folders above and the inbox have valid entry ids (PidTagValidFolderMask).
@@ -101,7 +102,16 @@ func (t *tx) writeStoreProps(req *exmdb.WritePropsRequest) (*exmdb.WritePropsRes
 		return nil, err
 	}
 	bag := clone(old)
-	if err := e.change(bag, &req.Set, req.Delete, storeApart); err != nil {
+	var away *bool
+	if err := e.change(bag, &req.Set, req.Delete, func(tag mapi.Tag, v mapi.Value) (mapi.ErrorCode, bool) {
+		if tag.ID() == mapi.PidTagOutOfOfficeState.ID() {
+			return wantAway(tag, v, &away), true
+		}
+		return storeApart(tag, v)
+	}); err != nil {
+		return nil, err
+	}
+	if err := t.setAway(away); err != nil {
 		return nil, err
 	}
 	stored := bag.AppendWire(nil)
