@@ -51,6 +51,7 @@ const (
 	PrefixPurge         = 0x60 // folder: Purge
 	PrefixTime          = 0x68 // folder, time of delivery (8), UID (4): empty
 	PrefixTimeBlock     = 0x69 // folder, time (8), UID (4): how many PrefixTime from there to the next block, as a varint
+	PrefixOrigin        = 0x74 // folder or 0, stamp (6): Origin, FolderOrigin
 	PrefixAutomation    = 0x78 // Automation
 	PrefixRules         = 0x79 // folder: Rules
 	PrefixExtendedRule  = 0x7A // object (8): empty, of a message that holds an extended rule
@@ -185,6 +186,14 @@ func ParseFolderKey(k []byte) (mapi.FID, error) {
 		return 0, ErrBadKey
 	}
 	return mapi.LocalFID(mapi.GlobalCounter(get48(k[1:]))), nil
+}
+
+// ParseMIDKey reads what MIDKey made.
+func ParseMIDKey(k []byte) (mapi.GlobalCounter, error) {
+	if err := checkKey(k, PrefixMID, 7); err != nil {
+		return 0, err
+	}
+	return mapi.GlobalCounter(get48(k[1:])), nil
 }
 
 // ParseRowKey reads what RowKey or AssociatedKey made.

@@ -93,7 +93,9 @@ type Folder struct {
 	PerUserRead bool `wire:"10"`
 	// Modified is PidTagLastModificationTime, zero while it is Created.
 	Modified time.Time `wire:"11"`
-	Unknown  wire.Unknown
+	// Recovered is the stamp with which it last came back from among the deleted folders.
+	Recovered mapi.Stamp `wire:"12"`
+	Unknown   wire.Unknown
 }
 
 // FolderCounts is what deliveries and flag changes move of a folder.
@@ -175,6 +177,8 @@ type Tombstone struct {
 	MIDs    Runs `wire:"2"`
 	Objects Runs `wire:"3"`
 	Folders Runs `wire:"4"`
+	// Parts say which of MIDs and Objects vanished when, where it was not all with the stamp of the key or not into nothing.
+	Parts   []TombstonePart `wire:"5"`
 	Unknown wire.Unknown
 }
 

@@ -71,6 +71,8 @@ const (
 	RowGrantedMID RowBits = 1 << 26
 	// RowReheaded: beside RowRendered, the form is the received body under another header, and is counted.
 	RowReheaded RowBits = 1 << 27
+	// RowDelivered: the message came into this folder as new mail from outside.
+	RowDelivered RowBits = 1 << 28
 )
 
 // Flags is the IMAP half of the bits.

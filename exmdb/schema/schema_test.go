@@ -82,7 +82,7 @@ func sampleKeys() []string {
 		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),
 		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), DelegatesKey(), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
-		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}),
+		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -100,7 +100,7 @@ func TestGolden(t *testing.T) {
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
 		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
-		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}} {
+		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}, Origin{}, FolderOrigin{}, FolderTrace{}, TombstonePart{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")

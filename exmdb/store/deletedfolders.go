@@ -59,6 +59,7 @@ func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder) error {
 	t.w.Delete(schema.PermissionsKey(fid))
 	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
+	t.w.DeleteRange(schema.OriginKey(fid, 0), schema.OriginKey(fid+1, 0))
 	t.dropTimes(fid)
 	if err := t.dropReaders(fid); err != nil {
 		return err
@@ -218,6 +219,8 @@ func (t *tx) unshelve(fid mapi.FID, d *schema.DeletedFolder) error {
 	t.counts[fid] = open
 	t.w.Set(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)), schema.AppendCounter(fid.Counter()))
 	t.folderChanged(fid, f)
+	t.noteArrived(fid, f)
+	t.set(schema.FolderKey(fid), f)
 	t.advance(&open.FolderCounts, f.CN)
 	if c.Retained > 0 { // whatever fell due meanwhile found no folder
 		t.scheduleAgeOut(fid, &open.FolderCounts, t.now.Add(-t.config.SoftDeleted))

@@ -23,7 +23,7 @@ func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
 	if err != nil || first != nil {
 		return first, err
 	}
-	row := schema.Row{Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
+	row := schema.Row{Bits: schema.RowDelivered, Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
 	in, err := t.receive(req)
 	if err != nil {
 		return nil, err
@@ -110,6 +110,9 @@ func (t *tx) putBody(body mapi.ObjectNumber, m *exmdb.NewMessage, inline map[spa
 
 // place puts a row that has an object into a folder: with a new UID, MID and stamp, and its counts.
 func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
+	if row.MID != 0 { // it was somewhere before
+		row.Bits &^= schema.RowDelivered
+	}
 	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw())
 	row.Bits &^= schema.RowGrantedMID
 	row.ChangeKey, row.PCL, row.Modified = nil, nil, 0
@@ -136,6 +139,7 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	t.set(schema.MIDKey(row.MID), &schema.Place{Folder: fid.Counter(), UID: uid, Associated: associated})
 	t.w.Set(schema.ObjectKey(row.Object), schema.AppendCounter(row.MID.Counter()))
 	t.set(schema.ChangeKey(fid, row.CN), &schema.Change{Kinds: schema.ChangeContent | schema.ChangeStatus, UID: uid, Associated: associated})
+	t.noteGranted(fid, row)
 	t.putInTime(fid, &m)
 	enter(c, row)
 	t.advance(c, row.CN)

@@ -190,6 +190,7 @@ func (c *copying) made(from mapi.FID) (mapi.FID, error) {
 	}
 	fid := mapi.LocalFID(c.draw())
 	c.addFolder(fid, copied)
+	c.noteFolders(schema.OriginCopied, copied.CN, schema.FolderTrace{Folder: fid.Counter(), Parent: f.Parent, Source: from.Counter()})
 	c.Made = append(c.Made, fid.Counter())
 	c.Associated, c.Next, c.End = 1, 1, counts.UIDNext-1
 	return fid, c.inherit(fid, parent)

@@ -24,6 +24,9 @@ func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
 	t.counters.UIDValidity++
 	t.counters.Folders++
 	t.counts[fid] = &openCounts{FolderCounts: schema.FolderCounts{UIDValidity: t.counters.UIDValidity, UIDNext: 1, ContentSeq: f.CN}}
+	if mapi.Stamp(fid.Counter())+1 != f.CN && schema.Fixed(fid) == nil {
+		t.noteArrived(fid, f)
+	}
 	t.set(schema.FolderKey(fid), f)
 	t.w.Set(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)), schema.AppendCounter(fid.Counter()))
 	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
@@ -33,6 +36,7 @@ func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
 func (t *tx) folderChanged(fid mapi.FID, f *schema.Folder) {
 	t.w.Delete(schema.ChangeKey(schema.Hierarchy, f.CN))
 	f.CN, f.ChangeKey, f.Modified = t.stamp(), nil, t.now
+	t.noteMoved(fid, f)
 	t.set(schema.FolderKey(fid), f)
 	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
 }
@@ -175,6 +179,7 @@ func (t *tx) relocate(fid mapi.FID, f *schema.Folder, parent mapi.FID, name stri
 		return false, nil
 	}
 	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
+	t.leaves(fid, f.Parent, parent.Counter())
 	f.Parent, f.Name = parent.Counter(), name
 	t.w.Set(schema.FolderNameKey(parent, foldName(name)), schema.AppendCounter(fid.Counter()))
 	return true, nil

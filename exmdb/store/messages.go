@@ -206,6 +206,7 @@ func copyMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
 			return nil, err
 		}
 	}
+	t.copied(&s.carried)
 	return s.answer(found, nil)
 }
 
@@ -233,7 +234,7 @@ func moveMessages(t *tx, req *exmdb.CopyRequest) (*exmdb.CopyResponse, error) {
 			return nil, err
 		}
 	}
-	if _, err := t.tombstone(req.Folder, source, gone); err != nil {
+	if err := t.moved(source, gone, &s.carried); err != nil {
 		return nil, err
 	}
 	return s.answer(found, nil)
@@ -249,10 +250,12 @@ type step struct {
 	whole  bool // it is the only step
 	next   mapi.UID
 	resp   exmdb.CopyResponse
+	// carried is what the step has brought so far.
+	carried carriage
 }
 
 func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
-	s := &step{tx: t, req: req, work: t.measure(carryKeys, carryWritten)}
+	s := &step{tx: t, req: req, work: t.measure(carryKeys, carryWritten), carried: carriage{from: req.Folder, to: req.Target}}
 	if err := checkRanges(req.UIDs); err != nil {
 		return s, nil, err
 	}
@@ -286,11 +289,12 @@ func (s *step) done(m *message) bool {
 
 // arrive places a message in the target.
 func (s *step) arrive(m *message) error {
-	from := m.uid
+	from, was := m.uid, m.row.MID
 	uid, err := s.tx.place(s.req.Target, s.target, &m.row)
 	if err != nil {
 		return err
 	}
+	s.carried.add(s.tx, was, &m.row)
 	s.resp.Source = addUID(s.resp.Source, from)
 	s.resp.Target = addUID(s.resp.Target, uid)
 	return nil

@@ -134,8 +134,10 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 		return nil, err
 	}
 	resp := &exmdb.CarryMessagesResponse{}
+	carried := carriage{from: req.Folder, to: req.Target}
 	err = s.each(req.Messages, func(m *message) error {
-		resp.From = append(resp.From, m.row.MID)
+		was := m.row.MID
+		resp.From = append(resp.From, was)
 		if err := t.takeSeen(req.Folder, &m.row); err != nil {
 			return err
 		}
@@ -145,8 +147,10 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 		t.enter(&m.row)
 		_, err := t.place(req.Target, target, &m.row)
 		resp.To = append(resp.To, m.row.MID)
+		carried.add(t, was, &m.row)
 		return err
 	})
+	t.copied(&carried)
 	resp.Missing, resp.Next, resp.Denied = s.missing, s.next, s.passedOver
 	return resp, err
 }
@@ -182,23 +186,25 @@ func moveByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	}
 	resp := &exmdb.CarryMessagesResponse{}
 	var gone schema.Tombstone
+	carried := carriage{from: req.Folder, to: req.Target}
 	err = s.each(req.Messages, func(m *message) error {
+		was := m.row.MID
 		bury(&gone, m)
 		t.take(req.Folder, s.counts, m)
 		if err := t.takeSeen(req.Folder, &m.row); err != nil {
 			return err
 		}
-		resp.From = append(resp.From, m.row.MID)
+		resp.From = append(resp.From, was)
 		_, err := t.place(req.Target, target, &m.row)
 		resp.To = append(resp.To, m.row.MID)
+		carried.add(t, was, &m.row)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	resp.Missing, resp.Next, resp.Denied = s.missing, s.next, s.passedOver
-	_, err = t.tombstone(req.Folder, s.counts, gone)
-	return resp, err
+	return resp, t.moved(s.counts, gone, &carried)
 }
 
 // locate is OpLocate.

@@ -16,8 +16,9 @@ const (
 	// markCount and markAge close a mark: tombstones are dropped a mark at a time.
 	markCount = 64 << 10
 	markAge   = 24 * time.Hour
-	// mergeRuns is up to how many runs a tombstone takes in the one before.
-	mergeRuns = 8
+	// mergeRuns is up to how many runs a tombstone takes in the one before, mergeParts up to how many steps.
+	mergeRuns  = 8
+	mergeParts = 64
 )
 
 // bury adds a message that leaves its folder. Only what has a MIME form was ever seen under its UID.
@@ -37,6 +38,9 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 		return 0, nil
 	}
 	s := t.stamp()
+	if len(ts.Parts) > 0 {
+		ts.Parts[0].Stamp, ts.Parts[0].Count = s, ts.MIDs.Len()
+	}
 	c.DeletedTotal += ts.MIDs.Len()
 	if c.Tombstone != 0 {
 		var before schema.Tombstone
@@ -45,8 +49,9 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 		if err != nil {
 			return 0, err
 		}
-		if found && len(before.UIDs)+len(before.MIDs)+len(before.Objects) <= mergeRuns {
-			ts = merge(before, ts)
+		if found && len(before.UIDs)+len(before.MIDs)+len(before.Objects) <= mergeRuns && len(before.Parts) < mergeParts {
+			before.Parts = before.PartsAt(c.Tombstone)
+			ts = merge(before, ts, s)
 			t.w.Delete(key)
 		}
 	}
@@ -56,7 +61,11 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 	return s, t.mark(s, n)
 }
 
-func merge(before, ts schema.Tombstone) schema.Tombstone {
+// merge is both tombstones, the second of which is of a stamp.
+func merge(before, ts schema.Tombstone, s mapi.Stamp) schema.Tombstone {
+	if ts.MIDs.Len() > 0 {
+		before.Parts = append(before.Parts, ts.PartsAt(s)...)
+	}
 	for _, each := range []struct{ into, from *schema.Runs }{
 		{&before.UIDs, &ts.UIDs}, {&before.MIDs, &ts.MIDs}, {&before.Objects, &ts.Objects},
 	} {
@@ -77,6 +86,9 @@ func (t *tx) buryFolders(fids []mapi.FID) (mapi.Stamp, error) {
 	}
 	s := t.stamp()
 	t.set(schema.TombstoneKey(schema.Hierarchy, s), &ts)
+	if err := t.noteGone(fids, s); err != nil {
+		return 0, err
+	}
 	return s, t.mark(s, uint64(len(fids)))
 }
 
@@ -114,6 +126,7 @@ func (t *tx) dropTombstones() error {
 	t.counters.Floor = max(t.counters.Floor, next-1)
 	t.w.Delete(schema.TombMarkKey(first))
 	t.w.DeleteRange(schema.TombstoneKey(schema.Hierarchy, 0), schema.TombstoneKey(schema.Hierarchy, next))
+	t.dropOrigins(schema.Hierarchy, next)
 	lo, hi := []byte{schema.PrefixFolderCounts}, []byte{schema.PrefixFolderCounts + 1}
 	var fids []mapi.FID
 	err = t.each(lo, hi, schema.ParseFolderKey, func(fid mapi.FID, _ []byte) error {
@@ -122,6 +135,7 @@ func (t *tx) dropTombstones() error {
 	})
 	for _, fid := range fids {
 		t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid, next))
+		t.dropOrigins(fid, next)
 	}
 	return err
 }

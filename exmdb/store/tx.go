@@ -50,6 +50,8 @@ type tx struct {
 	storedCounters []byte
 	counts         map[mapi.FID]*openCounts
 	times          map[mapi.FID][]timeStep
+	// relocated are the folders above those that the op has given another place, as they were.
+	relocated map[mapi.FID]mapi.GlobalCounter
 }
 
 // openCounts is a folder's counts with what is stored of them.
