@@ -44,7 +44,7 @@ var allOps = []opRow{
 	rowOf(OpRecoverMessages), rowOf(OpPurgeDeleted), rowOf(OpDeletedFolders), rowOf(OpRecoverFolder), rowOf(OpEmptyFolder),
 	rowOf(OpCopyFolder), rowOf(OpSendRights), rowOf(OpDelegates), rowOf(OpSetDelegates), rowOf(OpSetReadState), rowOf(OpChangeDelegate),
 	rowOf(OpSyncContents), rowOf(OpSyncHierarchy), rowOf(OpImportMessage), rowOf(OpImportFolder), rowOf(OpImportDeletes), rowOf(OpImportMove),
-	rowOf(OpImportReadStates),
+	rowOf(OpImportReadStates), rowOf(OpEvents), rowOf(OpTableEvents),
 	rowOf(OpTableRows), rowOf(OpTableSeek), rowOf(OpTableFind), rowOf(OpTableChanges), rowOf(OpTableColumns),
 	rowOf(OpGetRules), rowOf(OpModifyRules), rowOf(OpDeferred), rowOf(OpOOF), rowOf(OpSetOOF), rowOf(OpJunk), rowOf(OpSetJunk),
 	rowOf(OpOutgoing), rowOf(OpReadOutgoing), rowOf(OpFinishOutgoing),

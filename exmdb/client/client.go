@@ -85,7 +85,7 @@ func modeOf(op exmdb.OpInfo) ops.Mode {
 	switch {
 	case op.ID == exmdb.OpCreateMailbox.ID:
 		return ops.Create
-	case op.ID == exmdb.OpWatch.ID:
+	case op.ID == exmdb.OpWatch.ID || op.ID == exmdb.OpEvents.ID:
 		return ops.Wait
 	case op.ID == exmdb.OpUploadChunk.ID:
 		return ops.Serve

@@ -106,7 +106,11 @@ func Handlers(config store.Config) []ops.Handler {
 		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: m.uploadChunk},
 	}
 	for _, h := range m.Handlers() {
-		table = append(table, join(h))
+		row := join(h)
+		if h.ID == exmdb.OpEvents.ID { // it may wait
+			row = ops.Handler{ID: row.ID, Name: row.Name, Mode: ops.Wait, Serve: m.events}
+		}
+		table = append(table, row)
 	}
 	return table
 }

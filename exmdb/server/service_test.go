@@ -55,7 +55,7 @@ func TestEveryOpHasItsRow(t *testing.T) {
 		}
 		rows[row.ID] = row
 	}
-	want := map[ops.ID]ops.Mode{ops.ID(exmdb.OpWatch.ID): ops.Wait, ops.ID(exmdb.OpUploadChunk.ID): ops.Serve,
+	want := map[ops.ID]ops.Mode{ops.ID(exmdb.OpWatch.ID): ops.Wait, ops.ID(exmdb.OpEvents.ID): ops.Wait, ops.ID(exmdb.OpUploadChunk.ID): ops.Serve,
 		ops.ID(exmdb.OpCreateMailbox.ID): ops.Create}
 	for _, h := range store.New(store.Defaults()).Handlers() {
 		if _, special := want[ops.ID(h.ID)]; !special {

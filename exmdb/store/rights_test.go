@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -314,6 +315,12 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpTableChanges.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableChanges, func(s *scene) *exmdb.TableChangesRequest {
 		return &exmdb.TableChangesRequest{Table: tabling(s, exmdb.TableContents), Since: 1}
 	}, func(r *exmdb.TableChangesResponse) bool { return len(r.Rows) > 0 })}},
+	exmdb.OpEvents.ID: {{somewhere: seeing, try: does(exmdb.OpEvents, func(*scene) *exmdb.EventsRequest { return &exmdb.EventsRequest{} })}},
+	exmdb.OpTableEvents.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableEvents, func(s *scene) *exmdb.TableEventsRequest {
+		return &exmdb.TableEventsRequest{Table: tabling(s, exmdb.TableContents), Since: 1}
+	}, func(r *exmdb.TableEventsResponse) bool {
+		return slices.ContainsFunc(r.Events, func(e exmdb.TableEvent) bool { return e.Kind != exmdb.TableRowDeleted })
+	})}},
 	exmdb.OpTableColumns.ID: {{wants: []wants{reading}, try: does(exmdb.OpTableColumns, func(s *scene) *exmdb.TableColumnsRequest {
 		return &exmdb.TableColumnsRequest{Table: tabling(s, exmdb.TableContents)}
 	}, func(r *exmdb.TableColumnsResponse) bool { return len(r.Tags) > 0 })}},

@@ -75,7 +75,7 @@ type Handler struct {
 
 // Handlers is the table of every op that reads or writes; OpWatch and OpUploadChunk do neither.
 func (s *Store) Handlers() []Handler {
-	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), s.tableHandlers(), s.syncHandlers(), []Handler{
+	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), s.tableHandlers(), s.syncHandlers(), s.notifyHandlers(), []Handler{
 		s.creation(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),

@@ -1,0 +1,150 @@
+package store
+
+import (
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// hierarchyEvents walks what happened to folders. The fixed ones were always there: they are told of as changed.
+func (w *eventWalk) hierarchyEvents() error {
+	if err := w.createdFolders(); err != nil {
+		return err
+	}
+	if err := w.walkStamps(schema.ChangeKey, schema.Hierarchy, w.modifiedFolder); err != nil {
+		return err
+	}
+	return w.walkStamps(schema.OriginKey, schema.Hierarchy, w.tracedFolders)
+}
+
+// createdFolders walks the folders whose FIDs were given above the stamp.
+func (w *eventWalk) createdFolders() error {
+	lo := schema.FolderKey(mapi.LocalFID(max(mapi.GlobalCounter(w.after), schema.FirstCustom)))
+	return w.each(lo, []byte{schema.PrefixFolder + 1}, schema.ParseFolderKey, func(fid mapi.FID, stored []byte) error {
+		s := mapi.Stamp(fid.Counter()) + 1
+		if w.page.beyond(s) {
+			return nil
+		}
+		var f schema.Folder
+		if err := schema.Decode(stored, &f); err != nil {
+			return err
+		}
+		traced, err := w.r.Get(schema.OriginKey(schema.Hierarchy, s))
+		if err != nil || traced != nil || f.Recovered != 0 {
+			return err // it is told where that is walked
+		}
+		return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventCreated, Folder: fid}, &f)
+	})
+}
+
+// folderEvent tells of a folder that is there.
+func (w *eventWalk) folderEvent(s mapi.Stamp, told *exmdb.Event, folder *schema.Folder) error {
+	f, err := w.at(told.Folder)
+	if err != nil || !f.there {
+		return err
+	}
+	e := &event{Event: *told}
+	if folder.Parent != 0 && e.Parent == 0 {
+		e.Parent = mapi.LocalFID(folder.Parent)
+	}
+	if w.asks(e.Folder, e.Parent, e.OldFolder, e.OldParent) {
+		e.count(f)
+		w.page.add(s, e)
+	}
+	return nil
+}
+
+// modifiedFolder tells of a folder with its last step, unless that is the one it came with.
+func (w *eventWalk) modifiedFolder(s mapi.Stamp, stored []byte) error {
+	var step schema.Change
+	if err := schema.Decode(stored, &step); err != nil {
+		return err
+	}
+	traced, err := w.r.Get(schema.OriginKey(schema.Hierarchy, s))
+	if err != nil || traced != nil {
+		return err
+	}
+	fid := mapi.LocalFID(step.Folder)
+	if s == mapi.Stamp(step.Folder)+1 && schema.Fixed(fid) == nil {
+		return nil
+	}
+	f, err := w.folder(fid)
+	if err != nil {
+		return err
+	}
+	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid}, f)
+}
+
+// tracedFolders tells of the folders of a step that is noted.
+func (w *eventWalk) tracedFolders(s mapi.Stamp, stored []byte) error {
+	var o schema.FolderOrigin
+	if err := schema.Decode(stored, &o); err != nil {
+		return err
+	}
+	for i := range o.Folders {
+		t := &o.Folders[i]
+		err := w.tracedFolder(s, o.Kind, t)
+		if o.Kind == schema.OriginGone {
+			err = w.goneFolder(s, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *eventWalk) tracedFolder(s mapi.Stamp, kind schema.OriginKind, t *schema.FolderTrace) error {
+	fid := mapi.LocalFID(t.Folder)
+	var f schema.Folder
+	found, err := load(w.r, schema.FolderKey(fid), &f)
+	if err != nil || !found || f.Recovered > s {
+		return err // one that was deleted since and recovered is told of with that
+	}
+	e := &exmdb.Event{Kind: exmdb.EventCreated, Folder: fid}
+	old, oldParent := fid, mapi.LocalFID(t.Parent)
+	switch kind {
+	case schema.OriginArrived:
+		e.Whole = true
+		return w.folderEvent(s, e, &f)
+	case schema.OriginMoved:
+		e.Kind, e.Parent = exmdb.EventMoved, mapi.LocalFID(t.To)
+	case schema.OriginCopied:
+		e.Kind, old = exmdb.EventCopied, mapi.LocalFID(t.Source)
+	default:
+		return nil
+	}
+	from, err := w.at(old)
+	switch {
+	case err != nil:
+		return err
+	case from.there:
+		e.OldFolder, e.OldParent = old, oldParent
+	default: // of a folder that he does not see he is not told
+		e.Kind = exmdb.EventCreated
+	}
+	return w.folderEvent(s, e, &f)
+}
+
+// goneFolder tells of a folder that was deleted whoever saw it then.
+func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace) error {
+	fid, parent := mapi.LocalFID(t.Folder), mapi.LocalFID(t.Parent)
+	if mapi.Stamp(t.Folder) >= w.after || !w.asks(fid, parent) {
+		return nil
+	}
+	seen := w.whole
+	if !seen {
+		list := firstPermissions(w.header.Kind, fid)
+		if len(t.Permissions) > 0 {
+			list = schema.Permissions{}
+			if err := schema.Decode(t.Permissions, &list); err != nil {
+				return err
+			}
+		}
+		seen = granted(&list, w.as)&canSee != 0
+	}
+	if seen {
+		w.page.add(s, &event{Event: exmdb.Event{Kind: exmdb.EventDeleted, Folder: fid, Parent: parent}})
+	}
+	return nil
+}
