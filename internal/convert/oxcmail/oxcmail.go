@@ -72,7 +72,7 @@ func HeaderProps(root *mime.Part, r io.ReaderAt) (mapi.PropBag, error) {
 	}
 	b.header(header)
 	b.is(mapi.PidTagHasAttachments, root.HasAttachments())
-	class, err := classOf(root, r)
+	class, err := classOf(root, r, header)
 	if err != nil {
 		return b.bag, err
 	}
@@ -196,9 +196,47 @@ func (b *builder) header(h mime.Header) {
 	}
 	b.is(mapi.PidTagReadReceiptRequested, h.Has("Disposition-Notification-To"))
 	b.is(mapi.PidTagOriginatorDeliveryReportRequested, h.Has("Return-Receipt-To"))
+	b.time(mapi.PidTagReplyTime, h.Get("Reply-By"))
+	b.time(mapi.PidTagExpiryTime, first(h, "Expires", "Expiry-Date"))
+	if bits := suppress(h.Get("X-Auto-Response-Suppress")); bits != 0 {
+		b.bag.Set(mapi.PidTagAutoResponseSuppress, mapi.Integer32(bits))
+	}
 	b.string(mapi.PidTagListHelp, h.Get("List-Help"))
 	b.string(mapi.PidTagListSubscribe, h.Get("List-Subscribe"))
 	b.string(mapi.PidTagListUnsubscribe, h.Get("List-Unsubscribe"))
+}
+
+// first is the value of the first of the fields that is there.
+func first(h mime.Header, names ...string) string {
+	for _, name := range names {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func (b *builder) time(t mapi.Tag, s string) {
+	if at, ok := mime.ParseDate(s); ok && s != "" {
+		b.bag.Set(t, mapi.FileTimeOf(at))
+	}
+}
+
+// suppress reads the names of automatic answers that are not wanted.
+func suppress(s string) int32 {
+	bits := int32(0)
+	for word := range strings.SplitSeq(s, ",") {
+		word = strings.TrimSpace(word)
+		if strings.EqualFold(word, "All") {
+			return -1
+		}
+		for i, name := range suppressions {
+			if strings.EqualFold(word, name) {
+				bits |= 1 << i
+			}
+		}
+	}
+	return bits
 }
 
 // minIndex is the length of a conversation index without answers in it.

@@ -124,7 +124,7 @@ func TestClasses(t *testing.T) {
 	for mail, want := range map[string]mapi.Value{
 		"Content-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b--\n":                                     mapi.String("IPM.Note.SMIME.MultipartSigned"),
 		"Content-Type: application/pkcs7-mime\n\nx":                                                           mapi.String("IPM.Note.SMIME"),
-		report("delivery-status", "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@x\nAction: Delayed\n"): mapi.String("REPORT.IPM.Note.Delayed"),
+		report("delivery-status", "Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@x\nAction: Delayed\n"): mapi.String("REPORT.IPM.Note.Delayed.DR"),
 		report("delivery-status", "Action: delivered\n"):                                                      mapi.String("REPORT.IPM.Note.DR"),
 		report("delivery-status", "nonsense"):                                                                 mapi.String("REPORT.IPM.Note.NDR"),
 		report("disposition-notification", "x"):                                                               mapi.String("REPORT.IPM.Note.IPNRN"),

@@ -1,15 +1,12 @@
 package oxcmail
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
-	stdmime "mime"
-	"strconv"
+	"io"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -23,13 +20,43 @@ type Form struct {
 // base64Line is how many characters a line of base64 has (RFC 2045 6.8).
 const base64Line = 76
 
-// Render makes the MIME form of a message that was not received as one (MAILBOX 3). It reads no content: what is kept
-// as such is named in the recipe, and every length follows from its size. The same message gives the same octets.
+// Contents is the content that messages refer to, and takes more of it.
+type Contents interface {
+	// Open reads content.
+	Open(ref mapi.Reference) io.Reader
+	// Stream keeps what r yields.
+	Stream(r io.Reader) (mapi.Reference, error)
+}
+
+// Writer says how messages become mails.
+type Writer struct {
+	// Names are those of the named properties; nil leaves what they hold out.
+	Names *oxcmsg.Names
+	// Contents is asked for RTF, for signed parts and for TNEF; without it these are written as what they are beside.
+	// Attachments and texts are not read.
+	Contents Contents
+	// TNEF puts the message into a winmail.dat beside its text, for readers that are MAPI's too.
+	TNEF bool
+}
+
+// Render is Write without content, so it reads none (MAILBOX 3).
 func Render(m *exmdb.MessageContent) Form {
-	r := &renderer{}
+	r := &renderer{Writer: &Writer{}}
+	return r.form(m)
+}
+
+// Write makes the MIME form of a message that was not received as one. Attachments are named in the recipe, and every
+// length follows from their sizes. The same message gives the same octets. An error is that of Contents.
+func (w *Writer) Write(m *exmdb.MessageContent) (Form, error) {
+	r := &renderer{Writer: w}
+	form := r.form(m)
+	return form, r.err
+}
+
+func (r *renderer) form(m *exmdb.MessageContent) Form {
 	root := r.message(m, 0)
-	if root.IsLeaf() { // the message ends a line; inside a multipart that is the delimiter's
-		r.text("\r\n")
+	if root.IsLeaf() && !r.whole && r.last != '\n' { // the message ends a line; inside a multipart that is the delimiter's
+		r.text(r.ending + "\r\n")
 		root.BodyEnd, root.Lines = r.at, root.Lines+1
 	}
 	r.flush()
@@ -38,16 +65,32 @@ func Render(m *exmdb.MessageContent) Form {
 
 // renderer writes octets and notes where the parts are.
 type renderer struct {
+	*Writer
 	segments []exmdb.Segment
 	raw      []byte // not in a segment yet
 	at       int64
 	lines    int64
+	last     byte // the last octet, if that is raw
+	// ending is what a body that does not end a line wants before the end of the message.
+	ending string
+	// whole says that what was written last was a signed part, at whose end nothing is added.
+	whole bool
+	err   error
+}
+
+func (r *renderer) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 func (r *renderer) text(s string) {
 	r.raw = append(r.raw, s...)
 	r.at += int64(len(s))
 	r.lines += int64(strings.Count(s, "\n"))
+	if s != "" {
+		r.last = s[len(s)-1]
+	}
 }
 
 func (r *renderer) flush() {
@@ -92,6 +135,7 @@ func (r *renderer) encoded(b body) {
 	var lines uint64
 	s.Octets, lines = exmdb.Base64Size(b.ref.Size(), base64Line, false)
 	r.segments = append(r.segments, s)
+	r.last = 0
 	r.at += int64(s.Octets)
 	r.lines += int64(lines)
 }
@@ -111,17 +155,10 @@ func (r *renderer) end(p *mime.Part, lines int64) *mime.Part {
 	return p
 }
 
-// message writes a message, header and body.
-func (r *renderer) message(m *exmdb.MessageContent, depth int) *mime.Part {
-	var w headerWriter
-	w.fields(&m.Props, m.Recipients)
-	w.b.WriteString("MIME-Version: 1.0\r\n")
-	return r.entity(w.b.String(), parts(m, depth))
-}
-
 // entity writes a part under fields that stand before those of its type.
 func (r *renderer) entity(fields string, n *node) *mime.Part {
 	p, lines := r.header(fields + n.header() + "\r\n")
+	r.ending = ""
 	switch {
 	case len(n.children) > 0:
 		p.Parts = nil
@@ -135,137 +172,13 @@ func (r *renderer) entity(fields string, n *node) *mime.Part {
 		r.text("--" + n.boundary + "--\r\n")
 	case n.message != nil:
 		p.Parts = []*mime.Part{r.message(n.message, n.depth)}
+	case n.text != "":
+		r.text(n.text)
+		r.ending = n.ending
 	default:
 		r.encoded(n.body)
 	}
 	return r.end(p, lines)
-}
-
-// node is a part that is to be written.
-type node struct {
-	typ      string
-	params   map[string]string
-	fields   string // beside the type
-	boundary string
-	children []node
-	body     body
-	message  *exmdb.MessageContent
-	depth    int
-}
-
-func (n *node) header() string {
-	var w headerWriter
-	params := n.params
-	if n.boundary != "" {
-		params = map[string]string{"boundary": n.boundary}
-	}
-	w.field("Content-Type", stdmime.FormatMediaType(n.typ, params))
-	if len(n.children) == 0 && n.message == nil {
-		w.b.WriteString("Content-Transfer-Encoding: base64\r\n")
-	}
-	w.b.WriteString(n.fields)
-	return w.b.String()
-}
-
-// parts is the structure of a message: its text in all its forms, and beside it the attachments.
-func parts(m *exmdb.MessageContent, depth int) *node {
-	var bodies, related, mixed []node
-	if b, ok := bodyOf(m.Props.Get(mapi.PidTagBody)); ok {
-		bodies = append(bodies, node{typ: "text/plain", params: map[string]string{"charset": "utf-8"}, body: b})
-	}
-	if b, charset, ok := htmlOf(&m.Props); ok {
-		bodies = append(bodies, node{typ: "text/html", params: map[string]string{"charset": charset}, body: b})
-	}
-	for i := range m.Attachments {
-		a := &m.Attachments[i]
-		n := attachment(a, depth)
-		if stringOf(&a.Props, mapi.PidTagAttachContentId) != "" && len(bodies) > 0 && n.message == nil {
-			related = append(related, n)
-		} else {
-			mixed = append(mixed, n)
-		}
-	}
-	if len(bodies) == 0 {
-		bodies = []node{{typ: "text/plain", params: map[string]string{"charset": "utf-8"}}}
-	}
-	whole := wrapped("multipart/alternative", bodies, m, depth)
-	whole = wrapped("multipart/related", append([]node{whole}, related...), m, depth)
-	whole = wrapped("multipart/mixed", append([]node{whole}, mixed...), m, depth)
-	return &whole
-}
-
-// wrapped puts parts into a multipart; one alone needs none. The boundary is no line of base64, and tells by level and
-// kind from those around it.
-func wrapped(typ string, of []node, m *exmdb.MessageContent, depth int) node {
-	if len(of) == 1 {
-		return of[0]
-	}
-	sum := sha256.Sum256(m.Props.AppendWire([]byte(typ + strconv.Itoa(depth))))
-	return node{typ: typ, boundary: "=_" + hex.EncodeToString(sum[:12]), children: of}
-}
-
-// charsets are the names of code pages that HTML is kept in.
-var charsets = map[mapi.Integer32]string{
-	65001: "utf-8", 20127: "us-ascii", 1250: "windows-1250", 1251: "windows-1251", 1252: "windows-1252", 1253: "windows-1253",
-	1254: "windows-1254", 1255: "windows-1255", 1256: "windows-1256", 1257: "windows-1257", 1258: "windows-1258", 28591: "iso-8859-1",
-	28592: "iso-8859-2", 28605: "iso-8859-15", 20866: "koi8-r", 21866: "koi8-u", 932: "shift_jis", 50220: "iso-2022-jp", 51932: "euc-jp",
-	936: "gb2312", 54936: "gb18030", 949: "ks_c_5601-1987", 51949: "euc-kr", 950: "big5", 874: "windows-874",
-}
-
-// htmlOf is the HTML of a message with its charset.
-func htmlOf(bag *mapi.PropBag) (body, string, bool) {
-	if b, ok := bodyOf(bag.Get(mapi.PidTagHtml)); ok {
-		page, _ := bag.Get(mapi.PidTagInternetCodepage).(mapi.Integer32)
-		charset, known := charsets[page]
-		if !known {
-			charset = "utf-8"
-		}
-		return b, charset, true
-	}
-	b, ok := bodyOf(bag.Get(mapi.PidTagBodyHtml))
-	return b, "utf-8", ok
-}
-
-// attachment is one attachment as a part (MS-OXCMAIL 2.1.3.4).
-func attachment(a *exmdb.Attachment, depth int) node {
-	var w headerWriter
-	name := oneLine(stringOf(&a.Props, mapi.PidTagAttachLongFilename, mapi.PidTagAttachFilename, mapi.PidTagDisplayName))
-	id := strings.Trim(oneLine(stringOf(&a.Props, mapi.PidTagAttachContentId)), "<> ")
-	disposition := "attachment"
-	if id != "" {
-		disposition = "inline"
-		w.field("Content-ID", "<"+id+">")
-	}
-	params := map[string]string{}
-	if name != "" {
-		params["filename"] = name
-	}
-	w.field("Content-Disposition", stdmime.FormatMediaType(disposition, params))
-	if a.Embedded != nil {
-		return node{typ: "message/rfc822", fields: w.b.String(), message: a.Embedded, depth: depth + 1}
-	}
-	n := node{typ: mediaType(stringOf(&a.Props, mapi.PidTagAttachMimeTag)), fields: w.b.String()}
-	if b, ok := bodyOf(a.Props.Get(mapi.PidTagAttachDataBinary)); ok {
-		n.body = b
-	} else if b, ok := bodyOf(a.Props.Get(mapi.PidTagAttachDataObject)); ok {
-		n.body = b
-	}
-	return n
-}
-
-// mediaType is a type for one file: what would promise a structure that is not there is just bytes.
-func mediaType(s string) string {
-	s = strings.ToLower(strings.TrimSpace(s))
-	major, minor, ok := strings.Cut(s, "/")
-	token := func(s string) bool {
-		return s != "" && !bytes.ContainsFunc([]byte(s), func(r rune) bool {
-			return r <= ' ' || r > '~' || strings.ContainsRune(`()<>@,;:\"/[]?=`, r)
-		})
-	}
-	if !ok || !token(major) || !token(minor) || major == "multipart" || major == "message" {
-		return "application/octet-stream"
-	}
-	return s
 }
 
 // Reheaded is the form of a received mail under the header that properties and recipients make of its own. What is

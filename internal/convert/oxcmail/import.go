@@ -1,0 +1,247 @@
+package oxcmail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Keeper keeps what is too long for a property bag and gives it a name. What stands in the mail is named by where it
+// stands, so whoever has the mail in pieces refers to the pieces and copies nothing (MAILBOX 3).
+type Keeper interface {
+	// Range keeps the content of a run of the mail's octets under a transfer encoding.
+	Range(from, to int64, encoding string) (mapi.Reference, error)
+	// Stream keeps what r yields.
+	Stream(r io.Reader) (mapi.Reference, error)
+}
+
+// Reader says how mails become messages.
+type Reader struct {
+	Keep Keeper
+	// Names gives ids to the named properties of the messages.
+	Names *oxcmsg.Names
+	// Header tells which fields of a header become named properties, by their names in lower case; nil means those that
+	// rules and clients are known to ask for.
+	Header func(name string) bool
+}
+
+// Message is what a mail became.
+type Message struct {
+	exmdb.MessageContent
+	// Calendar is the part with the mail's meeting, nil if there is none. It is among the attachments too.
+	Calendar *mime.Part
+}
+
+const (
+	// maxDepth bounds messages in messages; what is deeper is a file.
+	maxDepth = 12
+	// maxFiles bounds the attachments of a message; what comes behind is left to the received bytes.
+	maxFiles = 5_000
+	// maxUnpack bounds what is taken apart in memory: TNEF, and messages in a transfer encoding.
+	maxUnpack = 64 << 20
+	// maxKeptHeader bounds a header that is kept to be written again.
+	maxKeptHeader = 256 << 10
+)
+
+// kept names the properties in which stays what has no other (MAILBOX 5): they are written back into a mail unchanged.
+var (
+	psMail = mapi.GUID{0x3B, 0x6E, 0x51, 0x0C, 0x9A, 0x27, 0x4D, 0x4F, 0x8E, 0x13, 0x5C, 0x2F, 0x70, 0xA4, 0x1D, 0xB6}
+
+	// keptHeader is a header that has bytes which are no text.
+	keptHeader = mailProperty("header", mapi.TypeBinary)
+	// keptPart is the header of the part that became an attachment.
+	keptPart = mailProperty("part", mapi.TypeBinary)
+	// keptPlace is where the part stood, if not beside or below the text.
+	keptPlace = mailProperty("place", mapi.TypeString)
+	// keptStructure is the Content-Type of a mail whose structure says what it is.
+	keptStructure = mailProperty("structure", mapi.TypeString)
+	// keptText is the Content-Type of the text, if that says more than a charset.
+	keptText = mailProperty("text", mapi.TypeString)
+)
+
+func mailProperty(name string, t mapi.Type) mapi.NamedProperty {
+	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: psMail, Kind: mapi.NameByString, Name: name}, Type: t}
+}
+
+// Places of parts that stand in other structures.
+const (
+	placeAlternative mapi.String = "alternative"
+	placeReport      mapi.String = "report"
+)
+
+// Read makes a message of a mail whose octets r gives: its properties, recipients and attachments (MS-OXCMAIL 2.2). It
+// holds no content of parts in memory but what has to be taken apart.
+func (rd *Reader) Read(root *mime.Part, r io.ReaderAt) (*Message, error) {
+	return rd.read(root, r, 0)
+}
+
+func (rd *Reader) read(root *mime.Part, r io.ReaderAt, depth int) (*Message, error) {
+	im := importer{Reader: rd, root: root, octets: r, depth: depth, m: &Message{}}
+	if err := im.header(); err != nil {
+		return nil, err
+	}
+	im.sort()
+	for _, step := range []func() error{im.report, im.bodies, im.files, im.unpacked} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	im.bag.Delete(mapi.PidTagHasAttachments)
+	for i := range im.m.Attachments {
+		im.is(mapi.PidTagHasAttachments, visible(&im.m.Attachments[i]))
+	}
+	im.m.Props = im.bag
+	return im.m, nil
+}
+
+// importer is a message on its way.
+type importer struct {
+	*Reader
+	builder
+	root   *mime.Part
+	octets io.ReaderAt
+	depth  int
+	m      *Message
+	sorted sorted
+	// nameless counts files that got a name here.
+	nameless int
+}
+
+// header sets what the header says, and keeps it.
+func (im *importer) header() error {
+	octets, err := readAt(im.octets, im.root.HeaderStart, min(im.root.HeaderSize(), maxKeptHeader))
+	if err != nil {
+		return fmt.Errorf("read header: %w", err)
+	}
+	if im.bag, err = HeaderProps(im.root, im.octets); err != nil {
+		return err
+	}
+	im.m.Recipients = Recipients(im.root.Envelope)
+	parsed := mime.ParseHeader(octets)
+	want := im.Header
+	if want == nil {
+		want = isAskedFor
+	}
+	im.named(parsed, im.Names, want)
+	octets = bytes.TrimSuffix(octets, []byte("\r\n"))
+	if !utf8.Valid(octets) || bytes.IndexByte(octets, 0) >= 0 {
+		if err := im.keep(&im.bag, keptHeader, octets); err != nil {
+			return err
+		}
+	}
+	all := strings.ReplaceAll(mime.DecodeCharset("", octets), "\x00", "")
+	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(all))
+}
+
+// keep keeps bytes in a named property.
+func (im *importer) keep(bag *mapi.PropBag, p mapi.NamedProperty, b []byte) error {
+	id, ok := im.Names.ID(p.PropertyName)
+	if !ok {
+		return nil
+	}
+	return im.long(bag, p.Tag(id), bytes.NewReader(b))
+}
+
+// long sets a string or binary property to what r yields, in the bag itself if it is short.
+func (im *importer) long(bag *mapi.PropBag, t mapi.Tag, r io.Reader) error {
+	start := make([]byte, mapi.MaxStoredValue+1)
+	n, err := io.ReadFull(r, start)
+	switch {
+	case err == nil:
+		ref, err := im.Keep.Stream(io.MultiReader(bytes.NewReader(start), r))
+		if err != nil {
+			return fmt.Errorf("keep %s: %w", t.Name(), err)
+		}
+		bag.Set(t, ref)
+		return nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	default:
+		return fmt.Errorf("read %s: %w", t.Name(), err)
+	}
+	if t.Type() == mapi.TypeString {
+		bag.Set(t, mapi.String(start[:n]))
+	} else {
+		bag.Set(t, mapi.Binary(bytes.Clone(start[:n])))
+	}
+	return nil
+}
+
+// content sets a property to the content of a leaf, as it is.
+func (im *importer) content(bag *mapi.PropBag, t mapi.Tag, p *mime.Part) error {
+	if p.Size() <= mapi.MaxStoredValue {
+		return im.long(bag, t, p.Content(im.octets))
+	}
+	start := make([]byte, mapi.MaxStoredValue+1)
+	n, err := io.ReadFull(p.Content(im.octets), start)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return im.long(bag, t, bytes.NewReader(start[:n]))
+	}
+	if err != nil {
+		return fmt.Errorf("read part: %w", err)
+	}
+	ref, err := im.Keep.Range(p.BodyStart, p.BodyEnd, p.Encoding)
+	if err != nil {
+		return fmt.Errorf("keep part: %w", err)
+	}
+	bag.Set(t, ref)
+	return nil
+}
+
+// askedFor are the fields that rules and clients ask for by name (MS-OXCMAIL 2.2.3.2, MAILBOX 5); all others stay in the
+// header that is kept.
+var askedFor = map[string]bool{
+	"list-id": true, "list-post": true, "list-archive": true, "auto-submitted": true, "precedence": true, "accept-language": true,
+	"content-class": true, "content-language": true, "organization": true, "user-agent": true, "resent-from": true,
+	"x-mailer": true, "x-spam-flag": true, "x-spam-status": true, "x-spam-score": true, "x-spam-level": true, "x-originating-ip": true, "x-loop": true,
+	"x-original-to": true, "x-forwarded-to": true, "x-forwarded-for": true, "x-ms-has-attach": true, "x-message-flag": true, "x-message-completed": true,
+	"x-unsent": true, "x-callid": true, "x-faxnumberofpages": true, "x-voicemessageduration": true, "x-voicemessagesendername": true,
+	"x-callingtelephonenumber": true, "x-attachmentorder": true, "x-requireprotectedplayonphone": true,
+}
+
+const (
+	// maxHeaderNames bounds the named properties that come of a header (MAILBOX 5).
+	maxHeaderNames = 100
+	// maxFieldName bounds the name of one.
+	maxFieldName = 100
+	// sharing begins the fields of invitations to folders (MS-OXSHARE 2.2.1), which are all asked for.
+	sharing = "x-sharing-"
+)
+
+// isAskedFor tells the fields that get a named property; name is in lower case.
+func isAskedFor(name string) bool { return askedFor[name] || strings.HasPrefix(name, sharing) }
+
+// named sets the named properties that come of a header (MS-OXCMAIL 2.2.3.2.2), the first of each name that want says.
+func (b *builder) named(h mime.Header, names *oxcmsg.Names, want func(name string) bool) {
+	count := 0
+	seen := map[string]bool{}
+	for _, f := range h {
+		name := strings.ToLower(f.Name)
+		if seen[name] || !isFieldName(f.Name) || len(name) > maxFieldName || written(name) || !want(name) {
+			continue
+		}
+		if seen[name], count = true, count+1; count > maxHeaderNames {
+			break
+		}
+		if value := text(f.Text()); value != "" {
+			p := mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: mapi.PSInternetHeaders, Kind: mapi.NameByString, Name: f.Name}, Type: mapi.TypeString}
+			names.Set(&b.bag, p, mapi.String(value))
+		}
+	}
+	var words mapi.Strings
+	for word := range strings.SplitSeq(h.Text("Keywords"), ",") {
+		if word = text(strings.TrimSpace(word)); word != "" {
+			words = append(words, word)
+		}
+	}
+	if len(words) > 0 {
+		names.Set(&b.bag, mapi.PidNameKeywords, words)
+	}
+}

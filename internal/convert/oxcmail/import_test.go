@@ -1,0 +1,190 @@
+package oxcmail
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// TestCorpus: each mail becomes what its family's golden file says.
+func TestCorpus(t *testing.T) {
+	got := map[string]*strings.Builder{}
+	seen := map[string]bool{}
+	mails := corpus(t)
+	for _, each := range mails {
+		if seen[each.family+each.name] {
+			t.Errorf("%s: %s twice", each.family, each.name)
+		}
+		seen[each.family+each.name] = true
+		m, names, b := read(t, each.octets)
+		if got[each.family] == nil {
+			got[each.family] = &strings.Builder{}
+		}
+		fmt.Fprintf(got[each.family], "%s\n%s", each.name, dump(&m.MessageContent, names, b))
+	}
+	if len(mails) < 300 {
+		t.Errorf("%d mails", len(mails))
+	}
+	for family, text := range got {
+		path := filepath.Join("testdata/golden", family+".golden")
+		if *rewrite {
+			if err := os.WriteFile(path, []byte(text.String()), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := firstDifference(text.String(), string(want)); diff != "" {
+			t.Errorf("%s: %s", family, diff)
+		}
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	mail := ""
+	for i := range max(len(g), len(w)) {
+		if i >= len(g) || i >= len(w) {
+			return fmt.Sprintf("%d lines, want %d", len(g), len(w))
+		}
+		if !strings.HasPrefix(g[i], " ") {
+			mail = g[i]
+		}
+		if g[i] != w[i] {
+			return fmt.Sprintf("%s: got\n%s\nwant\n%s", mail, g[i], w[i])
+		}
+	}
+	return ""
+}
+
+// form renders a message and holds the form against itself: the same again, and the tree that a scan finds.
+func form(t testing.TB, m *exmdb.MessageContent, w *Writer, b *box) []byte {
+	t.Helper()
+	f, err := w.Write(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := w.Write(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	octets := b.octets(t, &f)
+	if !bytes.Equal(octets, b.octets(t, &again)) {
+		t.Fatal("two forms differ")
+	}
+	if got, want := mime.MarshalDigest(f.Root), mime.MarshalDigest(mime.Scan(octets)); !bytes.Equal(got, want) {
+		t.Fatalf("computed %x, scanned %x of\n%s", got, want, octets)
+	}
+	return octets
+}
+
+// fieldsOf are the fields of a header that a structure does not have, octet for octet but for bare line feeds.
+func fieldsOf(octets []byte) []string {
+	header := octets[:mime.Scan(octets).HeaderSize()]
+	var list []string
+	for _, f := range mime.ParseHeader(header) {
+		if f.Name != "" && !structural[strings.ToLower(f.Name)] {
+			list = append(list, string(mime.Normalize(header[f.Start:f.End])))
+		}
+	}
+	return list
+}
+
+// otherAgain is what a mail that was made of a message may have otherwise: how its parts are encoded, in which charset
+// its text is, and so what of this is kept.
+var otherAgain = []string{"PidTagTransportMessageHeaders", "kept header", "kept part", "PidTagInternetCodepage", "kept text"}
+
+// TestCorpusComesBack is MIME to message to MIME. It holds, for every mail of the corpus:
+//   - every field of the header but those of the structure is there, octet for octet, in its place;
+//   - the second message is the first: subject, author, recipients, dates, receipts, class, threads; the texts, HTML byte
+//     for byte; of each attachment the bytes, name, type, id, location, order and whether the text shows it; embedded
+//     messages in the same way; what MAPI has no property for;
+//   - the signed part of a signed mail, octet for octet.
+//
+// The codes of the text's charset, transfer encodings, boundaries and what stands between parts are not held: those are
+// the received bytes', which stay beside (MAILBOX 3).
+func TestCorpusComesBack(t *testing.T) {
+	for _, each := range corpus(t) {
+		t.Run(each.family+"/"+each.name, func(t *testing.T) {
+			m, names, b := read(t, each.octets)
+			unpacked := m.Props.Get(mapi.PidTagRtfCompressed) != nil // TNEF and RTF are written as what they were made of
+			octets := form(t, &m.MessageContent, &Writer{Names: names, Contents: b}, b)
+			if got, want := fieldsOf(octets), fieldsOf(each.octets); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
+				t.Errorf("fields %q, want %q", got, want)
+			}
+			again, namesAgain, boxAgain := read(t, octets)
+			first, second := dump(&m.MessageContent, names, b, otherAgain...), dump(&again.MessageContent, namesAgain, boxAgain, otherAgain...)
+			if unpacked {
+				return
+			}
+			if diff := firstDifference(second, first); diff != "" {
+				t.Errorf("%s\nfirst\n%s\nsecond\n%s\nof\n%s", diff, first, second, octets)
+			}
+		})
+	}
+}
+
+// counting counts what is kept and keeps none of it.
+type counting struct{ ranges, streamed int64 }
+
+func (c *counting) Range(from, to int64, _ string) (mapi.Reference, error) {
+	c.ranges += to - from
+	return mapi.Reference{{Size: uint32(to - from)}}, nil
+}
+
+func (c *counting) Stream(r io.Reader) (mapi.Reference, error) {
+	n, err := io.Copy(io.Discard, r)
+	c.streamed += n
+	return mapi.Reference{{Size: uint32(n)}}, err
+}
+
+// fileMail is a mail with a file of so many bytes.
+func fileMail(n int) []byte {
+	return []byte(usual + "Subject: file\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee the file.\r\n--b\r\n" +
+		"Content-Type: application/zip; name=a.zip\r\nContent-Disposition: attachment; filename=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		lines(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), n/16))) + "\r\n--b--\r\n")
+}
+
+// TestLongFilesStayWhereTheyAre: a file is named by its place in the mail, and its size costs no memory in either
+// direction.
+func TestLongFilesStayWhereTheyAre(t *testing.T) {
+	octets := fileMail(5 << 20)
+	root := mime.Scan(octets)
+	cost := func(f func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	var c counting
+	var m *Message
+	var err error
+	rd := Reader{Keep: &c, Names: &oxcmsg.Names{}}
+	spent := cost(func() { m, err = rd.Read(root, bytes.NewReader(octets)) })
+	if err != nil || c.ranges < 5<<20 || c.streamed != 0 {
+		t.Errorf("%v, %d octets in ranges, %d copied", err, c.ranges, c.streamed)
+	}
+	if spent > 256<<10 {
+		t.Errorf("reading took %d bytes", spent)
+	}
+	spent = cost(func() { _, err = (&Writer{Names: rd.Names}).Write(&m.MessageContent) })
+	if err != nil || spent > 256<<10 {
+		t.Errorf("writing took %d bytes, %v", spent, err)
+	}
+}
