@@ -85,6 +85,9 @@ func (s *Spec) Orders(t mapi.Tag) (descending, only bool) {
 	return s.columns[0].descending, true
 }
 
+// Headings reports whether rows are under headings, which count those that are unread.
+func (s *Spec) Headings() bool { return s.categories > 0 }
+
 // Tags calls fn with every property that decides which rows there are and where they stand.
 func (s *Spec) Tags(fn func(t mapi.Tag)) {
 	for _, c := range s.columns {

@@ -202,8 +202,7 @@ func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 			return nil, err
 		}
 		own, err := v.reader(s.Object.Folder)
-		c.ContentSeq = max(c.ContentSeq, own.newest())
-		return &messageSource{v, s.Object.Folder, s.Kind == exmdb.TableAssociated, c}, err
+		return &messageSource{v, s.Object.Folder, s.Kind == exmdb.TableAssociated, c, own}, err
 	case exmdb.TableHierarchy:
 		return v.folderSource(s.Object.Folder, s.Depth)
 	case exmdb.TableAttachments:

@@ -96,8 +96,8 @@ func (v *view) shown(of *exmdb.TableSpec, s *query.Spec, src query.Source, budge
 	var made *query.View
 	var done int
 	var err error
-	if key := v.tableKey(of, s, src); key != "" {
-		made, done, err = v.tables.View(key, s, src, budget)
+	if key, from := v.tableKey(of, s, src); key != "" {
+		made, done, err = v.tables.View(key, s, from, budget)
 	} else {
 		made, err = query.Build(s, src)
 	}
@@ -107,23 +107,28 @@ func (v *view) shown(of *exmdb.TableSpec, s *query.Spec, src query.Source, budge
 	return made.Shown(s), 0, nil
 }
 
-// tableKey names the objects of a table in the cache, for this caller where what he sees is his own; empty if nothing
-// says when such a table changes.
-func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) string {
+// callersOwn are properties of messages that may differ from one caller to another.
+var callersOwn = map[uint16]bool{mapi.PidTagMessageFlags.ID(): true, mapi.PidTagRead.ID(): true, mapi.PidTagAccess.ID(): true}
+
+// tableKey names the objects of a table in the cache, for this caller where what he sees is his own, and gives them as
+// everybody sees them who has the key; empty if nothing says when such a table changes.
+func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) (string, query.Source) {
 	box, at := v.mailbox(), of.Object.Folder
 	key := append(box[:], byte(of.Kind))
 	key = binary.BigEndian.AppendUint64(key, uint64(at))
 	key = binary.BigEndian.AppendUint32(key, v.header.Epoch)
 	switch src := src.(type) {
 	case *messageSource:
-		if v.perUserRead() { // nothing that is shared says when it changes
-			return ""
+		own := s.Headings()
+		s.Tags(func(t mapi.Tag) { own = own || callersOwn[t.ID()] })
+		if !v.confined[src.fid] && !own || v.whole && src.own == nil {
+			return string(append(key, tableOfAll)), src.shared()
 		}
-		if v.whole {
-			return string(key)
+		if key = append(key, tableOfOne); src.own != nil {
+			key[len(key)-1] = tableOfReader
 		}
 		key = append(key, v.as.User[:]...)
-		return string(binary.BigEndian.AppendUint32(key, uint32(v.rights[src.fid])))
+		return string(binary.BigEndian.AppendUint32(key, uint32(v.rights[src.fid]))), src
 	case *folderSource:
 		kept := v.whole
 		s.Tags(func(t mapi.Tag) { kept = kept && !moving[t] })
@@ -131,11 +136,18 @@ func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) st
 			key = append(key, 1)
 		}
 		if kept {
-			return string(key)
+			return string(key), src
 		}
 	}
-	return ""
+	return "", src
 }
+
+// Who shares a table of messages: all who see all of them, one who does not, or one whose read state is his own.
+const (
+	tableOfAll    = 'a'
+	tableOfOne    = 'o'
+	tableOfReader = 'r'
+)
 
 // tableRows is OpTableRows.
 func tableRows(v *view, req *exmdb.TableRowsRequest) (*exmdb.TableRowsResponse, error) {

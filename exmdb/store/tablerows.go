@@ -189,15 +189,24 @@ func (v *view) messageRow(fid mapi.FID, m *message) *tableRow {
 
 // messageSource is the messages of a folder, or its associated ones: it implements query.Source. Its stamp is the
 // folder's, which every change of a message moves, and what was touched stands in the change index and the tombstones.
+// Where read state is the caller's own, so are some stamps, and what they touched is in his ranges.
 type messageSource struct {
 	*view
 	fid        mapi.FID
 	associated bool
 	counts     *schema.FolderCounts
+	own        *reader
+}
+
+// shared is the source as everybody has it, for what does not depend on who has read what.
+func (s *messageSource) shared() *messageSource {
+	others := *s
+	others.own = nil
+	return &others
 }
 
 // Stamp implements query.Source.
-func (s *messageSource) Stamp() mapi.Stamp { return s.counts.ContentSeq }
+func (s *messageSource) Stamp() mapi.Stamp { return max(s.counts.ContentSeq, s.own.newest()) }
 
 // Len implements query.Source.
 func (s *messageSource) Len() int {
@@ -233,13 +242,15 @@ func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, erro
 	return orElse(err, bags.close())
 }
 
-// Since implements query.Source. Steps of the change index and tombstones come in order of their stamps.
+// Since implements query.Source. Steps of the change index, tombstones and the caller's own changes come in order of
+// their stamps.
 func (s *messageSource) Since(after mapi.Stamp, fn func(query.Touched) (bool, error)) (err error) {
 	if after < s.counters.Floor || after < s.header.EpochStart {
 		return query.ErrForgotten
 	}
-	if own, err := s.reader(s.fid); err != nil || own.newest() > after {
-		return orElse(err, query.ErrForgotten) // no index has what the caller has read
+	own, err := s.ownSince(after)
+	if err != nil {
+		return err
 	}
 	changed := s.r.Iter(schema.ChangeKey(s.fid, after+1), schema.ChangeKey(s.fid+1, 0))
 	defer closing(changed, &err)
@@ -247,22 +258,68 @@ func (s *messageSource) Since(after mapi.Stamp, fn func(query.Touched) (bool, er
 	defer closing(gone, &err)
 	change, tomb := newStampWalk(changed), newStampWalk(gone)
 	for change.there || tomb.there {
-		more := false
-		switch {
-		case change.err != nil || tomb.err != nil:
+		if change.err != nil || tomb.err != nil {
 			return orElse(change.err, tomb.err)
-		case tomb.there && (!change.there || tomb.stamp < change.stamp):
+		}
+		more := false
+		buried := tomb.there && (!change.there || tomb.stamp < change.stamp)
+		first := change
+		if buried {
+			first = tomb
+		}
+		if own, more, err = s.tellOwn(after, own, first.stamp, fn); err != nil || !more {
+			return err
+		}
+		if buried {
 			more, err = s.left(after, tomb, fn)
-			tomb.next()
-		default:
+		} else {
 			more, err = s.moved(after, change, fn)
-			change.next()
 		}
 		if err != nil || !more {
 			return err
 		}
+		first.next()
 	}
-	return orElse(change.err, tomb.err)
+	if err := orElse(change.err, tomb.err); err != nil {
+		return err
+	}
+	_, _, err = s.tellOwn(after, own, mapi.Stamp(mapi.MaxGlobalCounter), fn)
+	return err
+}
+
+// ownTouched is up to how many messages of the caller's own changes are looked at one by one: who has marked more as read
+// is better served by a new table.
+const ownTouched = 4096
+
+// ownSince are the messages of which the caller has read or unread some since a stamp, in order.
+func (s *messageSource) ownSince(after mapi.Stamp) ([]ownChange, error) {
+	if s.associated || s.own.newest() <= after {
+		return nil, nil
+	}
+	span := mapi.GlobalCounter(0)
+	for _, r := range s.own.Ranges {
+		if r.Stamp > after {
+			span += r.Last - r.First + 1
+		}
+	}
+	if span > ownTouched {
+		return nil, query.ErrForgotten
+	}
+	return s.ownChanges(s.fid, s.own, after)
+}
+
+// tellOwn tells of the caller's own changes up to a stamp, and returns the rest.
+func (s *messageSource) tellOwn(after mapi.Stamp, own []ownChange, until mapi.Stamp, fn func(query.Touched) (bool, error)) ([]ownChange, bool, error) {
+	for len(own) > 0 && own[0].modseq <= until {
+		c := &own[0]
+		m := &message{c.uid, c.row}
+		more, err := fn(s.touched(after, c.modseq, uint64(c.row.MID), m))
+		if err != nil || !more {
+			return nil, false, err
+		}
+		own = own[1:]
+	}
+	return own, true, nil
 }
 
 // stampWalk walks records whose keys end in a stamp.
