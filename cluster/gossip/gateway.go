@@ -39,7 +39,7 @@ func (s *steering) review(ctx context.Context, now time.Time) {
 	}
 	g.know.setGateway(pool != nil, hears, now)
 	for _, site := range g.know.review(g.remote(), now) {
-		g.tell.site(site.DC)
+		g.tell.site(site)
 	}
 	if s.settled(s.should(pool), pool != nil, now) {
 		s.turnInto(ctx, pool)

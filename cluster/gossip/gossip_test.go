@@ -29,6 +29,7 @@ type member struct {
 	loads     map[cluster.NodeID]Load
 	hints     map[cluster.GroupID]cluster.NodeID
 	sites     map[string]bool
+	up        map[cluster.NodeID]Node
 }
 
 func testKey() []byte { return bytes.Repeat([]byte{7}, keySize) }
@@ -49,6 +50,7 @@ func start(t *testing.T, name cluster.NodeID, change func(*Config)) *member {
 	m := &member{
 		conflicts: map[string][]string{}, down: map[cluster.NodeID]Node{},
 		loads: map[cluster.NodeID]Load{}, hints: map[cluster.GroupID]cluster.NodeID{}, sites: map[string]bool{},
+		up: map[cluster.NodeID]Node{},
 	}
 	c := Config{
 		Node: name, Bind: "127.0.0.1:0", Cluster: "test", Key: testKey(), LAN: quick(), WAN: quick(), Gateways: quickGateways(),
@@ -83,7 +85,7 @@ func (m *member) events() Events {
 	}
 	return Events{
 		Hint:     func(g cluster.GroupID, _ uint64, leader cluster.NodeID) { locked(func() { m.hints[g] = leader }) },
-		NodeUp:   func(n Node) { locked(func() { delete(m.down, n.ID) }) },
+		NodeUp:   func(n Node) { locked(func() { m.up[n.ID] = n; delete(m.down, n.ID) }) },
 		NodeDown: func(n Node) { locked(func() { m.down[n.ID] = n }) },
 		Conflict: func(name string, addrs []string) { locked(func() { m.conflicts[name] = addrs }) },
 		Site:     func(s Site) { locked(func() { m.sites[s.DC] = s.Heard }) },
@@ -118,6 +120,11 @@ func startAll(t *testing.T, n int, change func(*Config)) []*member {
 		eventually(t, "all alive", func() bool { return m.alive() == n })
 	}
 	return all
+}
+
+func (m *member) node(id cluster.NodeID) Node {
+	n, _ := m.know.get(id)
+	return n
 }
 
 func (m *member) alive() int {
@@ -178,8 +185,8 @@ func TestMembersHintsLoadsAndMeta(t *testing.T) {
 		for g := range cluster.GroupID(300) {
 			eventually(t, "hint", m.leads(g, 3, all[int(g)%5].config.Node))
 		}
-		eventually(t, "meta", func() bool { return m.know.get("n3").Meta.State == StateDraining })
-		eventually(t, "load", func() bool { return m.know.get("n2").Load.Groups == 9 })
+		eventually(t, "meta", func() bool { return m.node("n3").Meta.State == StateDraining })
+		eventually(t, "load", func() bool { return m.node("n2").Load.Groups == 9 })
 	}
 	eventually(t, "load told", all[0].heard(func() bool { return all[0].loads["n2"].DiskFree == 1<<40 }))
 	eventually(t, "hint told", all[0].heard(func() bool { return all[0].hints[1] == "n2" }))

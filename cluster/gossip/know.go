@@ -162,10 +162,12 @@ func (k *knowledge) getLocked(id cluster.NodeID) Node {
 	return n
 }
 
-func (k *knowledge) get(id cluster.NodeID) Node {
+// get is a node, and whether it was lost: found silent, or left.
+func (k *knowledge) get(id cluster.NodeID) (n Node, lost bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.getLocked(id)
+	n = k.getLocked(id)
+	return n, !n.Alive && (n.Meta.DC == k.dc || k.records[id].Gone != goneNot)
 }
 
 func (k *knowledge) hint(group cluster.GroupID) (hint, bool) {

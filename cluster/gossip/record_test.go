@@ -162,14 +162,14 @@ func TestAnotherDataCentresNodes(t *testing.T) {
 	b1 := far("b1", 1)
 	b1.Gateway, b1.Load.Groups = true, 4
 	k.learnRecords([]record{b1}, noon)
-	if n := k.get("b1"); n.Alive || n.Gateway {
+	if n, lost := k.get("b1"); n.Alive || n.Gateway || lost {
 		t.Errorf("out of hearing: %+v", n)
 	}
 	k.setGateway(true, []string{"b"}, noon)
 	if s := k.review(nil, noon.Add(time.Second)); len(s) != 1 || !s[0].Heard || s[0].DC != "b" || !slices.Equal(s[0].Gateways, []cluster.NodeID{"b1"}) {
 		t.Errorf("%+v", s)
 	}
-	if n := k.get("b1"); !n.Alive || !n.Gateway || n.Load.Groups != 4 || !n.Since.Equal(noon.Add(time.Second)) {
+	if n, _ := k.get("b1"); !n.Alive || !n.Gateway || n.Load.Groups != 4 || !n.Since.Equal(noon.Add(time.Second)) {
 		t.Errorf("within hearing: %+v", n)
 	}
 	if got := k.gateways("b"); len(got) != 1 || got[0] != b1.Addr {

@@ -96,6 +96,18 @@ func (k *knowledge) siteLocked(dc string) Site {
 	return s
 }
 
+// nodesOf are the nodes of another data centre that are known.
+func (k *knowledge) nodesOf(dc string) (ids []cluster.NodeID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, r := range k.records {
+		if r.of(dc) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // otherSites lists the other data centres by name.
 func (k *knowledge) otherSites() []Site {
 	k.mu.Lock()

@@ -78,7 +78,16 @@ func (t *teller) records(news, faces []record, dc string) {
 	})
 }
 
-func (t *teller) site(dc string) { t.note(func() { t.sites[dc] = true }) }
+// site tells that a data centre is heard, with its nodes, or that it is not any more.
+func (t *teller) site(s Site) {
+	nodes := t.know.nodesOf(s.DC)
+	t.note(func() {
+		t.sites[s.DC] = true
+		for _, id := range nodes {
+			t.nodes[id] = t.nodes[id] || s.Heard
+		}
+	})
+}
 
 func (t *teller) conflict(name string, addrs ...string) {
 	t.note(func() {
@@ -110,8 +119,10 @@ func (t *teller) tell() {
 			t.events.Site(s)
 		}
 	}
-	for id := range nodes {
-		t.tellNode(t.know.get(id))
+	for id, due := range nodes {
+		if due {
+			t.tellNode(id)
+		}
 	}
 	for _, h := range sortedHints(hints) {
 		if h.Lost {
@@ -133,11 +144,12 @@ func (t *teller) tell() {
 	}
 }
 
-func (t *teller) tellNode(n Node) {
-	if n.Alive && t.events.NodeUp != nil {
+// tellNode tells what is known of a node. Of one whose data centre is not heard nothing is: it is told of when that is.
+func (t *teller) tellNode(id cluster.NodeID) {
+	switch n, lost := t.know.get(id); {
+	case n.Alive && t.events.NodeUp != nil:
 		t.events.NodeUp(n)
-	}
-	if !n.Alive && t.events.NodeDown != nil {
+	case lost && t.events.NodeDown != nil:
 		t.events.NodeDown(n)
 	}
 }

@@ -154,7 +154,7 @@ func TestFactsCrossDataCentres(t *testing.T) {
 		m := w.members[at]
 		for i, id := range three {
 			eventually(t, fmt.Sprintf("%s hears of %s", at, id), func() bool {
-				n := m.know.get(id)
+				n := m.node(id)
 				return m.leads(cluster.GroupID(i), 7, id)() && n.Load.Groups == uint32(10+i) && n.Addr == w.members[id].Addr() &&
 					n.Meta.Version == "9."+string(id) && n.Meta.State == StateDraining && n.Meta.NodeAddress == string(id)+":7400"
 			})
@@ -168,7 +168,13 @@ func TestFactsCrossDataCentres(t *testing.T) {
 	if s := b.Sites()[0]; !slices.Equal(s.Gateways, []cluster.NodeID{"a2", "a3"}) || s.Since.IsZero() {
 		t.Errorf("%+v", s)
 	}
-	eventually(t, "told of c", b.heard(func() bool { return b.sites["c"] }))
+	eventually(t, "told of c", b.heard(func() bool { return b.sites["c"] && b.up["c1"].Meta.Version == "9.c1" && b.up["c1"].Alive }))
+	b.heard(func() bool {
+		if len(b.down) != 0 {
+			t.Errorf("b2 was told that these are gone: %v", b.down)
+		}
+		return true
+	})()
 }
 
 // TestAnotherTakesOver: a gateway dies and comes back. Meanwhile its place is taken; the others are told of it by the
@@ -181,9 +187,11 @@ func TestAnotherTakesOver(t *testing.T) {
 	addr := w.members["a1"].Addr()
 	w.members["a1"].crash(t)
 	w.sees(t, "a2 a3 b1", "a2 a3 b1", all[1:]...)
-	if n := w.members["b1"].know.get("a1"); n.Alive || n.Meta.State != StateServing || n.Load.Groups != 0 {
+	if n := w.members["b1"].node("a1"); n.Alive || n.Meta.State != StateServing || n.Load.Groups != 0 {
 		t.Errorf("b1 knows a1 as %+v", n)
 	}
+	b := w.members["b1"]
+	eventually(t, "told of a1", b.heard(func() bool { _, down := b.down["a1"]; return down }))
 	w.members["a3"].Announce(4, 2, "a3")
 	eventually(t, "hint", w.members["b1"].leads(4, 2, "a3"))
 
@@ -193,7 +201,7 @@ func TestAnotherTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sees(t, "a1 a3 b1", "a1 a3 b1", "a1", "a3", "b1")
-	if n := w.members["b1"].know.get("a2"); n.Meta.State != StateLeaving {
+	if n := w.members["b1"].node("a2"); n.Meta.State != StateLeaving {
 		t.Errorf("b1 knows a2 as %+v", n)
 	}
 }
@@ -242,7 +250,7 @@ func TestOneDataCentreHasNoGateway(t *testing.T) {
 	w.sees(t, "a1 a2 a3", "", all...)
 	for _, id := range all {
 		m := w.members[id]
-		eventually(t, "load", func() bool { return m.know.get("a2").Load.Groups == 5 })
+		eventually(t, "load", func() bool { return m.node("a2").Load.Groups == 5 })
 		if s := (&steering{g: m.Gossip}); s.should(nil) {
 			t.Errorf("%s wants to be a gateway", id)
 		}
