@@ -25,6 +25,7 @@ func statusCommand(g *global) *cobra.Command {
 			Trouble                        []string
 			Gossip                         *heardLine
 		}
+		Sites []siteLine `json:"data_centres"`
 	}
 	return &cobra.Command{
 		Use: "status", Short: "Show how the nodes are",
@@ -38,8 +39,12 @@ func statusCommand(g *global) *cobra.Command {
 					if n.Error != "" {
 						state = "does not answer: " + n.Error + n.Gossip.said()
 					}
+					if n.Gossip != nil && n.Gossip.Gateway {
+						state += "; gateway"
+					}
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), n.Gossip.load(), n.Version)
 				}
+				showSites(w, s.Sites)
 			})
 		},
 	}
@@ -50,10 +55,33 @@ type heardLine struct {
 	Alive     bool
 	State     string
 	Since     time.Time
+	Gateway   bool
 	Leads     int
 	Entries   float64 `json:"entries_per_second"`
 	DiskFree  float64 `json:"disk_free"`
 	DiskTotal float64 `json:"disk_total"`
+}
+
+// siteLine is a data centre beside that of the node that was asked.
+type siteLine struct {
+	DC       string
+	Heard    bool
+	Since    time.Time
+	Gateways []string
+}
+
+func showSites(w io.Writer, sites []siteLine) {
+	if len(sites) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nDATA CENTRE\tHEARD\tGATEWAYS\t\n")
+	for _, s := range sites {
+		heard := "since "
+		if !s.Heard {
+			heard = "not since "
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t\n", s.DC, heard+s.Since.Local().Format(time.DateTime), strings.Join(s.Gateways, " "))
+	}
 }
 
 // said is what the others know of a node that does not answer.

@@ -84,12 +84,14 @@ type clusterStatus struct {
 	// Ready: every node serves clients, and no replica is fenced.
 	Ready bool     `json:"ready"`
 	Nodes []Status `json:"nodes"`
+	// Sites are the data centres beside that of the node that was asked.
+	Sites []siteLine `json:"data_centres,omitempty"`
 }
 
 // Status implements admin.Backend.
 func (b backend) Status(ctx context.Context) (any, error) {
 	s := clusterStatus{Cluster: b.n.trust.cluster, Ready: true, Nodes: b.n.allStatus(ctx)}
-	addHeard(s.Nodes, b.n.gossip.Nodes())
+	addHeard(&s, b.n.gossip.Nodes(), b.n.gossip.Sites())
 	for i := range s.Nodes {
 		s.Nodes[i].Groups = nil
 		s.Ready = s.Ready && s.Nodes[i].Ready && len(s.Nodes[i].Trouble) == 0

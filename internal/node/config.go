@@ -26,6 +26,7 @@ type Config struct {
 	Cluster  string `toml:"cluster_name" comment:"The host name of the whole cluster, in greetings and in mail headers; empty takes external_name."`
 	DC       string `toml:"dc" comment:"Labels for placement: data centre and zone of this machine."`
 	Zone     string `toml:"zone"`
+	Gateway  string `toml:"gateway" comment:"Whether this node carries what nodes tell each other between data centres: auto (two of each, by name), always, never."`
 
 	Roles    []string `toml:"roles" comment:"What this node does: store (holds mailboxes), frontend (serves clients)."`
 	Nodes    []string `toml:"nodes" comment:"The nodes that form the cluster, as name=host:port of their node-to-node listeners."`
@@ -51,7 +52,7 @@ type Config struct {
 // Listen holds the addresses of the services.
 type Listen struct {
 	Node        string `toml:"node" comment:"Node to node, mutual TLS."`
-	Gossip      string `toml:"gossip"`
+	Gossip      string `toml:"gossip" comment:"Who is there and who leads, TCP and UDP. Between data centres too."`
 	SMTP        string `toml:"smtp" comment:"Mail from the world (MX)."`
 	Submission  string `toml:"submission" comment:"Mail from users, STARTTLS."`
 	Submissions string `toml:"submissions" comment:"Mail from users, TLS."`
@@ -109,7 +110,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Defaults() Config {
 	return Config{
 		Dir: "/var/lib/flotilla", Roles: []string{"store", "frontend"}, Groups: 16, Replicas: 3,
-		LogStore: "pebble", Reads: "lease",
+		LogStore: "pebble", Reads: "lease", Gateway: "auto",
 		Listen: Listen{
 			Node: ":7400", Gossip: ":7946", SMTP: ":25", Submission: ":587", Submissions: ":465", LMTP: "127.0.0.1:24",
 			IMAP: ":143", IMAPS: ":993", HTTP: ":80", HTTPS: ":443", Admin: "127.0.0.1:2808",
@@ -166,6 +167,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("log_store = %q: want pebble or bolt", c.LogStore)
 	case c.Reads != "lease" && c.Reads != "strict":
 		return fmt.Errorf("reads = %q: want lease or strict", c.Reads)
+	case c.gatewayRole() == noGatewayRole:
+		return fmt.Errorf("gateway = %q: want auto, always or never", c.Gateway)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
 	}

@@ -27,7 +27,7 @@ func write(t *testing.T, text string) string {
 
 func TestConfigComesBackAsItWasWritten(t *testing.T) {
 	want := valid()
-	want.AllFolders, want.Reads, want.LogStore, want.DC = true, "strict", "bolt", "north"
+	want.AllFolders, want.Reads, want.LogStore, want.DC, want.Gateway = true, "strict", "bolt", "north", "never"
 	want.Domains = []string{"example.org"}
 	want.Limits = Limits{Message: 1 << 20, Recipients: 200, Connections: 11, ConnectionsPerUser: 12, ConnectionsPerRemote: 13,
 		IMAPLine: 8 << 10, Idle: Duration(time.Hour), DuplicateWindow: 0, DefaultQuota: 50 << 30, ThrottleFailures: 3,
@@ -80,6 +80,7 @@ func TestConfigRefusesAndSaysWhich(t *testing.T) {
 		"log_store = 'x'":                       "log_store",
 		"reads = 'x'":                           "reads",
 		"roles = ['x']":                         "roles",
+		"gateway = 'x'":                         "gateway",
 		"nodes = ['b=h:7400']":                  "not among them",
 		"nodes = ['a']":                         "want name=host:port",
 		"nodes = ['a=h:1','a=h:2']":             "a is named twice",

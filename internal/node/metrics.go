@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -227,12 +228,14 @@ var (
 	descQueue   = desc("group_queue_bytes", "Bytes of effects that wait for their entry, or for the entry to be applied.", "group")
 	descFenced  = desc("group_fenced", "1 for a replica that has stopped, or does not start, because of its data or its disk.", "group")
 	descLog     = desc("group_log_bytes", "Bytes of the group's log.", "group")
+	descGateway = desc("gossip_gateway", "1 when the node carries between data centres what nodes tell each other.")
+	descHeard   = desc("data_centre_heard", "1 for another data centre that this node hears of by the gateways.", "dc")
 )
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog,
-		descFenced} {
+		descFenced, descGateway, descHeard} {
 		ch <- d
 	}
 }
@@ -247,6 +250,14 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := m.n.storage.clock.Now()
 	for name, end := range m.n.certificateEnds() {
 		show(descExpiry, prometheus.GaugeValue, end.Sub(now).Seconds(), name)
+	}
+	for _, o := range m.n.gossip.Nodes() {
+		if o.ID == m.n.self {
+			show(descGateway, prometheus.GaugeValue, boolFloat(o.Gateway))
+		}
+	}
+	for _, s := range m.n.gossip.Sites() {
+		show(descHeard, prometheus.GaugeValue, boolFloat(s.Heard), strings.ToValidUTF8(s.DC, "?"))
 	}
 	for _, g := range m.n.ownReplicas() {
 		show(descFenced, prometheus.GaugeValue, boolFloat(g.Fenced != ""), g.Group.String())
