@@ -52,6 +52,7 @@ ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; wi
 	f.IntVar(&o.Nodes, "nodes", 3, "number of nodes")
 	f.IntVar(&o.Users, "users", 0, "make users u1, u2, … as well")
 	f.IntVar(&o.Groups, "groups", 3, "mailbox groups to make")
+	f.StringVar(&o.DCs, "dc", "", "data centres of the nodes, in order: a,a,b puts n3 into another than n1 and n2")
 	f.BoolVar(&o.Plaintext, "plaintext", false, "allow sign-in without TLS")
 	f.IntVar(&o.PortShift, "port-shift", 0, "add this to every port")
 	f.BoolVar(&detach, "detach", false, "return when every node is ready, and leave the nodes running")

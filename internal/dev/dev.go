@@ -35,7 +35,9 @@ type Options struct {
 	// Nodes is how many; Users how many users u1, u2, … beside alice, bob and carol.
 	Nodes, Users int
 	// Groups is how many mailbox groups to make.
-	Groups    int
+	Groups int
+	// DCs are the data centres of the nodes, as "a,a,b", in order and again from the first; empty puts all in one.
+	DCs       string
 	Plaintext bool
 	// PortShift is added to every port, so that several clusters fit on one machine.
 	PortShift int
@@ -82,12 +84,40 @@ func Open(dir, program string) (*Cluster, error) {
 	}
 	_, port, _ := strings.Cut(cfg.Listen.Node, ":")
 	n, err := strconv.Atoi(port)
-	return &Cluster{Options{Dir: dir, Program: program, Nodes: len(cfg.Nodes), PortShift: n - 7400,
-		Groups: cfg.Groups, Plaintext: cfg.Plaintext}}, err
+	c := &Cluster{Options{Dir: dir, Program: program, Nodes: len(cfg.Nodes), PortShift: n - 7400,
+		Groups: cfg.Groups, Plaintext: cfg.Plaintext}}
+	dcs := make([]string, c.Nodes)
+	for i, name := range c.Names() {
+		cfg, cerr := node.ReadConfig(filepath.Join(dir, name, "flotilla.toml"))
+		if dcs[i] = cfg.DC; errors.Is(cerr, fs.ErrNotExist) {
+			dcs[i] = dcs[0] // its data was thrown away, and with it where it was
+		} else if cerr != nil {
+			return nil, cerr
+		}
+	}
+	c.DCs = written(dcs)
+	return c, err
+}
+
+// written is a list of data centres as DCs has it.
+func written(dcs []string) string {
+	if len(slices.Compact(slices.Clone(dcs))) == 1 {
+		return dcs[0]
+	}
+	return strings.Join(dcs, ",")
+}
+
+// dcs is the data centre of each node.
+func (c *Cluster) dcs() []string {
+	given, all := strings.Split(c.DCs, ","), make([]string, c.Nodes)
+	for i := range all {
+		all[i] = given[i%len(given)]
+	}
+	return all
 }
 
 // Reconcile takes over what the cluster in Dir was made with, when there is one. given reports which of the options
-// "nodes", "groups", "plaintext" and "port-shift" somebody asked for: one that is otherwise there is refused, since
+// "nodes", "groups", "dc", "plaintext" and "port-shift" somebody asked for: one that is otherwise there is refused, since
 // it would have no effect.
 func (c *Cluster) Reconcile(given func(option string) bool) error {
 	have, err := Open(c.Dir, c.Program)
@@ -103,6 +133,7 @@ func (c *Cluster) Reconcile(given func(option string) bool) error {
 		asked, is any
 	}{
 		{"nodes", c.Nodes, have.Nodes}, {"groups", c.Groups, have.Groups},
+		{"dc", written(c.dcs()), have.DCs},
 		{"plaintext", c.Plaintext, have.Plaintext}, {"port-shift", c.PortShift, have.PortShift},
 	} {
 		if given(x.option) && x.asked != x.is {
@@ -113,7 +144,7 @@ func (c *Cluster) Reconcile(given func(option string) bool) error {
 		return fmt.Errorf("the cluster in %s was made otherwise: %s. Leave that out, name another --dir, or remove the folder",
 			c.Dir, strings.Join(differ, ", "))
 	}
-	c.Nodes, c.Groups, c.Plaintext, c.PortShift = have.Nodes, have.Groups, have.Plaintext, have.PortShift
+	c.Nodes, c.Groups, c.DCs, c.Plaintext, c.PortShift = have.Nodes, have.Groups, have.DCs, have.Plaintext, have.PortShift
 	return nil
 }
 
@@ -153,7 +184,7 @@ func (c *Cluster) setupNode(name, secret string) error {
 	cfg := node.Defaults()
 	cfg.Node, cfg.External, cfg.Cluster = name, Host(name), "mail."+Domain
 	cfg.Dir = filepath.Join(c.Dir, name)
-	cfg.Zone = name
+	cfg.Zone, cfg.DC = name, c.dcs()[slices.Index(c.Names(), name)]
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
 	if c.Nodes < cfg.Replicas {
 		cfg.Replicas = 1 // two copies would stop when either does

@@ -100,7 +100,8 @@ func TestReconcile(t *testing.T) {
 	if _, err := asked(same, "nodes", "groups", "plaintext", "port-shift"); err != nil {
 		t.Fatalf("the same: %v", err)
 	}
-	for option, o := range map[string]Options{"nodes": {Nodes: 3}, "groups": {Groups: 16}, "plaintext": {}, "port-shift": {PortShift: 1}} {
+	for option, o := range map[string]Options{"nodes": {Nodes: 3}, "groups": {Groups: 16}, "plaintext": {}, "port-shift": {PortShift: 1},
+		"dc": {Nodes: 5, DCs: "a,b"}} {
 		if _, err := asked(o, option); err == nil || !strings.Contains(err.Error(), "--"+option+"=") || strings.Count(err.Error(), "--") != 2 {
 			t.Errorf("%s: %v", option, err)
 		}
@@ -108,6 +109,21 @@ func TestReconcile(t *testing.T) {
 	fresh := &Cluster{Options{Dir: t.TempDir(), Nodes: 7}}
 	if err := fresh.Reconcile(func(string) bool { return true }); err != nil || fresh.Nodes != 7 {
 		t.Fatalf("a new folder: %v, %d", err, fresh.Nodes)
+	}
+}
+
+func TestDataCentresOfNodes(t *testing.T) {
+	c := &Cluster{Options{Dir: t.TempDir(), Nodes: 4, Groups: 1, DCs: "a,a,b"}}
+	if err := c.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	have, err := Open(c.Dir, "")
+	if err != nil || have.DCs != "a,a,b,a" {
+		t.Fatalf("%+v, %v", have, err)
+	}
+	again := &Cluster{Options{Dir: c.Dir, Nodes: 4, Groups: 1, DCs: "a,a,b"}}
+	if err := again.Reconcile(func(string) bool { return true }); err != nil {
+		t.Errorf("the same: %v", err)
 	}
 }
 

@@ -55,8 +55,14 @@ func StartGroups(t testing.TB, users, groups int) *dev.Cluster {
 // StartNodes is StartGroups with a number of nodes. A group has three copies, however many nodes there are.
 func StartNodes(t testing.TB, nodes, users, groups int) *dev.Cluster {
 	t.Helper()
-	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: nodes, Users: users, Groups: groups, Plaintext: true,
-		PortShift: freePorts(t), Program: testkit.Binary(t)}}
+	return StartOptions(t, dev.Options{Nodes: nodes, Users: users, Groups: groups})
+}
+
+// StartOptions is Start with what the options say of nodes, users, groups and data centres.
+func StartOptions(t testing.TB, o dev.Options) *dev.Cluster {
+	t.Helper()
+	o.Dir, o.Plaintext, o.PortShift, o.Program = t.TempDir(), true, freePorts(t), testkit.Binary(t)
+	c := &dev.Cluster{Options: o}
 	if err := c.Setup(); err != nil {
 		t.Fatal(err)
 	}
