@@ -60,6 +60,8 @@ type Backend interface {
 	// for tests.
 	ScratchPut(ctx context.Context, group cluster.GroupID, key string, p ScratchPut) (*ScratchValue, error)
 	ScratchGet(ctx context.Context, group cluster.GroupID, key string) (*ScratchValue, error)
+	// PerformOp performs an op on a space as somebody; it is refused unless the node was started for tests.
+	PerformOp(ctx context.Context, op SpaceOp) (*SpaceOpAnswer, error)
 }
 
 // ScratchPut sets a key, or adds to the number that it holds.
@@ -199,6 +201,9 @@ var routes = []route{
 	{"DELETE /v1/queue/{id}", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.RemoveQueueEntry(r.Context(), r.PathValue("id"))
 	}},
+	{"POST /v1/ops", false, withBody(func(s *Server, r *http.Request, op *SpaceOp) (any, error) {
+		return s.backend.PerformOp(r.Context(), *op)
+	})},
 	{"PUT /v1/scratch/{group}/{key}", false, withBody(func(s *Server, r *http.Request, p *ScratchPut) (any, error) {
 		g, err := groupOf(r)
 		if err != nil {

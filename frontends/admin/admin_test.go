@@ -110,6 +110,9 @@ func (b *straw) RemoveQueueEntry(_ context.Context, id string) (any, error) {
 	return "entry", b.note("remove entry %s", id)
 }
 
+func (b *straw) PerformOp(_ context.Context, op SpaceOp) (*SpaceOpAnswer, error) {
+	return &SpaceOpAnswer{Payload: []byte("yes"), Owner: "n2", Group: 3}, b.note("op %+v", op)
+}
 func (b *straw) ScratchPut(_ context.Context, g cluster.GroupID, key string, p ScratchPut) (*ScratchValue, error) {
 	return &ScratchValue{Value: "8", Found: true}, b.note("put %d %s %+v", g, key, p)
 }
@@ -168,6 +171,8 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
 	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b", `{"ok":true}`},
 	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
+	{"POST /v1/ops", "/v1/ops", `{"space":"AQI=","op":7,"mode":1,"as":"Aw==","payload":"BA==","id":"BQ=="}`,
+		"op {Space:[1 2] Op:7 Mode:1 As:[3] Payload:[4] ID:[5]}", `{"payload":"eWVz","owner":"n2","group":3}`},
 	{"GET /v1/mailboxes/{address}/{part}", "/v1/mailboxes/a@b.c/items?limit=3", "", "items of a@b.c, 3", `"items"`},
 	{"GET /v1/objects/{address}/rights", "/v1/objects/a@b/rights", "", "rights a@b", `"full_access":["c@b"]`},
 	{"PUT /v1/objects/{address}/grants/{right}/{to}", "/v1/objects/a%2Fb@b/grants/send-as/c%2Fd@b", "", "grant a/b@b send-as c/d@b", `{"ok":true}`},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-smtp"
 
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/dev"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/fault"
@@ -257,6 +260,10 @@ func unsafe(t *testing.T, c *site) {
 		t.Fatal(err)
 	}
 	c.refused(t, 1, "it takes no faults", "dev", "fault", "n3", "clock=+1h")
+	var refused *adminclient.Refused
+	if err := c.Admin("n3").Do(t.Context(), "POST", "/v1/ops", admin.SpaceOp{Space: make([]byte, 16), Op: 1}, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+		t.Errorf("an op on a node that was not started for tests: %v", err)
+	}
 	c.do(t, "dev", "fault", "n1", "clock=+1h")
 	c.do(t, "dev", "fault", "n1", "clear")
 	// All three are up: draining is safe once the replicas of those that were down have caught up. The node is not ready
