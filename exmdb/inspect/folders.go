@@ -153,3 +153,21 @@ func (m *Mailbox) folder(ctx context.Context, text string, usual mapi.FID) (*tre
 	fid, err := t.find(text)
 	return t, fid, err
 }
+
+// Find is the folder of a path or id.
+func (m *Mailbox) Find(ctx context.Context, text string) (mapi.FID, error) {
+	t, err := m.tree(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return t.find(text)
+}
+
+// Path is the path of a folder.
+func (m *Mailbox) Path(ctx context.Context, fid mapi.FID) (string, error) {
+	t, err := m.tree(ctx)
+	if err != nil {
+		return "", err
+	}
+	return t.path(fid), nil
+}

@@ -7,6 +7,7 @@ package mailboxes
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -23,7 +24,8 @@ import (
 // Group holds mailboxes; it is an exmdb.Caller.
 type Group struct {
 	client.Client
-	t testing.TB
+	t   testing.TB
+	rep *space.LocalReplica
 }
 
 // New makes a group, which ends with the test.
@@ -43,8 +45,20 @@ func New(t testing.TB, config store.Config) *Group {
 		}
 	})
 	served := ops.NewServer(replica{rep.Replica}, ops.Events{}, server.Handlers(config))
-	return &Group{t: t, Client: client.Client{Ops: local{served}, Routes: here{}}}
+	ctx, stop := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		space.NewDueRunner(rep.Replica, server.Due{Replica: rep.Replica, Config: config}, space.WorkConfig{}).Run(ctx)
+	})
+	t.Cleanup(func() { stop(); work.Wait() })
+	return &Group{t: t, rep: rep, Client: client.Client{Ops: local{served}, Routes: here{}}}
 }
+
+// Break does to the next effects what a change of owner may do: one is void and runs again, of one the answer is lost.
+func (g *Group) Break() { g.rep.Local.Fail(space.FaultVoidTerm, space.FaultLostAnswer) }
+
+// Entries is how many entries have been applied.
+func (g *Group) Entries() uint64 { return g.rep.Machine().Applied().Index }
 
 // Create makes a mailbox.
 func (g *Group) Create(req *exmdb.CreateMailboxRequest) mapi.MailboxID {
@@ -65,13 +79,18 @@ func (r replica) Replica(cluster.GroupID) *space.Replica { return r.only }
 // epoch is that of every space's place.
 const epoch = 1
 
-// local performs ops at once.
+// local performs ops, a write under one request id until its outcome is known, as ops.Client does.
 type local struct{ server *ops.Server }
 
 // Call implements client.Caller.
 func (l local) Call(ctx context.Context, q *ops.Request, _ ops.Mode) ([]byte, error) {
-	q.Epoch = epoch
-	return l.server.Serve(ctx, q)
+	q.Epoch, q.ID = epoch, [16]byte(mapi.NewGUID())
+	for {
+		raw, err := l.server.Serve(ctx, q)
+		if err == nil || !cluster.Retryable(err) || ctx.Err() != nil {
+			return raw, err
+		}
+	}
 }
 
 // here is where every mailbox is.

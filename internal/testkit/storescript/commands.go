@@ -1,0 +1,179 @@
+package storescript
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// command is a row of the language.
+type command struct {
+	name string
+	// words is how many words there are besides keys; -n is at least n.
+	words int
+	usage string
+	// alone: it needs no mailbox.
+	alone bool
+	run   func(r *run) error
+}
+
+// commands is the language. Tests walk it: each command is in a script.
+var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, nameCommands, rightCommands, ruleCommands)
+
+func slicesOf(parts ...[]command) (all []command) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// Commands are the names of the language's commands.
+func Commands() []string {
+	names := make([]string, len(commands))
+	for i := range commands {
+		names[i] = commands[i].name
+	}
+	return names
+}
+
+var siteCommands = []command{
+	{"box", 1, "box NAME [kind=user|shared|public] [language=de] [quota=BYTES] [warn=BYTES] [send=BYTES] [owner=USER] [peruser=yes]", true, (*run).newBox},
+	{"group", -2, "group NAME USER…", true, (*run).newGroup},
+	{"info", 0, "info", false, (*run).info},
+	{"kill", 1, "kill NODE|owner", false, (*run).toNode},
+	{"restart", 1, "restart NODE|all", false, (*run).toNode},
+	{"freeze", 1, "freeze NODE|owner", false, (*run).toNode},
+	{"thaw", 1, "thaw NODE|all", false, (*run).toNode},
+	{"cut", 1, "cut NODE|owner", false, (*run).toNode},
+	{"clear", 1, "clear NODE|all", false, (*run).toNode},
+	{"whole", 0, "whole: all nodes run again, and all replicas are the same", false, (*run).whole},
+	{"entries", 1, "entries FROM: how many log entries there have been since the mark", false, (*run).entries},
+	{"mark", 1, "mark NAME: remembers the mailbox's stamp and how many log entries there are", false, (*run).mark},
+}
+
+var mailboxKinds = map[string]exmdb.MailboxKind{"user": exmdb.MailboxUser, "shared": exmdb.MailboxShared, "resource": exmdb.MailboxResource,
+	"archive": exmdb.MailboxArchive, "public": exmdb.MailboxPublic}
+
+func (r *run) newBox() error {
+	name := r.cmd.words[0]
+	kind, ok := mailboxKinds[r.cmd.text("kind", "user")]
+	quota, err := r.number("quota", 0)
+	warn, err2 := r.number("warn", 0)
+	send, err3 := r.number("send", 0)
+	if err := errors.Join(err, err2, err3); err != nil || !ok {
+		return mistake("kind or numbers: %v", err)
+	}
+	b := &box{owner: r.cmd.text("owner", name)}
+	req := &exmdb.CreateMailboxRequest{Kind: kind, Owner: r.user(b.owner), Language: r.cmd.text("language", ""), Quota: uint64(quota)}
+	if b.id, err = r.site.Create(r.cmd.ctx, req); err != nil {
+		return mistakeError{err}
+	}
+	r.boxes[name], r.last = b, name
+	r.cmd.box, r.cmd.as = b, exmdb.System
+	if warn+send > 0 {
+		if _, err := do(r, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Quota: uint64(quota), Warn: uint64(warn), Send: uint64(send)}); err != nil {
+			return err
+		}
+	}
+	if r.cmd.is("peruser") {
+		_, err = do(r, exmdb.OpSetReadState, &exmdb.SetReadStateRequest{PerUser: true})
+	}
+	return err
+}
+
+func (r *run) newGroup() error {
+	r.groups[r.cmd.words[0]] = r.cmd.words[1:]
+	return nil
+}
+
+// info says what the mailbox holds.
+func (r *run) info() error {
+	i, err := do(r, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err != nil {
+		return err
+	}
+	r.say("%d messages in %d folders, %d bytes used, %d deleted", i.Messages, i.Folders, i.Used, i.Retained)
+	return nil
+}
+
+func (r *run) toNode() error {
+	if err := r.site.Do(r.cmd.ctx, r.cmd.name, r.cmd.words[0], r.cmd.box.id); err != nil {
+		return mistakeError{err}
+	}
+	return nil
+}
+
+func (r *run) whole() error {
+	if err := r.site.Whole(r.cmd.ctx); err != nil {
+		return mistakeError{err}
+	}
+	if err := r.site.Same(r.cmd.ctx); err != nil {
+		return mistakeError{err}
+	}
+	return nil
+}
+
+// mark is what a script remembers of a moment.
+type mark struct {
+	stamp   mapi.Stamp
+	entries uint64
+}
+
+func (r *run) moment() (mark, error) {
+	i, err := do(r, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err != nil {
+		return mark{}, err
+	}
+	n, err := r.site.Entries(r.cmd.ctx, r.cmd.box.id)
+	return mark{i.Stamp, n}, err
+}
+
+func (r *run) mark() error {
+	m, err := r.moment()
+	r.marks[r.cmd.words[0]] = m
+	return err
+}
+
+func (r *run) marked(name string) (mark, error) {
+	m, ok := r.marks[name].(mark)
+	if !ok {
+		return m, mistake("no mark %q", name)
+	}
+	return m, nil
+}
+
+func (r *run) entries() error {
+	then, err := r.marked(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	now, err := r.moment()
+	most, err2 := r.number("most", 1)
+	switch n := now.entries - then.entries; {
+	case errors.Join(err, err2) != nil:
+		return errors.Join(err, err2)
+	case n > uint64(most):
+		r.say("%d entries", n)
+	default:
+		r.say("at most %d entries", most)
+	}
+	return nil
+}
+
+// joined is words for the end of a line.
+func joined(words []string) string {
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, " ")
+}
+
+func plural(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

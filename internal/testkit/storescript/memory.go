@@ -1,0 +1,47 @@
+package storescript
+
+import (
+	"context"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
+)
+
+// memory is one store in this process. Whatever is done to its nodes, effects get lost and answers do not come.
+type memory struct{ group *mailboxes.Group }
+
+// Memory is a site for the time of a test.
+func Memory(t testing.TB) Site { return memory{mailboxes.New(t, store.Defaults())} }
+
+// Name implements Site.
+func (memory) Name() string { return "memory" }
+
+// Caller implements Site.
+func (m memory) Caller(string) exmdb.Caller { return m.group }
+
+// Create implements Site.
+func (m memory) Create(_ context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error) {
+	return m.group.Create(req), nil
+}
+
+// Do implements Site.
+func (m memory) Do(_ context.Context, what, _ string, _ mapi.MailboxID) error {
+	if what == "kill" || what == "freeze" || what == "cut" {
+		m.group.Break()
+	}
+	return nil
+}
+
+// Whole implements Site.
+func (memory) Whole(context.Context) error { return nil }
+
+// Same implements Site.
+func (memory) Same(context.Context) error { return nil }
+
+// Entries implements Site.
+func (m memory) Entries(context.Context, mapi.MailboxID) (uint64, error) {
+	return m.group.Entries(), nil
+}

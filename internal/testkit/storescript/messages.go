@@ -1,0 +1,437 @@
+package storescript
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
+)
+
+var messageCommands = []command{
+	{"deliver", 0, "deliver [subject=] [from=] [to=] [header=LINE] [body=] [size=] [n=] [beside=yes]", false, (*run).deliver},
+	{"create", -1, "create PATH [subject=] [n=] [associated=yes] [to=A,B] [nested=LEVELS] [file=NAME] [PROP=VALUE…]", false, (*run).create},
+	{"list", 1, "list PATH [associated=yes]: flags and subjects", false, (*run).list},
+	{"message", 1, "message MESSAGE [props=TAGS]: the message with what is inside", false, (*run).showMessage},
+	{"props", -1, "props MESSAGE|PATH TAG…", false, (*run).props},
+	{"set", -2, "set MESSAGE|PATH PROP=VALUE… [delete=TAGS]", false, (*run).setProps},
+	{"open", 2, "open MESSAGE NAME: remembers the version that a client has before it", false, (*run).open},
+	{"save", -2, "save MESSAGE NAME PROP=VALUE… [force=yes]: over the version of the name", false, (*run).save},
+	{"flags", 2, `flags PATH +\Seen,Red [uids=1:5]`, false, (*run).flags},
+	{"copy", -2, "copy PATH TARGET [SUBJECT…]", false, (*run).copyMessages},
+	{"move", -2, "move PATH TARGET [SUBJECT…]", false, (*run).moveMessages},
+	{"roundtrip", 1, "roundtrip PATH: properties of every type, three levels deep, come back as they were", false, (*run).roundtrip},
+}
+
+// numbered is the subject of one of n; all are of one length.
+func numbered(subject string, i, n int) string {
+	if n == 1 {
+		return subject
+	}
+	return fmt.Sprintf("%s %0*d", subject, len(strconv.Itoa(n)), i)
+}
+
+// mailOf is a mail that a script describes.
+func (r *run) mailOf(subject string) (exmdb.NewMessage, string, error) {
+	from := r.cmd.text("from", "dora@example.org")
+	size, err := r.number("size", 0)
+	if err != nil {
+		return exmdb.NewMessage{}, "", err
+	}
+	body := r.cmd.text("body", "text") + strings.Repeat("x", size)
+	header := ""
+	if line := r.cmd.text("header", ""); line != "" {
+		header = line + "\r\n"
+	}
+	text := fmt.Sprintf("From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%x@example.org>\r\n%s\r\n%s\r\n", from, r.cmd.text("to", "alice@example.test"),
+		subject, sha256.Sum256([]byte(subject+from)), header, body)
+	return mailboxes.Mail(r.t, []byte(text)), from, nil
+}
+
+func (r *run) deliver() error {
+	n, err := r.number("n", 1)
+	if err != nil {
+		return err
+	}
+	subject := r.cmd.text("subject", "hello")
+	as := r.cmd.as
+	r.cmd.as = exmdb.System
+	defer func() { r.cmd.as = as }()
+	q := make([]*exmdb.DeliverRequest, n)
+	for i := range q {
+		name := numbered(subject, i+1, n)
+		m, sender, err := r.mailOf(name)
+		if err != nil {
+			return err
+		}
+		q[i] = &exmdb.DeliverRequest{Message: m, Sender: sender, Recipient: "alice@example.test", Received: began, Key: sha256.Sum256([]byte(name + sender))}
+		q[i].About = exmdb.Circumstances{Own: []string{"alice@example.test"}, Name: "Alice"}
+	}
+	return r.delivered(q)
+}
+
+// delivered brings mails in, one after the other or beside each other, and says what became of them.
+func (r *run) delivered(q []*exmdb.DeliverRequest) error {
+	var g errgroup.Group
+	g.SetLimit(1)
+	if r.cmd.is("beside") {
+		g.SetLimit(16)
+	}
+	outcomes := make([]string, len(q))
+	for i := range q {
+		g.Go(func() error {
+			resp, err := do(r, exmdb.OpDeliver, q[i])
+			switch {
+			case err != nil && kindName(err) == err.Error():
+				return err
+			case err != nil:
+				outcomes[i] = "refused: " + kindName(err)
+			case resp.Duplicate:
+				outcomes[i] = "known already"
+			default:
+				outcomes[i] = "delivered"
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	counts := make(map[string]int)
+	for _, o := range outcomes {
+		counts[o]++
+	}
+	for _, o := range []string{"delivered", "known already", "refused: over quota", "refused: too big", "refused: access denied"} {
+		if counts[o] > 0 && (len(q) > 1 || o != "delivered") {
+			r.say("%d %s", counts[o], o)
+		}
+	}
+	return nil
+}
+
+// edit is a new message that a script describes.
+func (r *run) edit(subject string) (exmdb.MessageEdit, error) {
+	bag, err := parseBag(r.cmd.words[1:])
+	if err != nil {
+		return exmdb.MessageEdit{}, err
+	}
+	for t, v := range map[mapi.Tag]string{mapi.PidTagSubject: subject, mapi.PidTagMessageClass: "IPM.Note", mapi.PidTagBody: "text"} {
+		if bag.Get(t) == nil {
+			bag.Set(t, mapi.String(v))
+		}
+	}
+	edit := exmdb.MessageEdit{Set: bag}
+	for i, to := range r.cmd.list("to") {
+		var who mapi.PropBag
+		who.Set(mapi.PidTagDisplayName, mapi.String(to))
+		who.Set(mapi.PidTagSmtpAddress, mapi.String(to))
+		who.Set(mapi.PidTagRecipientType, mapi.Integer32(i%3+1))
+		edit.ReplaceRecipients, edit.Recipients = true, append(edit.Recipients, who)
+	}
+	if name := r.cmd.text("file", ""); name != "" {
+		var file mapi.PropBag
+		file.Set(mapi.PidTagAttachLongFilename, mapi.String(name))
+		file.Set(mapi.PidTagAttachDataBinary, mapi.Binary(name))
+		edit.Attachments = append(edit.Attachments, exmdb.AttachmentEdit{Number: 0, Set: file})
+	}
+	levels, err := r.number("nested", 0)
+	if err != nil || levels == 0 {
+		return edit, err
+	}
+	inner := nestedEdit(levels)
+	edit.Attachments = append(edit.Attachments, exmdb.AttachmentEdit{Number: uint32(len(edit.Attachments)), Set: named("level 1"), Embedded: &inner})
+	return edit, nil
+}
+
+func named(name string) mapi.PropBag {
+	var bag mapi.PropBag
+	bag.Set(mapi.PidTagDisplayName, mapi.String(name))
+	return bag
+}
+
+// nestedEdit is a message with one inside, so many levels deep.
+func nestedEdit(levels int) exmdb.MessageEdit {
+	var bag mapi.PropBag
+	bag.Set(mapi.PidTagSubject, mapi.String(fmt.Sprintf("%d below", levels-1)))
+	edit := exmdb.MessageEdit{Set: bag, ReplaceRecipients: true, Recipients: []mapi.PropBag{named("somebody")}}
+	if levels > 1 {
+		inner := nestedEdit(levels - 1)
+		edit.Attachments = []exmdb.AttachmentEdit{{Number: 0, Set: named("below"), Embedded: &inner}}
+	}
+	return edit
+}
+
+func (r *run) create() error {
+	fid, err := r.folder(r.cmd.words[0])
+	n, err2 := r.number("n", 1)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	subject := r.cmd.text("subject", "note")
+	var g errgroup.Group
+	g.SetLimit(16)
+	for i := range n {
+		name := numbered(subject, i+1, n)
+		edit, err := r.edit(name)
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		q := &exmdb.CreateMessageRequest{Folder: fid, Associated: r.cmd.is("associated"), Message: edit}
+		g.Go(func() error {
+			resp, err := do(r, exmdb.OpCreateMessage, q)
+			if err == nil && n == 1 {
+				r.cmd.made = made{uint64(resp.State.MID), false}
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (r *run) list() error {
+	all, err := r.listed(r.cmd.words[0], r.cmd.is("associated"))
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		r.say("%s: %s", all[i].Subject, joined(all[i].Flags))
+	}
+	return nil
+}
+
+func (r *run) showMessage() error {
+	mid, err := r.message(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	resp, err := do(r, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: mid}, Nested: true})
+	if err != nil {
+		return err
+	}
+	tags, err := parseTags(r.cmd.list("props"))
+	if err != nil {
+		return mistakeError{err}
+	}
+	r.content(&resp.Content, tags, "")
+	return nil
+}
+
+func (r *run) content(c *exmdb.MessageContent, tags []mapi.Tag, indent string) {
+	r.say("%s%s", indent, valueWords(c.Props.Get(mapi.PidTagSubject)))
+	for _, t := range tags {
+		r.say("%s  %s %s", indent, t.Name(), valueWords(c.Props.Get(t)))
+	}
+	for i := range c.Recipients {
+		r.say("%s  to %s", indent, valueWords(c.Recipients[i].Get(mapi.PidTagDisplayName)))
+	}
+	for i := range c.Attachments {
+		a := &c.Attachments[i]
+		name := a.Props.Get(mapi.PidTagAttachLongFilename)
+		if name == nil {
+			name = a.Props.Get(mapi.PidTagDisplayName)
+		}
+		r.say("%s  attached %s", indent, valueWords(name))
+		if a.Embedded != nil {
+			r.content(a.Embedded, tags, indent+"    ")
+		}
+	}
+}
+
+// object is a message or folder.
+func (r *run) object(name string) (exmdb.ObjectID, error) {
+	if name == "mailbox" {
+		return exmdb.ObjectID{}, nil
+	}
+	if m, ok := r.items[name]; strings.Contains(name, ":") || ok && !m.folder {
+		mid, err := r.message(name)
+		return exmdb.ObjectID{Message: mid}, err
+	}
+	fid, err := r.folder(name)
+	return exmdb.ObjectID{Folder: fid}, err
+}
+
+func (r *run) props() error {
+	id, err := r.object(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	tags, err := parseTags(r.cmd.words[1:])
+	if err != nil {
+		return mistakeError{err}
+	}
+	resp, err := do(r, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: id, Tags: tags})
+	if err != nil {
+		return err
+	}
+	for _, t := range tags {
+		r.say("%s %s", t.Name(), valueWords(resp.Props.Get(t)))
+	}
+	return nil
+}
+
+func (r *run) setProps() error {
+	id, err := r.object(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	bag, err := parseBag(r.cmd.words[1:])
+	gone, err2 := parseTags(r.cmd.list("delete"))
+	if err := errors.Join(err, err2); err != nil {
+		return mistakeError{err}
+	}
+	resp, err := do(r, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: id, Set: bag, Delete: gone})
+	if err != nil {
+		return err
+	}
+	for _, p := range resp.Problems {
+		r.say("%s: error %#x", p.Tag.Name(), uint32(p.Code))
+	}
+	return nil
+}
+
+func (r *run) open() error {
+	mid, err := r.message(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	resp, err := do(r, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Message: mid}})
+	if err == nil {
+		r.marks[r.cmd.words[1]] = resp.CN
+	}
+	return err
+}
+
+func (r *run) save() error {
+	mid, err := r.message(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	base, ok := r.marks[r.cmd.words[1]].(mapi.Stamp)
+	bag, err := parseBag(r.cmd.words[2:])
+	if err != nil || !ok {
+		return mistake("version %q: %v", r.cmd.words[1], err)
+	}
+	_, err = do(r, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: mid, Edit: exmdb.MessageEdit{Set: bag}, Base: base, Force: r.cmd.is("force")})
+	return err
+}
+
+var flagBits = map[string]exmdb.FlagBits{`\Seen`: exmdb.FlagSeen, `\Answered`: exmdb.FlagAnswered, `\Flagged`: exmdb.FlagFlagged,
+	`\Deleted`: exmdb.FlagDeleted, `\Draft`: exmdb.FlagDraft, "$Forwarded": exmdb.FlagForwarded}
+
+func (r *run) flags() error {
+	fid, err := r.folder(r.cmd.words[0])
+	uids, err2 := r.uids()
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	mode, ok := map[byte]exmdb.FlagMode{'+': exmdb.FlagsAdd, '-': exmdb.FlagsRemove, '=': exmdb.FlagsReplace}[r.cmd.words[1][0]]
+	if !ok {
+		return mistake("flags are set by +, - or =")
+	}
+	q := &exmdb.SetFlagsRequest{Folder: fid, UIDs: uids, Mode: mode}
+	for _, name := range strings.Split(r.cmd.words[1][1:], ",") {
+		if bit, ok := flagBits[name]; ok {
+			q.Flags.Bits |= bit
+		} else {
+			q.Flags.Keywords = append(q.Flags.Keywords, name)
+		}
+	}
+	n, denied := uint64(0), false
+	err = steps(r, exmdb.OpSetFlags, q, func(resp *exmdb.SetFlagsResponse) bool {
+		n, denied = n+uint64(resp.Changed), denied || resp.Denied
+		q.UIDs = from(q.UIDs, resp.Next)
+		return resp.Next != 0
+	})
+	if err == nil {
+		r.say("%s changed%s", plural(n, "message"), deniedWords(denied))
+	}
+	return err
+}
+
+func (r *run) carryWords() (*exmdb.CarryMessagesRequest, error) {
+	fid, err := r.folder(r.cmd.words[0])
+	to, err2 := r.folder(r.cmd.words[1])
+	ids, err3 := r.chosen(r.cmd.words[0], r.cmd.words[2:])
+	return &exmdb.CarryMessagesRequest{Folder: fid, Messages: ids, Target: to}, errors.Join(err, err2, err3)
+}
+
+func (r *run) copyMessages() error {
+	q, err := r.carryWords()
+	if err != nil {
+		return err
+	}
+	return r.carry(exmdb.OpCopyMessages, q, "copied")
+}
+
+func (r *run) moveMessages() error {
+	q, err := r.carryWords()
+	if err != nil {
+		return err
+	}
+	return r.carry(exmdb.OpMoveMessages, q, "moved")
+}
+
+// roundtrip writes a message with properties of every type, with recipients, attachments and messages in them, and reads
+// it back through each call anew.
+func (r *run) roundtrip() error {
+	fid, err := r.folder(r.cmd.words[0])
+	if err != nil {
+		return err
+	}
+	const levels = 3
+	rng := r.rng()
+	all := make([]allProps, levels)
+	for i := range all {
+		all[i] = newAllProps(rng)
+	}
+	edit := all[levels-1].edit(nil)
+	for i := levels - 2; i >= 0; i-- {
+		edit = all[i].edit(edit)
+	}
+	saved, err := do(r, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: fid, Associated: r.cmd.is("associated"), Message: *edit})
+	if err != nil {
+		return err
+	}
+	if len(saved.Problems) > 0 {
+		return mistake("problems %v", saved.Problems)
+	}
+	back, err := do(r, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: saved.State.MID}, Nested: true})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for c, level := &back.Content, 0; level < levels; level++ {
+		if c == nil || len(c.Recipients) != 1 || len(c.Attachments) != 1 {
+			return mistake("level %d is not there", level)
+		}
+		for _, x := range []struct {
+			got  *mapi.PropBag
+			want []mapi.Prop
+		}{{&c.Props, all[level].message}, {&c.Recipients[0], all[level].recipient}, {&c.Attachments[0].Props, all[level].attachment}} {
+			if err := sameProps(x.got, x.want); err != nil {
+				return mistake("level %d: %v", level, err)
+			}
+			n += len(x.want)
+		}
+		c = c.Attachments[0].Embedded
+	}
+	r.say("%d properties on %d levels are as they were", n, levels)
+	return nil
+}
+
+func sameProps(got *mapi.PropBag, want []mapi.Prop) error {
+	for _, p := range want {
+		v := got.Get(p.Tag)
+		if v == nil || !bytes.Equal(mapi.AppendValue(nil, v), mapi.AppendValue(nil, p.Value)) {
+			return fmt.Errorf("%v is %v, was %v", p.Tag, v, p.Value)
+		}
+	}
+	return nil
+}
