@@ -1,0 +1,209 @@
+// Package scripts plays scripts of store operations: on one store in memory, and on a cluster of three processes that are
+// killed, frozen and cut off meanwhile. internal/testkit/storescript has the language; each script says which rows of the
+// features it shows.
+package scripts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/client"
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/storescript"
+	"github.com/flotilla-mail/flotilla/test/fault"
+)
+
+// Cluster is a cluster of processes as a site of scripts.
+type Cluster struct {
+	*dev.Cluster
+	turn atomic.Uint32
+
+	mu     sync.Mutex
+	places map[cluster.SpaceID]place // guarded by mu
+}
+
+// place is where a mailbox was when it was asked last.
+type place struct {
+	owner string
+	group uint64
+}
+
+var _ storescript.Site = (*Cluster)(nil)
+
+// On is the site of a cluster that runs.
+func On(c *dev.Cluster) *Cluster {
+	return &Cluster{Cluster: c, places: make(map[cluster.SpaceID]place)}
+}
+
+// Name implements storescript.Site.
+func (*Cluster) Name() string { return "cluster" }
+
+// Caller implements storescript.Site: without a node each caller asks another one.
+func (c *Cluster) Caller(node string) exmdb.Caller { return c.client(node) }
+
+func (c *Cluster) client(node string) client.Client {
+	if node == "" {
+		node = c.Names()[int(c.turn.Add(1))%c.Nodes]
+	}
+	return client.Client{Ops: &nodeOps{c, node}, Routes: c}
+}
+
+// Route implements client.Router: mailboxes of one group share content.
+func (c *Cluster) Route(_ context.Context, id cluster.SpaceID) (ops.Route, error) {
+	return ops.Route{Group: cluster.GroupID(c.place(id).group)}, nil
+}
+
+func (c *Cluster) place(id cluster.SpaceID) place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.places[id]
+}
+
+// nodeOps performs ops through one node, and through the others while that does not answer: as a client does that
+// connects again, with the request id that it had.
+type nodeOps struct {
+	*Cluster
+	node string
+}
+
+// attempt bounds one try, so that a frozen node costs no more.
+const attempt = 3 * time.Second
+
+// Call implements client.Caller.
+func (n *nodeOps) Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]byte, error) {
+	id := mapi.NewGUID()
+	op := admin.SpaceOp{Space: q.Space[:], Op: uint16(q.Op), Mode: uint8(mode), As: q.As, Payload: q.Payload, ID: id[:]}
+	names := n.Names()
+	for at := slices.Index(names, n.node); ; at++ {
+		resp, err := n.once(ctx, names[at%len(names)], op)
+		if err == nil {
+			n.learn(q.Space, resp)
+			return resp.Payload, nil
+		}
+		if ctx.Err() != nil || !cluster.Retryable(err) {
+			return nil, err
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (n *nodeOps) once(ctx context.Context, node string, op admin.SpaceOp) (*admin.SpaceOpAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	var resp admin.SpaceOpAnswer
+	err := n.Admin(node).Do(ctx, "POST", "/v1/ops", op, &resp)
+	var refused *adminclient.Refused
+	switch {
+	case err == nil:
+		return &resp, nil
+	case errors.As(err, &refused):
+		return nil, cluster.Errorf(refused.Kind, "%s", refused.Text)
+	case errors.Is(err, adminclient.ErrUnreachable):
+		return nil, cluster.Errorf(cluster.KindUnknownOutcome, "%s: %v", node, err)
+	}
+	return nil, err
+}
+
+func (n *nodeOps) learn(id cluster.SpaceID, resp *admin.SpaceOpAnswer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.places[id] = place{resp.Owner, uint64(resp.Group)}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Create implements storescript.Site.
+func (c *Cluster) Create(ctx context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error) {
+	box := mapi.NewMailboxID()
+	_, err := c.client("").CreateMailbox(ctx, box, req)
+	return box, err
+}
+
+// Do implements storescript.Site. A node that is killed, frozen or cut off stays so until the script says otherwise.
+func (c *Cluster) Do(ctx context.Context, what, node string, box mapi.MailboxID) error {
+	if node == "owner" {
+		if node = c.place(cluster.SpaceID(box)).owner; node == "" {
+			return fmt.Errorf("it is not known who owns the mailbox")
+		}
+	}
+	nodes := []string{node}
+	if node == "all" {
+		nodes = c.Names()
+	}
+	for _, n := range nodes {
+		if err := c.one(ctx, what, n); err != nil {
+			return fmt.Errorf("%s %s: %w", what, n, err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) one(ctx context.Context, what, node string) error {
+	switch what {
+	case "kill":
+		return c.Kill(node)
+	case "restart":
+		return c.restart(ctx, node)
+	case "freeze":
+		return syscall.Kill(c.Running(node), syscall.SIGSTOP)
+	case "thaw":
+		return syscall.Kill(c.Running(node), syscall.SIGCONT)
+	case "cut", "clear":
+		return c.Fault(ctx, node, admin.Fault{Kind: what})
+	}
+	return errors.New("nobody knows how")
+}
+
+// restart starts a node that was killed, whose process may still be on its way out, and waits until it serves.
+func (c *Cluster) restart(ctx context.Context, node string) error {
+	answers := func() bool { return c.Admin(node).Do(ctx, "GET", "/healthz/live", nil, nil) == nil }
+	for c.Running(node) != 0 && !answers() {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errors.Join(c.Start(node), c.ReadyNode(ctx, node, func(string) {}))
+}
+
+// Whole implements storescript.Site.
+func (c *Cluster) Whole(ctx context.Context) error { return c.Ready(ctx, func(string) {}) }
+
+// Same implements storescript.Site.
+func (c *Cluster) Same(ctx context.Context) error { return fault.SameHashes(ctx, c.Cluster) }
+
+// Entries implements storescript.Site.
+func (c *Cluster) Entries(ctx context.Context, box mapi.MailboxID) (uint64, error) {
+	groups, err := fault.ReadGroups(ctx, c.Cluster, false)
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range groups {
+		if g.Group == c.place(cluster.SpaceID(box)).group {
+			return g.Entries, nil
+		}
+	}
+	return 0, fmt.Errorf("no group %d", c.place(cluster.SpaceID(box)).group)
+}

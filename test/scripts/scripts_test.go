@@ -1,0 +1,76 @@
+package scripts
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/internal/testkit/storescript"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what is said into the scripts")
+
+// TestMemory plays the scripts on one store in this process.
+func TestMemory(t *testing.T) { storescript.Play(t, storescript.Memory(t), "*.txt", *rewrite) }
+
+// TestCluster plays them on three processes, each script with mailboxes of its own. What most of them say was written down
+// by the store in memory, and the cluster has to say the same.
+func TestCluster(t *testing.T) {
+	storescript.Play(t, On(devtest.StartGroups(t, 0, 2)), "*.txt", *rewrite)
+}
+
+// TestEveryCommandIsPlayed: each command of the language is in a script.
+func TestEveryCommandIsPlayed(t *testing.T) {
+	files, err := filepath.Glob("*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	for _, name := range storescript.Commands() {
+		if !regexp.MustCompile(`(?m)^(\w+ = )?` + name + `( |$)`).MatchString(all.String()) {
+			t.Errorf("no script has %q", name)
+		}
+	}
+}
+
+var featureRow = regexp.MustCompile(`(?m)^\| (S\d+) \| .* \| (.*) \| (.*) \|$`)
+
+// TestFeaturesAreAsWritten holds docs/features.md against the scripts: a row that is shown names those that show it.
+func TestFeaturesAreAsWritten(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(testkit.Root(t), "docs", "features.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := storescript.Rows("*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range featureRow.FindAllStringSubmatch(string(text), -1) {
+		named := regexp.MustCompile(`s[0-9][-a-z0-9]*`).FindAllString(m[3], -1)
+		var have []string
+		for _, file := range rows[m[1]] {
+			have = append(have, strings.TrimSuffix(file, ".txt"))
+		}
+		if slices.Sort(named); fmt.Sprint(named) != fmt.Sprint(have) {
+			t.Errorf("%s names %v; of the scripts %v say that they show it", m[1], named, have)
+		}
+		delete(rows, m[1])
+	}
+	if len(rows) > 0 {
+		t.Errorf("rows that are shown and not in the table: %v", rows)
+	}
+}
