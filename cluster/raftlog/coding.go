@@ -30,10 +30,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errCoding = errors.New("entry does not check")
 
-func encodeEntry(g cluster.GroupID, l *raft.Log, before uint64) []byte {
-	b := make([]byte, termAt, termAt+4*binary.MaxVarintLen64+len(l.Extensions)+len(l.Data))
-	b[0] = formatEntry
-	binary.LittleEndian.PutUint64(b[beforeAt:], before)
+// entryOverhead is the most that a coded entry has besides its extensions and data.
+const entryOverhead = termAt + 4*binary.MaxVarintLen64
+
+// appendEntry appends the coded form of l to dst.
+func appendEntry(dst []byte, g cluster.GroupID, l *raft.Log, before uint64) []byte {
+	start := len(dst)
+	b := append(dst, make([]byte, termAt)...)
+	b[start] = formatEntry
+	binary.LittleEndian.PutUint64(b[start+beforeAt:], before)
 	b = binary.AppendUvarint(b, l.Term)
 	b = append(b, byte(l.Type))
 	var appended int64
@@ -44,7 +49,7 @@ func encodeEntry(g cluster.GroupID, l *raft.Log, before uint64) []byte {
 	b = binary.AppendUvarint(b, uint64(len(l.Extensions)))
 	b = append(b, l.Extensions...)
 	b = append(b, l.Data...)
-	binary.LittleEndian.PutUint32(b[crcAt:], entrySum(g, l.Index, b[beforeAt:]))
+	binary.LittleEndian.PutUint32(b[start+crcAt:], entrySum(g, l.Index, b[start+beforeAt:]))
 	return b
 }
 

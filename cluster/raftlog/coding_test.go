@@ -20,7 +20,7 @@ func TestGolden(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		"entry": {encodeEntry(7, e, 258), goldenEntry},
+		"entry": {appendEntry(nil, 7, e, 258), goldenEntry},
 		"floor": {encodeFloor(7, Floor{Server: "n1.2", Index: 300, Term: 5}), goldenFloor},
 		"marks": {encodeMarks(map[cluster.GroupID]mark{9: {last: 1}, 7: {last: 300, term: 5}}), goldenMarks},
 	} {
@@ -38,7 +38,7 @@ const (
 
 func FuzzEntry(f *testing.F) {
 	for i := range uint64(5) {
-		f.Add(uint32(7), i, encodeEntry(7, entry(i, 3, int(i)*5), i*100))
+		f.Add(uint32(7), i, appendEntry(nil, 7, entry(i, 3, int(i)*5), i*100))
 	}
 	f.Add(uint32(0), uint64(0), []byte{})
 	f.Fuzz(func(t *testing.T, g uint32, index uint64, b []byte) {
@@ -48,7 +48,7 @@ func FuzzEntry(f *testing.F) {
 			return
 		}
 		var again raft.Log
-		same, err := decodeEntry(cluster.GroupID(g), index, encodeEntry(cluster.GroupID(g), &l, before), &again)
+		same, err := decodeEntry(cluster.GroupID(g), index, appendEntry(nil, cluster.GroupID(g), &l, before), &again)
 		if err != nil || same != before || !sameEntry(&l, &again) {
 			t.Fatalf("%+v became %+v, %v", l, again, err)
 		}

@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -190,7 +191,12 @@ func (l *Log) StoreLogs(logs []*raft.Log) error {
 	if err != nil {
 		return err
 	}
-	coded, size := l.encode(logs)
+	buffer, _ := l.store.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	defer l.store.buffers.Put(buffer) // the engine has copied what it was given
+	coded, size := l.encode(buffer, logs)
 	if err := l.sync(logs[0].Index, coded, floor, size); err != nil {
 		return l.store.fail(err)
 	}
@@ -227,14 +233,21 @@ func (l *Log) admit(logs []*raft.Log) (*Floor, error) {
 	return nil, nil
 }
 
-func (l *Log) encode(logs []*raft.Log) (coded [][]byte, size int) {
+// encode codes entries one behind the other into a buffer, which it makes larger when it has to.
+func (l *Log) encode(buffer *[]byte, logs []*raft.Log) (coded [][]byte, size int) {
+	for _, e := range logs {
+		size += entryOverhead + len(e.Extensions) + len(e.Data)
+	}
+	b := slices.Grow((*buffer)[:0], size)
 	coded = make([][]byte, len(logs))
 	before := l.spanNow().end
 	for i, e := range logs {
-		coded[i] = encodeEntry(l.group, e, before+uint64(size))
-		size += len(coded[i])
+		start := len(b)
+		b = appendEntry(b, l.group, e, before+uint64(start))
+		coded[i] = b[start:len(b):len(b)]
 	}
-	return coded, size
+	*buffer = b
+	return coded, len(b)
 }
 
 // sync writes entries under the eyes of the watch.

@@ -229,7 +229,7 @@ func (s *subject) compare() {
 	}
 	var bytes uint64
 	for _, e := range want {
-		bytes += uint64(len(encodeEntry(testGroup, e, 0)))
+		bytes += uint64(len(appendEntry(nil, testGroup, e, 0)))
 	}
 	if s.log.Bytes() != bytes {
 		s.t.Fatalf("log says %d bytes, has %d", s.log.Bytes(), bytes)

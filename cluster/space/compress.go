@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -26,6 +27,9 @@ const (
 
 // maxDecoded is the most that unsealing may need: a whole effect and what frames it.
 const maxDecoded = MaxEffect + 1<<20
+
+// zstdFrame is about what zstd adds to a block that does not compress: headers of frame and blocks.
+const zstdFrame = 32
 
 // maxRatio bounds what is allocated ahead for a compressed form before it has proved its size.
 const maxRatio = 64
@@ -67,6 +71,7 @@ func (c *coders) seal(dst, b []byte, from int) ([]byte, error) {
 	if err := c.open(); err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
+	dst = slices.Grow(dst, len(b)+zstdFrame) // the coder would grow it in steps
 	head := len(dst)
 	dst = c.enc.EncodeAll(b, dst)
 	if len(dst)-head > len(b)-len(b)/8 {

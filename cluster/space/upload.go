@@ -3,7 +3,6 @@ package space
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -30,8 +29,8 @@ func (r *Replica) Upload(ctx context.Context) (*Upload, error) {
 	return &Upload{r: r, window: make(chan struct{}, r.config.Window)}, nil
 }
 
-// Put begins to send a chunk and returns its name; it waits while the window is full. The chunk may be changed when
-// it returns. The error is the first of the upload; after one, Put sends nothing. An update may refer to the chunk
+// Put begins to send a chunk and returns its name; it waits while the window is full. The chunk is the
+// upload's until Wait. The error is the first of the upload; after one, Put sends nothing. An update may refer to the chunk
 // after Wait.
 func (u *Upload) Put(ctx context.Context, chunk []byte) (Hash, error) {
 	if len(chunk) > MaxChunk {
@@ -50,11 +49,10 @@ func (u *Upload) Put(ctx context.Context, chunk []byte) (Hash, error) {
 		<-u.window
 		return h, err
 	}
-	own := slices.Clone(chunk)
 	u.work.Go(func() {
 		defer func() { <-u.window }()
-		defer u.r.charge(-len(own))
-		u.keep(u.r.putChunk(ctx, h, own))
+		defer u.r.charge(-len(chunk))
+		u.keep(u.r.putChunk(ctx, h, chunk))
 	})
 	return h, nil
 }

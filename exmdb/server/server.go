@@ -50,7 +50,7 @@ func (m mailboxes) watch(ctx context.Context, rep *space.Replica, q *ops.Request
 // costs nothing.
 func (m mailboxes) uploadChunk(ctx context.Context, rep *space.Replica, q *ops.Request) ([]byte, error) {
 	var req exmdb.UploadChunkRequest
-	if err := decode(q.Payload, &req); err != nil {
+	if err := decodeShared(q.Payload, &req); err != nil { // the upload ends before the request does
 		return nil, err
 	}
 	if err := permitted(ctx, rep, q, m.mayUpload); err != nil {
@@ -93,6 +93,14 @@ func permitted(ctx context.Context, rep *space.Replica, q *ops.Request, may func
 
 func decode(b []byte, v any) error {
 	if err := wire.Unmarshal(b, v); err != nil {
+		return cluster.Errorf(cluster.KindBadRequest, "decode %T: %v", v, err)
+	}
+	return nil
+}
+
+// decodeShared is decode into slices of b.
+func decodeShared(b []byte, v any) error {
+	if err := wire.UnmarshalShared(b, v); err != nil {
 		return cluster.Errorf(cluster.KindBadRequest, "decode %T: %v", v, err)
 	}
 	return nil

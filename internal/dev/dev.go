@@ -185,6 +185,7 @@ func (c *Cluster) setupNode(name, secret string) error {
 	cfg.Node, cfg.External, cfg.Cluster = name, Host(name), "mail."+Domain
 	cfg.Dir = filepath.Join(c.Dir, name)
 	cfg.Zone, cfg.DC = name, c.dcs()[slices.Index(c.Names(), name)]
+	cfg.BlockCache = 32 << 20 // several nodes share what memory somebody's own machine can spare
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
 	if c.Nodes < cfg.Replicas {
 		cfg.Replicas = 1 // two copies would stop when either does

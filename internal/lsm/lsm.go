@@ -64,22 +64,17 @@ type Options struct {
 	SeparateValues int
 	// FlushDelayDeleteRange is how soon the space of a deleted range is given back.
 	FlushDelayDeleteRange time.Duration
-	// FastCompression prefers cheap compression to small files.
-	FastCompression bool
-	Events          Events
+	Events                Events
 }
 
 // StateOptions are those of a group's state (CLUSTER 5.1).
 func StateOptions(dir string) Options {
-	return Options{Dir: dir, DisableWAL: true, MemTableSize: 8 << 20, StopWrites: 4, SeparateValues: 2 << 10}
+	return Options{Dir: dir, DisableWAL: true, MemTableSize: 4 << 20, StopWrites: 4, SeparateValues: 2 << 10}
 }
 
 // LogOptions are those of the log that groups share (CLUSTER 5.2).
 func LogOptions(dir string) Options {
-	return Options{
-		Dir: dir, MemTableSize: 64 << 20, StopWrites: 4,
-		FlushDelayDeleteRange: time.Second, FastCompression: true,
-	}
+	return Options{Dir: dir, MemTableSize: 4 << 20, StopWrites: 4, FlushDelayDeleteRange: time.Second}
 }
 
 // Events tells the owner what a database does. Every func may be nil. They are called with the engine's locks held:
@@ -200,11 +195,9 @@ func (db *DB) pebbleOptions() *pebble.Options {
 		}
 		po.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy { return policy }
 	}
-	if o.FastCompression {
-		po.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
-	} else {
-		po.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
-	}
+	// Without C, the engine's zstd makes a coder of 8 MiB for every file that it writes, and one for every block that it
+	// reads. What is worth that was compressed before it came here.
+	po.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range po.Levels {
 		po.Levels[i].BlockSize = 16 << 10
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

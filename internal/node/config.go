@@ -34,7 +34,9 @@ type Config struct {
 	Groups   int      `toml:"groups" comment:"Mailbox groups made when the cluster forms."`
 	Replicas int      `toml:"replicas" comment:"Voting copies of every group: 3 or 5."`
 	LogStore string   `toml:"log_store" comment:"Log of mailbox groups: pebble, or bolt (slower, one file a group)."`
-	Reads    string   `toml:"reads" comment:"lease reads on the owner without asking, strict confirms every read with a majority."`
+	// BlockCache is for all files of the node, in bytes.
+	BlockCache int64  `toml:"block_cache" comment:"Memory for what was read from disk, in bytes. It fills up with use."`
+	Reads      string `toml:"reads" comment:"lease reads on the owner without asking, strict confirms every read with a majority."`
 	// AllFolders is imap.Config.AllFolders.
 	AllFolders bool `toml:"imap_all_folders" comment:"Shows folders of calendars, contacts and the like in IMAP too, not those of mail alone."`
 
@@ -110,7 +112,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Defaults() Config {
 	return Config{
 		Dir: "/var/lib/flotilla", Roles: []string{"store", "frontend"}, Groups: 16, Replicas: 3,
-		LogStore: "pebble", Reads: "lease", Gateway: "auto",
+		LogStore: "pebble", BlockCache: 256 << 20, Reads: "lease", Gateway: "auto",
 		Listen: Listen{
 			Node: ":7400", Gossip: ":7946", SMTP: ":25", Submission: ":587", Submissions: ":465", LMTP: "127.0.0.1:24",
 			IMAP: ":143", IMAPS: ":993", HTTP: ":80", HTTPS: ":443", Admin: "127.0.0.1:2808",
@@ -165,6 +167,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("groups = %d: want 1 to 256", c.Groups)
 	case c.LogStore != "pebble" && c.LogStore != "bolt":
 		return fmt.Errorf("log_store = %q: want pebble or bolt", c.LogStore)
+	case c.BlockCache < 1<<20:
+		return fmt.Errorf("block_cache = %d: want 1048576 bytes at least", c.BlockCache)
 	case c.Reads != "lease" && c.Reads != "strict":
 		return fmt.Errorf("reads = %q: want lease or strict", c.Reads)
 	case c.gatewayRole() == noGatewayRole:

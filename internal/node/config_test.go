@@ -77,6 +77,7 @@ func TestConfigRefusesAndSaysWhich(t *testing.T) {
 		"dir = ''":                              "dir is empty",
 		"replicas = 2":                          "replicas = 2",
 		"groups = 0":                            "groups = 0",
+		"block_cache = 1000":                    "block_cache",
 		"log_store = 'x'":                       "log_store",
 		"reads = 'x'":                           "reads",
 		"roles = ['x']":                         "roles",

@@ -35,7 +35,7 @@ type storage struct {
 // openStorage opens the logs and makes transport and host; nothing is listening yet.
 func (n *Node) openStorage() (err error) {
 	s := &n.storage
-	s.shared = lsm.NewShared(lsm.Budget{})
+	s.shared = lsm.NewShared(lsm.Budget{CacheBytes: n.cfg.BlockCache})
 	s.disk, s.faults = &lsm.Faults{}, transport.NewFaults()
 	if err := os.MkdirAll(n.cfg.path("raft"), 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
