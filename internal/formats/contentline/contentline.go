@@ -8,8 +8,13 @@
 package contentline
 
 import (
+	"bytes"
+	"io"
+	"mime/quotedprintable"
 	"slices"
 	"strings"
+
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 )
 
 // Param is a parameter. Its name is in capitals; vCard 2.1's parameters without a name have none.
@@ -162,4 +167,18 @@ func Join(list []string, sep string) string {
 		escaped[i] = Escape(s)
 	}
 	return strings.Join(escaped, sep)
+}
+
+// Unquote decodes quoted-printable in a charset, UTF-8 if that is "". A value that is broken stays as it is. The text may
+// have line feeds.
+func Unquote(s, charset string) string {
+	b, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(s)))
+	if err != nil {
+		b = []byte(s)
+	}
+	if charset == "" {
+		charset = "utf-8"
+	}
+	decoded := mime.DecodeCharset(charset, bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))
+	return strings.ReplaceAll(decoded, "\x00", "")
 }

@@ -1,15 +1,11 @@
 package vcard
 
 import (
-	"bytes"
 	"encoding/base64"
-	"io"
-	"mime/quotedprintable"
 	"slices"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
-	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 )
 
 // kind is what stands in a property's value.
@@ -113,7 +109,7 @@ func upgrade(l contentline.Line, from Version) contentline.Line {
 	}
 	enc, charset := tidy(&l)
 	if enc == "QUOTED-PRINTABLE" || enc == "Q" {
-		l.Value = unquoted(l.Value, charset)
+		l.Value = contentline.Unquote(l.Value, charset)
 	}
 	k := kinds[l.Name]
 	if l.Name == "RELATED" && l.Param("VALUE") == "text" {
@@ -178,19 +174,6 @@ func tidy(l *contentline.Line) (enc, charset string) {
 	}
 	l.Params = append(l.Params, rest...)
 	return enc, charset
-}
-
-// unquoted decodes quoted-printable; a value that is broken stays as it is.
-func unquoted(s, charset string) string {
-	b, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(s)))
-	if err != nil {
-		b = []byte(s)
-	}
-	if charset == "" {
-		charset = "utf-8"
-	}
-	decoded := mime.DecodeCharset(charset, bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")))
-	return strings.ReplaceAll(decoded, "\x00", "")
 }
 
 // normal writes a value with the escapes that it needs and no others. In 2.1 a comma is no separator.
