@@ -98,6 +98,8 @@ var never = []rule{
 		reason: "the command line is cmd's"},
 	{name: "go-imap's door", who: everyone, except: paths{"frontends/imap/..."}, what: paths{"github.com/emersion/go-imap/..."},
 		reason: "IMAP's data types are the IMAP front-end's"},
+	{name: "rrule-go's door", who: everyone, except: paths{"internal/convert/recurrence/..."}, what: paths{"github.com/teambition/rrule-go/..."},
+		reason: "rules are expanded behind recurrence.Expander"},
 	{name: "tests only", who: everyone, what: paths{"internal/testkit/...", "internal/arch", "internal/lint/...", "test/...", "testing/..."},
 		except: paths{"cluster/raftlog/...", "cluster/space/...", "exmdb/...", "internal/directory/...", "internal/auth/..."},
 		reason: "the program carries no test code; only conformance suites stand beside their contracts"},
