@@ -50,32 +50,63 @@ const (
 // ErrTooMuch says that an object has more than can be kept.
 var ErrTooMuch = errors.New("more of an object than can be kept is unknown")
 
-func hashOf(p Piece) string {
-	sum := sha256.Sum256([]byte(p.Key))
+// Together says for the name of a piece which names say one thing with it. A piece of such a name comes back only while
+// all that is made under those names stays; none means that it stands for itself.
+type Together func(name string) []string
+
+func hashOf(p Piece) string { return digest(p.Key) }
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:hashLen/2])
 }
 
-// entry is one record: in the place of the piece with the hash, or for itself, stands text.
-type entry struct{ hash, text string }
+// entry is one record: in the place of the piece with the hash, or for itself, stands text. With names it counts only
+// while what is made under them has the digest.
+type entry struct {
+	hash, text string
+	names      string
+	digest     string
+}
+
+// family is the digest of what is made under names.
+func family(made []Piece, names string) string {
+	var keys []string
+	for _, m := range made {
+		if slices.Contains(strings.Split(names, ","), m.Name) {
+			keys = append(keys, m.Key)
+		}
+	}
+	slices.Sort(keys)
+	return digest(strings.Join(keys, "\n"))
+}
 
 // Keep sets the property to what is in source and not in made. It takes it out if that is nothing.
-func Keep(p *object.Props, name string, source, made []Piece) error {
+func Keep(p *object.Props, name string, source, made []Piece, together Together) error {
+	all := made
 	source, made = difference(source, made)
+	record := func(hash, name, text string) entry {
+		e := entry{hash: hash, text: text, names: strings.Join(together(name), ",")}
+		if e.names != "" {
+			e.digest = family(all, e.names)
+		}
+		return e
+	}
 	partner := pair(source, made)
 	taken := make([]bool, len(source))
 	var list []entry
 	size := 0
 	for i, m := range made {
-		e := entry{hash: hashOf(m)}
+		text := ""
 		if at := partner[i]; at >= 0 {
-			e.text, taken[at] = source[at].Text, true
+			text, taken[at] = source[at].Text, true
 		}
-		list = append(list, e)
-		size += len(e.text)
+		list = append(list, record(hashOf(m), m.Name, text))
+		size += len(text)
 	}
 	for i, s := range source {
 		if !taken[i] {
-			list = append(list, entry{mark, s.Text})
+			list = append(list, record(mark, s.Name, s.Text))
 			size += len(s.Text)
 		}
 	}
@@ -141,10 +172,11 @@ func difference(a, b []Piece) (onlyA, onlyB []Piece) {
 // Restore is the texts to write for what was made: each piece's own, or what is kept for it; at the end what is kept for
 // itself.
 func Restore(p *object.Props, name string, made []Piece) []string {
-	list := decode(p.LidBinary(property(name)))
 	byHash := map[string][]string{}
-	for _, e := range list {
-		byHash[e.hash] = append(byHash[e.hash], e.text)
+	for _, e := range decode(p.LidBinary(property(name))) {
+		if e.names == "" || family(made, e.names) == e.digest {
+			byHash[e.hash] = append(byHash[e.hash], e.text)
+		}
 	}
 	var out []string
 	for _, m := range made {
@@ -159,11 +191,14 @@ func Restore(p *object.Props, name string, made []Piece) []string {
 	return append(out, byHash[mark]...)
 }
 
-// encode writes entries: the hash, a blank, the text, which holds no NUL, and a NUL.
+// encode writes entries: the hash, with names those and the digest, a blank, the text, which holds no NUL, and a NUL.
 func encode(list []entry) []byte {
 	var b []byte
 	for _, e := range list {
 		b = append(b, e.hash...)
+		if e.names != "" {
+			b = append(b, "@"+e.names+"#"+e.digest...)
+		}
 		b = append(b, ' ')
 		b = append(b, strings.ReplaceAll(e.text, "\x00", "")...)
 		b = append(b, 0)
@@ -178,23 +213,40 @@ func decode(b []byte) []entry {
 	}
 	var list []entry
 	for _, s := range strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00") {
-		if hash, text, ok := strings.Cut(s, " "); ok {
-			list = append(list, entry{hash, text})
+		head, text, ok := strings.Cut(s, " ")
+		if !ok {
+			continue
 		}
+		e := entry{text: text}
+		e.hash, head, _ = strings.Cut(head, "@")
+		e.names, e.digest, _ = strings.Cut(head, "#")
+		list = append(list, e)
 	}
 	return list
 }
 
-// Texts is what is kept under the name, for those who show it.
+// Texts is what is kept under the name, for those who show it: "and" before what stands for itself, "not" before what
+// stands in the place of something made.
 func Texts(p *object.Props, name string) []string {
 	var texts []string
 	for _, e := range decode(p.LidBinary(property(name))) {
-		texts = append(texts, e.hash+" "+e.text)
+		if e.hash == mark {
+			texts = append(texts, "and "+e.text)
+			continue
+		}
+		texts = append(texts, "not "+e.text)
 	}
 	return texts
 }
 
-// UID is the property of our set that has the identity of a card.
+// UID is the property of our set that has the identity of a card or a task.
 func UID() mapi.NamedProperty {
-	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: "CardUID"}, Type: mapi.TypeString}
+	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: "UID"}, Type: mapi.TypeString}
+}
+
+// Forget takes out what is kept of any source.
+func Forget(p *object.Props) {
+	for _, name := range []string{Card, Component, Calendar} {
+		p.DeleteLid(property(name))
+	}
 }

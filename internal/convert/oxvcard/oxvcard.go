@@ -35,7 +35,7 @@ func Import(card *vcard.Card) (*object.Message, error) {
 	} else {
 		in.contact(card)
 	}
-	if err := kept.Keep(&m.Props, kept.Card, pieces(card.Lines), pieces(made(m))); err != nil {
+	if err := kept.Keep(&m.Props, kept.Card, pieces(card.Lines), pieces(made(m)), together); err != nil {
 		return nil, fmt.Errorf("keep what no contact has: %w", err)
 	}
 	return m, nil
@@ -50,6 +50,21 @@ func Export(m *object.Message, version vcard.Version) []byte {
 		}
 	}
 	return card.Append(nil, version)
+}
+
+// alone are the names that say one thing only: what is kept of one is void once a client says it.
+var alone = []string{"FN", "N", "ORG", "TITLE", "ROLE", "NICKNAME", "BDAY", "ANNIVERSARY", "GENDER", "CLASS", "REV", "UID", "KIND", "CATEGORIES", "PHOTO"}
+
+func together(name string) []string {
+	switch {
+	case name == "LABEL":
+		return []string{"ADR"}
+	case name == "SORT-STRING":
+		return []string{"N"}
+	case slices.Contains(alone, name):
+		return []string{name}
+	}
+	return nil
 }
 
 func isGroup(card *vcard.Card) bool {

@@ -77,12 +77,8 @@ func (in *importer) distList(card *vcard.Card) {
 		l := &card.Lines[i]
 		switch l.Name {
 		case "MEMBER":
-			if address, ok := mailto(l.Value); ok && len(members) < maxMembers {
-				name := l.Param(memberName)
-				if name == "" {
-					name = address
-				}
-				members = append(members, oxcdata.OneOffOf(object.Clean(name), smtp, object.Clean(address)).Append(nil))
+			if id := member(l); id != nil && len(members) < maxMembers {
+				members = append(members, id)
 			}
 		case "CATEGORIES", "CLASS", "REV":
 			special[l.Name](in, l)
@@ -98,6 +94,19 @@ func (in *importer) distList(card *vcard.Card) {
 		p.SetLid(mapi.PidLidDistributionListMembers, members)
 		p.SetLid(mapi.PidLidDistributionListOneOffMembers, members)
 	}
+}
+
+// member is the entry id of one that is named by an address, else nil.
+func member(l *contentline.Line) []byte {
+	address, ok := mailto(l.Value)
+	if !ok {
+		return nil
+	}
+	name := l.Param(memberName)
+	if name == "" {
+		name = address
+	}
+	return oxcdata.OneOffOf(object.Clean(name), smtp, object.Clean(address)).Append(nil)
 }
 
 func mailto(uri string) (string, bool) {

@@ -1,0 +1,358 @@
+package oxcical
+
+import (
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+)
+
+// Message classes (MS-OXOCAL 2.2.2.1 and its siblings).
+const (
+	classAppointment = "IPM.Appointment"
+	classRequest     = "IPM.Schedule.Meeting.Request"
+	classCanceled    = "IPM.Schedule.Meeting.Canceled"
+	classResponse    = "IPM.Schedule.Meeting.Resp."
+	classException   = "IPM.OLE.CLASS.{00061055-0000-0000-C000-000000000046}"
+)
+
+// answers are the ends of classes of responses.
+var answers = map[response]string{respAccepted: "Pos", respTentative: "Tent", respDeclined: "Neg"}
+
+// Bits of PidLidAppointmentStateFlags (MS-OXOCAL 2.2.1.10).
+const (
+	stateMeeting  = 0x1
+	stateReceived = 0x2
+	stateCanceled = 0x4
+)
+
+const (
+	iconAppointment = 0x400
+	iconRecurring   = 0x401
+	iconMeeting     = 0x402
+)
+
+// classOf is the class of a method's message (MS-OXCICAL 2.1.3.1.1.1); a calendar without is an appointment.
+func classOf(method string, r response) string {
+	switch method {
+	case "REQUEST":
+		return classRequest
+	case "CANCEL":
+		return classCanceled
+	case "COUNTER":
+		return classResponse + answers[respTentative]
+	case "REPLY":
+		if end := answers[r]; end != "" {
+			return classResponse + end
+		}
+	}
+	return classAppointment
+}
+
+// methodOf is the method of a message.
+func methodOf(m *object.Message) string {
+	class := m.Text(mapi.PidTagMessageClass)
+	switch {
+	case hasFold(class, classRequest):
+		return "REQUEST"
+	case hasFold(class, classCanceled):
+		return "CANCEL"
+	case hasFold(class, classResponse) && m.LidBool(mapi.PidLidAppointmentCounterProposal):
+		return "COUNTER"
+	case hasFold(class, classResponse):
+		return "REPLY"
+	}
+	return ""
+}
+
+func hasFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// responseOf is the answer that a response is.
+func responseOf(m *object.Message) response {
+	class := m.Text(mapi.PidTagMessageClass)
+	for r, end := range answers {
+		if strings.EqualFold(class, classResponse+end) {
+			return r
+		}
+	}
+	return respNone
+}
+
+func isMeeting(m *object.Message) bool {
+	flags, _ := m.LidInt(mapi.PidLidAppointmentStateFlags)
+	return flags&stateMeeting != 0 || methodOf(m) != "" || len(m.Recipients) > 0
+}
+
+// event sets what an appointment or a message about one has.
+func (in *importer) event(m *object.Message, c *ical.Component) {
+	answer := respNone
+	if l := c.Get("ATTENDEE"); l != nil {
+		answer = responses[strings.ToUpper(l.Param("PARTSTAT"))]
+	}
+	m.SetText(mapi.PidTagMessageClass, classOf(in.method, answer))
+	m.SetLidText(mapi.PidLidLocation, c.Text("LOCATION"))
+	m.SetLid(mapi.PidLidRecurring, mapi.Boolean(false))
+	s, timed := in.spanOf(c)
+	if timed {
+		setSpan(m, s)
+	}
+	if in.method == "COUNTER" {
+		m.SetLid(mapi.PidLidAppointmentCounterProposal, mapi.Boolean(true))
+		if timed {
+			m.SetLid(mapi.PidLidAppointmentProposedStartWhole, mapi.FileTimeOf(s.start))
+			m.SetLid(mapi.PidLidAppointmentProposedEndWhole, mapi.FileTimeOf(s.end))
+		}
+	}
+	in.reminder(m, c, s.start, s.end)
+	in.people(m, c)
+	in.identity(m, c)
+	setBusy(m, c)
+	setState(m, c, in.method)
+	setLists(m, c)
+}
+
+// identity sets which meeting it is, and which of its versions.
+func (in *importer) identity(m *object.Message, c *ical.Component) {
+	id := objectID(c.Value("UID"))
+	m.SetLid(mapi.PidLidCleanGlobalObjectId, mapi.Binary(id))
+	m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(id))
+	if l := c.Get("RECURRENCE-ID"); l != nil {
+		in.occurrence(m, id, l)
+	}
+	if n, err := strconv.ParseInt(c.Value("SEQUENCE"), 10, 32); err == nil && n >= 0 {
+		m.SetLid(mapi.PidLidAppointmentSequence, mapi.Integer32(n))
+	}
+	if at, ok := in.moment(c, "DTSTAMP"); ok {
+		critical := mapi.PidLidOwnerCriticalChange
+		if isReply(in.method) {
+			critical = mapi.PidLidAttendeeCriticalChange
+		}
+		m.SetLid(critical, at)
+	}
+	if n, err := strconv.ParseInt(c.Value("X-MICROSOFT-CDO-OWNERAPPTID"), 10, 32); err == nil {
+		m.Bag.Set(mapi.PidTagOwnerAppointmentId, mapi.Integer32(n))
+	}
+}
+
+// occurrence sets which occurrence of a series a component replaces.
+func (in *importer) occurrence(m *object.Message, id []byte, l *contentline.Line) {
+	d, err := ical.DateTimeOf(l)
+	if err != nil {
+		return
+	}
+	at, ok := in.zones.in(d)
+	if !ok {
+		return
+	}
+	m.SetLid(mapi.PidLidExceptionReplaceTime, mapi.FileTimeOf(at))
+	m.SetLid(mapi.PidLidIsException, mapi.Boolean(true))
+	one, err := binprop.ParseGlobalObjectID(id)
+	if err != nil {
+		return
+	}
+	one.Year, one.Month, one.Day = uint16(d.Wall.Year()), uint8(d.Wall.Month()), uint8(d.Wall.Day())
+	if b, err := one.Append(nil); err == nil {
+		m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(b))
+	}
+}
+
+// objectID is the global object id of a UID, which is one written in hexadecimal or any text (MS-OXCICAL
+// 2.1.3.1.1.20.26).
+func objectID(uid string) []byte {
+	id := binprop.GlobalObjectIDOf(uid)
+	if raw, err := hex.DecodeString(uid); err == nil {
+		if parsed, err := binprop.ParseGlobalObjectID(raw); err == nil {
+			id = parsed.Clean()
+		}
+	}
+	b, err := id.Append(nil)
+	if err != nil {
+		return nil // a UID of 4 GB
+	}
+	return b
+}
+
+func uidOfMessage(m *object.Message) string {
+	b := m.LidBinary(mapi.PidLidCleanGlobalObjectId)
+	if b == nil {
+		b = m.LidBinary(mapi.PidLidGlobalObjectId)
+	}
+	id, err := binprop.ParseGlobalObjectID(b)
+	if err != nil {
+		return ""
+	}
+	if uid, ok := id.UID(); ok {
+		return object.Clean(uid)
+	}
+	clean, err := id.Clean().Append(nil)
+	if err != nil {
+		return ""
+	}
+	return strings.ToUpper(hex.EncodeToString(clean))
+}
+
+// busyWords are by PidLidBusyStatus (MS-OXOCAL 2.2.1.2).
+var busyWords = []string{"FREE", "TENTATIVE", "BUSY", "OOF", "WORKINGELSEWHERE"}
+
+const (
+	busyFree      = 0
+	busyTentative = 1
+	busyBusy      = 2
+)
+
+// setBusy sets how busy one is (MS-OXCICAL 2.1.3.1.1.20.22 and 2.1.3.1.1.20.31).
+func setBusy(m *object.Message, c *ical.Component) {
+	busy := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-BUSYSTATUS")))
+	if busy < 0 {
+		switch {
+		case strings.EqualFold(c.Value("TRANSP"), "TRANSPARENT"):
+			busy = busyFree
+		case strings.EqualFold(c.Value("STATUS"), "TENTATIVE"):
+			busy = busyTentative
+		default:
+			busy = busyBusy
+		}
+	}
+	m.SetLid(mapi.PidLidBusyStatus, mapi.Integer32(busy))
+	if intended := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-INTENDEDSTATUS"))); intended >= 0 {
+		m.SetLid(mapi.PidLidIntendedBusyStatus, mapi.Integer32(intended))
+	}
+}
+
+// setState sets what stage a meeting is in.
+func setState(m *object.Message, c *ical.Component, method string) {
+	flags, icon := int32(0), int32(iconAppointment)
+	if c.Get("ORGANIZER") != nil || len(m.Recipients) > 0 {
+		flags, icon = stateMeeting, iconMeeting
+	}
+	if method == "REQUEST" || method == "CANCEL" {
+		flags |= stateReceived
+	}
+	if method == "CANCEL" || strings.EqualFold(c.Value("STATUS"), "CANCELLED") {
+		flags |= stateCanceled
+	}
+	m.SetLid(mapi.PidLidAppointmentStateFlags, mapi.Integer32(flags))
+	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon))
+	status := respNone
+	switch {
+	case method == "REQUEST":
+		status = respWaiting
+	case isReply(method):
+		status = responseOf(m)
+	case flags&stateMeeting != 0:
+		status = respOrganized
+	}
+	m.SetLid(mapi.PidLidResponseStatus, mapi.Integer32(status))
+}
+
+// setLists sets what is in lines of their own.
+func setLists(m *object.Message, c *ical.Component) {
+	var contacts mapi.Strings
+	for _, l := range c.All("CONTACT") {
+		contacts = append(contacts, object.Clean(contentline.Unescape(l.Value)))
+	}
+	if len(contacts) > 0 {
+		m.SetLid(mapi.PidLidContacts, contacts)
+	}
+	if strings.EqualFold(c.Value("X-MICROSOFT-DISALLOW-COUNTER"), "TRUE") {
+		m.SetLid(mapi.PidLidAppointmentNotAllowPropose, mapi.Boolean(true))
+	}
+	m.SetLidText(mapi.PidLidMeetingWorkspaceUrl, c.Value("X-MS-OLK-MWSURL"))
+}
+
+// event writes an appointment.
+func (x *exporter) event() {
+	m := x.m
+	x.c.PutText("UID", uidOfMessage(m))
+	x.occurrence()
+	x.stamp()
+	x.span()
+	x.common()
+	x.c.PutText("LOCATION", m.LidText(mapi.PidLidLocation))
+	if n, ok := m.LidInt(mapi.PidLidAppointmentSequence); ok {
+		x.c.Put("SEQUENCE", strconv.Itoa(int(n)))
+	}
+	x.busy()
+	x.people()
+	x.lists()
+	x.reminder()
+}
+
+// occurrence writes RECURRENCE-ID of an exception that stands by itself.
+func (x *exporter) occurrence() {
+	at, ok := x.m.LidTime(mapi.PidLidExceptionReplaceTime)
+	if !ok || !x.m.LidBool(mapi.PidLidIsException) {
+		return
+	}
+	x.recurrenceID(at.Time(), x.zone, x.m.LidBool(mapi.PidLidAppointmentSubType))
+}
+
+func (x *exporter) recurrenceID(at time.Time, z zone, day bool) {
+	if day {
+		x.putTime("RECURRENCE-ID", z.day(at))
+		return
+	}
+	x.putTime("RECURRENCE-ID", z.value(at))
+}
+
+// stamp writes DTSTAMP, which every component has.
+func (x *exporter) stamp() {
+	critical := mapi.PidLidOwnerCriticalChange
+	if isReply(methodOf(x.m)) {
+		critical = mapi.PidLidAttendeeCriticalChange
+	}
+	for _, v := range []mapi.Value{x.m.Lid(critical), x.m.Bag.Get(mapi.PidTagLastModificationTime), x.m.Bag.Get(mapi.PidTagCreationTime)} {
+		if at, ok := v.(mapi.FileTime); ok && at != 0 {
+			x.moment("DTSTAMP", at)
+			return
+		}
+	}
+	x.c.Put("DTSTAMP", noStamp)
+}
+
+// busy writes TRANSP, which says free or not, and what more there is to say.
+func (x *exporter) busy() {
+	if n, ok := x.m.LidInt(mapi.PidLidBusyStatus); ok && n >= 0 && int(n) < len(busyWords) {
+		transparency := "OPAQUE"
+		if n == busyFree {
+			transparency = "TRANSPARENT"
+		}
+		x.c.Put("TRANSP", transparency)
+		if n != busyFree && n != busyBusy {
+			x.c.Put("X-MICROSOFT-CDO-BUSYSTATUS", busyWords[n])
+		}
+	}
+	if n, ok := x.m.LidInt(mapi.PidLidIntendedBusyStatus); ok && n >= 0 && int(n) < len(busyWords) {
+		x.c.Put("X-MICROSOFT-CDO-INTENDEDSTATUS", busyWords[n])
+	}
+	if flags, _ := x.m.LidInt(mapi.PidLidAppointmentStateFlags); flags&stateCanceled != 0 {
+		x.c.Put("STATUS", "CANCELLED")
+	}
+}
+
+func (x *exporter) lists() {
+	m := x.m
+	if contacts, ok := m.Lid(mapi.PidLidContacts).(mapi.Strings); ok {
+		for _, name := range contacts {
+			x.c.PutText("CONTACT", name)
+		}
+	}
+	if n, ok := m.Int(mapi.PidTagOwnerAppointmentId); ok {
+		x.c.Put("X-MICROSOFT-CDO-OWNERAPPTID", strconv.Itoa(int(n)))
+	}
+	if m.LidBool(mapi.PidLidAppointmentNotAllowPropose) {
+		x.c.Put("X-MICROSOFT-DISALLOW-COUNTER", "TRUE")
+	}
+	if url := m.LidText(mapi.PidLidMeetingWorkspaceUrl); url != "" {
+		x.c.Put("X-MS-OLK-MWSURL", url)
+	}
+}

@@ -1,0 +1,267 @@
+package oxcical
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/kept"
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden file anew")
+
+func parse(t testing.TB, b string) *ical.Component {
+	t.Helper()
+	cal, err := Parse([]byte(b))
+	if err != nil {
+		t.Fatalf("read calendar: %v\n%s", err, b)
+	}
+	return cal
+}
+
+func imported(t testing.TB, cal *ical.Component) []*object.Message {
+	t.Helper()
+	list, err := Importer{}.Import(cal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func corpus(t testing.TB) []txtar.File {
+	t.Helper()
+	a, err := txtar.ParseFile("testdata/calendars.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Files
+}
+
+// events are the normal forms of the components that messages are made of.
+func events(cal *ical.Component) []string {
+	var list []string
+	for _, c := range complete(cal).Children {
+		if carried(c) {
+			list = append(list, strings.Join(normalOf(c), "\n"))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// checkRoundTrip wants the messages of a calendar to say what it says: the calendar, where it became one message, else its
+// events.
+func checkRoundTrip(t testing.TB, cal *ical.Component, list []*object.Message) {
+	t.Helper()
+	if len(list) == 1 {
+		b := Bytes(list[0])
+		if back := parse(t, string(b)); !Same(back, cal) {
+			t.Errorf("got\n%s\nwant\n%s\nwritten\n%s", strings.Join(normalOf(complete(back)), "\n"), strings.Join(normalOf(complete(cal)), "\n"), b)
+		}
+		return
+	}
+	all := &ical.Component{Name: vcalendar}
+	for _, m := range list {
+		all.Children = append(all.Children, parse(t, string(Bytes(m))).Children...)
+	}
+	if got, want := events(all), events(cal); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestCorpus(t *testing.T) {
+	files := corpus(t)
+	if len(files) < 100 {
+		t.Errorf("%d calendars, want 100", len(files))
+	}
+	golden := &txtar.Archive{Comment: []byte("What becomes of testdata/calendars.txtar: properties, and the calendars written of them. go test -rewrite\n")}
+	for _, f := range files {
+		t.Run(f.Name, func(t *testing.T) {
+			cal := parse(t, string(f.Data))
+			var text strings.Builder
+			list := imported(t, cal)
+			for _, m := range list {
+				text.WriteString(objects.Dump(m) + strings.ReplaceAll(string(Bytes(m)), "\r\n", "\n"))
+			}
+			golden.Files = append(golden.Files, txtar.File{Name: f.Name, Data: []byte(text.String() + "\n")})
+			checkRoundTrip(t, cal, list)
+		})
+	}
+	objects.Golden(t, "testdata/calendars.golden.txtar", golden, *rewrite)
+}
+
+const meeting = `BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//Example//EN
+METHOD:REQUEST
+BEGIN:VEVENT
+UID:one@example.test
+DTSTAMP:20240101T000000Z
+DTSTART;TZID=Europe/Berlin:20240110T090000
+DTEND;TZID=Europe/Berlin:20240110T100000
+SUMMARY:Plan
+DESCRIPTION:Bring paper\, please
+LOCATION:Room 1
+CATEGORIES:Work
+CLASS:PRIVATE
+PRIORITY:1
+SEQUENCE:2
+TRANSP:OPAQUE
+ORGANIZER;CN=Alice:mailto:alice@example.test
+ATTENDEE;CN=Bob;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.test
+ATTENDEE;CN=Carol;ROLE=OPT-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=TRUE:mailto:carol@example.test
+RRULE:FREQ=WEEKLY;COUNT=10;BYDAY=WE
+EXDATE;TZID=Europe/Berlin:20240117T090000
+BEGIN:VALARM
+ACTION:DISPLAY
+DESCRIPTION:REMINDER
+TRIGGER:-PT15M
+END:VALARM
+END:VEVENT
+END:VCALENDAR
+`
+
+// What every client knows of a meeting has a property and is not just kept.
+func TestCarried(t *testing.T) {
+	m := imported(t, parse(t, meeting))[0]
+	if texts := kept.Texts(&m.Props, kept.Component); len(texts) > 0 {
+		t.Errorf("kept, not carried: %q", texts)
+	}
+	for _, want := range []struct {
+		name string
+		got  any
+		want any
+	}{
+		{"class", m.Text(mapi.PidTagMessageClass), "IPM.Schedule.Meeting.Request"},
+		{"start", m.Lid(mapi.PidLidAppointmentStartWhole), mapi.FileTimeOf(time.Date(2024, 1, 10, 8, 0, 0, 0, time.UTC))},
+		{"recurring", m.LidBool(mapi.PidLidRecurring), true},
+		{"reminder", m.Lid(mapi.PidLidReminderDelta), mapi.Integer32(15)},
+		{"attendees", m.LidText(mapi.PidLidAllAttendeesString), "Bob; Carol"},
+		{"organizer", m.Text(mapi.PidTagSentRepresentingSmtpAddress), "alice@example.test"},
+		{"private", m.LidBool(mapi.PidLidPrivate), true},
+	} {
+		if want.got != want.want {
+			t.Errorf("%s is %v, want %v", want.name, want.got, want.want)
+		}
+	}
+	p, err := binprop.ParseAppointmentRecurrencePattern(m.LidBinary(mapi.PidLidAppointmentRecur))
+	if err != nil || p.Pattern.Occurrences != 10 || p.StartOffset != 540 || p.EndOffset != 600 || len(p.Pattern.Deleted) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// What a client changes counts afterwards, with all that was kept beside it.
+func TestChangedByClient(t *testing.T) {
+	m := imported(t, parse(t, strings.Replace(meeting, "SUMMARY:Plan", "SUMMARY;LANGUAGE=en:Plan\r\nX-OWN:stays", 1)))[0]
+	m.SetText(mapi.PidTagNormalizedSubject, "Another plan")
+	m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(false))
+	event := Export(m).Inside(vevent)[0]
+	if event.Text("SUMMARY") != "Another plan" || event.Get("SUMMARY").Param("LANGUAGE") != "" || event.Value("X-OWN") != "stays" || len(event.Children) != 0 {
+		t.Errorf("got\n%s", event.Append(nil))
+	}
+}
+
+// Lines that say one thing together come back together or not at all.
+func TestTogether(t *testing.T) {
+	const head = "BEGIN:VEVENT\nUID:1\nDTSTAMP:20240101T000000Z\nDTSTART:20240110T090000Z\n"
+	m := imported(t, parse(t, head+"DURATION:PT1H\nSTATUS:TENTATIVE\nPRIORITY:0\nX-OWN:1\nEND:VEVENT\n"))[0]
+	m.SetLid(mapi.PidLidAppointmentEndWhole, mapi.FileTimeOf(time.Date(2024, 1, 10, 11, 0, 0, 0, time.UTC)))
+	m.SetLid(mapi.PidLidBusyStatus, mapi.Integer32(2))
+	m.Bag.Set(mapi.PidTagImportance, mapi.Integer32(2))
+	want := parse(t, head+"DTEND:20240110T110000Z\nTRANSP:OPAQUE\nPRIORITY:1\nX-OWN:1\nEND:VEVENT\n")
+	if got := Export(m).Inside(vevent)[0]; !slices.Equal(normalOf(got), normalOf(want.Children[0])) {
+		t.Errorf("got\n%s", got.Append(nil))
+	}
+}
+
+// A series that a client made has exceptions with what differs only, and one may have no message at all.
+func TestExceptionOfClient(t *testing.T) {
+	m := imported(t, parse(t, meeting))[0]
+	p, err := binprop.ParseAppointmentRecurrencePattern(m.LidBinary(mapi.PidLidAppointmentRecur))
+	if err != nil {
+		t.Fatal(err)
+	}
+	original := binprop.MinutesOf(time.Date(2024, 1, 24, 9, 0, 0, 0, time.UTC))
+	p.Exceptions = []binprop.Exception{{Start: original + 60, End: original + 90, OriginalStart: original, Flags: binprop.OverrideSubject, Subject: "Later", WideSubject: "Später"}}
+	p.Pattern.Deleted = append(p.Pattern.Deleted, original-540)
+	p.Pattern.Modified = []binprop.Minutes{original - 540}
+	b, err := p.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary(b))
+	list := Export(m).Inside(vevent)
+	if len(list) != 2 {
+		t.Fatalf("%d events", len(list))
+	}
+	x := list[1]
+	if x.Text("SUMMARY") != "Später" || x.Value("DTSTART") != "20240124T100000" || x.Value("RECURRENCE-ID") != "20240124T090000" || x.Text("LOCATION") != "Room 1" ||
+		x.Value("UID") != "one@example.test" || len(x.All("ATTENDEE")) != 2 || x.Get("RRULE") != nil {
+		t.Errorf("got\n%s", x.Append(nil))
+	}
+}
+
+func TestMethods(t *testing.T) {
+	for _, c := range []struct{ method, partstat, class string }{
+		{"", "ACCEPTED", "IPM.Appointment"}, {"PUBLISH", "ACCEPTED", "IPM.Appointment"}, {"REQUEST", "NEEDS-ACTION", "IPM.Schedule.Meeting.Request"},
+		{"CANCEL", "NEEDS-ACTION", "IPM.Schedule.Meeting.Canceled"}, {"REPLY", "ACCEPTED", "IPM.Schedule.Meeting.Resp.Pos"}, {"REPLY", "DECLINED", "IPM.Schedule.Meeting.Resp.Neg"},
+		{"REPLY", "TENTATIVE", "IPM.Schedule.Meeting.Resp.Tent"}, {"COUNTER", "TENTATIVE", "IPM.Schedule.Meeting.Resp.Tent"},
+	} {
+		s := "BEGIN:VCALENDAR\nMETHOD:" + c.method + "\nBEGIN:VEVENT\nUID:1\nDTSTART:20240101T100000Z\nORGANIZER:mailto:a@x.test\nATTENDEE;PARTSTAT=" + c.partstat + ":mailto:b@x.test\nEND:VEVENT\nEND:VCALENDAR\n"
+		m := imported(t, parse(t, s))[0]
+		if got := m.Text(mapi.PidTagMessageClass); got != c.class {
+			t.Errorf("%s %s is a %s", c.method, c.partstat, got)
+		}
+		if got := Export(m).Value("METHOD"); got != c.method {
+			t.Errorf("%s became %s", c.method, got)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for name, s := range map[string]string{
+		"deep": strings.Repeat("BEGIN:VEVENT\n", 30),
+		"many": "BEGIN:VCALENDAR\n" + strings.Repeat("A:1\n", 600_000),
+	} {
+		if _, err := Parse([]byte(s)); !errors.Is(err, ical.ErrTooMany) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzImport(f *testing.F) {
+	for _, file := range corpus(f) {
+		f.Add(file.Data)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := ical.NewDecoder(strings.NewReader(string(b)), contentline.Limits{Line: 1 << 18, Total: 1 << 18})
+		for {
+			cal, err := d.Next()
+			if errors.Is(err, io.EOF) || errors.Is(err, contentline.ErrTooLong) || errors.Is(err, ical.ErrTooMany) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRoundTrip(t, cal, imported(t, cal))
+		}
+	})
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(m.Run())
+}

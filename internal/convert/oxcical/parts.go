@@ -1,0 +1,113 @@
+package oxcical
+
+import (
+	"encoding/base64"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+const (
+	// maxAttachments bounds what a component carries in itself; the rest is kept.
+	maxAttachments = 100
+	maxReminder    = 60 * 24 * 3650
+)
+
+// fileNames are the parameters that say what an attachment is called, Outlook's first.
+var fileNames = []string{"X-FILENAME", "FILENAME", "X-APPLE-FILENAME", "X-ORACLE-FILENAME"}
+
+// attachments takes what stands in the component itself; links are kept (MS-OXCICAL 2.1.3.1.1.20.1).
+func (in *importer) attachments(m *object.Message, c *ical.Component) {
+	for _, l := range c.All("ATTACH") {
+		if !strings.EqualFold(l.Param("ENCODING"), "BASE64") || len(m.Attachments) == maxAttachments {
+			continue
+		}
+		data, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(l.Value, " ", ""))
+		if err != nil {
+			continue
+		}
+		var a object.Attachment
+		a.Bag.Set(mapi.PidTagAttachMethod, mapi.Integer32(mapi.AttachByValue))
+		a.Bag.Set(mapi.PidTagAttachDataBinary, mapi.Binary(data))
+		a.Bag.Set(mapi.PidTagAttachSize, mapi.Integer32(int32(len(data))))
+		a.SetText(mapi.PidTagAttachMimeTag, l.Param("FMTTYPE"))
+		name := "attachment"
+		for i := len(fileNames) - 1; i >= 0; i-- {
+			if s := l.Param(fileNames[i]); s != "" {
+				name = s
+			}
+		}
+		a.SetText(mapi.PidTagAttachLongFilename, name)
+		a.SetText(mapi.PidTagAttachExtension, path.Ext(name))
+		m.Attachments = append(m.Attachments, a)
+	}
+}
+
+func (x *exporter) attachments() {
+	for i := range x.m.Attachments {
+		a := &x.m.Attachments[i]
+		data, ok := a.Bag.Get(mapi.PidTagAttachDataBinary).(mapi.Binary)
+		if method, _ := a.Int(mapi.PidTagAttachMethod); !ok || method != mapi.AttachByValue {
+			continue
+		}
+		l := contentline.Line{Name: "ATTACH", Value: base64.StdEncoding.EncodeToString(data)}
+		l = l.With("FMTTYPE", a.Text(mapi.PidTagAttachMimeTag)).With("ENCODING", "BASE64").With("VALUE", "BINARY")
+		x.c.Lines = append(x.c.Lines, l.With(fileNames[0], a.Text(mapi.PidTagAttachLongFilename)))
+	}
+}
+
+// reminder takes the first alarm that is before the start, or before due where end says so (MS-OXCICAL 2.1.3.1.1.20.62).
+func (in *importer) reminder(m *object.Message, c *ical.Component, start, end time.Time) {
+	m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(false))
+	for _, alarm := range c.Inside(valarm) {
+		l := alarm.Get("TRIGGER")
+		if l == nil {
+			continue
+		}
+		at, ok := triggered(l, start, end)
+		before := start.Sub(at)
+		if !ok || before < 0 || before%time.Minute != 0 || before/time.Minute > maxReminder {
+			continue
+		}
+		m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(true))
+		m.SetLid(mapi.PidLidReminderDelta, mapi.Integer32(before/time.Minute))
+		m.SetLid(mapi.PidLidReminderTime, mapi.FileTimeOf(start))
+		m.SetLid(mapi.PidLidReminderSignalTime, mapi.FileTimeOf(at))
+		return
+	}
+}
+
+// triggered is when an alarm goes off.
+func triggered(l *contentline.Line, start, end time.Time) (time.Time, bool) {
+	if d, err := ical.ParseDateTime(l.Value); err == nil && d.UTC {
+		return d.Wall, representable(d.Wall)
+	}
+	length, err := ical.ParseDuration(l.Value)
+	if err != nil {
+		return time.Time{}, false
+	}
+	from := start
+	if strings.EqualFold(l.Param("RELATED"), "END") {
+		from = end
+	}
+	at := from.Add(length)
+	return at, representable(at)
+}
+
+// reminder writes the alarm that clients set.
+func (x *exporter) reminder() {
+	delta, ok := x.m.LidInt(mapi.PidLidReminderDelta)
+	if !x.m.LidBool(mapi.PidLidReminderSet) || !ok || delta < 0 || delta > maxReminder {
+		return
+	}
+	alarm := &ical.Component{Name: valarm}
+	alarm.Put("ACTION", "DISPLAY")
+	alarm.Put("DESCRIPTION", "REMINDER")
+	alarm.Put("TRIGGER", ical.FormatDuration(-time.Duration(delta)*time.Minute))
+	x.c.Children = append(x.c.Children, alarm)
+}

@@ -1,0 +1,305 @@
+package oxcical
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
+	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+)
+
+// zone is a zone under the name it goes by in a calendar. Without name it is UTC or not said.
+type zone struct {
+	name string
+	loc  *time.Location
+}
+
+// zones are those of one calendar.
+type zones struct {
+	components map[string]*ical.Component
+	// fallback is that of times without zone.
+	fallback zone
+	known    map[string]zone
+}
+
+func newZones(cal *ical.Component, fallback string) *zones {
+	z := &zones{components: map[string]*ical.Component{}, known: map[string]zone{}, fallback: zone{"", time.UTC}}
+	for _, c := range cal.Inside(vtimezone) {
+		z.components[c.Text("TZID")] = c
+	}
+	if loc, ok := timezone.Load(fallback); ok {
+		z.fallback = zone{fallback, loc}
+	}
+	return z
+}
+
+// of is the zone of a value: by its name in the tz database or Windows, else by the rules that came with it, else the
+// fallback.
+func (z *zones) of(d ical.DateTime) zone {
+	switch {
+	case d.UTC:
+		return zone{"", time.UTC}
+	case d.Zone == "" || d.Day:
+		return z.fallback
+	}
+	if known, ok := z.known[d.Zone]; ok {
+		return known
+	}
+	found := z.fallback
+	if loc, ok := timezone.Load(d.Zone); ok {
+		found = zone{d.Zone, loc}
+	} else if c := z.components[d.Zone]; c != nil {
+		if loc, ok := byRule(c, d); ok {
+			found = zone{d.Zone, loc}
+		}
+	}
+	z.known[d.Zone] = found
+	return found
+}
+
+func byRule(c *ical.Component, d ical.DateTime) (*time.Location, bool) {
+	rule, ok := timezone.Read(c, d.Wall.Year())
+	if !ok {
+		return nil, false
+	}
+	loc, err := rule.Location(d.Zone)
+	return loc, err == nil
+}
+
+// in is the moment of a value and whether MAPI can hold it.
+func (z *zones) in(d ical.DateTime) (time.Time, bool) {
+	at := d.In(z.of(d).loc)
+	return at, representable(at)
+}
+
+// representable reports whether a time can stand in properties that count from 1601 and in minutes of 32 bits.
+func representable(t time.Time) bool { return t.Year() > 1601 && t.Year() < 4500 }
+
+// span is when a component is.
+type span struct {
+	start, end time.Time
+	day        bool
+	zone       zone
+	endZone    zone
+}
+
+// spanOf reads DTSTART with DTEND or DURATION. It reports false where there is no start that can be carried.
+func (in *importer) spanOf(c *ical.Component) (span, bool) {
+	l := c.Get("DTSTART")
+	if l == nil {
+		return span{}, false
+	}
+	d, err := ical.DateTimeOf(l)
+	if err != nil {
+		return span{}, false
+	}
+	start, ok := in.zones.in(d)
+	s := span{start: start, end: start, day: d.Day, zone: in.zones.of(d)}
+	s.endZone = s.zone
+	if d.Day {
+		s.end = start.AddDate(0, 0, 1)
+	}
+	if to := c.Get("DTEND"); to != nil {
+		s.setEnd(in.zones, to)
+	} else if length, err := ical.ParseDuration(c.Value("DURATION")); err == nil && length >= 0 {
+		s.end = start.Add(length)
+		if d.Day {
+			s.end = start.AddDate(0, 0, int(length/(24*time.Hour)))
+		}
+	}
+	if strings.EqualFold(c.Value("X-MICROSOFT-CDO-ALLDAYEVENT"), "TRUE") && isMidnight(s.start, s.zone) && isMidnight(s.end, s.zone) && s.end.After(s.start) {
+		s.day = true
+	}
+	return s, ok && representable(s.end)
+}
+
+func (s *span) setEnd(z *zones, l *contentline.Line) {
+	to, err := ical.DateTimeOf(l)
+	if err != nil || to.Day != s.day {
+		return
+	}
+	if end, ok := z.in(to); ok && !end.Before(s.start) {
+		s.end, s.endZone = end, z.of(to)
+	}
+}
+
+func isMidnight(t time.Time, z zone) bool {
+	h, m, s := t.In(z.loc).Clock()
+	return h == 0 && m == 0 && s == 0
+}
+
+// setSpan sets when an appointment is (MS-OXOCAL 2.2.1.5 to 2.2.1.9).
+func setSpan(m *object.Message, s span) {
+	start, end := mapi.FileTimeOf(s.start), mapi.FileTimeOf(s.end)
+	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentStartWhole, mapi.PidLidCommonStart} {
+		m.SetLid(n, start)
+	}
+	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentEndWhole, mapi.PidLidCommonEnd} {
+		m.SetLid(n, end)
+	}
+	m.Bag.Set(mapi.PidTagStartDate, start)
+	m.Bag.Set(mapi.PidTagEndDate, end)
+	m.SetLid(mapi.PidLidAppointmentDuration, mapi.Integer32(min(int64(s.end.Sub(s.start)/time.Minute), 1<<31-1)))
+	m.SetLid(mapi.PidLidAppointmentSubType, mapi.Boolean(s.day))
+	m.SetLidText(mapi.PidLidTimeZoneDescription, s.zone.name)
+	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, s.zone, s.start.Year())
+	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionEndDisplay, s.endZone, s.start.Year())
+}
+
+// setDefinition sets one of the definitions of a zone; UTC needs none.
+func setDefinition(m *object.Message, n mapi.NamedProperty, z zone, year int) {
+	if z.name == "" {
+		return
+	}
+	name, ok := timezone.Windows(z.name)
+	if !ok {
+		name = z.name
+	}
+	if b, err := timezone.RuleOf(z.loc, year).Definition(name, year).Append(nil); err == nil {
+		m.SetLid(n, mapi.Binary(b))
+	}
+}
+
+// zoneOf is the zone of a message: the name that a calendar gave it as long as that is the one that its definition is of,
+// else the tz database's name for the definition's, else the definition's own rules.
+func zoneOf(m *object.Message) zone {
+	description := m.LidText(mapi.PidLidTimeZoneDescription)
+	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, mapi.PidLidAppointmentTimeZoneDefinitionRecur} {
+		if z, ok := zoneIn(m.LidBinary(n), description); ok {
+			return z
+		}
+	}
+	if s, err := binprop.ParseTimeZoneStruct(m.LidBinary(mapi.PidLidTimeZoneStruct)); err == nil && description != "" {
+		if loc, ok := timezone.Load(description); ok {
+			return zone{description, loc}
+		}
+		if rule, ok := timezone.OfStruct(s); ok {
+			if loc, err := rule.Location(description); err == nil {
+				return zone{description, loc}
+			}
+		}
+	}
+	return zone{"", time.UTC}
+}
+
+// zoneIn is the zone of a definition.
+func zoneIn(definition []byte, description string) (zone, bool) {
+	d, err := binprop.ParseTimeZoneDefinition(definition)
+	if err != nil {
+		return zone{}, false
+	}
+	if loc, ok := timezone.Load(description); ok && timezone.SameName(description, d.Name) {
+		return zone{description, loc}, true
+	}
+	if olson, ok := timezone.Olson(d.Name); ok {
+		if loc, ok := timezone.Load(olson); ok {
+			return zone{olson, loc}, true
+		}
+	}
+	if loc, ok := timezone.Load(d.Name); ok {
+		return zone{d.Name, loc}, true
+	}
+	rule, ok := timezone.OfDefinition(d)
+	if !ok || d.Name == "" {
+		return zone{}, false
+	}
+	loc, err := rule.Location(d.Name)
+	return zone{object.Clean(d.Name), loc}, err == nil
+}
+
+// value is a moment as the zone's clocks show it.
+func (z zone) value(t time.Time) ical.DateTime {
+	if z.name == "" {
+		return ical.Moment(t)
+	}
+	return ical.Local(t, z.loc, z.name)
+}
+
+// day is the day of a moment in the zone.
+func (z zone) day(t time.Time) ical.DateTime {
+	return ical.DateTime{Wall: ical.Wall(t.In(z.loc)), Day: true}
+}
+
+func (x *exporter) putTime(name string, d ical.DateTime) { x.c.Put(name, d.String(), d.Params()...) }
+
+// span writes DTSTART and DTEND.
+func (x *exporter) span() {
+	start, ok := x.m.LidTime(mapi.PidLidAppointmentStartWhole)
+	if !ok {
+		start, ok = x.m.LidTime(mapi.PidLidCommonStart)
+	}
+	if !ok {
+		return
+	}
+	end, ended := x.m.LidTime(mapi.PidLidAppointmentEndWhole)
+	if !ended {
+		end, ended = x.m.LidTime(mapi.PidLidCommonEnd)
+	}
+	if x.m.LidBool(mapi.PidLidAppointmentSubType) {
+		x.putTime("DTSTART", x.zone.day(start.Time()))
+		if ended {
+			x.putTime("DTEND", x.zone.day(end.Time()))
+		}
+		return
+	}
+	x.putTime("DTSTART", x.zone.value(start.Time()))
+	if ended {
+		x.putTime("DTEND", x.endZone().value(end.Time()))
+	}
+}
+
+// endZone is the zone of the end, which a flight has of its own.
+func (x *exporter) endZone() zone {
+	start := x.m.LidBinary(mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay)
+	end := x.m.LidBinary(mapi.PidLidAppointmentTimeZoneDefinitionEndDisplay)
+	if len(end) == 0 || slices.Equal(start, end) {
+		return x.zone
+	}
+	if z, ok := zoneIn(end, ""); ok {
+		return z
+	}
+	return x.zone
+}
+
+// seriesEnd is the last year that the zones of a series are written for.
+const seriesEnd = 2037
+
+// zoneComponents are the VTIMEZONEs of the zones that components name.
+func (x *exporter) zoneComponents(list []*ical.Component) []*ical.Component {
+	first, last := yearsOf(list)
+	if list[0].Get("RRULE") != nil {
+		last = max(last, seriesEnd)
+	}
+	var zones []*ical.Component
+	for _, name := range zonesIn(list...) {
+		loc := x.zone.loc
+		if name != x.zone.name {
+			loc, _ = timezone.Load(name)
+		}
+		if loc != nil {
+			zones = append(zones, timezone.Component(name, loc, first, last))
+		}
+	}
+	return zones
+}
+
+// yearsOf is the first and the last year that components name.
+func yearsOf(list []*ical.Component) (first, last int) {
+	var years []int
+	for _, c := range list {
+		for _, name := range []string{"DTSTART", "DTEND", "RECURRENCE-ID", "DUE"} {
+			if d, err := ical.ParseDateTime(c.Value(name)); err == nil {
+				years = append(years, d.Wall.Year())
+			}
+		}
+	}
+	if len(years) == 0 {
+		return 0, 0
+	}
+	return slices.Min(years), slices.Max(years)
+}
