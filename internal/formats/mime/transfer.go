@@ -154,6 +154,11 @@ func (qpDecoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err err
 		if c := src[nSrc]; c != '=' && c != ' ' && c != '\t' {
 			continue
 		}
+		if c, ok := qpByte(src[nSrc:]); ok {
+			dst[nDst] = c
+			nDst, nSrc = nDst+1, nSrc+3
+			continue
+		}
 		out, n, ok := qpToken(src[nSrc:], atEOF)
 		if !ok {
 			return nDst, nSrc, transform.ErrShortSrc
@@ -167,14 +172,20 @@ func (qpDecoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err err
 	return nDst, nSrc, nil
 }
 
-// qpToken decodes the "=" or white space with which src begins, of n bytes; ok is false if more must be seen.
+// qpByte decodes the byte that "=" and two digits stand for.
+func qpByte(src []byte) (byte, bool) {
+	if len(src) < 3 || src[0] != '=' || unhex(src[1]) < 0 || unhex(src[2]) < 0 {
+		return 0, false
+	}
+	return byte(unhex(src[1])<<4 | unhex(src[2])), true
+}
+
+// qpToken decodes an "=" that encodes no byte, or the white space, with which src begins, of n bytes; ok is false if more
+// must be seen.
 func qpToken(src []byte, atEOF bool) (out []byte, n int, ok bool) {
 	i := 0
 	if src[0] == '=' {
 		i = 1
-		if len(src) >= 3 && unhex(src[1]) >= 0 && unhex(src[2]) >= 0 {
-			return []byte{byte(unhex(src[1])<<4 | unhex(src[2]))}, 3, true
-		}
 		if len(src) < 3 && !atEOF {
 			return nil, 0, false
 		}
