@@ -111,6 +111,8 @@ type importer struct {
 	depth  int
 	m      *Message
 	sorted sorted
+	// scratch is room's.
+	scratch []byte
 	// nameless counts files that got a name here.
 	nameless int
 }
@@ -152,7 +154,7 @@ func (im *importer) keep(bag *mapi.PropBag, p mapi.NamedProperty, b []byte) erro
 
 // long sets a string or binary property to what r yields, in the bag itself if it is short.
 func (im *importer) long(bag *mapi.PropBag, t mapi.Tag, r io.Reader) error {
-	start := make([]byte, mapi.MaxStoredValue+1)
+	start := im.room()
 	n, err := io.ReadFull(r, start)
 	switch {
 	case err == nil:
@@ -174,15 +176,22 @@ func (im *importer) long(bag *mapi.PropBag, t mapi.Tag, r io.Reader) error {
 	return nil
 }
 
+// room is for one byte more than stands in a bag; it is the caller's until he asks again.
+func (im *importer) room() []byte {
+	if im.scratch == nil {
+		im.scratch = make([]byte, mapi.MaxStoredValue+1)
+	}
+	return im.scratch
+}
+
 // content sets a property to the content of a leaf, as it is.
 func (im *importer) content(bag *mapi.PropBag, t mapi.Tag, p *mime.Part) error {
 	if p.Size() <= mapi.MaxStoredValue {
 		return im.long(bag, t, p.Content(im.octets))
 	}
-	start := make([]byte, mapi.MaxStoredValue+1)
-	n, err := io.ReadFull(p.Content(im.octets), start)
+	_, err := io.ReadFull(p.Content(im.octets), im.room())
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return im.long(bag, t, bytes.NewReader(start[:n]))
+		return im.long(bag, t, p.Content(im.octets))
 	}
 	if err != nil {
 		return fmt.Errorf("read part: %w", err)
