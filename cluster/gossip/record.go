@@ -94,6 +94,9 @@ func (k *knowledge) changeLocked(now time.Time, fn func(own *record)) {
 	if !k.wide {
 		r.Meta, r.Addr = Meta{}, ""
 	}
+	for len(r.Hears) > 0 && len(wire.Marshal(&r)) > maxRecord { // or nobody would take it
+		r.Hears = r.Hears[:len(r.Hears)-1]
+	}
 	k.putLocked(r, now)
 }
 

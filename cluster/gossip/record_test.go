@@ -287,7 +287,63 @@ func TestRecordsAreBounded(t *testing.T) {
 	if k.review(sites, noon); len(k.otherSites()) > maxSites {
 		t.Errorf("%d data centres", len(k.otherSites()))
 	}
-	if k.setGateway(true, make([]string, 100), noon); len(k.own.Hears) != maxHears {
-		t.Errorf("%d data centres are named", len(k.own.Hears))
+	hears := make([]string, 30)
+	for i := range hears {
+		hears[i] = fmt.Sprintf("data-centre-with-a-long-name-%02d-to-be-sure-that-not-all-fit", i)
 	}
+	k.setGateway(true, hears, noon)
+	told := k.records["a1"]
+	if !told.wellFormed() || len(told.Hears) < 5 || len(told.Hears) >= 30 {
+		t.Errorf("%d data centres are named in %d bytes", len(told.Hears), len(told.face()))
+	}
+	before := k.own.Seq
+	if k.setGateway(true, hears, noon); k.own.Seq != before {
+		t.Error("the same is told again")
+	}
+}
+
+// TestNodesAreToldWithTheirDataCentre: their records are the first that is heard of it, and no word that they are gone.
+func TestNodesAreToldWithTheirDataCentre(t *testing.T) {
+	k := knows("a1")
+	var told []string
+	tell := newTeller(Events{
+		NodeUp:   func(n Node) { told = append(told, "up "+string(n.ID)) },
+		NodeDown: func(n Node) { told = append(told, "down "+string(n.ID)) },
+		Site:     func(s Site) { told = append(told, fmt.Sprintf("%s %v", s.DC, s.Heard)) },
+	}, k)
+	expect := func(want ...string) {
+		t.Helper()
+		tell.tell()
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+		told = nil
+	}
+	hear := func(r record) {
+		news, faces := k.learnRecords([]record{r}, noon)
+		tell.records(news, faces, "a")
+	}
+	hears := func(dcs ...string) {
+		k.setGateway(true, dcs, noon)
+		for _, s := range k.review(nil, noon) {
+			tell.site(s)
+		}
+	}
+	hear(far("b1", 1))
+	expect()
+	hears("b")
+	expect("b true", "up b1")
+	busier := far("b1", 2)
+	busier.Load.Groups = 3
+	hear(busier)
+	expect()
+	hears()
+	expect("b false")
+	dead := busier
+	dead.Gone = goneSilent
+	hear(dead)
+	expect("down b1")
+	hear(far("b2", 1))
+	hears("b")
+	expect("b true", "up b2")
 }

@@ -12,7 +12,6 @@ import (
 const (
 	// freshFor is how long a data centre, or an address, that is known by gossip only counts without further word.
 	freshFor = 10 * time.Minute
-	maxHears = 16 // data centres that one record names; those of more would leave no room for the rest
 	// seedsOfSite is how many nodes of one data centre are tried at a time.
 	seedsOfSite = 8
 )
@@ -96,12 +95,12 @@ func (k *knowledge) siteLocked(dc string) Site {
 	return s
 }
 
-// nodesOf are the nodes of another data centre that are known.
+// nodesOf are the nodes of another data centre that it has not lost.
 func (k *knowledge) nodesOf(dc string) (ids []cluster.NodeID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, r := range k.records {
-		if r.of(dc) {
+		if r.of(dc) && r.Gone == goneNot {
 			ids = append(ids, id)
 		}
 	}
@@ -131,7 +130,7 @@ func (k *knowledge) wideNow() bool {
 func (k *knowledge) setGateway(is bool, hears []string, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if hears = hears[:min(len(hears), maxHears)]; k.own.Gateway != is || !slices.Equal(k.own.Hears, hears) {
+	if k.own.Gateway != is || !slices.Equal(k.own.Hears, hears) {
 		k.changeLocked(now, func(own *record) { own.Gateway, own.Hears = is, hears })
 	}
 }
