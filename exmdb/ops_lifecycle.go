@@ -19,4 +19,5 @@ var (
 	OpSetDelegates    = Op[Delegates, Empty]{OpInfo{73, "SetDelegates", true}}
 	OpSetReadState    = Op[SetReadStateRequest, Empty]{OpInfo{74, "SetReadState", true}}
 	OpChangeDelegate  = Op[DelegateChange, Empty]{OpInfo{75, "ChangeDelegate", true}}
+	OpReminders       = Op[RemindersRequest, RemindersResponse]{OpInfo{76, "Reminders", false}}
 )

@@ -73,6 +73,8 @@ const (
 	RowReheaded RowBits = 1 << 27
 	// RowDelivered: the message came into this folder as new mail from outside.
 	RowDelivered RowBits = 1 << 28
+	// RowReminder: the bag asks for a reminder, so there is a ReminderKey.
+	RowReminder RowBits = 1 << 29
 )
 
 // Flags is the IMAP half of the bits.

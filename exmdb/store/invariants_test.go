@@ -210,6 +210,15 @@ func (l *ledger) props(row *schema.Row) error {
 		size += weight(bag.AppendWire(nil), bag.References())
 		l.hold(content.BagHashes(bag))
 	}
+	at, err := l.reminderIn(bag)
+	if err != nil {
+		return err
+	}
+	if reminds := at != 0 && row.Bits&schema.RowAssociated == 0; reminds {
+		l.expect(schema.ReminderKey(at, row.Object))
+	} else if row.Bits&schema.RowReminder != 0 {
+		l.wrongf("object %d is marked as one that reminds", row.Object)
+	}
 	list, err := l.storedRecipients(row)
 	if err != nil {
 		return err
@@ -279,7 +288,7 @@ func (l *ledger) sharedBodies() error {
 // records looks for records that nothing leads to, and for those that are not there.
 func (l *ledger) records() error {
 	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange},
-		{schema.PrefixDeleted, schema.PrefixDeleted}, {schema.PrefixTime, schema.PrefixTime}} {
+		{schema.PrefixDeleted, schema.PrefixDeleted}, {schema.PrefixTime, schema.PrefixTime}, {schema.PrefixReminder, schema.PrefixReminder}} {
 		it := l.r.Iter([]byte{of[0]}, []byte{of[1] + 1})
 		for it.Next() {
 			key := string(it.Key())
@@ -375,6 +384,9 @@ func (c *chaos) edit(depth int) exmdb.MessageEdit {
 		e.Set = bagOf(mapi.PidTagReplyRequested, mapi.Boolean(true), mapi.PidTagRoamingDictionary, c.value(), mapi.PidTagFlagStatus, mapi.Integer32(c.rng.IntN(3)))
 	}
 	if c.rng.IntN(3) == 0 {
+		c.reminder(&e.Set)
+	}
+	if c.rng.IntN(3) == 0 {
 		e.ReplaceRecipients = true
 		for i := range c.rng.IntN(3) {
 			r := recipient(int32(i+1), "anna")
@@ -391,6 +403,14 @@ func (c *chaos) edit(depth int) exmdb.MessageEdit {
 		e.Attachments = append(e.Attachments, a)
 	}
 	return e
+}
+
+// reminder asks for one, puts it off or wants none any more.
+func (c *chaos) reminder(set *mapi.PropBag) {
+	ids := call(c.box, exmdb.OpNameProperties, &exmdb.NamesRequest{Names: []mapi.PropertyName{mapi.PidLidReminderSet.PropertyName,
+		mapi.PidLidReminderSignalTime.PropertyName}}).IDs
+	set.Set(mapi.PidLidReminderSet.Tag(ids[0]), mapi.Boolean(c.rng.IntN(3) > 0))
+	set.Set(mapi.PidLidReminderSignalTime.Tag(ids[1]), mapi.FileTime(c.rng.IntN(3)))
 }
 
 // step does one thing; refusals for what is not there are part of it.

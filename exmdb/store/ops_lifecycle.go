@@ -26,6 +26,7 @@ func (s *Store) lifecycleHandlers() []Handler {
 		write(s, exmdb.OpSetDelegates, rightWrite, setDelegates),
 		write(s, exmdb.OpSetReadState, rightWrite, setReadState),
 		write(s, exmdb.OpChangeDelegate, rightWrite, changeDelegate),
+		read(s, exmdb.OpReminders, rightRead, reminders),
 	}
 }
 

@@ -193,6 +193,9 @@ func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Ha
 	if err := t.noteRule(row, bag); err != nil {
 		return err
 	}
+	if err := t.noteReminder(row, old, bag); err != nil {
+		return err
+	}
 	return t.put(row, r, inline)
 }
 
@@ -251,6 +254,9 @@ func (t *tx) destroyProps(row *schema.Row) error {
 	if err := t.noteRule(row, new(mapi.PropBag)); err != nil {
 		return err
 	}
+	if err := t.dropReminder(row); err != nil {
+		return err
+	}
 	t.w.Delete(schema.BagKey(row.Object))
 	if row.Bits&schema.RowRecipients != 0 {
 		t.w.Delete(schema.RecipientsKey(row.Object))
@@ -302,6 +308,9 @@ func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
 		return err
 	}
 	if err := t.copyRule(from, to); err != nil {
+		return err
+	}
+	if err := t.copyReminder(from, to); err != nil {
 		return err
 	}
 	if from.Bits&schema.RowRecipients != 0 {
@@ -417,6 +426,9 @@ func (t *tx) storeBag(bag *mapi.PropBag, row *schema.Row) error {
 		return nil
 	}
 	if stored := bag.AppendWire(nil); len(stored) <= mapi.MaxStoredValue && bag.References() == nil { // so nothing in it is long
+		if err := t.noteReminder(row, nil, bag); err != nil {
+			return err
+		}
 		return t.put(row, record{key: schema.BagKey(row.Object), now: stored}, nil)
 	}
 	s, err := stage(nil)

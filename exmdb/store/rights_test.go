@@ -291,6 +291,7 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpDelegates.ID:      {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpSetDelegates.ID:   {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
 	exmdb.OpChangeDelegate.ID: {{whole: true, try: does(exmdb.OpChangeDelegate, func(*scene) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: mapi.GUID{7}} })}},
+	exmdb.OpReminders.ID:      {{somewhere: seeing, try: does(exmdb.OpReminders, func(*scene) *exmdb.RemindersRequest { return &exmdb.RemindersRequest{} })}},
 	exmdb.OpSetReadState.ID:   {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {
 		return &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.source}}
