@@ -173,7 +173,7 @@ func (s *sorted) body(p *mime.Part, in structure) {
 	switch {
 	case p.Subtype == "html" && s.html == nil && (in == inAlternative || len(s.texts) == 0):
 		s.html = p
-	case (p.Subtype == "rtf" || p.Subtype == "richtext") && in == inAlternative && s.rtf == nil && p.Size() <= maxRTF:
+	case (p.Subtype == "rtf" || p.Subtype == "richtext") && in == inAlternative && s.rtf == nil && p.Size() <= maxRich:
 		s.rtf = p
 	case p.Subtype == "plain" && p.Type == "text" && (len(s.texts) == 0 && (s.html == nil || in == inAlternative) || s.html == nil && in == inMixed):
 		s.texts = append(s.texts, p)
@@ -191,8 +191,12 @@ func (s *sorted) file(p *mime.Part, f file) {
 	}
 }
 
-// maxRTF bounds RTF that is compressed or taken apart.
-const maxRTF = 16 << 20
+const (
+	// maxRTF bounds RTF that is taken apart.
+	maxRTF = 12 << 20
+	// maxRich bounds RTF that is compressed, which takes several times its size.
+	maxRich = 2 << 20
+)
 
 // bodies sets the texts of a message in all the forms that the mail has (MS-OXCMAIL 2.2.3.3).
 func (im *importer) bodies() error {
@@ -203,7 +207,7 @@ func (im *importer) bodies() error {
 		}
 	}
 	if s.rtf != nil {
-		b, err := io.ReadAll(s.rtf.Content(im.octets))
+		b, err := im.whole(s.rtf)
 		if err != nil {
 			return err
 		}

@@ -124,6 +124,8 @@ var fields = []struct {
 	value func(*said) string
 	// as are other fields that say the same.
 	as []string
+	// byName says that a named property is needed, so where the names are not known nothing can be said.
+	byName bool
 }{
 	{name: "From", value: func(s *said) string { return s.author }},
 	{name: "Sender", value: func(s *said) string { return s.sender }},
@@ -144,7 +146,12 @@ var fields = []struct {
 	{name: "Sensitivity", value: func(s *said) string {
 		return wordOf(s.bag, mapi.PidTagSensitivity, map[mapi.Integer32]string{1: "Personal", 2: "Private", 3: "Company-Confidential"})
 	}},
-	{name: "Disposition-Notification-To", value: func(s *said) string { return s.ifAsked(mapi.PidTagReadReceiptRequested) }},
+	{name: "X-Message-Flag", value: func(s *said) string {
+		what, _ := s.named(mapi.PidLidFlagRequest).(mapi.String)
+		return encoded(string(what))
+	}, byName: true},
+	{name: "X-Message-Completed", value: func(s *said) string { return timeOf(s.bag, mapi.PidTagFlagCompleteTime) }, byName: true},
+	{name: "Disposition-Notification-To", value: receiptTo},
 	{name: "Return-Receipt-To", value: func(s *said) string { return s.ifAsked(mapi.PidTagOriginatorDeliveryReportRequested) }},
 	{name: "Reply-By", value: func(s *said) string { return timeOf(s.bag, mapi.PidTagReplyTime) }},
 	{name: "Expires", value: func(s *said) string { return timeOf(s.bag, mapi.PidTagExpiryTime) }, as: []string{"Expiry-Date"}},
@@ -155,7 +162,7 @@ var fields = []struct {
 	{name: "Keywords", value: func(s *said) string {
 		words, _ := s.named(mapi.PidNameKeywords).(mapi.Strings)
 		return encoded(strings.Join(words, ", "))
-	}},
+	}, byName: true},
 }
 
 // said is what a header is made of.
@@ -190,6 +197,14 @@ func (s *said) ifAsked(t mapi.Tag) string {
 		return s.author
 	}
 	return ""
+}
+
+// receiptTo is whom a reader's client is to tell: the author, or somebody he named.
+func receiptTo(s *said) string {
+	if other := addressOf(stringOf(s.bag, mapi.PidTagReadReceiptName), stringOf(s.bag, mapi.PidTagReadReceiptSmtpAddress)); other != "" && s.bag.Get(mapi.PidTagReadReceiptRequested) == mapi.Boolean(true) {
+		return other
+	}
+	return s.ifAsked(mapi.PidTagReadReceiptRequested)
 }
 
 func encoded(s string) string { return stdmime.QEncoding.Encode("utf-8", oneLine(s)) }
@@ -351,7 +366,7 @@ func (w *headerWriter) kept(header []byte, now *said, keep func(name string) boo
 	before := receivedAs(header, parsed)
 	stale := map[string]bool{}
 	for _, f := range fields {
-		if f.name == "Keywords" && now.names == nil {
+		if f.byName && now.names == nil {
 			continue
 		}
 		if f.value(before) != f.value(now) {

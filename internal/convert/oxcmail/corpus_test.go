@@ -458,6 +458,9 @@ func (d *dumper) bag(bag *mapi.PropBag, indent string) {
 		if p.Tag.Named() {
 			n, _ := d.names.Name(p.Tag.ID())
 			name = n.Name
+			if n.Kind == mapi.NameByLID {
+				name = fmt.Sprintf("%#x", n.LID)
+			}
 			if n.Set == psMail {
 				name = "kept " + name
 			}

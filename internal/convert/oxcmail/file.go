@@ -159,7 +159,7 @@ func (im *importer) embedded(a *exmdb.Attachment, root *mime.Part, octets io.Rea
 // value puts a part's content into an attachment; a message in a transfer encoding is one once it is decoded.
 func (im *importer) value(a *exmdb.Attachment, p *mime.Part) error {
 	if p.Type == "message" && p.Subtype == "rfc822" && p.IsLeaf() && im.depth+1 < maxDepth && p.Size() <= maxUnpack {
-		octets, err := io.ReadAll(p.Content(im.octets))
+		octets, err := im.whole(p)
 		if err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (im *importer) unpacked() error {
 		return nil
 	}
 	if p.Size() <= maxUnpack {
-		octets, err := io.ReadAll(p.Content(im.octets))
+		octets, err := im.whole(p)
 		if err != nil {
 			return err
 		}

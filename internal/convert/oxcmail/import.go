@@ -45,8 +45,8 @@ const (
 	maxDepth = 12
 	// maxFiles bounds the attachments of a message; what comes behind is left to the received bytes.
 	maxFiles = 5_000
-	// maxUnpack bounds what is taken apart in memory: TNEF, and messages in a transfer encoding.
-	maxUnpack = 64 << 20
+	// maxUnpack bounds what is taken apart in memory, as it stands in the mail: TNEF, and messages in a transfer encoding.
+	maxUnpack = 32 << 20
 	// maxKeptHeader bounds a header that is kept to be written again.
 	maxKeptHeader = 256 << 10
 )
@@ -204,13 +204,23 @@ func (im *importer) content(bag *mapi.PropBag, t mapi.Tag, p *mime.Part) error {
 	return nil
 }
 
+// whole is the content of a leaf that is taken apart in memory.
+func (im *importer) whole(p *mime.Part) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(p.Size()) + bytes.MinRead) // once, though base64 leaves a quarter of it empty
+	if _, err := b.ReadFrom(p.Content(im.octets)); err != nil {
+		return nil, fmt.Errorf("read part: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
 // askedFor are the fields that rules and clients ask for by name (MS-OXCMAIL 2.2.3.2, MAILBOX 5); all others stay in the
 // header that is kept.
 var askedFor = map[string]bool{
 	"list-id": true, "list-post": true, "list-archive": true, "auto-submitted": true, "precedence": true, "accept-language": true,
 	"content-class": true, "content-language": true, "organization": true, "user-agent": true, "resent-from": true,
 	"x-mailer": true, "x-spam-flag": true, "x-spam-status": true, "x-spam-score": true, "x-spam-level": true, "x-originating-ip": true, "x-loop": true,
-	"x-original-to": true, "x-forwarded-to": true, "x-forwarded-for": true, "x-ms-has-attach": true, "x-message-flag": true, "x-message-completed": true,
+	"x-original-to": true, "x-forwarded-to": true, "x-forwarded-for": true, "x-ms-has-attach": true,
 	"x-unsent": true, "x-callid": true, "x-faxnumberofpages": true, "x-voicemessageduration": true, "x-voicemessagesendername": true,
 	"x-callingtelephonenumber": true, "x-attachmentorder": true, "x-requireprotectedplayonphone": true,
 }
@@ -244,6 +254,7 @@ func (b *builder) named(h mime.Header, names *oxcmsg.Names, want func(name strin
 			names.Set(&b.bag, p, mapi.String(value))
 		}
 	}
+	b.flagged(h, names)
 	var words mapi.Strings
 	for word := range strings.SplitSeq(h.Text("Keywords"), ",") {
 		if word = text(strings.TrimSpace(word)); word != "" {
@@ -253,4 +264,19 @@ func (b *builder) named(h mime.Header, names *oxcmsg.Names, want func(name strin
 	if len(words) > 0 {
 		names.Set(&b.bag, mapi.PidNameKeywords, words)
 	}
+}
+
+// flagged sets what the sender asks to be done about the mail, or says was done (MS-OXCMAIL 2.2.3.2, MS-OXOFLAG 2.2.1).
+func (b *builder) flagged(h mime.Header, names *oxcmsg.Names) {
+	what := text(h.Text("X-Message-Flag"))
+	if what == "" {
+		return
+	}
+	names.Set(&b.bag, mapi.PidLidFlagRequest, mapi.String(what))
+	status := mapi.Integer32(mapi.FlagStatusFlagged)
+	if at, ok := mime.ParseDate(h.Get("X-Message-Completed")); ok && h.Has("X-Message-Completed") {
+		status = mapi.FlagStatusComplete
+		b.bag.Set(mapi.PidTagFlagCompleteTime, mapi.FileTimeOf(at))
+	}
+	b.bag.Set(mapi.PidTagFlagStatus, status)
 }

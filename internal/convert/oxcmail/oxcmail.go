@@ -195,6 +195,10 @@ func (b *builder) header(h mime.Header) {
 		b.bag.Set(mapi.PidTagSensitivity, mapi.Integer32(n))
 	}
 	b.is(mapi.PidTagReadReceiptRequested, h.Has("Disposition-Notification-To"))
+	whom := firstMailbox(mime.ParseAddresses(h.Get("Disposition-Notification-To")))
+	if whom != nil && !strings.EqualFold(text(whom.String()), stringOf(&b.bag, mapi.PidTagSentRepresentingSmtpAddress)) {
+		b.person(whom, mapi.PidTagReadReceiptName, mapi.PidTagReadReceiptSmtpAddress)
+	}
 	b.is(mapi.PidTagOriginatorDeliveryReportRequested, h.Has("Return-Receipt-To"))
 	b.time(mapi.PidTagReplyTime, h.Get("Reply-By"))
 	b.time(mapi.PidTagExpiryTime, first(h, "Expires", "Expiry-Date"))
