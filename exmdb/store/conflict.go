@@ -129,14 +129,22 @@ func (d *draft) takeLast(edit *exmdb.MessageEdit, v *foreignVersion, merged mapi
 	if err != nil {
 		return err
 	}
+	last := ours.modified
 	if laterThan(v.modified, v.changeKey.Namespace, ours.modified, ours.changeKey.Namespace) {
 		if err := d.applyWhole(edit); err != nil {
 			return err
 		}
+		last = v.modified
 	}
 	d.after.row.PCL = merged.Append(nil)
 	d.edited = true
-	return d.commit()
+	if err := d.commit(); err != nil {
+		return err
+	}
+	// The time stays that of the version that won: a third one is to be judged by when it was written, not by when it came.
+	d.after.row.Modified = last
+	d.w.Set(d.after.key(d.fid), d.after.row.AppendWire(nil))
+	return nil
 }
 
 // ownVersion is the version that is in the mailbox.

@@ -258,6 +258,11 @@ func importMove(t *tx, req *exmdb.ImportMoveRequest) (*exmdb.ImportResponse, err
 	if _, err := t.tombstone(req.From, s.counts, left); err != nil {
 		return nil, err
 	}
+	own, err := t.reader(req.From)
+	if err != nil {
+		return nil, err
+	}
+	told := own.readCN(&m.row)
 	if err := t.takeSeen(req.From, &m.row); err != nil {
 		return nil, err
 	}
@@ -269,7 +274,26 @@ func importMove(t *tx, req *exmdb.ImportMoveRequest) (*exmdb.ImportResponse, err
 	if m.uid, err = t.placeAs(req.Folder, target, &m.row); err != nil {
 		return nil, err
 	}
+	if told != 0 {
+		if err := t.tellRead(req.Folder, target, m); err != nil {
+			return nil, err
+		}
+	}
 	return t.importedAs(outcome, req.Folder, m)
+}
+
+// tellRead gives the read state of a message a stamp, though it is as it was. A client that has moved a message counts it
+// as seen, and need not have known that it was read meanwhile.
+func (t *tx) tellRead(fid mapi.FID, c *schema.FolderCounts, m *message) error {
+	own, err := t.reader(fid)
+	if err != nil {
+		return err
+	}
+	if own != nil {
+		return t.markRead(fid, own, &m.row, own.seen(&m.row), t.stamp())
+	}
+	t.touch(fid, c, m, schema.ChangeRead)
+	return nil
 }
 
 // movedBefore answers for a message that is not where it was: this move was made before, or another was, or it was deleted.
