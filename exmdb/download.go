@@ -26,8 +26,9 @@ type ContentsSync struct {
 	// told are the objects that a page has brought, present those that are as the client knows them, outside those that
 	// are not in the restriction.
 	told, present, outside mapi.IDSET
-	// gone and left are what the client has been told to delete, and to take for out of scope.
-	gone, left mapi.IDSET
+	// gone is what the client has and the folder has not; forgotten is what the client was told to forget.
+	gone, forgotten mapi.IDSET
+	compared        bool
 }
 
 // SyncedContents is a page of a download.
@@ -64,12 +65,18 @@ func (s *ContentsSync) Next(ctx context.Context) (*SyncedContents, error) {
 	s.outside = s.outside.Union(resp.OutOfScope)
 	page.Deleted = s.held(resp.Gone)
 	page.NoLongerInScope = s.held(resp.OutOfScope)
-	page.Read, page.Unread = s.held(resp.MarkedRead), s.held(resp.MarkedUnread)
-	s.cursor = resp.Next
-	if !resp.More {
-		s.finish(page, resp)
+	if resp.Compared && !s.compared {
+		// All that there is was looked at: what was not met is gone.
+		s.compared = true
+		page.Deleted = page.Deleted.Union(s.held(s.State.Given).Minus(s.present).Minus(s.outside))
 	}
+	s.gone = s.gone.Union(page.Deleted)
+	page.Read, page.Unread = s.kept(resp.MarkedRead), s.kept(resp.MarkedUnread)
+	s.cursor = resp.Next
 	s.filter(page)
+	if !resp.More {
+		s.finish(resp)
+	}
 	return page, nil
 }
 
@@ -87,6 +94,11 @@ func (s *ContentsSync) held(ids mapi.IDSET) mapi.IDSET {
 	return ids.Intersect(s.State.Given).Minus(s.told)
 }
 
+// kept is what the client has and will have.
+func (s *ContentsSync) kept(ids mapi.IDSET) mapi.IDSET {
+	return s.held(ids).Minus(s.gone).Minus(s.outside)
+}
+
 // filter leaves out of a page what the scope does not want to be told, and notes what was told.
 func (s *ContentsSync) filter(page *SyncedContents) {
 	if s.Scope.Flags&(SyncNoDeletions|SyncStateOnly) != 0 {
@@ -95,22 +107,17 @@ func (s *ContentsSync) filter(page *SyncedContents) {
 	if s.Scope.Flags&(SyncNoDeletions|SyncKeepOutOfScope|SyncStateOnly) != 0 {
 		page.NoLongerInScope = mapi.IDSET{}
 	}
-	s.gone, s.left = s.gone.Union(page.Deleted), s.left.Union(page.NoLongerInScope)
-	if s.Done {
-		s.State.Given = s.State.Given.Minus(s.gone).Minus(s.left).Union(s.told)
-		if s.Scope.Flags&SyncStateOnly != 0 {
-			s.State.Given = s.present
-		}
-		s.told, s.present, s.outside, s.gone, s.left = mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}
-	}
+	s.forgotten = s.forgotten.Union(page.Deleted).Union(page.NoLongerInScope)
 }
 
-// finish ends the download. Where all that there is was looked at, what was not met is gone.
-func (s *ContentsSync) finish(page *SyncedContents, resp *SyncContentsResponse) {
+// finish makes the client's state of what was told.
+func (s *ContentsSync) finish(resp *SyncContentsResponse) {
 	s.Done = true
-	if resp.Compared {
-		page.Deleted = page.Deleted.Union(s.State.Given.Minus(s.present).Minus(s.told).Minus(s.outside))
+	s.State.Given = s.State.Given.Minus(s.forgotten).Union(s.told)
+	if s.Scope.Flags&SyncStateOnly != 0 {
+		s.State.Given = s.present
 	}
+	s.told, s.present, s.outside, s.gone, s.forgotten = mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}, mapi.IDSET{}
 	flags := s.Scope.Flags
 	if flags&SyncNormal != 0 {
 		s.State.Seen = resp.Seen

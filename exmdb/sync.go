@@ -52,6 +52,8 @@ type SyncCursor struct {
 	Received mapi.FileTime `wire:"4"`
 	// Stored: messages are looked for in the order of delivery that is stored, because many are to come.
 	Stored bool `wire:"5"`
+	// Compared: the download has gone through all objects.
+	Compared bool `wire:"6"`
 }
 
 // SyncPhase is a part of a download. Numbers reach the wire.
@@ -129,7 +131,7 @@ type SyncContentsResponse struct {
 	// Next is where to go on, with More.
 	Next SyncCursor `wire:"9"`
 	More bool       `wire:"10"`
-	// Compared says, in the last page, that every object was looked at: what the client has and was not met is gone.
+	// Compared says that every object has been looked at by now: what the client has and was not met is gone.
 	Compared bool `wire:"15"`
 	// Seen, SeenFAI and Read are the client's after the last page.
 	Seen     mapi.IDSET `wire:"11"`

@@ -121,13 +121,11 @@ var phases = map[exmdb.SyncPhase]phase{
 
 // run goes through a phase as far as the page allows.
 func (s *contentsSync) run(p exmdb.SyncPhase) error {
-	if p.Compares() {
-		s.resp.Compared = true
-	}
+	s.resp.Next.Compared = s.resp.Next.Compared || p.Compares()
 	if err := phases[p].run(s); err != nil || s.resp.More {
 		return err
 	}
-	s.resp.Next = exmdb.SyncCursor{Phase: phases[p].next, Stamp: s.resp.Next.Stamp}
+	s.resp.Next = exmdb.SyncCursor{Phase: phases[p].next, Stamp: s.resp.Next.Stamp, Compared: s.resp.Next.Compared}
 	return nil
 }
 
@@ -524,6 +522,7 @@ func (s *contentsSync) answer() (*exmdb.SyncContentsResponse, error) {
 	r := s.resp
 	r.Gone, r.OutOfScope, r.Present = mapi.IDSETOfIDs(s.gone), mapi.IDSETOfIDs(s.outside), mapi.IDSETOfIDs(s.present)
 	r.MarkedRead, r.MarkedUnread = r.MarkedRead.Union(mapi.IDSETOfIDs(s.on)), r.MarkedUnread.Union(mapi.IDSETOfIDs(s.off))
+	r.Compared = r.Next.Compared && !r.Next.Phase.Compares()
 	if !r.More {
 		s.finalSets()
 	}
