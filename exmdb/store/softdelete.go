@@ -130,7 +130,7 @@ func (v *view) someDeleted(fid mapi.FID, limit int, until schema.DeletedAt) (fou
 }
 
 // stepDestroy bounds the messages that one step deletes: each takes some reads and up to a dozen deletes.
-const stepDestroy = 500
+const stepDestroy = 250
 
 // endDeleted destroys messages of a folder's soft-deleted set, which lie side by side, while the step lasts, and says how
 // many. What lets go of each is release. Their records go as one range: age-out and purge read from the front, and would
