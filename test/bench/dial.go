@@ -1,5 +1,5 @@
 // Package bench measures a cluster of three real processes on this machine, fsync on, and writes what it found to
-// docs/measurements. It asserts nothing about time: a person, or a later run, compares.
+// docs/measurements. It says when a bound is broken that the documents promise; the rest a person, or a later run, compares.
 package bench
 
 import (

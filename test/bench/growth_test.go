@@ -1,0 +1,331 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
+	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+)
+
+// owned is one mailbox at its owner, its state in files, without log and network: what is left is what the mailbox's size
+// can make dearer. It is an exmdb.Caller.
+type owned struct {
+	t        *testing.T
+	rep      *space.LocalReplica
+	box      mapi.MailboxID
+	handlers map[exmdb.OpID]store.Handler
+	// longest is the longest single op since it was last zero.
+	longest time.Duration
+}
+
+func newOwned(t *testing.T) *owned {
+	t.Helper()
+	shared := lsm.NewShared(lsm.Budget{CacheBytes: 64 << 20, OpenFiles: 1000})
+	options := lsm.StateOptions(t.TempDir())
+	options.Shared = shared
+	db, err := lsm.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := space.NewLocalReplica(db, space.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(rep.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+		shared.Close()
+	})
+	o := &owned{t: t, rep: rep, box: mapi.NewMailboxID()}
+	o.forget()
+	create := o.handlers[exmdb.OpCreateMailbox.ID]
+	if _, err := rep.Create(t.Context(), cluster.SpaceID(o.box), 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+		return create.Run(w, &exmdb.System, wire.Marshal(&exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser}))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// forget has the ops served by an owner that is new: nothing is kept from before.
+func (o *owned) forget() {
+	o.handlers = make(map[exmdb.OpID]store.Handler)
+	for _, h := range store.New(store.Defaults()).Handlers() {
+		o.handlers[h.ID] = h
+	}
+}
+
+// Call implements exmdb.Caller.
+func (o *owned) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
+	begin := time.Now()
+	h, q := o.handlers[op.ID], wire.Marshal(req)
+	var answer []byte
+	var err error
+	if op.Write {
+		answer, err = o.rep.Update(ctx, cluster.SpaceID(o.box), cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
+	} else {
+		err = o.rep.View(ctx, cluster.SpaceID(o.box), space.ReadLease, func(r space.Reader) (err error) {
+			answer, err = h.View(r, &as, q)
+			return err
+		})
+	}
+	if err == nil {
+		err = wire.Unmarshal(answer, resp)
+	}
+	o.longest = max(o.longest, time.Since(begin))
+	return err
+}
+
+// Upload implements exmdb.Caller.
+func (o *owned) Upload(context.Context, exmdb.Identity, mapi.MailboxID) (exmdb.Upload, error) {
+	return nil, cluster.ErrUnavailable
+}
+
+// grow fills the Inbox from so many mails to so many, a thousand in an effect: 200 senders, threads of five, one mail a
+// minute, one in ten unread.
+func (o *owned) grow(from, to int) {
+	o.t.Helper()
+	h := o.handlers[exmdb.OpAppend.ID]
+	first := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	for from < to {
+		some := min(to-from, 1000)
+		requests := make([][]byte, some)
+		for i := range requests {
+			n := from + i
+			scattered := n * 7919
+			octets := fmt.Sprintf("From: Person Number %d <person.%d@example.test>\r\nTo: owner@example.test\r\nSubject: the minutes of meeting %d on harbour dues\r\n"+
+				"Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%d@bench.example.org>\r\n\r\n%s\r\n", scattered%200, scattered%200, n/5*7919, n, "Dear all, …")
+			q := exmdb.AppendRequest{Folder: schema.Inbox, Message: mailboxes.Mail(o.t, []byte(octets)), Received: first.Add(time.Duration(n) * time.Minute)}
+			if scattered%10 != 0 {
+				q.Flags.Bits = exmdb.FlagSeen
+			}
+			requests[i] = wire.Marshal(&q)
+		}
+		if _, err := o.rep.Update(o.t.Context(), cluster.SpaceID(o.box), cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+			for _, q := range requests {
+				if _, err := h.Run(w, &exmdb.System, q); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		}); err != nil {
+			o.t.Fatal(err)
+		}
+		from += some
+	}
+}
+
+// median is how long fn takes, of so many times, in ms.
+func (o *owned) median(times int, fn func() error) float64 {
+	o.t.Helper()
+	took := make([]time.Duration, times)
+	for i := range took {
+		begin := time.Now()
+		if err := fn(); err != nil {
+			o.t.Fatal(err)
+		}
+		took[i] = time.Since(begin)
+	}
+	slices.Sort(took)
+	return ms(took[times/2])
+}
+
+// listed are the columns of a client's list of mails.
+var listed = []mapi.Tag{mapi.PidTagFolderId, mapi.PidTagMid, mapi.PidTagInstID, mapi.PidTagInstanceNum, mapi.PidTagSubject, mapi.PidTagSenderName,
+	mapi.PidTagMessageDeliveryTime, mapi.PidTagMessageSize, mapi.PidTagMessageFlags, mapi.PidTagHasAttachments, mapi.PidTagImportance, mapi.PidTagMessageClass}
+
+var (
+	atBeginning = exmdb.TablePosition{Origin: exmdb.TableBeginning}
+	newest      = exmdb.TableSpec{Kind: exmdb.TableContents, Object: exmdb.ObjectID{Folder: schema.Inbox}}
+	bySender    = exmdb.TableSpec{Kind: exmdb.TableContents, Object: exmdb.ObjectID{Folder: schema.Inbox}, Sort: mapi.SortOrderSet{Orders: []mapi.SortOrder{
+		{Tag: mapi.PidTagSenderName, Direction: mapi.SortAscending}, {Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortDescending}}}}
+)
+
+func (o *owned) table() *exmdb.Table {
+	return &exmdb.Table{Caller: o, As: exmdb.System, Box: o.box}
+}
+
+func (o *owned) page(spec exmdb.TableSpec) error {
+	resp, err := o.table().Rows(o.t.Context(), exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: spec, Columns: listed}, From: atBeginning, Count: 50})
+	if err == nil && len(resp.Rows) != 50 {
+		err = fmt.Errorf("%d rows of %d", len(resp.Rows), resp.State.Rows)
+	}
+	return err
+}
+
+func (o *owned) seek(at exmdb.TablePosition) error {
+	_, err := o.table().Seek(o.t.Context(), exmdb.TableSeekRequest{Table: exmdb.TableRequest{Spec: newest}, From: at})
+	return err
+}
+
+func (o *owned) deliver() error {
+	_, err := exmdb.Do(o.t.Context(), o, exmdb.System, o.box, exmdb.OpDeliver, &exmdb.DeliverRequest{Received: time.Now(),
+		Message: mailboxes.Mail(o.t, []byte(mail(1, 4<<10)))})
+	return err
+}
+
+// synced downloads what is different in the Inbox from a state.
+func (o *owned) synced(s *exmdb.ContentsSync) (changes int, err error) {
+	for s.Done = false; !s.Done; {
+		page, err := s.Next(o.t.Context())
+		if err != nil {
+			return 0, err
+		}
+		changes += len(page.Changes)
+	}
+	return changes, nil
+}
+
+// oneChange is how long it takes a client that knows all to be told of one mail that has come since, in ms: what its owner
+// does, and all of it with the client's state, which names every mail that the client has.
+func (o *owned) oneChange() (owner, all float64) {
+	o.t.Helper()
+	scope := exmdb.SyncScope{Flags: exmdb.SyncNormal | exmdb.SyncReadState, Tags: []mapi.Tag{mapi.PidTagSubject}}
+	before := exmdb.ContentsSync{Caller: o, As: exmdb.System, Box: o.box, Folder: schema.Inbox, Scope: scope}
+	before.Scope.Flags |= exmdb.SyncStateOnly
+	if _, err := o.synced(&before); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := o.deliver(); err != nil {
+		o.t.Fatal(err)
+	}
+	one := func(n int, err error) error {
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d changes", n)
+		}
+		return err
+	}
+	owner = o.median(20, func() error {
+		q := exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: scope, Seen: before.State.Seen, Read: before.State.Read, Holds: true}
+		for n := 0; ; {
+			resp, err := exmdb.Do(o.t.Context(), o, exmdb.System, o.box, exmdb.OpSyncContents, &q)
+			if err != nil {
+				return err
+			}
+			if n += len(resp.Changes); !resp.More {
+				return one(n, nil)
+			}
+			q.Cursor = resp.Next
+		}
+	})
+	all = o.median(20, func() error {
+		return one(o.synced(&exmdb.ContentsSync{Caller: o, As: exmdb.System, Box: o.box, Folder: schema.Inbox, Scope: scope, State: before.State}))
+	})
+	return owner, all
+}
+
+// kept is how much memory the owner keeps from one request to the next, in MB: what becomes free when it is a new one.
+func (o *owned) kept() float64 {
+	heap := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before := heap()
+	o.forget()
+	return max(0, before-heap()) / 1e6
+}
+
+// costs measures a mailbox of n mails.
+func (o *owned) costs(n int) map[string]any {
+	o.t.Helper()
+	c := map[string]any{}
+	c["open ms"] = o.median(20, func() error { o.forget(); return o.seek(atBeginning) })
+	c["count ms"] = o.median(50, func() error { return o.seek(atBeginning) })
+	c["first 50 rows ms"] = o.median(50, func() error { return o.page(newest) })
+	c["position ms"] = o.median(50, func() error {
+		return o.seek(exmdb.TablePosition{Origin: exmdb.TableBeginning, Offset: int64(n / 2)})
+	})
+	c["fraction ms"] = o.median(50, func() error {
+		return o.seek(exmdb.TablePosition{Origin: exmdb.TableFraction, Numerator: 2, Denominator: 3})
+	})
+	c["memory kept MB"] = o.kept()
+	o.longest = 0
+	c["sort by sender, made once ms"] = o.median(1, func() error { return o.page(bySender) })
+	c["sort by sender, longest step ms"] = ms(o.longest)
+	c["sort by sender, page ms"] = o.median(50, func() error { return o.page(bySender) })
+	c["sort by sender, page after a delivery ms"] = o.median(20, func() error { return errors.Join(o.deliver(), o.page(bySender)) })
+	c["memory kept with a sort MB"] = o.kept()
+	c["delivery ms"] = o.median(200, o.deliver)
+	c["sync of one change ms"], c["sync of one change with the client's state ms"] = o.oneChange()
+	return c
+}
+
+// cost is what was measured with so many mails.
+type cost struct {
+	mails int
+	of    map[string]any
+}
+
+// TestGrowth: what a mailbox costs at its owner against how many mails are in it, as docs/measurements/growth.md says.
+func TestGrowth(t *testing.T) {
+	only(t)
+	o := newOwned(t)
+	results := map[string]any{}
+	var costs []cost
+	had := 0
+	for _, n := range []int{1000, 10_000, 100_000, 400_000} {
+		o.grow(had, n)
+		had = n
+		of := o.costs(n)
+		results[fmt.Sprintf("%d mails", n)] = of
+		costs = append(costs, cost{n, of})
+	}
+	devtest.Record(t, "growth", results)
+	if err := os.WriteFile(filepath.Join(testkit.Root(t), "docs", "measurements", "growth.md"), growthPage(costs), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	largest := costs[len(costs)-1].of
+	for what, most := range map[string]float64{"open ms": 100, "count ms": 10, "first 50 rows ms": 20, "memory kept with a sort MB": 20} {
+		if got := largest[what].(float64); got > most {
+			t.Errorf("%s with 400,000 mails is %.1f, wanted is %.0f", what, got, most)
+		}
+	}
+}
+
+// growthPage is the costs as a page to be read.
+func growthPage(costs []cost) []byte {
+	var b bytes.Buffer
+	b.WriteString("# What a mailbox costs, by how much is in it\n\n" +
+		"Made by `make bench BENCH=TestGrowth`; growth.json beside this page says on which machine and when. One mailbox at its owner,\n" +
+		"its state in files, without log and network. Times are medians; the last column is how many times as much the largest\n" +
+		"mailbox costs as the smallest.\n\n| |")
+	for _, c := range costs {
+		fmt.Fprintf(&b, " %d |", c.mails)
+	}
+	b.WriteString(" growth |\n|---|" + strings.Repeat("---|", len(costs)+1) + "\n")
+	least, most := costs[0].of, costs[len(costs)-1].of
+	for _, what := range slices.Sorted(maps.Keys(least)) {
+		fmt.Fprintf(&b, "| %s |", what)
+		for _, c := range costs {
+			fmt.Fprintf(&b, " %.2f |", c.of[what])
+		}
+		fmt.Fprintf(&b, " %.1f |\n", most[what].(float64)/max(least[what].(float64), 0.001))
+	}
+	b.WriteString("\nMaking a sort that nobody has asked for grows with the folder: all rows are looked at, once, in steps, and none of them keeps\n" +
+		"others waiting. So does a client's state of change synchronisation, which names every mail that the client has and goes\n" +
+		"both ways. The rest is flat, or grows with the square root of the folder (docs/design/tables.md).\n")
+	return b.Bytes()
+}
