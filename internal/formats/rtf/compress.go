@@ -59,32 +59,30 @@ func expand(in []byte, raw int) ([]byte, error) {
 	at := copy(dictionary[:], preset)
 	// A reference of two bytes makes 17 at the most, so the claim of a small input is not believed.
 	out := make([]byte, 0, min(raw, len(in)*longest/2+longest))
+	control, bit := byte(0), 8
 	for len(in) > 0 {
-		control := in[0]
-		in = in[1:]
-		for bit := 0; bit < 8; bit++ {
-			if control>>bit&1 == 0 {
-				if len(in) == 0 {
-					return nil, fmt.Errorf("no end mark: %w", ErrDamaged)
-				}
-				dictionary[at], out, in = in[0], append(out, in[0]), in[1:]
-				at = (at + 1) % dictionarySize
-				continue
-			}
-			if len(in) < 2 {
-				return nil, fmt.Errorf("no end mark: %w", ErrDamaged)
-			}
-			reference := int(in[0])<<8 | int(in[1])
-			in = in[2:]
-			from, n := reference>>4, reference&0xF+shortest
-			if from == at {
-				return out[:min(len(out), raw)], nil
-			}
-			for range n {
-				c := dictionary[from]
-				dictionary[at], out = c, append(out, c)
-				at, from = (at+1)%dictionarySize, (from+1)%dictionarySize
-			}
+		if bit == 8 {
+			control, bit, in = in[0], 0, in[1:]
+			continue
+		}
+		reference := control>>bit&1 == 1
+		if bit++; !reference {
+			dictionary[at], out, in = in[0], append(out, in[0]), in[1:]
+			at = (at + 1) % dictionarySize
+			continue
+		}
+		if len(in) < 2 {
+			break
+		}
+		from, n := int(in[0])<<4|int(in[1])>>4, int(in[1])&0xF+shortest
+		in = in[2:]
+		if from == at {
+			return out[:min(len(out), raw)], nil
+		}
+		for range n {
+			c := dictionary[from]
+			dictionary[at], out = c, append(out, c)
+			at, from = (at+1)%dictionarySize, (from+1)%dictionarySize
 		}
 	}
 	return nil, fmt.Errorf("no end mark: %w", ErrDamaged)
