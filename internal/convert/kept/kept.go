@@ -22,11 +22,12 @@ import (
 // first; Text is its written form, Key is equal where pieces say the same.
 type Piece struct{ Name, Value, Text, Key string }
 
-// property is the property that pieces are kept in, of a set of our own.
-func property(name string) mapi.NamedProperty {
-	return mapi.NamedProperty{
-		PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: name}, Type: mapi.TypeBinary,
-	}
+// property is the property that pieces are kept in.
+func property(name string) mapi.NamedProperty { return Property(name, mapi.TypeBinary) }
+
+// Property is a property of our own set, in which conversions keep what MAPI has no place for.
+func Property(name string, t mapi.Type) mapi.NamedProperty {
+	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: name}, Type: t}
 }
 
 // set is the property set 5b7d2f0e-43a1-4c0b-9f4e-6b1d8a2c7e90. It is on disk for ever.
@@ -241,7 +242,7 @@ func Texts(p *object.Props, name string) []string {
 
 // UID is the property of our set that has the identity of a card or a task.
 func UID() mapi.NamedProperty {
-	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: "UID"}, Type: mapi.TypeString}
+	return Property("UID", mapi.TypeString)
 }
 
 // Forget takes out what is kept of any source.

@@ -461,9 +461,6 @@ func (d *dumper) bag(bag *mapi.PropBag, indent string) {
 			if n.Kind == mapi.NameByLID {
 				name = fmt.Sprintf("%#x", n.LID)
 			}
-			if n.Set == psMail {
-				name = "kept " + name
-			}
 		}
 		if !d.skip[name] {
 			fmt.Fprintf(d, "%s%s %s\n", indent, name, d.value(p))

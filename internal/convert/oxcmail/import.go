@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -51,25 +52,20 @@ const (
 	maxKeptHeader = 256 << 10
 )
 
-// kept names the properties in which stays what has no other (MAILBOX 5): they are written back into a mail unchanged.
+// What has no property of MAPI stays in these (package kept) and is written back into a mail unchanged. The names reach
+// disk.
 var (
-	psMail = mapi.GUID{0x3B, 0x6E, 0x51, 0x0C, 0x9A, 0x27, 0x4D, 0x4F, 0x8E, 0x13, 0x5C, 0x2F, 0x70, 0xA4, 0x1D, 0xB6}
-
 	// keptHeader is a header that has bytes which are no text.
-	keptHeader = mailProperty("header", mapi.TypeBinary)
+	keptHeader = kept.Property("KeptHeader", mapi.TypeBinary)
 	// keptPart is the header of the part that became an attachment.
-	keptPart = mailProperty("part", mapi.TypeBinary)
+	keptPart = kept.Property("KeptPart", mapi.TypeBinary)
 	// keptPlace is where the part stood, if not beside or below the text.
-	keptPlace = mailProperty("place", mapi.TypeString)
+	keptPlace = kept.Property("KeptPlace", mapi.TypeString)
 	// keptStructure is the Content-Type of a mail whose structure says what it is.
-	keptStructure = mailProperty("structure", mapi.TypeString)
+	keptStructure = kept.Property("KeptStructure", mapi.TypeString)
 	// keptText is the Content-Type of the text, if that says more than a charset.
-	keptText = mailProperty("text", mapi.TypeString)
+	keptText = kept.Property("KeptText", mapi.TypeString)
 )
-
-func mailProperty(name string, t mapi.Type) mapi.NamedProperty {
-	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: psMail, Kind: mapi.NameByString, Name: name}, Type: t}
-}
 
 // Places of parts that stand in other structures.
 const (

@@ -107,7 +107,7 @@ func fieldsOf(octets []byte) []string {
 
 // otherAgain is what a mail that was made of a message may have otherwise: how its parts are encoded, in which charset
 // its text is, and so what of this is kept.
-var otherAgain = []string{"PidTagTransportMessageHeaders", "kept header", "kept part", "PidTagInternetCodepage", "kept text"}
+var otherAgain = []string{"PidTagTransportMessageHeaders", "KeptHeader", "KeptPart", "PidTagInternetCodepage", "KeptText"}
 
 // TestCorpusComesBack is MIME to message to MIME. It holds, for every mail of the corpus:
 //   - every field of the header but those of the structure is there, octet for octet, in its place;
