@@ -233,7 +233,7 @@ func TestLargeMail(t *testing.T) {
 	const octets = 100 << 20
 	c := devtest.StartGroups(t, 1, 3)
 	p := processes{c}
-	deliverLarge(t, c, 1<<20) // connections and sessions are made, and little else: no buffer or cache is full
+	deliverLarge(t, c, 1<<20)          // connections and sessions are made, and little else: no buffer or cache is full
 	reader := signIn(t, c, "n3", "u1") // what a password costs is not the mail's
 	defer reader.Close()
 	if _, err := reader.Select("INBOX", nil).Wait(); err != nil {
