@@ -50,6 +50,9 @@ func (d delegate) merge(b []byte) {
 	g.tell.hint(g.know.learn(hints))
 	news, faces := g.know.learnRecords(records, time.Now())
 	g.tell.records(news, faces, g.config.Meta.DC)
+	if len(faces) > 0 {
+		g.lookAgain() // whom a gateway hears may have changed
+	}
 }
 
 func (d delegate) NotifyJoin(n *memberlist.Node)   { d.node(n, true) }

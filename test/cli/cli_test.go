@@ -317,7 +317,7 @@ func metrics(t *testing.T, c *site) {
 			t.Fatalf("%s: %d", node, code)
 		}
 		all += text
-		for _, name := range []string{"flotilla_ready 1", "flotilla_disk_syncs_total ", `flotilla_certificate_expiry_seconds{certificate="node"} 6.`,
+		for _, name := range []string{"flotilla_ready 1", "flotilla_gossip_gateway 0", "flotilla_disk_syncs_total ", `flotilla_certificate_expiry_seconds{certificate="node"} 6.`,
 			`flotilla_certificate_expiry_seconds{certificate="client"} 6.`, `flotilla_group_leads{group="0"}`, `flotilla_group_applied_index{group="1"}`,
 			`flotilla_group_entries_total{group="2"}`, `flotilla_group_operations_total{group="3"}`, `flotilla_group_queue_bytes{group="0"}`,
 			`flotilla_group_log_bytes{group="0"}`, `flotilla_group_leader_changes_total{group="0"}`,
