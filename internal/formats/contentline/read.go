@@ -178,6 +178,9 @@ func isBase64(line []byte) bool {
 	return true
 }
 
+// maxParams bounds the parameters of a line: one with more is none.
+const maxParams = 1_000
+
 // Parse takes an unfolded line apart: [group.]name *(;param):value.
 func Parse(raw []byte) (Line, bool) {
 	s := strings.Map(printable, utf8Of(raw))
@@ -196,6 +199,9 @@ func Parse(raw []byte) (Line, bool) {
 	line.Name = name
 	rest := s[end:]
 	for strings.HasPrefix(rest, ";") {
+		if len(line.Params) == maxParams {
+			return Line{}, false
+		}
 		var p Param
 		p, rest = parseParam(rest[1:])
 		if p.Name != "" || len(p.Values) > 0 && p.Values[0] != "" {

@@ -25,9 +25,12 @@ type Component struct {
 var ErrTooMany = errors.New("calendar with too many lines or components")
 
 const (
-	maxLines = 500_000
-	maxDepth = 6
-	calendar = "VCALENDAR"
+	// maxLines bounds a calendar, maxInside the lines, and the components other than a calendar's, in one component. A
+	// line costs its reader some 200 bytes, and a converter ten times that for the component it is at.
+	maxLines  = 300_000
+	maxInside = 10_000
+	maxDepth  = 6
+	calendar  = "VCALENDAR"
 )
 
 // Decoder reads calendars one after the other.
@@ -74,8 +77,8 @@ func (d *Decoder) component(begin *contentline.Line, depth int) (*Component, err
 	c := &Component{Name: nameIn(begin)}
 	for {
 		line, err := d.lines.Next()
-		if d.left--; d.left < 0 || depth > maxDepth {
-			return nil, fmt.Errorf("%s, %d deep: %w", c.Name, depth, ErrTooMany)
+		if d.left--; d.left < 0 || depth > maxDepth || len(c.Lines) > maxInside || len(c.Children) > maxInside && c.Name != calendar {
+			return nil, fmt.Errorf("%s, %d deep, with %d lines: %w", c.Name, depth, len(c.Lines), ErrTooMany)
 		}
 		switch {
 		case errors.Is(err, io.EOF):

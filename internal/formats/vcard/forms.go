@@ -132,6 +132,9 @@ func upgrade(l contentline.Line, from Version) contentline.Line {
 	return l
 }
 
+// maxTypes bounds the types of a line; more than a few say nothing.
+const maxTypes = 100
+
 // tidy gathers the types of a line in one parameter and says which encoding and charset it had.
 func tidy(l *contentline.Line) (enc, charset string) {
 	var kinds []string
@@ -142,7 +145,7 @@ func tidy(l *contentline.Line) (enc, charset string) {
 			switch t = strings.TrimSpace(t); {
 			case t == "pref":
 				pref = "1"
-			case t != "" && !slices.Contains(kinds, t) && !(t == "internet" && l.Name == "EMAIL"):
+			case t != "" && len(kinds) < maxTypes && !slices.Contains(kinds, t) && !(t == "internet" && l.Name == "EMAIL"):
 				kinds = append(kinds, t)
 			}
 		}
