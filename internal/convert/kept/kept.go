@@ -70,26 +70,40 @@ type entry struct {
 	digest     string
 }
 
-// family is the digest of what is made under names.
-func family(made []Piece, names string) string {
+// digests are those of what is made, by names.
+type digests struct {
+	made  []Piece
+	known map[string]string
+}
+
+// of is the digest of what is made under names.
+func (d *digests) of(names string) string {
+	if known, ok := d.known[names]; ok {
+		return known
+	}
+	list := strings.Split(names, ",")
 	var keys []string
-	for _, m := range made {
-		if slices.Contains(strings.Split(names, ","), m.Name) {
+	for _, m := range d.made {
+		if slices.Contains(list, m.Name) {
 			keys = append(keys, m.Key)
 		}
 	}
 	slices.Sort(keys)
-	return digest(strings.Join(keys, "\n"))
+	if d.known == nil {
+		d.known = map[string]string{}
+	}
+	d.known[names] = digest(strings.Join(keys, "\n"))
+	return d.known[names]
 }
 
 // Keep sets the property to what is in source and not in made. It takes it out if that is nothing.
 func Keep(p *object.Props, name string, source, made []Piece, together Together) error {
-	all := made
+	families := digests{made: made}
 	source, made = difference(source, made)
 	record := func(hash, name, text string) entry {
 		e := entry{hash: hash, text: text, names: strings.Join(together(name), ",")}
 		if e.names != "" {
-			e.digest = family(all, e.names)
+			e.digest = families.of(e.names)
 		}
 		return e
 	}
@@ -174,8 +188,9 @@ func difference(a, b []Piece) (onlyA, onlyB []Piece) {
 // itself.
 func Restore(p *object.Props, name string, made []Piece) []string {
 	byHash := map[string][]string{}
+	families := digests{made: made}
 	for _, e := range decode(p.LidBinary(property(name))) {
-		if e.names == "" || family(made, e.names) == e.digest {
+		if e.names == "" || families.of(e.names) == e.digest {
 			byHash[e.hash] = append(byHash[e.hash], e.text)
 		}
 	}

@@ -16,6 +16,8 @@ const (
 	utf8CodePage = 65001
 	htmlType     = "text/html"
 	altDesc      = "X-ALT-DESC"
+	// maxCategories bounds the categories of a message; more are kept.
+	maxCategories = 500
 )
 
 // common sets what every kind of component has.
@@ -33,7 +35,7 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 	var words mapi.Strings
 	for _, l := range c.All("CATEGORIES") {
 		for _, w := range contentline.Texts(l.Value, ',') {
-			if w = strings.TrimSpace(object.Clean(w)); w != "" && !slices.Contains(words, w) {
+			if w = strings.TrimSpace(object.Clean(w)); w != "" && len(words) < maxCategories && !slices.Contains(words, w) {
 				words = append(words, w)
 			}
 		}

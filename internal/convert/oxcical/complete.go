@@ -20,7 +20,7 @@ func complete(cal *ical.Component) *ical.Component {
 	done := &ical.Component{Name: vcalendar}
 	for _, l := range cal.Lines {
 		if l.Name != "VERSION" {
-			done.Lines = append(done.Lines, l.Clone())
+			done.Lines = append(done.Lines, l)
 		}
 	}
 	if done.Get("PRODID") == nil {
@@ -39,12 +39,12 @@ func completeComponent(c *ical.Component) *ical.Component {
 	done := &ical.Component{Name: c.Name, Children: c.Children}
 	for _, l := range c.Lines {
 		l = plain(l)
-		if l.Name != "EXDATE" && l.Name != "RDATE" || !strings.Contains(l.Value, ",") {
-			done.Lines = append(done.Lines, l.Clone())
+		if n := strings.Count(l.Value, ","); l.Name != "EXDATE" && l.Name != "RDATE" || n == 0 || n > maxDeleted {
+			done.Lines = append(done.Lines, l)
 			continue
 		}
 		for _, value := range strings.Split(l.Value, ",") {
-			one := l.Clone()
+			one := l
 			one.Value = value
 			done.Lines = append(done.Lines, one)
 		}

@@ -34,6 +34,8 @@ type group struct {
 	exceptions []*ical.Component
 	// extra are those that cannot be carried.
 	extra []*ical.Component
+	// beside is what else the calendar of a single group has.
+	beside []*ical.Component
 }
 
 func (g *group) all() []*ical.Component {
@@ -44,9 +46,16 @@ func (g *group) all() []*ical.Component {
 func (im Importer) Import(cal *ical.Component) ([]*object.Message, error) {
 	cal = complete(cal)
 	groups := groupsOf(cal)
+	zones := newZones(cal, im.Zone)
+	if im.Expander == nil {
+		im.Expander = recurrence.Library{}
+	}
 	var list []*object.Message
 	for _, g := range groups {
-		m, err := im.message(cal, g, len(groups) == 1)
+		if len(groups) == 1 {
+			g.beside = slices.DeleteFunc(slices.Clone(cal.Children), carried)
+		}
+		m, err := im.message(cal, g, zones)
 		if err != nil {
 			return nil, err
 		}
@@ -105,12 +114,9 @@ func groupsOf(cal *ical.Component) []*group {
 	return whole
 }
 
-// message makes one message; alone says that the calendar has no other.
-func (im Importer) message(cal *ical.Component, g *group, alone bool) (*object.Message, error) {
-	in := &importer{Importer: im, zones: newZones(cal, im.Zone), method: strings.ToUpper(cal.Value("METHOD"))}
-	if in.Expander == nil {
-		in.Expander = recurrence.Library{}
-	}
+// message makes one message.
+func (im Importer) message(cal *ical.Component, g *group, zones *zones) (*object.Message, error) {
+	in := &importer{Importer: im, zones: zones, method: strings.ToUpper(cal.Value("METHOD"))}
 	m := in.component(g.master)
 	in.series(m, g)
 	made := build(m)
@@ -127,7 +133,7 @@ func (im Importer) message(cal *ical.Component, g *group, alone bool) (*object.M
 			return nil, err
 		}
 	}
-	if err := kept.Keep(&m.Props, kept.Calendar, around(cal, g, alone), made.around(), together); err != nil {
+	if err := kept.Keep(&m.Props, kept.Calendar, around(cal, g, zones), made.around(), together); err != nil {
 		return nil, fmt.Errorf("keep what surrounds an event: %w", err)
 	}
 	return m, nil
@@ -158,14 +164,12 @@ func together(name string) []string {
 	return nil
 }
 
-// around is what a group's message has of the calendar: its lines, the zones that the group names, and if there is no
-// other group whatever else there is.
-func around(cal *ical.Component, g *group, alone bool) []kept.Piece {
-	rest := &ical.Component{Lines: cal.Lines, Children: slices.Clone(g.extra)}
-	named := zonesIn(g.all()...)
-	for _, c := range cal.Children {
-		zone := c.Name == vtimezone && slices.Contains(named, c.Text("TZID"))
-		if zone || alone && !carried(c) {
+// around is what a group's message has of the calendar: its lines, and whatever there is beside the group, or if there are
+// other groups the zones that this one names.
+func around(cal *ical.Component, g *group, zones *zones) []kept.Piece {
+	rest := &ical.Component{Lines: cal.Lines, Children: append(slices.Clone(g.extra), g.beside...)}
+	for _, name := range zonesIn(g.all()...) {
+		if c := zones.components[name]; c != nil && !slices.Contains(g.beside, c) {
 			rest.Children = append(rest.Children, c)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -234,7 +235,8 @@ func TestMethods(t *testing.T) {
 func TestLimits(t *testing.T) {
 	for name, s := range map[string]string{
 		"deep": strings.Repeat("BEGIN:VEVENT\n", 30),
-		"many": "BEGIN:VCALENDAR\n" + strings.Repeat("A:1\n", 600_000),
+		"many": "BEGIN:VCALENDAR\n" + strings.Repeat("A:1\n", 30_000),
+		"all":  "BEGIN:VCALENDAR\n" + strings.Repeat("BEGIN:A\nB:1\nEND:A\n", 300_000),
 	} {
 		if _, err := Parse([]byte(s)); !errors.Is(err, ical.ErrTooMany) {
 			t.Errorf("%s: %v", name, err)
@@ -264,4 +266,42 @@ func FuzzImport(f *testing.F) {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(m.Run())
+}
+
+// Hostile input costs no more than 64 MiB: counted is all that is allocated, which is more than is ever held. Lines that
+// become objects (attendees, deleted days) come in half the number that a component may have.
+func TestBoundedMemory(t *testing.T) {
+	const count, limit = 9_900, 64 << 20
+	const event = "BEGIN:VEVENT\nUID:1\nDTSTART;TZID=Europe/Berlin:20240110T090000\nRRULE:FREQ=DAILY\n"
+	for name, s := range map[string]string{
+		"lines":       event + strings.Repeat("X-A:1\n", count),
+		"attendees":   event + strings.Repeat("ATTENDEE:mailto:a@b.test\n", count/2),
+		"parameters":  event + "X-A" + strings.Repeat(";P=1", 900) + ":1\n",
+		"deleted":     event + strings.Repeat("EXDATE;TZID=Europe/Berlin:20240111T090000\n", count/2),
+		"lists":       event + "EXDATE:" + strings.Repeat("20240111T080000Z,", 1<<16) + "20240111T080000Z\n",
+		"exceptions":  "BEGIN:VCALENDAR\n" + event + "END:VEVENT\n" + strings.Repeat(strings.Replace(event, "RRULE", "RECURRENCE-ID:20240110T080000Z\nX", 1)+"END:VEVENT\n", 1000),
+		"alarms":      event + strings.Repeat("BEGIN:VALARM\nTRIGGER:-PT5M\nEND:VALARM\n", count/2),
+		"zones":       "BEGIN:VCALENDAR\n" + strings.Repeat("BEGIN:VTIMEZONE\nTZID:x\nEND:VTIMEZONE\n", count),
+		"attachments": event + strings.Repeat("ATTACH;ENCODING=BASE64;VALUE=BINARY:QUJD\n", count/2),
+		"categories":  event + "CATEGORIES:" + strings.Repeat("a,", 1<<18) + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := allocated()
+			for _, m := range imported(t, parse(t, s)) {
+				Bytes(m)
+			}
+			if used := allocated() - before; used > limit {
+				t.Errorf("%d KiB allocated for %d KiB", used>>10, len(s)>>10)
+			} else {
+				t.Logf("%d KiB allocated for %d KiB", used>>10, len(s)>>10)
+			}
+		})
+	}
+}
+
+// allocated is all that was ever allocated.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

@@ -266,8 +266,12 @@ func (x *exporter) endZone() zone {
 	return x.zone
 }
 
-// seriesEnd is the last year that the zones of a series are written for.
-const seriesEnd = 2037
+const (
+	// seriesEnd is the last year that the zones of a series are written for.
+	seriesEnd = 2037
+	// maxYears bounds the years that a zone is written for.
+	maxYears = 100
+)
 
 // zoneComponents are the VTIMEZONEs of the zones that components name.
 func (x *exporter) zoneComponents(list []*ical.Component) []*ical.Component {
@@ -275,6 +279,7 @@ func (x *exporter) zoneComponents(list []*ical.Component) []*ical.Component {
 	if list[0].Get("RRULE") != nil {
 		last = max(last, seriesEnd)
 	}
+	last = min(last, first+maxYears)
 	var zones []*ical.Component
 	for _, name := range zonesIn(list...) {
 		loc := x.zone.loc

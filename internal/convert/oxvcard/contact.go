@@ -20,6 +20,8 @@ const (
 	photoName = "ContactPicture"
 	// maxPhoto is the largest picture that becomes an attachment; a larger one is kept.
 	maxPhoto = 16 << 20
+	// maxCategories bounds the categories of a contact; more are kept.
+	maxCategories = 500
 )
 
 // contact sets what an IPM.Contact has of a card.
@@ -208,7 +210,7 @@ func (in *importer) gender(l *contentline.Line) {
 func (in *importer) categories(l *contentline.Line) {
 	words, _ := in.m.Lid(mapi.PidNameKeywords).(mapi.Strings)
 	for _, w := range contentline.Texts(l.Value, ',') {
-		if w = strings.TrimSpace(object.Clean(w)); w != "" && !slices.Contains(words, w) {
+		if w = strings.TrimSpace(object.Clean(w)); w != "" && len(words) < maxCategories && !slices.Contains(words, w) {
 			words = append(slices.Clone(words), w)
 		}
 	}
