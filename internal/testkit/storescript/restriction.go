@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 // node is a list in parentheses, or a word.
@@ -62,6 +63,9 @@ func parseRestriction(s string) (mapi.Restriction, error) {
 	}
 	return r, nil
 }
+
+// restrictionBytes is the form in which ops take a restriction.
+func restrictionBytes(r mapi.Restriction) []byte { return oxcdata.AppendRestriction(nil, r) }
 
 var relops = map[string]mapi.RelOp{"<": mapi.RelOpLT, "<=": mapi.RelOpLE, ">": mapi.RelOpGT, ">=": mapi.RelOpGE, "=": mapi.RelOpEQ, "!=": mapi.RelOpNE}
 

@@ -42,7 +42,9 @@ type run struct {
 	marks map[string]any
 	// seen are the newest CNs of folders that the script was told of.
 	seen map[mapi.FID]mapi.Stamp
-	cmd  call
+	// changes counts the changes that offline clients have made.
+	changes int
+	cmd     call
 }
 
 // call is a command being run.

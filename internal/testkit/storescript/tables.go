@@ -7,7 +7,6 @@ import (
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes]"
@@ -38,7 +37,7 @@ func (r *run) tableRequest() (*exmdb.Table, exmdb.TableRequest, error) {
 	}
 	spec := exmdb.TableSpec{Kind: kind, Object: object, Depth: r.cmd.is("deep")}
 	if where != nil {
-		spec.Restriction = oxcdata.AppendRestriction(nil, where)
+		spec.Restriction = restrictionBytes(where)
 	}
 	spec.Sort.Categories, spec.Sort.Expanded = uint16(categories), uint16(open)
 	for _, key := range r.cmd.list("sort") {
@@ -131,7 +130,7 @@ func (r *run) find() error {
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	q := exmdb.TableFindRequest{Table: req, From: exmdb.TablePosition{Origin: exmdb.TableBeginning}, Restriction: oxcdata.AppendRestriction(nil, what)}
+	q := exmdb.TableFindRequest{Table: req, From: exmdb.TablePosition{Origin: exmdb.TableBeginning}, Restriction: restrictionBytes(what)}
 	if q.Backward = r.cmd.is("back"); q.Backward {
 		q.From.Origin = exmdb.TableEnd
 	}
