@@ -376,7 +376,9 @@ func (r *run) events() error {
 	for word, n := range counts {
 		lines = append(lines, fmt.Sprintf("%d %s", n, word))
 	}
-	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(a[strings.IndexByte(a, ' '):], b[strings.IndexByte(b, ' '):]) })
+	slices.SortFunc(lines, func(a, b string) int {
+		return cmp.Compare(a[strings.IndexByte(a, ' '):], b[strings.IndexByte(b, ' '):])
+	})
 	if len(lines) == 0 {
 		lines = []string{"nothing happened"}
 	}
