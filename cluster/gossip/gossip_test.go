@@ -152,7 +152,7 @@ func (m *member) heard(f func() bool) func() bool {
 	}
 }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits on a condition that others bring about over the network.
 func eventually(t *testing.T, what string, ok func() bool) {
