@@ -163,7 +163,7 @@ func tidy(l *contentline.Line) (enc, charset string) {
 			for _, v := range p.Values {
 				add(v)
 			}
-		case p.Name == "VALUE" && slices.Contains(defaults[l.Name], strings.ToLower(first)):
+		case p.Name == "VALUE" && (first == "" || slices.Contains(defaults[l.Name], strings.ToLower(first))):
 		case p.Name == "VALUE":
 			rest = append(rest, contentline.Param{Name: "VALUE", Values: []string{strings.ToLower(first)}})
 		default:
