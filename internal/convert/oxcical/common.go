@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	utf8CodePage = 65001
-	htmlType     = "text/html"
-	altDesc      = "X-ALT-DESC"
+	htmlType = "text/html"
+	altDesc  = "X-ALT-DESC"
 	// maxCategories bounds the categories of a message; more are kept.
 	maxCategories = 500
 )
@@ -28,8 +27,7 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 	m.SetText(mapi.PidTagBody, c.Text("DESCRIPTION"))
 	for _, l := range c.All(altDesc) {
 		if strings.EqualFold(l.Param("FMTTYPE"), htmlType) && m.Bag.Get(mapi.PidTagHtml) == nil {
-			m.Bag.Set(mapi.PidTagHtml, mapi.Binary(object.Clean(contentline.Unescape(l.Value))))
-			m.Bag.Set(mapi.PidTagInternetCodepage, mapi.Integer32(utf8CodePage))
+			m.SetHTML(contentline.Unescape(l.Value))
 		}
 	}
 	var words mapi.Strings
@@ -94,12 +92,8 @@ var priorities = []string{"9", "5", "1"}
 func (x *exporter) common() {
 	m := x.m
 	x.c.PutText("SUMMARY", m.Text(mapi.PidTagSubjectPrefix)+m.Text(mapi.PidTagNormalizedSubject))
-	x.c.PutText("DESCRIPTION", strings.ReplaceAll(m.Text(mapi.PidTagBody), "\r\n", "\n"))
-	if html, ok := m.Bag.Get(mapi.PidTagHtml).(mapi.Binary); ok {
-		if page, said := m.Int(mapi.PidTagInternetCodepage); page == utf8CodePage || !said {
-			x.c.PutText(altDesc, object.Clean(string(html)), contentline.Param{Name: "FMTTYPE", Values: []string{htmlType}})
-		}
-	}
+	x.c.PutText("DESCRIPTION", strings.ReplaceAll(m.BodyText(), "\r\n", "\n"))
+	x.c.PutText(altDesc, m.BodyHTML(), contentline.Param{Name: "FMTTYPE", Values: []string{htmlType}})
 	if words, ok := m.Lid(mapi.PidNameKeywords).(mapi.Strings); ok && len(words) > 0 {
 		x.c.Put("CATEGORIES", contentline.Join(words, ","))
 	}

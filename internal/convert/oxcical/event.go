@@ -33,11 +33,19 @@ const (
 	stateCanceled = 0x4
 )
 
+// Values of PidTagIconIndex (MS-OXOCAL 2.2.1.49); a series has the one above its appointment's or meeting's.
 const (
 	iconAppointment = 0x400
-	iconRecurring   = 0x401
 	iconMeeting     = 0x402
+	iconRequest     = 0x404
+	iconCanceled    = 0x408
 )
+
+// answerIcons are the icons of responses.
+var answerIcons = map[response]int32{respAccepted: 0x405, respDeclined: 0x406, respTentative: 0x407}
+
+// meetingRequest is PidLidMeetingType of a first request (MS-OXOCAL 2.2.6.5).
+const meetingRequest = 1
 
 // classOf is the class of a method's message (MS-OXCICAL 2.1.3.1.1.1); a calendar without is an appointment.
 func classOf(method string, r response) string {
@@ -115,7 +123,7 @@ func (in *importer) event(m *object.Message, c *ical.Component) {
 	in.reminder(m, c, s.start, s.end)
 	in.people(m, c)
 	in.identity(m, c)
-	setBusy(m, c)
+	setBusy(m, c, in.method)
 	setState(m, c, in.method)
 	setLists(m, c)
 }
@@ -210,8 +218,10 @@ const (
 )
 
 // setBusy sets how busy one is (MS-OXCICAL 2.1.3.1.1.20.22 and 2.1.3.1.1.20.31).
-func setBusy(m *object.Message, c *ical.Component) {
+// What a request says is what the organizer intends; until it is answered the time is tentative.
+func setBusy(m *object.Message, c *ical.Component, method string) {
 	busy := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-BUSYSTATUS")))
+	intended := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-INTENDEDSTATUS")))
 	if busy < 0 {
 		switch {
 		case strings.EqualFold(c.Value("TRANSP"), "TRANSPARENT"):
@@ -221,9 +231,12 @@ func setBusy(m *object.Message, c *ical.Component) {
 		default:
 			busy = busyBusy
 		}
+		if method == "REQUEST" && intended < 0 {
+			intended, busy = busy, min(busy, busyTentative)
+		}
 	}
 	m.SetLid(mapi.PidLidBusyStatus, mapi.Integer32(busy))
-	if intended := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-INTENDEDSTATUS"))); intended >= 0 {
+	if intended >= 0 {
 		m.SetLid(mapi.PidLidIntendedBusyStatus, mapi.Integer32(intended))
 	}
 }
@@ -241,17 +254,25 @@ func setState(m *object.Message, c *ical.Component, method string) {
 		flags |= stateCanceled
 	}
 	m.SetLid(mapi.PidLidAppointmentStateFlags, mapi.Integer32(flags))
-	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon))
 	status := respNone
 	switch {
 	case method == "REQUEST":
-		status = respWaiting
-	case isReply(method):
+		status, icon = respWaiting, iconRequest
+		m.SetLid(mapi.PidLidMeetingType, mapi.Integer32(meetingRequest))
+		m.SetLidText(mapi.PidLidWhere, m.LidText(mapi.PidLidLocation))
+	case method == "CANCEL":
+		icon = iconCanceled
+	case isReply(method) && responseOf(m) != respNone:
 		status = responseOf(m)
+		icon = answerIcons[status]
 	case flags&stateMeeting != 0:
 		status = respOrganized
 	}
 	m.SetLid(mapi.PidLidResponseStatus, mapi.Integer32(status))
+	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon))
+	if methodOf(m) != "" {
+		m.SetLid(mapi.PidLidIsRecurring, mapi.Boolean(c.Get("RRULE") != nil || c.Get("RECURRENCE-ID") != nil))
+	}
 }
 
 // setLists sets what is in lines of their own.
@@ -319,20 +340,27 @@ func (x *exporter) stamp() {
 	x.c.Put("DTSTAMP", noStamp)
 }
 
-// busy writes TRANSP, which says free or not, and what more there is to say.
+// busy writes TRANSP, which says free or not, and what more there is to say. Of a request it says what is intended.
 func (x *exporter) busy() {
-	if n, ok := x.m.LidInt(mapi.PidLidBusyStatus); ok && n >= 0 && int(n) < len(busyWords) {
+	n, ok := x.m.LidInt(mapi.PidLidBusyStatus)
+	intended, isIntended := x.m.LidInt(mapi.PidLidIntendedBusyStatus)
+	isIntended = isIntended && intended >= 0 && int(intended) < len(busyWords)
+	if ok && n >= 0 && int(n) < len(busyWords) {
+		shown := n
+		if isIntended && methodOf(x.m) == "REQUEST" {
+			shown = intended
+		}
 		transparency := "OPAQUE"
-		if n == busyFree {
+		if shown == busyFree {
 			transparency = "TRANSPARENT"
 		}
 		x.c.Put("TRANSP", transparency)
-		if n != busyFree && n != busyBusy {
+		if n != shown || n != busyFree && n != busyBusy {
 			x.c.Put("X-MICROSOFT-CDO-BUSYSTATUS", busyWords[n])
 		}
 	}
-	if n, ok := x.m.LidInt(mapi.PidLidIntendedBusyStatus); ok && n >= 0 && int(n) < len(busyWords) {
-		x.c.Put("X-MICROSOFT-CDO-INTENDEDSTATUS", busyWords[n])
+	if isIntended {
+		x.c.Put("X-MICROSOFT-CDO-INTENDEDSTATUS", busyWords[intended])
 	}
 	if flags, _ := x.m.LidInt(mapi.PidLidAppointmentStateFlags); flags&stateCanceled != 0 {
 		x.c.Put("STATUS", "CANCELLED")

@@ -15,8 +15,10 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
@@ -121,6 +123,8 @@ CLASS:PRIVATE
 PRIORITY:1
 SEQUENCE:2
 TRANSP:OPAQUE
+X-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE
+X-MICROSOFT-CDO-INTENDEDSTATUS:BUSY
 ORGANIZER;CN=Alice:mailto:alice@example.test
 ATTENDEE;CN=Bob;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.test
 ATTENDEE;CN=Carol;ROLE=OPT-PARTICIPANT;PARTSTAT=ACCEPTED;RSVP=TRUE:mailto:carol@example.test
@@ -152,6 +156,8 @@ func TestCarried(t *testing.T) {
 		{"reminder", m.Lid(mapi.PidLidReminderDelta), mapi.Integer32(15)},
 		{"attendees", m.LidText(mapi.PidLidAllAttendeesString), "Bob; Carol"},
 		{"organizer", m.Text(mapi.PidTagSentRepresentingSmtpAddress), "alice@example.test"},
+		{"busy", m.Lid(mapi.PidLidBusyStatus), mapi.Integer32(busyTentative)},
+		{"intended", m.Lid(mapi.PidLidIntendedBusyStatus), mapi.Integer32(busyBusy)},
 		{"private", m.LidBool(mapi.PidLidPrivate), true},
 	} {
 		if want.got != want.want {
@@ -212,6 +218,45 @@ func TestExceptionOfClient(t *testing.T) {
 	if x.Text("SUMMARY") != "Später" || x.Value("DTSTART") != "20240124T100000" || x.Value("RECURRENCE-ID") != "20240124T090000" || x.Text("LOCATION") != "Room 1" ||
 		x.Value("UID") != "one@example.test" || len(x.All("ATTENDEE")) != 2 || x.Get("RRULE") != nil {
 		t.Errorf("got\n%s", x.Append(nil))
+	}
+}
+
+// An appointment as Outlook makes it: a zone described in words, a body in RTF, the last day of each month as the 31st.
+func TestOutlookAppointment(t *testing.T) {
+	berlin, _ := timezone.Load("Europe/Berlin")
+	m := &object.Message{}
+	m.SetText(mapi.PidTagMessageClass, "IPM.Appointment")
+	m.SetText(mapi.PidTagNormalizedSubject, "Accounts")
+	m.Bag.Set(mapi.PidTagRtfCompressed, mapi.Binary(rtf.Compress(rtf.FromText("Line 1\nLine 2"))))
+	m.SetLid(mapi.PidLidAppointmentStartWhole, mapi.FileTimeOf(time.Date(2024, 1, 31, 9, 0, 0, 0, berlin)))
+	m.SetLid(mapi.PidLidAppointmentEndWhole, mapi.FileTimeOf(time.Date(2024, 1, 31, 10, 0, 0, 0, berlin)))
+	m.SetLidText(mapi.PidLidTimeZoneDescription, "(UTC+01:00) Amsterdam, Berlin, Bern")
+	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionRecur, zone{"Europe/Berlin", berlin}, 2024)
+	p := binprop.NewAppointmentRecurrencePattern()
+	p.Pattern.Frequency, p.Pattern.Type, p.Pattern.Period, p.Pattern.Day = binprop.Monthly, binprop.PatternMonth, 1, 31
+	p.Pattern.EndType, p.Pattern.Occurrences = binprop.EndAfterN, 12
+	p.StartOffset, p.EndOffset = 540, 600
+	p.Pattern.Deleted = []binprop.Minutes{binprop.MinutesOf(time.Date(2024, 7, 31, 0, 0, 0, 0, time.UTC))}
+	b, err := p.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary(b))
+	m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(objectID("40E0")))
+	event := Export(m).Inside(vevent)[0]
+	for name, want := range map[string]string{
+		"DTSTART": "20240131T090000", "RRULE": "FREQ=MONTHLY;COUNT=12;BYMONTHDAY=-1", "EXDATE": "20240731T090000", "UID": "40E0", "DESCRIPTION": "Line 1\\nLine 2",
+	} {
+		if got := strings.TrimSuffix(event.Value(name), "\\n"); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if zone := event.Get("EXDATE").Param("TZID"); zone != "Europe/Berlin" {
+		t.Errorf("zone %q", zone)
+	}
+	back := imported(t, Export(m))[0]
+	if again := Export(back); !Same(again, Export(m)) {
+		t.Errorf("came back as\n%s", again.Append(nil))
 	}
 }
 

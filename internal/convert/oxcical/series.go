@@ -281,8 +281,8 @@ func (s *series) finish() {
 	}{{mapi.PidLidClipStart, p.Pattern.Start}, {mapi.PidLidClipEnd, p.Pattern.End}} {
 		m.SetLid(clip.of, mapi.FileTimeOf(clip.at.In(s.span.zone.loc)))
 	}
-	if icon, _ := m.Int(mapi.PidTagIconIndex); icon == iconAppointment {
-		m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(iconRecurring))
+	if icon, _ := m.Int(mapi.PidTagIconIndex); icon == iconAppointment || icon == iconMeeting {
+		m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon+1))
 	}
 	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionRecur, s.span.zone, s.span.start.Year())
 	if s.span.zone.name != "" {

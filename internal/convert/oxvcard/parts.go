@@ -125,7 +125,7 @@ func (x *exporter) distList() {
 	}
 	x.put("FN", contentline.Escape(name))
 	x.put("UID", p.LidText(UID()))
-	x.put("NOTE", contentline.Escape(p.Text(mapi.PidTagBody)))
+	x.put("NOTE", contentline.Escape(p.BodyText()))
 	members, _ := p.Lid(mapi.PidLidDistributionListOneOffMembers).(mapi.Binaries)
 	for _, b := range members {
 		id, err := oxcdata.ParseEntryID(b)

@@ -73,6 +73,9 @@ func (x *exporter) texts() {
 	for _, r := range texts() {
 		for _, s := range r.slots {
 			value := s.get(&x.m.Props)
+			if s.tag == mapi.PidTagBody {
+				value = x.m.BodyText()
+			}
 			if !r.uri {
 				value = contentline.Escape(value)
 			}
