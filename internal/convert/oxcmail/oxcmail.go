@@ -24,7 +24,7 @@ const (
 	// maxHeader bounds how much of a header is read for what the envelope does not have.
 	maxHeader = 128 << 10
 	// maxStatus bounds how much of a delivery status is read for its class.
-	maxStatus = 16 << 10
+	maxStatus = 64 << 10
 )
 
 // smtp is the address type of every address that comes of a mail.

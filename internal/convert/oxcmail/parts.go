@@ -25,7 +25,7 @@ func (r *renderer) message(m *exmdb.MessageContent, depth int) *mime.Part {
 		if strings.HasPrefix(stringOf(&m.Props, mapi.PidTagMessageClass), classReport) {
 			now.recipients = Recipients(mime.ParseEnvelope(header)) // a report's own recipients are whom it is about
 		}
-		w.kept(header, now, func(name string) bool { return !structural[name] })
+		w.kept(header, now, func(name string) bool { return !structural[name] && !(r.TNEF && name == correlatorField) })
 	} else {
 		w.all(now)
 	}
@@ -539,6 +539,9 @@ func (r *renderer) winmail(m *exmdb.MessageContent) *node {
 	n := multipart("multipart/mixed", []node{text, file}, m, 0)
 	return &n
 }
+
+// correlatorField is the field that correlator writes, in lower case.
+const correlatorField = "x-ms-tnef-correlator"
 
 // correlator says of which message the TNEF is.
 func correlator(bag *mapi.PropBag) string {

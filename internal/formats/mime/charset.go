@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/transform"
 )
 
@@ -40,6 +41,9 @@ func encodingOf(name string) encoding.Encoding {
 	}
 	if alias, ok := charsetAlias(name); ok {
 		name = alias
+	}
+	if enc := unindexed(name); enc != nil {
+		return enc
 	}
 	var enc encoding.Encoding
 	if name == "hz-gb-2312" { // the index of the web replaces it for reasons that mail does not share
@@ -77,6 +81,21 @@ func EncodeCharset(charset, s string) []byte {
 		return []byte(s)
 	}
 	return out
+}
+
+// unindexed finds the charsets of x/text that its indexes do not have, or have under a name that nobody uses.
+func unindexed(name string) encoding.Encoding {
+	switch name {
+	case "ibm858":
+		return charmap.CodePage858
+	case "ibm1140":
+		return charmap.CodePage1140
+	case "utf-32", "utf-32be":
+		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM)
+	case "utf-32le":
+		return utf32.UTF32(utf32.LittleEndian, utf32.UseBOM)
+	}
+	return nil
 }
 
 // charsetAlias maps the names that mailers use to those that the indexes know.
