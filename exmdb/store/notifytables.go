@@ -139,8 +139,14 @@ func (s *folderFeed) touch(told []exmdb.Event, fn func(query.Touched) (bool, err
 		if takes, err := s.takesAlong(e); err != nil || takes {
 			return orElse(err, query.ErrForgotten)
 		}
-		if _, known := fresh[e.Folder]; !known && e.Kind != exmdb.EventModified {
+		if e.Kind == exmdb.EventModified {
+			continue
+		}
+		switch came, known := fresh[e.Folder]; {
+		case !known:
 			fresh[e.Folder] = s.cameIn(e)
+		case e.Whole && !came:
+			return query.ErrForgotten // it went and came, and may have come and gone before
 		}
 	}
 	for i := range told {
