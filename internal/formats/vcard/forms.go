@@ -132,6 +132,21 @@ func upgrade(l contentline.Line, from Version) contentline.Line {
 	return l
 }
 
+// lower and upper change ASCII only: beyond it the way there and back does not lead to the same.
+func lower(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
+}
+
+func upper(r rune) rune {
+	if 'a' <= r && r <= 'z' {
+		return r + 'A' - 'a'
+	}
+	return r
+}
+
 // maxTypes bounds the types of a line; more than a few say nothing.
 const maxTypes = 100
 
@@ -141,7 +156,7 @@ func tidy(l *contentline.Line) (enc, charset string) {
 	var rest []contentline.Param
 	pref := ""
 	add := func(v string) {
-		for _, t := range strings.Split(strings.ToLower(v), ",") {
+		for _, t := range strings.Split(strings.Map(lower, v), ",") {
 			switch t = strings.TrimSpace(t); {
 			case t == "pref":
 				pref = "1"
@@ -151,7 +166,7 @@ func tidy(l *contentline.Line) (enc, charset string) {
 		}
 	}
 	for _, p := range l.Params {
-		first := strings.ToUpper(p.Values[0])
+		first := strings.Map(upper, p.Values[0])
 		switch {
 		case p.Name == "" && slices.Contains(encodings, first), p.Name == "ENCODING":
 			enc = first
@@ -165,7 +180,7 @@ func tidy(l *contentline.Line) (enc, charset string) {
 			}
 		case p.Name == "VALUE" && (first == "" || slices.Contains(defaults[l.Name], strings.ToLower(first))):
 		case p.Name == "VALUE":
-			rest = append(rest, contentline.Param{Name: "VALUE", Values: []string{strings.ToLower(first)}})
+			rest = append(rest, contentline.Param{Name: "VALUE", Values: []string{strings.Map(lower, first)}})
 		default:
 			rest = append(rest, p)
 		}
@@ -224,7 +239,7 @@ const unknownMedia = "application/octet-stream"
 
 // wholeMedia is a media type in lower case, of two parts.
 func wholeMedia(s string) string {
-	if s = strings.ToLower(strings.TrimSpace(s)); strings.Contains(s, "/") {
+	if s = strings.Map(lower, strings.TrimSpace(s)); strings.Contains(s, "/") {
 		return s
 	}
 	return unknownMedia
@@ -232,7 +247,7 @@ func wholeMedia(s string) string {
 
 // media is the media type of a binary by the TYPE of 3.0.
 func media(name, kind string) string {
-	kind = strings.ToLower(kind)
+	kind = strings.Map(lower, kind)
 	switch {
 	case strings.Contains(kind, "/"):
 		return kind
@@ -296,7 +311,7 @@ func downgrade(l contentline.Line) contentline.Line {
 	downgradeRelated(&l)
 	types := l.All("TYPE")
 	for i := range types {
-		types[i] = strings.ToUpper(types[i])
+		types[i] = strings.Map(upper, types[i])
 	}
 	if l.Name == "EMAIL" {
 		types = append(types, "INTERNET")
@@ -352,7 +367,7 @@ func downgradeBinary(l *contentline.Line) {
 	if len(l.All("TYPE")) > 0 {
 		kind = "MEDIATYPE"
 	} else if _, sub, _ := strings.Cut(of, "/"); media(l.Name, sub) == of {
-		name = strings.ToUpper(sub)
+		name = strings.Map(upper, sub)
 	}
 	l.Params = append([]contentline.Param{{Name: "ENCODING", Values: []string{"b"}}}, l.Params...)
 	if of != unknownMedia {
