@@ -170,6 +170,30 @@ func TestCarried(t *testing.T) {
 	}
 }
 
+// Days and floating times are in the mailbox's zone, and come back as they were.
+func TestMailboxZone(t *testing.T) {
+	for _, f := range corpus(t) {
+		cal := parse(t, string(f.Data))
+		list, err := Importer{Zone: "America/New_York"}.Import(cal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(f.Name, func(t *testing.T) { checkRoundTrip(t, cal, list) })
+	}
+	list, err := Importer{Zone: "Eastern Standard Time"}.Import(parse(t, "BEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20240710\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE;VALUE=DATE:20240711\nEND:VEVENT\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := list[0]
+	if at, _ := m.LidTime(mapi.PidLidAppointmentStartWhole); at != mapi.FileTimeOf(time.Date(2024, 7, 10, 4, 0, 0, 0, time.UTC)) {
+		t.Errorf("begins %v", at.Time())
+	}
+	m.SetLid(mapi.PidLidAppointmentStartWhole, mapi.FileTimeOf(time.Date(2024, 7, 9, 4, 0, 0, 0, time.UTC)))
+	if event := Export(m).Inside(vevent)[0]; event.Value("DTSTART") != "20240709" || event.Value("EXDATE") != "20240711" {
+		t.Errorf("got\n%s", event.Append(nil))
+	}
+}
+
 // What a client changes counts afterwards, with all that was kept beside it.
 func TestChangedByClient(t *testing.T) {
 	m := imported(t, parse(t, strings.Replace(meeting, "SUMMARY:Plan", "SUMMARY;LANGUAGE=en:Plan\r\nX-OWN:stays", 1)))[0]
