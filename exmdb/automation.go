@@ -186,10 +186,12 @@ const (
 	OutgoingOOFReply OutgoingKind = 4 // by a template
 	OutgoingAway     OutgoingKind = 5 // by the out-of-office settings
 	OutgoingBounce   OutgoingKind = 6
+	// OutgoingSubmitted is a message of the user's own.
+	OutgoingSubmitted OutgoingKind = 7
 )
 
 func (k OutgoingKind) String() string {
-	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce"}
+	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce", "submitted"}
 	if int(k) < len(names) {
 		return names[k]
 	}

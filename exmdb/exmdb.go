@@ -116,6 +116,8 @@ const (
 	KindRuleLimit     cluster.Kind = 1027 // too many rules, or too long, for one folder
 	KindNoRule        cluster.Kind = 1028 // the folder has no such rule
 	KindNoOutgoing    cluster.Kind = 1029 // nothing of the number goes out
+	KindNotWaiting    cluster.Kind = 1032 // the message does not wait to be sent: it has gone, or was not submitted
+	KindSubmitted     cluster.Kind = 1033 // the message waits to be sent and is not changed until it is taken back
 	KindObjectDeleted cluster.Kind = 1031 // what is imported was deleted here, or moved away
 )
 

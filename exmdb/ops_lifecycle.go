@@ -20,4 +20,6 @@ var (
 	OpSetReadState    = Op[SetReadStateRequest, Empty]{OpInfo{74, "SetReadState", true}}
 	OpChangeDelegate  = Op[DelegateChange, Empty]{OpInfo{75, "ChangeDelegate", true}}
 	OpReminders       = Op[RemindersRequest, RemindersResponse]{OpInfo{76, "Reminders", false}}
+	OpSubmitMessage   = Op[SubmitRequest, SubmitResponse]{OpInfo{77, "SubmitMessage", true}}
+	OpAbortSubmit     = Op[AbortSubmitRequest, Empty]{OpInfo{78, "AbortSubmit", true}}
 )

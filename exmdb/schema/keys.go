@@ -50,6 +50,7 @@ const (
 	PrefixDelegates     = 0x5C // Delegates
 	PrefixPurge         = 0x60 // folder: Purge
 	PrefixReminder      = 0x64 // time it is due (8), object (8): empty
+	PrefixSubmitted     = 0x65 // object (8): Submitted
 	PrefixTime          = 0x68 // folder, time of delivery (8), UID (4): empty
 	PrefixTimeBlock     = 0x69 // folder, time (8), UID (4): how many PrefixTime from there to the next block, as a varint
 	PrefixOrigin        = 0x74 // folder or 0, stamp (6): Origin, FolderOrigin

@@ -75,6 +75,8 @@ const (
 	RowDelivered RowBits = 1 << 28
 	// RowReminder: the bag asks for a reminder, so there is a ReminderKey.
 	RowReminder RowBits = 1 << 29
+	// RowSubmitted: the message waits to be sent, if there is a SubmittedKey of it too.
+	RowSubmitted RowBits = 1 << 30
 )
 
 // Flags is the IMAP half of the bits.

@@ -83,7 +83,7 @@ func sampleKeys() []string {
 		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), DelegatesKey(), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
-		ReminderKey(0x01DC000000000001, 8),
+		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {

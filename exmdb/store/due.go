@@ -21,6 +21,7 @@ var dueWorks = []dueWork{
 	{DueFolderOver, ofFolder((*tx).endFolder)},
 	{DueCopyOver, (*tx).forgetCopy},
 	{DueQuotaWarning, (*tx).warnOfQuota},
+	{DueSend, (*tx).dueSend},
 }
 
 // ofFolder is work whose key is the counter of a folder.

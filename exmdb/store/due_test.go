@@ -99,6 +99,9 @@ func TestWorkForWhatIsGone(t *testing.T) {
 		if work.op == DueQuotaWarning {
 			key = nil
 		}
+		if work.op == DueSend {
+			key = make([]byte, 8)
+		}
 		if err := perform(work.op, key); err != nil {
 			t.Errorf("work %d on nothing: %v", work.op, err)
 		}

@@ -55,6 +55,9 @@ func (t *tx) newDraft(fid mapi.FID, p *exmdb.Payload) (*draft, error) {
 
 // apply makes the edit, in the records and in the row; nothing of the row is written yet.
 func (d *draft) apply(edit *exmdb.MessageEdit) error {
+	if waits, err := d.submitted(&d.before.row); err != nil || waits != nil {
+		return orElse(err, cluster.Errorf(exmdb.KindSubmitted, "message %#x waits to be sent", uint64(d.before.row.MID)))
+	}
 	old, err := d.bag(d.after.row.Object)
 	if err != nil {
 		return err

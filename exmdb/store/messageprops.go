@@ -138,15 +138,19 @@ func (s *shownMessage) flag(b exmdb.FlagBits) bool {
 }
 
 // rowMessageFlags are the bits of PidTagMessageFlags that are computed; the others are in the bag.
-const rowMessageFlags = mapi.MessageFlagRead | mapi.MessageFlagUnsent | mapi.MessageFlagHasAttachment | mapi.MessageFlagAssociated
+const rowMessageFlags = mapi.MessageFlagRead | mapi.MessageFlagUnsent | mapi.MessageFlagHasAttachment | mapi.MessageFlagAssociated |
+	mapi.MessageFlagSubmitted
 
 func (s *shownMessage) messageFlags() mapi.Value {
 	kept, _ := s.contents().Get(mapi.PidTagMessageFlags).(mapi.Integer32)
 	n := kept &^ rowMessageFlags
+	waits, err := s.submitted(&s.m.row)
+	s.fail(err)
 	for _, each := range []struct {
 		is  bool
 		bit mapi.Integer32
 	}{
+		{waits != nil, mapi.MessageFlagSubmitted},
 		{s.flag(exmdb.FlagSeen), mapi.MessageFlagRead}, {s.flag(exmdb.FlagDraft), mapi.MessageFlagUnsent},
 		{s.hasAttachments(), mapi.MessageFlagHasAttachment}, {s.has(schema.RowAssociated), mapi.MessageFlagAssociated},
 	} {

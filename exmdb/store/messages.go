@@ -109,6 +109,9 @@ func (t *tx) take(fid mapi.FID, c *schema.FolderCounts, m *message) {
 // destroy removes what belongs to an object that is in no folder any more, and its bodies with their last copy.
 func (t *tx) destroy(row *schema.Row) error {
 	t.w.Delete(schema.ObjectKey(row.Object))
+	if row.Bits&schema.RowSubmitted != 0 {
+		t.w.Delete(schema.SubmittedKey(row.Object))
+	}
 	if err := t.destroyProps(row); err != nil {
 		return err
 	}
@@ -172,6 +175,7 @@ func (t *tx) duplicate(row *schema.Row) error {
 	from := *row
 	row.Object = t.object()
 	row.Creator = t.creator()
+	row.Bits &^= schema.RowSubmitted
 	if row.Bits&schema.RowUnrendered == 0 {
 		row.Body = from.BodyNumber()
 	}

@@ -241,7 +241,7 @@ func (d *draft) commit() error {
 
 // rowEdited reports whether something in the row has changed that MAPI sees as content, flags aside.
 func rowEdited(before, after *schema.Row) bool {
-	const marks = schema.RowFlagComplete | schema.RowInConflict
+	const marks = schema.RowFlagComplete | schema.RowInConflict | schema.RowSubmitted
 	same := before.Verb == after.Verb && before.Icon == after.Icon && before.Received == after.Received &&
 		before.Bits&marks == after.Bits&marks && len(before.Keywords) == len(after.Keywords)
 	for i := 0; same && i < len(before.Keywords); i++ {

@@ -84,10 +84,15 @@ func (in *incoming) send(out *exmdb.Outgoing) error {
 	if err := in.shareBody(); err != nil {
 		return err
 	}
-	number := in.object()
-	in.set(schema.OutgoingKey(number), &schema.Outgoing{Out: *out, Body: in.body, Content: in.bodyContent})
-	in.w.Intend(space.Intent{Target: exmdb.TargetMail, Op: exmdb.IntentOutgoing, Payload: wire.Marshal(&exmdb.OutgoingRequest{Number: number})})
+	in.intend(out, in.body, in.bodyContent)
 	return nil
+}
+
+// intend writes what goes out, with a body of which it has a share, and the intent that has it sent.
+func (t *tx) intend(out *exmdb.Outgoing, body mapi.ObjectNumber, hasContent bool) {
+	number := t.object()
+	t.set(schema.OutgoingKey(number), &schema.Outgoing{Out: *out, Body: body, Content: hasContent})
+	t.w.Intend(space.Intent{Target: exmdb.TargetMail, Op: exmdb.IntentOutgoing, Payload: wire.Marshal(&exmdb.OutgoingRequest{Number: number})})
 }
 
 // shareBody takes one more share in the body of the mail, which is there for that alone where the mail is kept nowhere.

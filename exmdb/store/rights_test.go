@@ -75,6 +75,17 @@ func does[Q, R any](op exmdb.Op[Q, R], q func(s *scene) *Q, did ...func(*R) bool
 	}
 }
 
+// reaches tries an op that is refused for another reason than rights where these are enough.
+func reaches[Q, R any](op exmdb.Op[Q, R], q func(s *scene) *Q, refusal cluster.Kind) func(*scene) (bool, error) {
+	return func(s *scene) (bool, error) {
+		_, err := try(&s.box, op, q(s))
+		if cluster.KindOf(err) == refusal && err != nil {
+			return true, nil
+		}
+		return false, err
+	}
+}
+
 func inSource(s *scene) *exmdb.FolderRequest { return &exmdb.FolderRequest{Folder: s.source} }
 
 func toCopy(s *scene) *exmdb.CopyRequest {
@@ -291,6 +302,8 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpDelegates.ID:      {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpSetDelegates.ID:   {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
 	exmdb.OpChangeDelegate.ID: {{whole: true, try: does(exmdb.OpChangeDelegate, func(*scene) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: mapi.GUID{7}} })}},
+	exmdb.OpSubmitMessage.ID:  {{wants: []wants{editing}, try: reaches(exmdb.OpSubmitMessage, func(s *scene) *exmdb.SubmitRequest { return &exmdb.SubmitRequest{Message: s.item} }, cluster.KindBadRequest)}},
+	exmdb.OpAbortSubmit.ID:    {{wants: []wants{editing}, try: reaches(exmdb.OpAbortSubmit, func(s *scene) *exmdb.AbortSubmitRequest { return &exmdb.AbortSubmitRequest{Message: s.item} }, exmdb.KindNotWaiting)}},
 	exmdb.OpReminders.ID:      {{somewhere: seeing, try: does(exmdb.OpReminders, func(*scene) *exmdb.RemindersRequest { return &exmdb.RemindersRequest{} })}},
 	exmdb.OpSetReadState.ID:   {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {

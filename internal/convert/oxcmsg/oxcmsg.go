@@ -110,6 +110,21 @@ func TypeOf(recipient *mapi.PropBag) RecipientType {
 	return RecipientTo
 }
 
+// ReachOf is how a recipient is reached: by an address, or where a client has none by a legacyExchangeDN (MS-OXOABK 2.2.3.13).
+func ReachOf(r *mapi.PropBag) (address, dn string) {
+	text := func(t mapi.Tag) string {
+		s, _ := r.Get(t).(mapi.String)
+		return string(s)
+	}
+	if address = text(mapi.PidTagSmtpAddress); address != "" {
+		return address, ""
+	}
+	if strings.EqualFold(text(mapi.PidTagAddressType), "SMTP") {
+		return text(mapi.PidTagEmailAddress), ""
+	}
+	return "", text(mapi.PidTagEmailAddress)
+}
+
 // NameOf is how a recipient is shown in a list: by name, else by address.
 func NameOf(recipient *mapi.PropBag) string {
 	for _, t := range []mapi.Tag{mapi.PidTagDisplayName, mapi.PidTagRecipientDisplayName, mapi.PidTagSmtpAddress, mapi.PidTagEmailAddress} {

@@ -35,6 +35,8 @@ func (j *job) plan() (message, []exmdb.OutgoingRecipient, error) {
 	switch j.out.Kind {
 	case exmdb.OutgoingForward, exmdb.OutgoingDelegate:
 		return j.forwardForm(), j.out.To, nil
+	case exmdb.OutgoingSubmitted:
+		return j.ingested(j.submitted), j.out.To, nil
 	case exmdb.OutgoingBounce:
 		return j.ingested(j.bounce), sender, nil
 	case exmdb.OutgoingAway:
@@ -53,6 +55,16 @@ func (j *job) plan() (message, []exmdb.OutgoingRecipient, error) {
 		return j.ingested(j.templateReply), to, nil
 	}
 	return nil, nil, fmt.Errorf("outgoing of kind %d: %w", j.out.Kind, errNothing)
+}
+
+// submitted is a message of the user's own as others get it: nobody is told who got it besides (RFC 5322 3.6.3).
+func (j *job) submitted(ctx context.Context) (io.Reader, error) {
+	o := j.octets(ctx)
+	header := make([]byte, j.root.BodyStart)
+	if _, err := o.ReadAt(header, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return io.MultiReader(bytes.NewReader(mime.FilterHeader(header, mime.Except, "Bcc")), o.section(j.root.BodyStart)), nil
 }
 
 // forwardForm is how a forward looks: as the mail itself where its sender is to be kept, else as a mail of the user's, with
@@ -266,13 +278,8 @@ func (j *job) templateRecipients() []exmdb.OutgoingRecipient {
 	var to []exmdb.OutgoingRecipient
 	for i := range j.from.Template.Recipients {
 		bag := &j.from.Template.Recipients[i]
-		r := exmdb.OutgoingRecipient{Name: oxcmsg.NameOf(bag), Address: textOf(bag, mapi.PidTagSmtpAddress)}
-		if r.Address == "" && strings.EqualFold(textOf(bag, mapi.PidTagAddressType), "SMTP") {
-			r.Address = textOf(bag, mapi.PidTagEmailAddress)
-		} else if r.Address == "" {
-			r.DN = textOf(bag, mapi.PidTagEmailAddress)
-		}
-		if r.Address != "" || r.DN != "" {
+		r := exmdb.OutgoingRecipient{Name: oxcmsg.NameOf(bag)}
+		if r.Address, r.DN = oxcmsg.ReachOf(bag); r.Address != "" || r.DN != "" {
 			to = append(to, r)
 		}
 	}

@@ -129,7 +129,7 @@ func (j *job) send(ctx context.Context) error {
 	}
 	rest := &mailflow.Rest{Received: j.Now().UTC(), Size: int64(j.from.Message.Recipe.Size()), Host: j.Host, Message: form,
 		Source: cluster.SpaceID(j.box), Number: j.number}
-	if j.forwards() && j.out.Sender != "" {
+	if j.forwards() && j.out.Sender != "" || j.out.Kind == exmdb.OutgoingSubmitted {
 		rest.From, rest.Sender = j.out.Own[0], j.box // who wanted the forward hears what becomes of it
 	}
 	if rest.To, err = j.pending(ctx, rest.From, to); err != nil {
@@ -158,7 +158,7 @@ func (j *job) pending(ctx context.Context, from string, to []exmdb.OutgoingRecip
 	seen := make(map[mapi.MailboxID]bool)
 	env := &mailflow.Envelope{From: from, User: j.out.Own[0]} // to lists it is mail of the mailbox's owner
 	header := j.root.Envelope
-	if !j.redirected {
+	if !j.redirected && j.out.Kind != exmdb.OutgoingSubmitted {
 		header = nil
 	}
 	about := j.Deliver.About(ctx, env, header)

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+)
+
+const outboxCounter = 0x0C
+
+// written makes a message in the outbox, to anna and secretly to carl, with more properties.
+func (b *box) written(more ...any) mapi.MID {
+	b.t.Helper()
+	set := bagOf(append([]any{mapi.PidTagSubject, mapi.String("later"), mapi.PidTagBody, mapi.String("text")}, more...)...)
+	return b.create(&exmdb.CreateMessageRequest{Folder: mapi.LocalFID(outboxCounter), Message: exmdb.MessageEdit{Set: set, ReplaceRecipients: true,
+		Recipients: []mapi.PropBag{recipient(1, "anna"), recipient(3, "carl")}}}).MID
+}
+
+func (b *box) submit(mid mapi.MID) *exmdb.SubmitResponse {
+	b.t.Helper()
+	return call(b, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}, Name: "Own"})
+}
+
+func (b *box) messageFlags(mid mapi.MID) mapi.Integer32 {
+	b.t.Helper()
+	n, _ := b.prop(exmdb.ObjectID{Message: mid}, mapi.PidTagMessageFlags).(mapi.Integer32)
+	return n & (mapi.MessageFlagSubmitted | mapi.MessageFlagUnsent)
+}
+
+func sentTo(fid mapi.FID) mapi.Value {
+	return oxcdata.ServerIDValue(mapi.ServerID{Ours: true, FID: fid})
+}
+
+func TestSubmittedMessagesGo(t *testing.T) {
+	b := newBox(t, 0)
+	kept := b.written()
+	gone := b.written(mapi.PidTagDeleteAfterSubmit, mapi.Boolean(true))
+	filed := b.written(mapi.PidTagSentMailSvrEID, sentTo(schema.Sent), mapi.PidTagDeferredSendTime, mapi.FileTimeOf(b.now.Add(-time.Hour)))
+	for i, mid := range []mapi.MID{kept, gone, filed} {
+		if r := b.submit(mid); r.Waits || len(b.outgoing()) != i+1 {
+			t.Errorf("%+v, %d go out", r, len(b.outgoing()))
+		}
+	}
+	out := b.outgoing()[0]
+	if o := out.Outgoing; o.Kind != exmdb.OutgoingSubmitted || len(o.To) != 2 || o.To[1].Address != "carl@example.test" || o.Own[0] != "own@example.test" || o.Name != "Own" {
+		t.Errorf("%+v", o)
+	}
+	if b.messageFlags(kept) != 0 || b.prop(exmdb.ObjectID{Message: kept}, mapi.PidTagClientSubmitTime) != mapi.FileTimeOf(b.now) ||
+		b.prop(exmdb.ObjectID{Message: kept}, mapi.PidTagInternetMessageId) == nil {
+		t.Errorf("sent: %v", b.props(exmdb.ObjectID{Message: kept}))
+	}
+	if n := b.count(mapi.LocalFID(outboxCounter), schema.Sent); n != "1 1" {
+		t.Errorf("outbox and sent mail have %s", n)
+	}
+	b.finishAll(3, out.Message.Recipe.Size())
+	b.audit("all sent")
+}
+
+func TestMessagesWaitUntilTheirTime(t *testing.T) {
+	b := newBox(t, 0)
+	hour := mapi.FileTimeOf(b.now.Add(time.Hour))
+	for name, c := range map[string]struct {
+		props []any
+		after time.Duration
+	}{
+		"a time":                      {[]any{mapi.PidTagDeferredSendTime, hour}, time.Hour},
+		"a time of delivery":          {[]any{mapi.PidTagDeferredDeliveryTime, hour}, time.Hour},
+		"the later of both":           {[]any{mapi.PidTagDeferredSendTime, hour, mapi.PidTagDeferredDeliveryTime, mapi.FileTimeOf(b.now.Add(2 * time.Hour))}, 2 * time.Hour},
+		"minutes":                     {[]any{mapi.PidTagDeferredSendUnits, mapi.Integer32(0), mapi.PidTagDeferredSendNumber, mapi.Integer32(5)}, 5 * time.Minute},
+		"weeks, in place of a time":   {[]any{mapi.PidTagDeferredSendUnits, mapi.Integer32(3), mapi.PidTagDeferredSendNumber, mapi.Integer32(2), mapi.PidTagDeferredSendTime, hour}, 14 * dayLength},
+		"units that are none":         {[]any{mapi.PidTagDeferredSendUnits, mapi.Integer32(4), mapi.PidTagDeferredSendNumber, mapi.Integer32(2), mapi.PidTagDeferredSendTime, hour}, time.Hour},
+		"a number that is too high":   {[]any{mapi.PidTagDeferredSendUnits, mapi.Integer32(1), mapi.PidTagDeferredSendNumber, mapi.Integer32(1000)}, 0},
+		"a number without its units":  {[]any{mapi.PidTagDeferredSendNumber, mapi.Integer32(2)}, 0},
+		"a time that has passed":      {[]any{mapi.PidTagDeferredSendTime, mapi.FileTimeOf(b.now.Add(-time.Hour))}, 0},
+		"units of nothing, right now": {[]any{mapi.PidTagDeferredSendUnits, mapi.Integer32(1), mapi.PidTagDeferredSendNumber, mapi.Integer32(0)}, 0},
+	} {
+		bag := bagOf(c.props...)
+		if got := sendTime(&bag, b.now).Sub(b.now); got.Round(time.Millisecond) != c.after {
+			t.Errorf("%s: after %v, want %v", name, got, c.after)
+		}
+	}
+	mid := b.written(mapi.PidTagDeferredSendTime, hour, mapi.PidTagSentMailSvrEID, sentTo(schema.Sent))
+	r := b.submit(mid)
+	if !r.Waits || !r.At.Equal(hour.Time()) || b.messageFlags(mid) != mapi.MessageFlagSubmitted|mapi.MessageFlagUnsent {
+		t.Fatalf("%+v, flags %#x", r, b.messageFlags(mid))
+	}
+	refused(b, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}}, exmdb.KindSubmitted)
+	refused(b, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: mid, Edit: exmdb.MessageEdit{Set: bagOf(mapi.PidTagSubject, mapi.String("x"))}}, exmdb.KindSubmitted)
+	copied := call(b, exmdb.OpCopyMessages, &exmdb.CarryMessagesRequest{Folder: mapi.LocalFID(outboxCounter), Messages: []mapi.MID{mid}, Target: schema.Drafts}).To[0]
+	moved := call(b, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: mapi.LocalFID(outboxCounter), Messages: []mapi.MID{mid}, Target: schema.Inbox}).To[0]
+	if b.messageFlags(copied)&mapi.MessageFlagSubmitted != 0 || b.messageFlags(moved)&mapi.MessageFlagSubmitted == 0 {
+		t.Error("a copy waits, or what was moved does not")
+	}
+	b.audit("waiting")
+	b.now = hour.Time().Add(-time.Second)
+	if b.work(); len(b.outgoing()) != 0 {
+		t.Fatal("sent too early")
+	}
+	b.now = b.now.Add(2 * time.Second)
+	b.work()
+	if b.work(); len(b.outgoing()) != 1 || b.count(schema.Inbox, schema.Sent, schema.Drafts) != "0 1 1" {
+		t.Fatalf("%d sent; %s", len(b.outgoing()), b.count(schema.Inbox, schema.Sent, schema.Drafts))
+	}
+	refused(b, exmdb.OpAbortSubmit, &exmdb.AbortSubmitRequest{Message: copied}, exmdb.KindNotWaiting)
+	b.finishAll(1, b.outgoing()[0].Message.Recipe.Size())
+	b.audit("sent")
+}
+
+func TestWhatIsTakenBackDoesNotGo(t *testing.T) {
+	b := newBox(t, 0)
+	outbox, later := mapi.LocalFID(outboxCounter), mapi.FileTimeOf(b.now.Add(time.Hour))
+	var mids []mapi.MID
+	for range 5 {
+		mids = append(mids, b.written(mapi.PidTagDeferredSendTime, later))
+		b.submit(mids[len(mids)-1])
+	}
+	call(b, exmdb.OpAbortSubmit, &exmdb.AbortSubmitRequest{Message: mids[0]})
+	if b.messageFlags(mids[0]) != mapi.MessageFlagUnsent {
+		t.Errorf("flags %#x", b.messageFlags(mids[0]))
+	}
+	refused(b, exmdb.OpAbortSubmit, &exmdb.AbortSubmitRequest{Message: mids[0]}, exmdb.KindNotWaiting)
+	// One that is taken back and submitted anew goes at its new time.
+	call(b, exmdb.OpAbortSubmit, &exmdb.AbortSubmitRequest{Message: mids[1]})
+	call(b, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: mids[1], Edit: exmdb.MessageEdit{
+		Set: bagOf(mapi.PidTagDeferredSendTime, mapi.FileTimeOf(b.now.Add(3*time.Hour)))}})
+	b.submit(mids[1])
+	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: outbox, Messages: mids[2:3], Hard: true})
+	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: outbox, Messages: mids[3:4]})
+	call(b, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: outbox, Messages: mids[4:], Target: schema.DeletedItems})
+	b.now = b.now.Add(2 * time.Hour)
+	if b.work(); len(b.outgoing()) != 0 {
+		t.Errorf("%d went", len(b.outgoing()))
+	}
+	back := call(b, exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: outbox, Messages: mids[3:4], Target: outbox}).To[0]
+	if b.messageFlags(back) != mapi.MessageFlagUnsent {
+		t.Errorf("what was recovered after its time has flags %#x", b.messageFlags(back))
+	}
+	b.audit("after the time of all")
+	b.now = b.now.Add(2 * time.Hour)
+	if b.work(); len(b.outgoing()) != 1 {
+		t.Errorf("%d went", len(b.outgoing()))
+	}
+}
+
+func TestWhoAndWhatIsSent(t *testing.T) {
+	b := newBox(t, 0)
+	owner := mapi.NewGUID()
+	b.update(func(tx *tx) error {
+		tx.header.Owner = owner
+		tx.set(schema.HeaderKey(), &tx.header)
+		return nil
+	})
+	mid := b.written()
+	submits := func(as exmdb.Identity) cluster.Kind {
+		c := *b
+		c.as = as
+		_, err := try(&c, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}})
+		if err == nil {
+			return 0
+		}
+		return cluster.KindOf(err)
+	}
+	someone := mapi.NewGUID()
+	if k := submits(exmdb.Identity{User: someone, FullAccess: []mapi.GUID{owner}}); k != exmdb.KindAccessDenied {
+		t.Errorf("full access sends: kind %d", k)
+	}
+	call(b, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Send: 1})
+	if k := submits(exmdb.Identity{User: owner, Privileges: exmdb.PrivilegeOwner}); k != exmdb.KindOverQuota {
+		t.Errorf("a full mailbox sends: kind %d", k)
+	}
+	call(b, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{})
+	if k := submits(exmdb.Identity{User: someone, FullAccess: []mapi.GUID{owner}, SendAs: []mapi.GUID{owner}}); k != 0 {
+		t.Errorf("send as: kind %d", k)
+	}
+	nobody := b.create(&exmdb.CreateMessageRequest{Message: exmdb.MessageEdit{Set: bagOf(mapi.PidTagSubject, mapi.String("x"))}}).MID
+	refused(b, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: nobody, Own: []string{"own@example.test"}}, cluster.KindBadRequest)
+	refused(b, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: b.written()}, cluster.KindBadRequest)
+}
