@@ -125,8 +125,8 @@ func sizes(t *testing.T, c *site) {
 	}
 	c.do(t, "user", "quota", "u5@example.test", "20K")
 	var full error
-	for i := 0; i < 20 && full == nil; i++ {
-		full = send(c, "n1", fmt.Sprintf("%d %s", i, strings.Repeat("x", 4000)), "u5@example.test")
+	for i := 0; i < 20 && full == nil; i++ { // two fit, and are below what is warned of: the third is refused by the store
+		full = send(c, "n1", fmt.Sprintf("%d %s", i, strings.Repeat("x", 7000)), "u5@example.test")
 	}
 	wants(t, "a mailbox that is full", full, 552, smtp.EnhancedCode{5, 2, 2})
 	c.do(t, "user", "quota", "u5@example.test", "0")
