@@ -10,9 +10,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
 )
 
@@ -239,4 +241,37 @@ func judgedTimes(name string, l *contentline.Line, zones *zones) []string {
 		return []string{name + " " + d.Wall.Format("2006-01-02T15:04:05")}
 	}
 	return []string{name + " " + d.In(zones.of(d).loc).UTC().Format("2006-01-02T15:04:05Z")}
+}
+
+// TestVobjectZones asks python3-vobject, which goes by the VTIMEZONE in a calendar, when events in every zone are: the zones
+// that are written have to be right, not only their names.
+func TestVobjectZones(t *testing.T) {
+	var input []byte
+	var want []string
+	for _, name := range timezone.Zones() {
+		loc, ok := timezone.Load(name)
+		if !ok {
+			t.Fatalf("no zone %q", name)
+		}
+		for month := time.January; month <= time.December; month += 2 {
+			at := time.Date(2024, month, 10, 12, 30, 0, 0, loc)
+			m := &object.Message{}
+			m.SetText(mapi.PidTagMessageClass, "IPM.Appointment")
+			setSpan(m, span{start: at, end: at.Add(time.Hour), zone: zone{name, loc}, endZone: zone{name, loc}})
+			uid := fmt.Sprintf("%s/%d", name, month)
+			m.SetLid(mapi.PidLidCleanGlobalObjectId, mapi.Binary(objectID(uid)))
+			input = append(input, Bytes(m)...)
+			want = append(want, uid+" "+at.UTC().Format("2006-01-02T15:04:05Z"))
+		}
+	}
+	got := strings.Split(strings.TrimSpace(string(objects.Judge(t, "vobject", "testdata/zones.py", input))), "\n")
+	if len(got) != len(want) {
+		t.Fatalf("%d answers to %d events", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("vobject finds %s, written was %s", got[i], want[i])
+		}
+	}
+	t.Logf("%d events", len(want))
 }

@@ -55,6 +55,16 @@ func Olson(windows string) (string, bool) {
 	return found, found != ""
 }
 
+// Zones are the zones of the tz database that stand for Windows' names.
+func Zones() []string {
+	var list []string
+	rows(func(_, zone, _ string) bool {
+		list = append(list, zone)
+		return true
+	})
+	return list
+}
+
 // maxName bounds the name of a zone.
 const maxName = 256
 
