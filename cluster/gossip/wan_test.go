@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 )
@@ -43,10 +44,19 @@ func (w *world) seeds(dc string) []string {
 	return addrs
 }
 
+// calm is quick, but for many nodes on a slow machine: who answers late is not found dead there.
+func calm() Tuning {
+	return Tuning{
+		PushPull: 400 * time.Millisecond, Gossip: 50 * time.Millisecond, Probe: 500 * time.Millisecond,
+		ProbeWait: 400 * time.Millisecond, Rejoin: 400 * time.Millisecond,
+	}
+}
+
 func (w *world) start(t *testing.T, id cluster.NodeID, change func(*Config)) *member {
 	t.Helper()
 	m := start(t, id, func(c *Config) {
-		c.Meta.DC = dcOf(id)
+		c.Meta.DC, c.LAN, c.WAN = dcOf(id), calm(), calm()
+		c.Gateways.Review = 100 * time.Millisecond
 		c.Seeds = func() []string { return w.seeds(dcOf(id)) }
 		c.Remote = func() []Peer { return w.remote(dcOf(id)) }
 		if change != nil {
