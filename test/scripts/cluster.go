@@ -142,6 +142,16 @@ func (c *Cluster) Create(ctx context.Context, req *exmdb.CreateMailboxRequest) (
 	return box, err
 }
 
+// Open implements storescript.Site.
+func (c *Cluster) Open(ctx context.Context, address string) (mapi.MailboxID, mapi.GUID, error) {
+	var o struct {
+		Mailbox mapi.MailboxID
+		GUID    mapi.GUID
+	}
+	err := c.Admin(c.Names()[0]).Do(ctx, "GET", adminclient.Path("v1", "objects", address), nil, &o)
+	return o.Mailbox, o.GUID, err
+}
+
 // Do implements storescript.Site. A node that is killed, frozen or cut off stays so until the script says otherwise.
 func (c *Cluster) Do(ctx context.Context, what, node string, box mapi.MailboxID) error {
 	if node == "owner" {

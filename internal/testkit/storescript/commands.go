@@ -41,6 +41,7 @@ func Commands() []string {
 
 var siteCommands = []command{
 	{"box", 1, "box NAME [kind=user|shared|public] [language=de] [quota=BYTES] [warn=BYTES] [send=BYTES] [owner=USER] [peruser=yes]", true, (*run).newBox},
+	{"user", 2, "user NAME ADDRESS: the mailbox of somebody in the directory", true, (*run).openUser},
 	{"group", -2, "group NAME USER…", true, (*run).newGroup},
 	{"info", 0, "info", false, (*run).info},
 	{"kill", 1, "kill NODE|owner", false, (*run).toNode},
@@ -82,6 +83,16 @@ func (r *run) newBox() error {
 		_, err = do(r, exmdb.OpSetReadState, &exmdb.SetReadStateRequest{PerUser: true})
 	}
 	return err
+}
+
+func (r *run) openUser() error {
+	name, address := r.cmd.words[0], r.cmd.words[1]
+	id, guid, err := r.site.Open(r.cmd.ctx, address)
+	if err != nil {
+		return mistakeError{err}
+	}
+	r.boxes[name], r.users[name], r.last = &box{id: id, owner: name, address: address}, guid, name
+	return nil
 }
 
 func (r *run) newGroup() error {

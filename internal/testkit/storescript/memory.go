@@ -2,6 +2,7 @@ package storescript
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -25,6 +26,11 @@ func (m memory) Caller(string) exmdb.Caller { return m.group }
 // Create implements Site.
 func (m memory) Create(_ context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error) {
 	return m.group.Create(req), nil
+}
+
+// Open implements Site: there is no directory.
+func (memory) Open(context.Context, string) (mapi.MailboxID, mapi.GUID, error) {
+	return mapi.MailboxID{}, mapi.GUID{}, errors.New("a store in memory has no directory")
 }
 
 // Do implements Site.

@@ -2,6 +2,7 @@ package storescript
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -38,6 +39,12 @@ func numbered(subject string, i, n int) string {
 	return fmt.Sprintf("%s %0*d", subject, len(strconv.Itoa(n)), i)
 }
 
+// ourDomain is that of the directory's users.
+const ourDomain = "@example.test"
+
+// address is the mailbox's.
+func (r *run) address() string { return cmp.Or(r.cmd.box.address, r.cmd.box.owner+ourDomain) }
+
 // mailOf is a mail that a script describes.
 func (r *run) mailOf(subject string) (exmdb.NewMessage, string, error) {
 	from := r.cmd.text("from", "dora@example.org")
@@ -50,7 +57,7 @@ func (r *run) mailOf(subject string) (exmdb.NewMessage, string, error) {
 	if line := r.cmd.text("header", ""); line != "" {
 		header = line + "\r\n"
 	}
-	text := fmt.Sprintf("From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%x@example.org>\r\n%s\r\n%s\r\n", from, r.cmd.text("to", "alice@example.test"),
+	text := fmt.Sprintf("From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%x@example.org>\r\n%s\r\n%s\r\n", from, r.cmd.text("to", r.address()),
 		subject, sha256.Sum256([]byte(subject+from)), header, body)
 	return mailboxes.Mail(r.t, []byte(text)), from, nil
 }
@@ -71,8 +78,8 @@ func (r *run) deliver() error {
 		if err != nil {
 			return err
 		}
-		q[i] = &exmdb.DeliverRequest{Message: m, Sender: sender, Recipient: "alice@example.test", Received: began, Key: sha256.Sum256([]byte(name + sender))}
-		q[i].About = exmdb.Circumstances{Own: []string{"alice@example.test"}, Name: "Alice"}
+		q[i] = &exmdb.DeliverRequest{Message: m, Sender: sender, Recipient: r.address(), Received: began, Key: sha256.Sum256([]byte(name + sender))}
+		q[i].About = exmdb.Circumstances{Own: []string{r.address()}, Name: r.cmd.box.owner, Internal: strings.HasSuffix(sender, ourDomain)}
 	}
 	return r.delivered(q)
 }

@@ -22,6 +22,8 @@ import (
 type box struct {
 	id    mapi.MailboxID
 	owner string
+	// address is that of a directory's user.
+	address string
 }
 
 // run is a script being played.

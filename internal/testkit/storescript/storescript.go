@@ -40,6 +40,8 @@ type Site interface {
 	Caller(node string) exmdb.Caller
 	// Create makes a mailbox.
 	Create(ctx context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error)
+	// Open finds the mailbox of somebody in the directory, and his GUID.
+	Open(ctx context.Context, address string) (mapi.MailboxID, mapi.GUID, error)
 	// Do does to nodes what the command says: kill, restart, freeze, thaw, cut, clear. "owner" is the node that owns the
 	// mailbox.
 	Do(ctx context.Context, what, node string, box mapi.MailboxID) error
