@@ -14,6 +14,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxtnef"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -160,18 +161,20 @@ func fileMail(n int) []byte {
 		lines(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), n/16))) + "\r\n--b--\r\n")
 }
 
+// cost is how many bytes f allocates.
+func cost(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
 // TestLongFilesStayWhereTheyAre: a file is named by its place in the mail, and its size costs no memory in either
 // direction.
 func TestLongFilesStayWhereTheyAre(t *testing.T) {
 	octets := fileMail(5 << 20)
 	root := mime.Scan(octets)
-	cost := func(f func()) uint64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
-	}
 	var c counting
 	var m *Message
 	var err error
@@ -186,5 +189,43 @@ func TestLongFilesStayWhereTheyAre(t *testing.T) {
 	spent = cost(func() { _, err = (&Writer{Names: rd.Names}).Write(&m.MessageContent) })
 	if err != nil || spent > 256<<10 {
 		t.Errorf("writing took %d bytes, %v", spent, err)
+	}
+}
+
+// TestLongTNEF: what has to be taken apart in memory takes no more than twice its size, and what is too long for that is
+// a file.
+func TestLongTNEF(t *testing.T) {
+	for _, tt := range []struct {
+		size     int
+		unpacked bool
+		most     uint64
+	}{{20 << 20, true, 64 << 20}, {30 << 20, false, 1 << 20}} {
+		var names oxcmsg.Names
+		file := exmdb.Attachment{}
+		file.Props.Set(mapi.PidTagAttachDataBinary, mapi.Binary(make([]byte, tt.size)))
+		w := oxtnef.Writer{Names: &names}
+		stream, _, err := w.Stream(&oxtnef.Message{MessageContent: exmdb.MessageContent{Attachments: []exmdb.Attachment{file}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var octets bytes.Buffer
+		octets.WriteString(usual + "Content-Type: application/ms-tnef\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+		enc := mime.Layout{Form: mime.LayoutBase64, LineLen: 76}.Encoder(&octets)
+		if _, err := io.Copy(enc, stream); err != nil {
+			t.Fatal(err)
+		}
+		if err := enc.Close(); err != nil {
+			t.Fatal(err)
+		}
+		root := mime.Scan(octets.Bytes())
+		var m *Message
+		rd := Reader{Keep: &counting{}, Names: &names}
+		spent := cost(func() { m, err = rd.Read(root, bytes.NewReader(octets.Bytes())) })
+		if err != nil || len(m.Attachments) != 1 || (stringOf(&m.Attachments[0].Props, mapi.PidTagAttachMimeTag) == "") != tt.unpacked {
+			t.Errorf("%d bytes: %v, %+v", tt.size, err, m)
+		}
+		if spent > tt.most {
+			t.Errorf("%d bytes took %d", tt.size, spent)
+		}
 	}
 }
