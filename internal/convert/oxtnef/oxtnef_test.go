@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -385,7 +386,13 @@ func FuzzRead(f *testing.F) {
 	f.Add(attributes(levelMessage, attDateSent, "\xd4\x07\x02\x00\x11\x00\x0b\x00\x19\x00\x23\x00\x02\x00", levelAttachment, attAttachRenddata, "\x02\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var names, again oxcmsg.Names
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		m, err := Read(b, &names)
+		runtime.ReadMemStats(&after)
+		if spent := after.TotalAlloc - before.TotalAlloc; spent > 1<<20+200*uint64(len(b)) {
+			t.Fatalf("%d bytes took %d", len(b), spent)
+		}
 		if err != nil {
 			return
 		}
