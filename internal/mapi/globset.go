@@ -135,11 +135,19 @@ func (s GLOBSET) Union(t GLOBSET) GLOBSET {
 	return out
 }
 
-// Intersect is what is in both.
+// Intersect is what is in both. What lies between two ranges of a small set is passed over in a large one.
 func (s GLOBSET) Intersect(t GLOBSET) GLOBSET {
 	var out GLOBSET
 	a, b := s.ranges, t.ranges
 	for len(a) > 0 && len(b) > 0 {
+		if a[0].High < b[0].Low {
+			a = a[GLOBSET{a}.from(b[0].Low):]
+			continue
+		}
+		if b[0].High < a[0].Low {
+			b = b[GLOBSET{b}.from(a[0].Low):]
+			continue
+		}
 		if low, high := max(a[0].Low, b[0].Low), min(a[0].High, b[0].High); low <= high {
 			out.ranges = append(out.ranges, GlobRange{low, high})
 		}
@@ -158,8 +166,8 @@ func (s GLOBSET) Minus(t GLOBSET) GLOBSET {
 	b := t.ranges
 	for _, r := range s.ranges {
 		low := r.Low
-		for len(b) > 0 && b[0].High < low {
-			b = b[1:]
+		if len(b) > 0 && b[0].High < low {
+			b = b[GLOBSET{b}.from(low):]
 		}
 		cut := b
 		for ; len(cut) > 0 && cut[0].Low <= r.High; cut = cut[1:] {

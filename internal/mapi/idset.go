@@ -134,7 +134,20 @@ func (s IDSET) Clone() IDSET {
 
 // Union is what is in s or t.
 func (s IDSET) Union(t IDSET) IDSET {
-	return IDSETOfReplicas(slices.Concat(s.replicas, t.replicas)).Clone()
+	var out IDSET
+	a, b := s.replicas, t.replicas
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && bytes.Compare(a[0].Replica[:], b[0].Replica[:]) < 0:
+			out.replicas, a = append(out.replicas, ReplicaSet{a[0].Replica, a[0].Set.Clone()}), a[1:]
+		case len(a) == 0 || a[0].Replica != b[0].Replica:
+			out.replicas, b = append(out.replicas, ReplicaSet{b[0].Replica, b[0].Set.Clone()}), b[1:]
+		default:
+			out.replicas = append(out.replicas, ReplicaSet{a[0].Replica, a[0].Set.Union(b[0].Set)})
+			a, b = a[1:], b[1:]
+		}
+	}
+	return out
 }
 
 // Intersect is what is in both.
