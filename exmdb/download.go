@@ -113,7 +113,12 @@ func (s *ContentsSync) filter(page *SyncedContents) {
 // finish makes the client's state of what was told.
 func (s *ContentsSync) finish(resp *SyncContentsResponse) {
 	s.Done = true
-	s.State.Given = s.State.Given.Minus(s.forgotten).Union(s.told)
+	if !s.forgotten.IsEmpty() { // the set may be a large one
+		s.State.Given = s.State.Given.Minus(s.forgotten)
+	}
+	if !s.told.IsEmpty() {
+		s.State.Given = s.State.Given.Union(s.told)
+	}
 	if s.Scope.Flags&SyncStateOnly != 0 {
 		s.State.Given = s.present
 	}

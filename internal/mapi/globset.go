@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sort"
 
 	"github.com/flotilla-mail/flotilla/internal/invariant"
 	"github.com/flotilla-mail/flotilla/internal/wire"
@@ -119,18 +120,25 @@ func (s *GLOBSET) AddRange(low, high GlobalCounter) {
 	s.ranges = slices.Replace(s.ranges, first, last, GlobRange{low, high})
 }
 
-// Union is what is in s or t.
+// Union is what is in s or t. Ranges that lie between two of the other set are copied as they are.
 func (s GLOBSET) Union(t GLOBSET) GLOBSET {
 	out := GLOBSET{make([]GlobRange, 0, len(s.ranges)+len(t.ranges))}
 	a, b := s.ranges, t.ranges
 	for len(a) > 0 || len(b) > 0 {
-		if len(b) == 0 || len(a) > 0 && a[0].Low <= b[0].Low {
-			out.AddRange(a[0].Low, a[0].High)
-			a = a[1:]
-			continue
+		if len(a) == 0 || len(b) > 0 && b[0].Low < a[0].Low {
+			a, b = b, a
 		}
-		out.AddRange(b[0].Low, b[0].High)
-		b = b[1:]
+		n := len(a)
+		if len(b) > 0 {
+			n = sort.Search(len(a), func(i int) bool { return a[i].Low > b[0].Low })
+		}
+		out.AddRange(a[0].Low, a[0].High)
+		if n > 1 && out.Highest()+1 < a[1].Low {
+			out.ranges = append(out.ranges, a[1:n]...)
+		} else {
+			n = 1
+		}
+		a = a[n:]
 	}
 	return out
 }
