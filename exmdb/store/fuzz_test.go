@@ -34,6 +34,14 @@ func FuzzOps(f *testing.F) {
 	seed(exmdb.OpShortTermIDs.OpInfo, &exmdb.ShortTermIDsRequest{GIDs: []mapi.GID{{Replica: mapi.GUID{1}, Counter: 5}}})
 	seed(exmdb.OpMoveMessages.OpInfo, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{mid}, Target: schema.Sent})
 	seed(exmdb.OpSetFlags.OpInfo, &exmdb.SetFlagsRequest{Folder: schema.Inbox, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: 1}})
+	version := exmdb.ImportedVersion{ChangeKey: append(make([]byte, 16), 1), PCL: append([]byte{17}, append(make([]byte, 16), 1)...)}
+	scope := exmdb.SyncScope{Flags: exmdb.SyncNormal | exmdb.SyncReadState | exmdb.SyncWhole}
+	seed(exmdb.OpSyncContents.OpInfo, &exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: scope, Holds: true, Cursor: exmdb.SyncCursor{Phase: exmdb.SyncCompare}})
+	seed(exmdb.OpSyncHierarchy.OpInfo, &exmdb.SyncHierarchyRequest{Folder: schema.IPMSubtree, Tags: []mapi.Tag{mapi.PidTagComment}})
+	seed(exmdb.OpImportMessage.OpInfo, &exmdb.ImportMessageRequest{Folder: schema.Inbox, SourceKey: make([]byte, 22), Version: version, Message: edit, Payload: payload})
+	seed(exmdb.OpImportFolder.OpInfo, &exmdb.ImportFolderRequest{Parent: schema.IPMSubtree, SourceKey: make([]byte, 22), Version: version, Name: "x"})
+	seed(exmdb.OpImportDeletes.OpInfo, &exmdb.ImportDeletesRequest{Folder: schema.Inbox, SourceKeys: [][]byte{make([]byte, 22)}})
+	seed(exmdb.OpImportMove.OpInfo, &exmdb.ImportMoveRequest{Folder: schema.Inbox, From: schema.Sent, SourceKey: make([]byte, 22), Target: make([]byte, 22), ChangeKey: version.ChangeKey})
 	f.Fuzz(func(t *testing.T, op uint16, payload []byte) {
 		h, known := table[exmdb.OpID(op)]
 		if !known || h.ID == exmdb.OpCreateMailbox.ID {

@@ -140,21 +140,14 @@ func (t *tx) importFolderDeletes(req *exmdb.ImportDeletesRequest, list []mapi.Gl
 		}
 		doomed = append(doomed, tree...)
 	}
-	resp.Deleted = uint32(len(doomed))
-	if err := t.dropFolders(doomed, req.Hard); err != nil {
-		return nil, err
+	slices.Sort(doomed)
+	doomed = slices.Compact(doomed) // one may be named by itself and with a tree
+	if resp.Deleted = uint32(len(doomed)); len(doomed) > 0 {
+		if _, err := t.dropTree(doomed, req.Hard, 0); err != nil {
+			return nil, err
+		}
 	}
 	return resp, t.buryNever(missing)
-}
-
-// dropFolders deletes folders, of which some may be named twice: by themselves and with a tree.
-func (t *tx) dropFolders(doomed []mapi.FID, hard bool) error {
-	slices.Sort(doomed)
-	if doomed = slices.Compact(doomed); len(doomed) == 0 {
-		return nil
-	}
-	_, err := t.dropTree(doomed, hard, 0)
-	return err
 }
 
 // buryNever writes tombstones of folders that are not there and have none.
