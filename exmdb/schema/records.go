@@ -126,7 +126,9 @@ type FolderCounts struct {
 	Retained     uint32    `wire:"18"`
 	RetainedUsed uint64    `wire:"19"`
 	AgeOut       time.Time `wire:"20"`
-	Unknown      wire.Unknown
+	// NewestBlock is the TimePlace where the newest block of the order of delivery begins, empty where that is not known.
+	NewestBlock []byte `wire:"21"`
+	Unknown     wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.

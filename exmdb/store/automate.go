@@ -77,13 +77,14 @@ const maxHeader = 64 << 10
 // at.
 func (in *incoming) header() []byte {
 	r := &in.req.Message.Recipe
-	whole := r.Size() <= maxHeader
-	var octets []byte
 	if len(r.Segments) > 0 && len(r.Segments[0].Chunks) == 0 {
-		octets, whole = slices.Concat(r.Prefix, r.Segments[0].Raw), len(r.Segments) == 1
-	} else {
-		octets, _ = content.Read(in.arriving(), r, 0, maxHeader) // what is not there has no header to look at
+		raw := r.Segments[0].Raw
+		if end := bytes.Index(raw, []byte("\r\n\r\n")); end >= 0 && !bytes.HasPrefix(raw, []byte("\r\n")) {
+			return slices.Concat(r.Prefix, raw[:end+2]) // and not all of a mail that has no parts
+		}
 	}
+	octets, _ := content.Read(in.arriving(), r, 0, maxHeader) // what is not there has no header to look at
+	whole := r.Size() <= maxHeader
 	if end := bytes.Index(octets, []byte("\r\n\r\n")); end >= 0 {
 		return octets[:end+2]
 	}

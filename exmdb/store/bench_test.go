@@ -31,7 +31,7 @@ func BenchmarkDeliverMail(b *testing.B) {
 	bare.Props = nil
 	for name, m := range map[string]exmdb.NewMessage{"bare": bare, "props": whole} {
 		b.Run(fmt.Sprintf("%s-%d", name, len(m.Props)), func(b *testing.B) {
-			x := newBox(b, 0)
+			x := newDiskBox(b)
 			b.ReportAllocs()
 			for b.Loop() {
 				x.deliver(m)

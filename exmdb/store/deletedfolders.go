@@ -30,6 +30,9 @@ func (t *tx) shelve(fid mapi.FID, s mapi.Stamp) error {
 		return err
 	}
 	d.Folder, d.Counts = *f, *c
+	if len(t.times[fid]) > 0 {
+		d.Counts.NewestBlock = nil // what is still to be counted may move it
+	}
 	t.leaveFolder(fid, f, c)
 	delete(t.counts, fid)
 	t.counters.Retained += c.Used + c.AssociatedUsed

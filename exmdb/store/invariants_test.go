@@ -340,7 +340,7 @@ func (l *ledger) compare(fid mapi.FID, c *schema.FolderCounts) {
 		l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
 	}
 	slices.SortFunc(l.times[fid], schema.TimePlace.Compare)
-	if _, err := checkOrder(l.r, fid, l.times[fid]); err != nil {
+	if _, err := checkOrder(l.r, fid, l.times[fid], c); err != nil {
 		l.wrongf("folder %#x: %v", uint64(fid), err)
 	}
 }

@@ -32,7 +32,11 @@ func (b *box) checkTimes(fids ...mapi.FID) (blocks int) {
 				return err
 			}
 			slices.SortFunc(want, schema.TimePlace.Compare)
-			n, err := checkOrder(v.r, fid, want)
+			c, err := v.folderCounts(fid)
+			if err != nil && cluster.KindOf(err) != exmdb.KindNoFolder {
+				return err
+			}
+			n, err := checkOrder(v.r, fid, want, c)
 			if err != nil {
 				b.t.Fatalf("folder %#x: %v", uint64(fid), err)
 			}
@@ -44,7 +48,7 @@ func (b *box) checkTimes(fids ...mapi.FID) (blocks int) {
 }
 
 // checkOrder reads the keys and blocks of a folder.
-func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace) (blocks int, err error) {
+func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace, c *schema.FolderCounts) (blocks int, err error) {
 	var got []schema.TimePlace
 	it := r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(fid, nil))
 	defer closing(it, &err)
@@ -83,6 +87,9 @@ func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace) (blocks i
 			}
 		}
 		if next == nil {
+			if last != nil && len(c.NewestBlock) > 0 && !slices.Equal(c.NewestBlock, last.lo.AppendBytes(nil)) {
+				return 0, fmt.Errorf("the newest block is said to begin at %x, and does at %+v", c.NewestBlock, last.lo)
+			}
 			return blocks, nil
 		}
 		last = next
@@ -95,7 +102,7 @@ func TestBlocksOfTime(t *testing.T) {
 	fid := mapi.LocalFID(0x1000)
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
-		have := make(map[schema.TimePlace]bool)
+		have, c := make(map[schema.TimePlace]bool), &schema.FolderCounts{}
 		b.update(func(tx *tx) error { tx.dropTimes(fid); return nil })
 		for range rapid.IntRange(1, 8).Draw(t, "batches") {
 			var steps []timeStep
@@ -121,7 +128,7 @@ func TestBlocksOfTime(t *testing.T) {
 					}
 				}
 				slices.SortStableFunc(steps, func(a, b timeStep) int { return a.at.Compare(b.at) })
-				return tx.countBlocks(fid, steps, limit)
+				return tx.countBlocks(fid, c, steps, limit)
 			})
 		}
 		var want []schema.TimePlace
@@ -132,7 +139,7 @@ func TestBlocksOfTime(t *testing.T) {
 		}
 		slices.SortFunc(want, schema.TimePlace.Compare)
 		b.view(func(v *view) error {
-			blocks, err := checkOrder(v.r, fid, want)
+			blocks, err := checkOrder(v.r, fid, want, c)
 			if err != nil || blocks < len(want)/limit {
 				t.Fatalf("%d blocks of %d, %v", blocks, limit, err)
 			}

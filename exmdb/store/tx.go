@@ -52,6 +52,7 @@ type tx struct {
 	times          map[mapi.FID][]timeStep
 	// relocated are the folders above those that the op has given another place, as they were.
 	relocated map[mapi.FID]mapi.GlobalCounter
+	coded     []byte // scratch of set
 }
 
 // openCounts is a folder's counts with what is stored of them.
@@ -128,7 +129,11 @@ func (t *tx) end() error {
 	return nil
 }
 
-func (t *tx) set(key []byte, record any) { t.w.Set(key, wire.Marshal(record)) }
+// set writes a record; the writer keeps a copy.
+func (t *tx) set(key []byte, record any) {
+	t.coded = wire.Append(t.coded[:0], record)
+	t.w.Set(key, t.coded)
+}
 
 // draw takes the next value of the mailbox's one counter (MAILBOX 2).
 func (t *tx) draw() mapi.GlobalCounter {
