@@ -54,22 +54,18 @@ type hierarchySync struct {
 func (s *hierarchySync) page() error {
 	below := make(map[mapi.FID][]mapi.FID)
 	for fid, f := range s.tree.folders {
-		if f.Parent != 0 {
-			below[mapi.LocalFID(f.Parent)] = append(below[mapi.LocalFID(f.Parent)], fid)
+		seen, err := s.sees(fid)
+		if err != nil {
+			return err
+		}
+		if parent := mapi.LocalFID(f.Parent); seen && f.Parent != 0 {
+			below[parent] = append(below[parent], fid)
 		}
 	}
 	for level := []mapi.FID{s.req.Folder}; len(level) > 0; {
 		var next []mapi.FID
 		for _, fid := range level {
-			for _, child := range below[fid] {
-				sees, err := s.sees(child)
-				if err == nil && sees {
-					next = append(next, child)
-				}
-				if err != nil {
-					return err
-				}
-			}
+			next = append(next, below[fid]...)
 		}
 		slices.Sort(next)
 		for _, fid := range next {
