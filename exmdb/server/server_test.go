@@ -20,7 +20,7 @@ import (
 // host serves one mailbox, of owner, over a state machine without Raft.
 type host struct {
 	*ops.Server
-	t     *testing.T
+	t     testing.TB
 	rep   *space.LocalReplica
 	box   mapi.MailboxID
 	epoch uint64 // of the requests to it
@@ -29,12 +29,12 @@ type host struct {
 
 func (h *host) Replica(cluster.GroupID) *space.Replica { return h.rep.Replica }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	return configured(t, store.Defaults())
 }
 
-func configured(t *testing.T, config store.Config) *host {
+func configured(t testing.TB, config store.Config) *host {
 	t.Helper()
 	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
 	if err != nil {

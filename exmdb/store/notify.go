@@ -168,9 +168,7 @@ func (w *eventWalk) all() error {
 		}
 	}
 	if w.scope == nil {
-		return w.each([]byte{schema.PrefixFolderCounts}, []byte{schema.PrefixFolderCounts + 1}, schema.ParseFolderKey, func(fid mapi.FID, _ []byte) error {
-			return w.folderEvents(fid)
-		})
+		return w.each([]byte{schema.PrefixFolderCounts}, []byte{schema.PrefixFolderCounts + 1}, schema.ParseFolderKey, w.movedFolder)
 	}
 	for fid := range w.scope {
 		if err := w.folderEvents(fid); err != nil {
@@ -178,6 +176,18 @@ func (w *eventWalk) all() error {
 		}
 	}
 	return nil
+}
+
+// movedFolder walks a folder of which the counts are given, if anything happened in it. Most folders it passes over at once.
+func (w *eventWalk) movedFolder(fid mapi.FID, stored []byte) error {
+	var c schema.FolderCounts
+	if err := schema.Decode(stored, &c); err != nil {
+		return err
+	}
+	if c.ContentSeq <= w.after && !w.perUserRead() {
+		return nil
+	}
+	return w.folderEvents(fid)
 }
 
 // createdMessages walks the messages whose MIDs were given above the stamp.

@@ -547,3 +547,81 @@ func TestAPageIsWholeStamps(t *testing.T) {
 		t.Errorf("%d events up to %d", len(p.held), p.bound)
 	}
 }
+
+// noted is how many bytes are noted of where things came from, keys included.
+func (b *told) noted() (n int) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		it := v.r.Iter([]byte{schema.PrefixOrigin}, []byte{schema.PrefixOrigin + 1})
+		for it.Next() {
+			n += len(it.Key()) + len(it.Value())
+		}
+		return it.Close()
+	})
+	return n
+}
+
+// TestWhatIsNotedIsSmall: nothing for a delivery but a bit in its row, a record for a step however many messages it takes,
+// and all of it goes with the tombstones.
+func TestWhatIsNotedIsSmall(t *testing.T) {
+	b := newTold(t)
+	first := b.deliver(text("x"))
+	row := b.raw(schema.Inbox, first.UID)
+	with := len(row.AppendWire(nil))
+	row.Bits &^= schema.RowDelivered
+	if n := b.noted(); n > 0 || with-len(row.AppendWire(nil)) > 6 {
+		t.Errorf("a delivery: %d bytes noted, a row of %d bytes instead of %d", n, with, len(row.AppendWire(nil)))
+	}
+	many := []mapi.MID{first.MID}
+	for range 500 {
+		many = append(many, b.deliver(text("x")).MID)
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		most int
+	}{
+		{"a copy of one", func() {
+			call(b.box, exmdb.OpCopyMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: many[:1], Target: b.a})
+		}, 50},
+		{"a move of one", func() {
+			call(b.box, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: many[:1], Target: b.a})
+		}, 50},
+		{"a move of 500", func() {
+			call(b.box, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: many[1:], Target: b.b})
+		}, 100},
+		{"a deletion of 500", func() { call(b.box, exmdb.OpEmptyFolder, &exmdb.EmptyFolderRequest{Folder: b.b, Hard: true}) }, 0},
+	} {
+		before := b.noted()
+		step.do()
+		t.Logf("%s: %d bytes", step.what, b.noted()-before)
+		if n := b.noted() - before; n > step.most {
+			t.Errorf("%s: %d bytes noted", step.what, n)
+		}
+	}
+	for _, later := range []time.Duration{2 * markAge, 2 * tombstoneAge} { // a mark goes when the next is old enough
+		b.now = b.now.Add(later)
+		call(b.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: []mapi.MID{b.put(b.a)}, Hard: true})
+	}
+	if n := b.noted(); n > 0 {
+		t.Errorf("%d bytes are noted of what is forgotten", n)
+	}
+}
+
+// TestWhatCameAndWentIsNotTold: who asks from before both hears of neither, who saw it come hears that it went.
+func TestWhatCameAndWentIsNotTold(t *testing.T) {
+	b := newTold(t)
+	start := b.since
+	mid := b.put(b.a)
+	fid := b.folderOf(b.b, "brief")
+	b.events(nil)
+	call(b.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: []mapi.MID{mid}})
+	call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid})
+	if got := b.events(nil); len(got) != 3 || !strings.HasPrefix(got[0], "deleted m1") || !strings.HasPrefix(got[2], "deleted folder brief") {
+		t.Errorf("who saw them is told %q", got)
+	}
+	b.since = start
+	if got := b.events(nil); len(got) != 1 || !strings.HasPrefix(got[0], "modified folder a") {
+		t.Errorf("who did not is told %q", got)
+	}
+}
