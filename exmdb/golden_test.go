@@ -42,7 +42,7 @@ var allOps = []opRow{
 	rowOf(OpCopyMessages), rowOf(OpMoveMessages), rowOf(OpLocate),
 	rowOf(OpPermissions), rowOf(OpModifyPermissions), rowOf(OpEffectiveRights), rowOf(OpDeleteMessages), rowOf(OpDeleted),
 	rowOf(OpRecoverMessages), rowOf(OpPurgeDeleted), rowOf(OpDeletedFolders), rowOf(OpRecoverFolder), rowOf(OpEmptyFolder),
-	rowOf(OpCopyFolder), rowOf(OpSendRights), rowOf(OpDelegates), rowOf(OpSetDelegates), rowOf(OpSetReadState), rowOf(OpChangeDelegate), rowOf(OpReminders), rowOf(OpSubmitMessage), rowOf(OpAbortSubmit),
+	rowOf(OpCopyFolder), rowOf(OpSendRights), rowOf(OpDelegates), rowOf(OpSetDelegates), rowOf(OpSetReadState), rowOf(OpChangeDelegate), rowOf(OpReminders), rowOf(OpSubmitMessage), rowOf(OpAbortSubmit), rowOf(OpDeleteMailbox),
 	rowOf(OpSyncContents), rowOf(OpSyncHierarchy), rowOf(OpImportMessage), rowOf(OpImportFolder), rowOf(OpImportDeletes), rowOf(OpImportMove),
 	rowOf(OpImportReadStates), rowOf(OpEvents), rowOf(OpTableEvents),
 	rowOf(OpTableRows), rowOf(OpTableSeek), rowOf(OpTableFind), rowOf(OpTableChanges), rowOf(OpTableColumns),

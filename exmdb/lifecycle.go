@@ -165,3 +165,9 @@ type CopyFolderResponse struct {
 type SetReadStateRequest struct {
 	PerUser bool `wire:"1"`
 }
+
+// DeleteMailboxResponse says whether a mailbox that is deleted is empty by now. It has gone for everybody with the first step; what
+// is left goes by itself, or as OpDeleteMailbox is said again.
+type DeleteMailboxResponse struct {
+	Done bool `wire:"1"`
+}

@@ -22,4 +22,5 @@ var (
 	OpReminders       = Op[RemindersRequest, RemindersResponse]{OpInfo{76, "Reminders", false}}
 	OpSubmitMessage   = Op[SubmitRequest, SubmitResponse]{OpInfo{77, "SubmitMessage", true}}
 	OpAbortSubmit     = Op[AbortSubmitRequest, Empty]{OpInfo{78, "AbortSubmit", true}}
+	OpDeleteMailbox   = Op[Empty, DeleteMailboxResponse]{OpInfo{79, "DeleteMailbox", true}}
 )

@@ -63,6 +63,9 @@ const (
 	PrefixOutgoing      = 0x7E // number (8): Outgoing
 )
 
+// EndOfPrefixes is the bound above all of them: from there on keys are the cluster's.
+const EndOfPrefixes = 0xF0
+
 // Hierarchy stands in place of a folder in the change index and the tombstones: what is there is about folders.
 const Hierarchy = mapi.FID(0)
 

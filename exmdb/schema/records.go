@@ -34,7 +34,9 @@ type Header struct {
 	QuotaSend uint64 `wire:"14"`
 	// PerUserRead: read state is kept for each user in a mailbox that is not public too (MAILBOX 4).
 	PerUserRead bool `wire:"15"`
-	Unknown     wire.Unknown
+	// Deleted is when the mailbox was deleted for good; then there is nothing in it but this.
+	Deleted time.Time `wire:"16"`
+	Unknown wire.Unknown
 }
 
 // Counters is what the mailbox's ops move. Every number it gives out is given once.

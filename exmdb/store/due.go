@@ -37,6 +37,17 @@ func ofFolder(run func(*tx, mapi.FID) error) func(*tx, []byte) error {
 
 // PerformDue does one work at a time inside the update that has taken d out of the due index.
 func (s *Store) PerformDue(w space.Writer, d space.Due) error {
+	var h schema.Header
+	if _, err := load(w, schema.HeaderKey(), &h); err != nil {
+		return err
+	}
+	if !h.Deleted.IsZero() {
+		if d.Op != DuePurgeMailbox {
+			return nil
+		}
+		_, err := purgeMailbox(w)
+		return err
+	}
 	for i := range dueWorks {
 		if dueWorks[i].op != d.Op {
 			continue

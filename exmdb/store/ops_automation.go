@@ -12,8 +12,8 @@ func (s *Store) automationHandlers() []Handler {
 		write(s, exmdb.OpSetOOF, rightWrite, setOOF),
 		read(s, exmdb.OpJunk, rightWrite, junk),
 		write(s, exmdb.OpSetJunk, rightWrite, setJunk),
-		read(s, exmdb.OpOutgoing, rightAdminister, outgoing),
+		read(s, exmdb.OpOutgoing, rightAdminister.afterlife(), outgoing),
 		read(s, exmdb.OpReadOutgoing, rightAdminister, readOutgoing),
-		write(s, exmdb.OpFinishOutgoing, rightAdminister, finishOutgoing),
+		write(s, exmdb.OpFinishOutgoing, rightAdminister.afterlife(), finishOutgoing),
 	}
 }

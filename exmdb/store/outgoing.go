@@ -120,6 +120,9 @@ func (t *tx) holdBody(body mapi.ObjectNumber) error {
 
 // outgoingRecord reads what goes out; nil where it is gone.
 func (v *view) outgoingRecord(number mapi.ObjectNumber) (*schema.Outgoing, error) {
+	if v.gone() {
+		return nil, nil
+	}
 	out := new(schema.Outgoing)
 	found, err := load(v.r, schema.OutgoingKey(number), out)
 	if err != nil || !found {

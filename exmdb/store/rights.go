@@ -40,6 +40,8 @@ type demand interface{ access() access }
 type access struct {
 	right right // zero where needs say all
 	needs []need
+	// afterlife: the op may come to a mailbox that is deleted.
+	afterlife bool
 }
 
 func (r right) access() access    { return access{right: r} }

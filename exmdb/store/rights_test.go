@@ -304,6 +304,7 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpChangeDelegate.ID: {{whole: true, try: does(exmdb.OpChangeDelegate, func(*scene) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: mapi.GUID{7}} })}},
 	exmdb.OpSubmitMessage.ID:  {{wants: []wants{editing}, try: reaches(exmdb.OpSubmitMessage, func(s *scene) *exmdb.SubmitRequest { return &exmdb.SubmitRequest{Message: s.item} }, cluster.KindBadRequest)}},
 	exmdb.OpAbortSubmit.ID:    {{wants: []wants{editing}, try: reaches(exmdb.OpAbortSubmit, func(s *scene) *exmdb.AbortSubmitRequest { return &exmdb.AbortSubmitRequest{Message: s.item} }, exmdb.KindNotWaiting)}},
+	exmdb.OpDeleteMailbox.ID:  {{system: true, try: does(exmdb.OpDeleteMailbox, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpReminders.ID:      {{somewhere: seeing, try: does(exmdb.OpReminders, func(*scene) *exmdb.RemindersRequest { return &exmdb.RemindersRequest{} })}},
 	exmdb.OpSetReadState.ID:   {{whole: true, try: does(exmdb.OpSetReadState, func(*scene) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} })}},
 	exmdb.OpEffectiveRights.ID: {{everyone: true, try: does(exmdb.OpEffectiveRights, func(s *scene) *exmdb.EffectiveRightsRequest {

@@ -77,6 +77,7 @@ type Handler struct {
 func (s *Store) Handlers() []Handler {
 	return slices.Concat(s.objectHandlers(), s.lifecycleHandlers(), s.automationHandlers(), s.tableHandlers(), s.syncHandlers(), s.notifyHandlers(), []Handler{
 		s.creation(),
+		s.deletion(),
 		read(s, exmdb.OpMailboxInfo, rightRead, mailboxInfo),
 		write(s, exmdb.OpSetQuota, rightAdminister, setQuota),
 		read(s, exmdb.OpListFolders, rightRead, listFolders),

@@ -88,6 +88,9 @@ func (s *Store) openFor(r space.Reader, as *exmdb.Identity, need access, req any
 	if !found {
 		return nil, cluster.Errorf(exmdb.KindNoMailbox, "mailbox does not exist")
 	}
+	if v.gone() && !need.afterlife {
+		return nil, errGone(v.mailbox())
+	}
 	if _, err = load(r, schema.CountersKey(), &v.counters); err != nil {
 		return nil, err
 	}
