@@ -107,11 +107,20 @@ func showObject(w *tabwriter.Writer, o *object) {
 }
 
 func userRemove(g *global) *cobra.Command {
-	return &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user from the directory", Args: cobra.ExactArgs(1),
-		Example: "  flotilla user remove alice@example.org",
+	var purge bool
+	c := &cobra.Command{Use: "remove ADDRESS", Short: "Remove a user from the directory", Args: cobra.ExactArgs(1),
+		Long: `Removes a user from the directory: sign-in, mail to the addresses, and rights end at once. The mailbox stays as it is, and
+nothing leads to it. With --purge it is deleted for good, with all that is in it; that cannot be taken back.`,
+		Example: "  flotilla user remove alice@example.org\n  flotilla user remove alice@example.org --purge",
 		RunE: func(c *cobra.Command, a []string) error {
-			return call(c, g, "DELETE", objectPath(a[0]), nil, showNothing)
+			path := objectPath(a[0])
+			if purge {
+				path += "?purge"
+			}
+			return call(c, g, "DELETE", path, nil, showNothing)
 		}}
+	c.Flags().BoolVar(&purge, "purge", false, "delete the mailbox for good")
+	return c
 }
 
 func userShow(g *global) *cobra.Command {

@@ -40,7 +40,8 @@ type Backend interface {
 
 	AddObject(ctx context.Context, o NewObject) (*directory.Object, error)
 	ChangeObject(ctx context.Context, address string, c Change) (*directory.Object, error)
-	RemoveObject(ctx context.Context, address string) error
+	// RemoveObject takes an object out of the directory; with purge its mailbox is deleted for good, else nothing leads to it.
+	RemoveObject(ctx context.Context, address string, purge bool) error
 	Object(ctx context.Context, address string) (*directory.Object, error)
 	Objects(ctx context.Context, kind directory.Kind) ([]*directory.Object, error)
 	// Mailbox is what the store says of an object's mailbox.
@@ -185,7 +186,7 @@ var routes = []route{
 		return s.backend.ChangeObject(r.Context(), r.PathValue("address"), *c)
 	})},
 	{"DELETE /v1/objects/{address}", false, func(s *Server, r *http.Request) (any, error) {
-		return okay, s.backend.RemoveObject(r.Context(), r.PathValue("address"))
+		return okay, s.backend.RemoveObject(r.Context(), r.PathValue("address"), r.URL.Query().Has("purge"))
 	}},
 	{"GET /v1/objects/{address}/mailbox", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.Mailbox(r.Context(), r.PathValue("address"))

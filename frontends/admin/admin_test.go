@@ -74,7 +74,9 @@ func (b *straw) ChangeObject(_ context.Context, a string, c Change) (*directory.
 	raw, err := json.Marshal(c)
 	return &directory.Object{Address: a}, errors.Join(err, b.note("change %s %s", a, raw))
 }
-func (b *straw) RemoveObject(_ context.Context, a string) error { return b.note("remove %s", a) }
+func (b *straw) RemoveObject(_ context.Context, a string, purge bool) error {
+	return b.note("remove %s purge=%v", a, purge)
+}
 func (b *straw) Object(_ context.Context, a string) (*directory.Object, error) {
 	return &directory.Object{Address: a}, b.note("object %s", a)
 }
@@ -169,7 +171,8 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language: Senders:}", `"address":"a@b"`},
 	{"GET /v1/objects/{address}", "/v1/objects/a%2Fb@example.test", "", "object a/b@example.test", `"address":"a/b@example.test"`},
 	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
-	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b", `{"ok":true}`},
+	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b purge=false", `{"ok":true}`},
+	{"DELETE /v1/objects/{address}", "/v1/objects/a@b?purge", "", "remove a@b purge=true", `{"ok":true}`},
 	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
 	{"POST /v1/ops", "/v1/ops", `{"space":"AQI=","op":7,"mode":1,"as":"Aw==","payload":"BA==","id":"BQ=="}`,
 		"op {Space:[1 2] Op:7 Mode:1 As:[3] Payload:[4] ID:[5]}", `{"payload":"eWVz","owner":"n2","group":3}`},

@@ -319,7 +319,43 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 			return nil, fmt.Errorf("create mailbox: %w", err)
 		}
 	}
-	return b.change(ctx, builtin.OpAdd, req)
+	made, err := b.change(ctx, builtin.OpAdd, req)
+	if refusedForGood(err) && !req.Object.Mailbox.IsZero() {
+		// Another has taken the address since it was looked for: nothing will ever lead to this mailbox.
+		err = errors.Join(err, b.purge(ctx, req.Object.Mailbox))
+	}
+	return made, err
+}
+
+// refusedForGood reports whether the directory has certainly not made a change.
+func refusedForGood(err error) bool {
+	switch cluster.KindOf(err) {
+	case exmdb.KindExists, exmdb.KindBadAddress, exmdb.KindInUse, cluster.KindTooLarge, cluster.KindBadRequest:
+		return err != nil
+	}
+	return false
+}
+
+// purgeTime bounds the wait for a mailbox to be emptied; it goes on by itself.
+const purgeTime = time.Minute
+
+// purge deletes a mailbox for good. When it returns nil, there is nothing of it for anybody; what is left of its content is let
+// go by itself.
+func (b backend) purge(ctx context.Context, box mapi.MailboxID) error {
+	limited, cancel := context.WithTimeout(ctx, purgeTime)
+	defer cancel()
+	for begun := false; ; begun = true {
+		r, err := exmdb.Do(limited, b.n.mail, exmdb.System, box, exmdb.OpDeleteMailbox, &exmdb.Empty{})
+		switch {
+		case err != nil && begun:
+			b.n.log.Info("mailbox is deleted, its content is let go by itself", "mailbox", box, "err", err)
+			return nil
+		case err != nil:
+			return fmt.Errorf("delete mailbox %v: %w", box, err)
+		case r.Done:
+			return nil
+		}
+	}
 }
 
 // free refuses addresses that an object cannot have, as the directory itself will, but before there is a mailbox that
@@ -378,10 +414,13 @@ func (b backend) ChangeObject(ctx context.Context, address string, c admin.Chang
 	return o, err
 }
 
-// RemoveObject implements admin.Backend. The mailbox stays as it is, unreachable; its space is reclaimed later.
-func (b backend) RemoveObject(ctx context.Context, address string) error {
-	_, err := b.change(ctx, builtin.OpRemove, &builtin.AddressRequest{Address: address})
-	return err
+// RemoveObject implements admin.Backend. The directory comes first: a mailbox that is being deleted is nobody's any more.
+func (b backend) RemoveObject(ctx context.Context, address string, purge bool) error {
+	o, err := b.change(ctx, builtin.OpRemove, &builtin.AddressRequest{Address: address})
+	if err != nil || !purge || o.Mailbox.IsZero() {
+		return err
+	}
+	return b.purge(ctx, o.Mailbox)
 }
 
 // Object implements admin.Backend.

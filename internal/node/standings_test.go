@@ -186,7 +186,7 @@ func TestWhatIsTakenBackEndsInOpenSessions(t *testing.T) {
 			t.Errorf("on behalf: %+v, %v", r, err)
 		}
 	}
-	if err := b.RemoveObject(t.Context(), "team@example.test"); err != nil {
+	if err := b.RemoveObject(t.Context(), "team@example.test", false); err != nil {
 		t.Fatal(err)
 	}
 	everywhere("the inner group is gone", false)
