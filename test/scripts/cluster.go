@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/emersion/go-imap/v2/imapclient"
+
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -150,6 +152,26 @@ func (c *Cluster) Open(ctx context.Context, address string) (mapi.MailboxID, map
 	}
 	err := c.Admin(c.Names()[0]).Do(ctx, "GET", adminclient.Path("v1", "objects", address), nil, &o)
 	return o.Mailbox, o.GUID, err
+}
+
+// IMAP implements storescript.Site.
+func (c *Cluster) IMAP(_ context.Context, node, address string) (names []string, err error) {
+	if node == "" {
+		node = c.Names()[0]
+	}
+	client, err := imapclient.DialInsecure(fmt.Sprintf("%s:%d", dev.Host(node), c.Port(2143)), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := client.Login(address, dev.Password).Wait(); err != nil {
+		return nil, err
+	}
+	list, err := client.List("", "*", nil).Collect()
+	for _, m := range list {
+		names = append(names, m.Mailbox)
+	}
+	return names, err
 }
 
 // Do implements storescript.Site. A node that is killed, frozen or cut off stays so until the script says otherwise.

@@ -3,6 +3,7 @@ package storescript
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -12,6 +13,7 @@ import (
 
 var folderCommands = []command{
 	{"folders", 0, "folders [show=class,use,counts] [below=PATH]: the folders' paths", false, (*run).folders},
+	{"imap", 0, "imap: the folders that IMAP lists to the mailbox's user", false, (*run).imap},
 	{"new", 1, "new PATH [class=] [use=]", false, (*run).newFolder},
 	{"rename", 2, "rename PATH PATH: moves it too", false, (*run).rename},
 	{"copyfolder", 2, "copyfolder PATH PATH [deep=yes]", false, (*run).copyFolder},
@@ -44,6 +46,16 @@ func (r *run) folders() error {
 		}
 		r.say("%s", line)
 	}
+	return nil
+}
+
+func (r *run) imap() error {
+	list, err := r.site.IMAP(r.cmd.ctx, r.cmd.text("at", ""), r.cmd.box.address)
+	if err != nil {
+		return mistakeError{err}
+	}
+	slices.Sort(list)
+	r.say("%s", strings.Join(list, "\n"))
 	return nil
 }
 

@@ -30,8 +30,13 @@ func (m memory) Create(_ context.Context, req *exmdb.CreateMailboxRequest) (mapi
 
 // Open implements Site: there is no directory.
 func (memory) Open(context.Context, string) (mapi.MailboxID, mapi.GUID, error) {
-	return mapi.MailboxID{}, mapi.GUID{}, errors.New("a store in memory has no directory")
+	return mapi.MailboxID{}, mapi.GUID{}, errNoDirectory
 }
+
+// IMAP implements Site: who would sign in is in the directory.
+func (memory) IMAP(context.Context, string, string) ([]string, error) { return nil, errNoDirectory }
+
+var errNoDirectory = errors.New("a store in memory has no directory")
 
 // Do implements Site.
 func (m memory) Do(_ context.Context, what, _ string, _ mapi.MailboxID) error {
