@@ -54,6 +54,9 @@ type SyncCursor struct {
 	Stored bool `wire:"5"`
 	// Compared: the download has gone through all objects.
 	Compared bool `wire:"6"`
+	// Within is a tombstone of which Offset objects have been named: one may be of very many.
+	Within mapi.Stamp `wire:"7"`
+	Offset uint64     `wire:"8"`
 }
 
 // SyncPhase is a part of a download. Numbers reach the wire.

@@ -223,3 +223,35 @@ func TestSyncScope(t *testing.T) {
 	counting := oxcdata.AppendRestriction(nil, &mapi.CountRestriction{Count: 3, Of: mapi.AndRestriction{}})
 	refused(b, exmdb.OpSyncContents, &exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: exmdb.SyncScope{Restriction: counting}}, exmdb.KindTooComplex)
 }
+
+// TestSyncOfALargeTombstone: deletions of very many messages, which merge to one tombstone, are told in bounded pages.
+func TestSyncOfALargeTombstone(t *testing.T) {
+	b := newBox(t, 0)
+	work := b.newBelow(schema.IPMSubtree, "Work")
+	b.fill(work, 2*syncLooked+50)
+	var st oxcfxics.State
+	scope := exmdb.SyncScope{Flags: syncAll | exmdb.SyncStateOnly}
+	b.sync(work, scope, &st, 0)
+	scope.Flags = syncAll
+	b.update(func(t *tx) error {
+		c, err := t.edit(work)
+		if err != nil {
+			return err
+		}
+		found, _, err := t.collect(work, nil, collectLimit{messages: 3 * syncLooked})
+		if err != nil {
+			return err
+		}
+		var ts schema.Tombstone
+		for i := range found[1:] {
+			bury(&ts, &found[i+1])
+			t.take(work, c, &found[i+1])
+		}
+		_, err = t.tombstone(work, c, ts)
+		return err
+	})
+	if got := b.sync(work, scope, &st, 0); got.Deleted.Len() != 2*syncLooked+49 || got.pages < 3 || st.Given.Len() != 1 {
+		t.Fatalf("%d deleted in %d pages", got.Deleted.Len(), got.pages)
+	}
+	b.quiet(work, scope, &st)
+}

@@ -368,43 +368,58 @@ func (s *contentsSync) goneSince() (err error) {
 	if !s.req.Holds || s.asks(exmdb.SyncNoDeletions) {
 		return nil
 	}
-	at := &s.resp.Next.At
-	from := max(s.since, mapi.Stamp(*at))
-	it := s.r.Iter(schema.TombstoneKey(s.req.Folder, from+1), schema.TombstoneKey(s.req.Folder, s.resp.Next.Stamp+1))
+	at := &s.resp.Next
+	from := max(s.since, mapi.Stamp(at.At))
+	it := s.r.Iter(schema.TombstoneKey(s.req.Folder, from+1), schema.TombstoneKey(s.req.Folder, at.Stamp+1))
 	defer closing(it, &err)
 	for it.Next() {
 		if s.full() {
 			return nil
 		}
-		if err := s.goneBy(it); err != nil {
-			return err
-		}
 		stamp, err := schema.ParseStampKey(it.Key())
 		if err != nil {
 			return err
 		}
-		*at = uint64(stamp)
+		if at.Within != stamp { // what it stood in before was taken in by a later one, which the next download meets
+			at.Within, at.Offset = stamp, 0
+		}
+		if err := s.goneBy(it); err != nil || s.resp.More {
+			return err
+		}
+		at.At = uint64(stamp)
 	}
 	return nil
 }
 
-// goneBy names the messages of one tombstone.
+// goneBy names the messages of one tombstone from the cursor's offset on.
 func (s *contentsSync) goneBy(it space.Iterator) (err error) {
 	var ts schema.Tombstone
 	if err := schema.Decode(it.Value(), &ts); err != nil {
 		return err
 	}
+	skip := s.resp.Next.Offset
 	ts.MIDs.Each(func(c uint64) bool {
-		s.looked++
-		var there bool
-		if there, err = s.has(mapi.NewMID(mapi.LocalReplica, mapi.GlobalCounter(c))); err != nil || there {
-			return err == nil
+		if skip > 0 {
+			skip--
+			return true
 		}
-		var id mapi.GID
-		id, err = s.gid(mapi.GlobalCounter(c))
-		s.gone = append(s.gone, id)
+		if s.full() {
+			return false
+		}
+		err = s.goneOne(mapi.GlobalCounter(c))
+		s.resp.Next.Offset++
 		return err == nil
 	})
+	return err
+}
+
+// goneOne names a message of a tombstone.
+func (s *contentsSync) goneOne(c mapi.GlobalCounter) error {
+	if there, err := s.has(mapi.NewMID(mapi.LocalReplica, c)); err != nil || there {
+		return err
+	}
+	id, err := s.gid(c)
+	s.gone = append(s.gone, id)
 	return err
 }
 
