@@ -295,7 +295,7 @@ func TestNothingIsLostOrDoubledWhenEffectsFail(t *testing.T) {
 				w := newTown(t)
 				w.rule("anna", forwardTo(0, "bert@example.test", "carl@example.test"), forwardTo(redirect, "bert@example.test"), deleteIt)
 				w.send("dora@elsewhere.test", "anna", plainMail)
-				w.replicas[1].Local.Fail(append(make([]space.LocalFault, n), fault)...)
+				w.Replicas[1].Local.Fail(append(make([]space.LocalFault, n), fault)...)
 				w.settle()
 				w.exactly(2, 1)
 			}
@@ -353,5 +353,5 @@ func TestWhatCannotBeSentIsDropped(t *testing.T) {
 	if err := p.Perform(t.Context(), source, 1, space.Intent{Op: exmdb.IntentOutgoing}); err != nil {
 		t.Errorf("what was sent before: %v", err)
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 }

@@ -22,7 +22,7 @@ func (w *town) written() exmdb.MessageState {
 	var set mapi.PropBag
 	set.Set(mapi.PidTagSubject, mapi.String("in an hour"))
 	set.Set(mapi.PidTagBody, mapi.String("text"))
-	set.Set(mapi.PidTagDeferredSendTime, mapi.FileTimeOf(w.clock().Add(time.Hour)))
+	set.Set(mapi.PidTagDeferredSendTime, mapi.FileTimeOf(w.Now().Add(time.Hour)))
 	edit := exmdb.MessageEdit{Set: set, ReplaceRecipients: true}
 	for kind, address := range map[mapi.Integer32]string{1: "bert@example.test", 3: "carl@example.test"} {
 		var r mapi.PropBag
@@ -56,7 +56,7 @@ func TestDeferredMailIsSentOnce(t *testing.T) {
 	if got := do(w, "bert", exmdb.OpMailboxInfo, &exmdb.Empty{}).Messages; got != 0 {
 		t.Fatalf("bert has %d mails before the time", got)
 	}
-	w.pass(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	for _, op := range []exmdb.OpID{exmdb.OpOutgoing.ID, exmdb.OpFinishOutgoing.ID, exmdb.OpDeliver.ID} {
 		w.faults[ops.ID(op)] = []error{errUnheard}
 	}
@@ -81,7 +81,7 @@ func TestDeferredMailTakenBack(t *testing.T) {
 	m := w.written()
 	r := do(w, "anna", exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: m.MID, Own: []string{"anna@example.test"}})
 	do(w, "anna", exmdb.OpAbortSubmit, &exmdb.AbortSubmitRequest{Message: m.MID})
-	w.pass(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	w.due(space.Due{At: r.At, Op: store.DueSend, Key: binary.BigEndian.AppendUint64(nil, uint64(m.Object))})
 	w.settle()
 	if got := do(w, "bert", exmdb.OpFolder, &exmdb.FolderRequest{Folder: schema.Inbox}).Folder.Messages; got != 0 {

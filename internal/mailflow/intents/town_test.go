@@ -20,30 +20,27 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/directory"
-	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit/fleet"
 )
 
 // town is two groups of one replica each with mailboxes of anna and bert in the first, carl's in the second, and all that
 // carries mail between them: the real store, queue, pump and delivery. Faults are those of space.Local, and calls that fail
 // before or after they are done.
 type town struct {
-	t        *testing.T
-	engines  map[cluster.GroupID]*lsm.DB
-	replicas map[cluster.GroupID]*space.LocalReplica
-	server   *ops.Server
-	mail     client.Client
-	queue    *queue.Queue
-	deliver  *deliver.Deliverer
-	boxes    map[string]mapi.MailboxID
+	*fleet.Fleet
+	t       *testing.T
+	server  *ops.Server
+	mail    client.Client
+	queue   *queue.Queue
+	deliver *deliver.Deliverer
+	boxes   map[string]mapi.MailboxID
 
-	mu     sync.Mutex
-	now    time.Time                           // guarded by mu
-	places map[cluster.SpaceID]cluster.GroupID // guarded by mu
+	mu sync.Mutex
 	// faults say of the n-th call of an op what it meets.
 	faults map[ops.ID][]error // guarded by mu
 	told   []string           // guarded by mu
@@ -52,78 +49,28 @@ type town struct {
 // errUnheard is a fault: the call is done, and its answer lost.
 var errUnheard = errors.New("done and not heard of")
 
-var groups = []cluster.GroupID{1, 2}
-
 func newTown(t *testing.T) *town {
 	t.Helper()
-	w := &town{t: t, now: time.Unix(1.8e9, 0).UTC(), replicas: map[cluster.GroupID]*space.LocalReplica{}, engines: map[cluster.GroupID]*lsm.DB{}, boxes: map[string]mapi.MailboxID{},
-		places: map[cluster.SpaceID]cluster.GroupID{}, faults: map[ops.ID][]error{}}
-	for _, g := range groups {
-		w.open(g)
-	}
+	w := &town{Fleet: fleet.New(t, 2, queue.GroupOf), t: t, boxes: map[string]mapi.MailboxID{}, faults: map[ops.ID][]error{}}
 	config := store.Defaults()
 	config.DuplicateWindow = 0 // nothing but the numbers keeps a mail from coming twice
 	w.server = ops.NewServer(w, ops.Events{}, server.Handlers(config), queue.Handlers())
 	w.mail = client.Client{Ops: w, Routes: w}
-	w.queue = &queue.Queue{Ops: w, Locator: w.mail, Groups: func() []cluster.GroupID { return groups }}
-	w.deliver = &deliver.Deliverer{Caller: w.mail, Directory: w, Spool: t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: w.queue, Now: w.clock}
+	w.queue = &queue.Queue{Ops: w, Locator: w.mail, Groups: func() []cluster.GroupID { return w.Groups }}
+	w.deliver = &deliver.Deliverer{Caller: w.mail, Directory: w, Spool: t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: w.queue, Now: w.Now}
 	for name, g := range map[string]cluster.GroupID{"anna": 1, "bert": 1, "carl": 2} {
 		id := mapi.NewMailboxID()
-		w.boxes[name], w.places[cluster.SpaceID(id)] = id, g
+		w.boxes[name] = id
+		w.Place(cluster.SpaceID(id), g)
 		do(w, name, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
 	}
 	return w
-}
-
-func (w *town) open(g cluster.GroupID) {
-	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.engines[g] = db
-	if w.replicas[g], err = space.NewLocalReplica(db, space.Config{Now: w.clock}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		if err := errors.Join(w.replicas[g].Close(), db.Close()); err != nil {
-			w.t.Error(err)
-		}
-	})
-}
-
-func (w *town) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *town) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func (w *town) tell(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.told = append(w.told, fmt.Sprintf(format, args...))
-}
-
-// Replica implements ops.Replicas.
-func (w *town) Replica(g cluster.GroupID) *space.Replica { return w.replicas[g].Replica }
-
-// Route implements client.Router.
-func (w *town) Route(_ context.Context, id cluster.SpaceID) (ops.Route, error) {
-	if g, ok := queue.GroupOf(id); ok {
-		return ops.Route{Group: g}, nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	g, ok := w.places[id]
-	if !ok {
-		return ops.Route{}, cluster.ErrNoSpace
-	}
-	return ops.Route{Group: g}, nil
 }
 
 // Call carries ops, as an ops.Client would that neither tries again nor draws request ids.
@@ -274,7 +221,7 @@ func (w *town) send(from, name, octets string) {
 }
 
 func (w *town) performer(g cluster.GroupID) *Performer {
-	return &Performer{Mail: w.mail, Deliver: w.deliver, People: w, Queue: w.queue, Group: g, Host: "mail.example.test", Now: w.clock, Events: Events{
+	return &Performer{Mail: w.mail, Deliver: w.deliver, People: w, Queue: w.queue, Group: g, Host: "mail.example.test", Now: w.Now, Events: Events{
 		Sent:    func(_ mapi.MailboxID, out *exmdb.Outgoing, n int) { w.tell("sent kind %d to %d", out.Kind, n) },
 		Dropped: func(_ mapi.MailboxID, out *exmdb.Outgoing, err error) { w.tell("dropped kind %d: %v", out.Kind, err) },
 	}}
@@ -287,8 +234,8 @@ func (w *town) settle() {
 	deadline := time.Now().Add(time.Minute)
 	for round := 0; ; round++ {
 		w.pump()
-		for _, g := range groups {
-			work := queue.Work{Replica: w.Replica(g), Mail: w.mail, Locator: w.mail, Now: w.clock}
+		for _, g := range w.Groups {
+			work := queue.Work{Replica: w.Replica(g), Mail: w.mail, Locator: w.mail, Now: w.Now}
 			// What fails is tried again in the next round.
 			_ = work.PerformDue(w.t.Context(), queue.SpaceOf(g), space.Due{Op: queue.DueSweep})
 		}
@@ -298,7 +245,7 @@ func (w *town) settle() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("still not settled after %d rounds; %q", round, w.told)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 	}
 }
 
@@ -307,7 +254,7 @@ func (w *town) pump() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var running sync.WaitGroup
-	for _, g := range groups {
+	for _, g := range w.Groups {
 		running.Go(func() {
 			space.NewPump(w.Replica(g), w.performer(g), space.WorkConfig{Retry: time.Hour, Rescan: time.Millisecond,
 				Failed: func(_ cluster.SpaceID, err error) { w.tell("failed: %v", err) }}).Run(ctx)
@@ -356,9 +303,7 @@ func (w *town) onTheirWay() int {
 // outbox counts the intents of a space. No reader shows them, so the engine is looked at (docs/design/space.md).
 func (w *town) outbox(id cluster.SpaceID) int {
 	w.t.Helper()
-	w.mu.Lock()
-	db := w.engines[w.places[id]]
-	w.mu.Unlock()
+	db := w.Engines[w.PlaceOf(id)]
 	it := db.NewIter(slices.Concat([]byte{0x01}, id[:], []byte{space.ReservedPrefix}), slices.Concat([]byte{0x01}, id[:], []byte{space.ReservedPrefix + 1}))
 	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
@@ -373,10 +318,8 @@ func (w *town) outbox(id cluster.SpaceID) int {
 func (w *town) count(id cluster.SpaceID, lo, hi byte) int {
 	w.t.Helper()
 	n := 0
-	w.mu.Lock()
-	g := w.places[id]
-	w.mu.Unlock()
-	err := w.replicas[g].View(w.t.Context(), id, space.ReadLocal, func(r space.Reader) error {
+	g := w.PlaceOf(id)
+	err := w.Replicas[g].View(w.t.Context(), id, space.ReadLocal, func(r space.Reader) error {
 		n = 0
 		it := r.Iter([]byte{lo}, []byte{hi})
 		for it.Next() {

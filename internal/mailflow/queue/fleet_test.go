@@ -19,66 +19,41 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/directory"
-	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+
+	kit "github.com/flotilla-mail/flotilla/internal/testkit/fleet"
 )
 
 // fleet is a few groups of one replica each, with the real state machine, store and table of ops above them. Any of the
 // groups can be down, and be met by the faults of space.Local.
 type fleet struct {
-	t        testing.TB
-	groups   []cluster.GroupID
-	replicas map[cluster.GroupID]*space.LocalReplica
-	server   *ops.Server
-	mail     client.Client
-	queue    *Queue
-	from     string  // who sends
-	ours     senders // who of them has a mailbox here
+	*kit.Fleet
+	t      testing.TB
+	server *ops.Server
+	mail   client.Client
+	queue  *Queue
+	from   string  // who sends
+	ours   senders // who of them has a mailbox here
 
 	mu      sync.Mutex
-	now     time.Time                           // guarded by mu
-	places  map[cluster.SpaceID]cluster.GroupID // guarded by mu
-	down    map[cluster.GroupID]error           // guarded by mu
-	lost    map[cluster.GroupID]bool            // guarded by mu; delivers and says that it does not know
-	uploads map[cluster.GroupID]int             // guarded by mu: chunks
-	asked   map[cluster.GroupID]int             // guarded by mu: deliveries
-	held    chan struct{}                       // guarded by mu; groups that are down do not answer before it is closed
-	told    []string                            // guarded by mu: events
+	down    map[cluster.GroupID]error // guarded by mu
+	lost    map[cluster.GroupID]bool  // guarded by mu; delivers and says that it does not know
+	uploads map[cluster.GroupID]int   // guarded by mu: chunks
+	asked   map[cluster.GroupID]int   // guarded by mu: deliveries
+	held    chan struct{}             // guarded by mu; groups that are down do not answer before it is closed
+	told    []string                  // guarded by mu: events
 }
 
-func newFleet(t testing.TB, groups int) *fleet {
+func newFleet(t testing.TB, n int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, from: "s@elsewhere.test", ours: senders{}, now: time.Unix(1.8e9, 0).UTC(), places: map[cluster.SpaceID]cluster.GroupID{}, lost: map[cluster.GroupID]bool{},
-		replicas: map[cluster.GroupID]*space.LocalReplica{}, down: map[cluster.GroupID]error{}, uploads: map[cluster.GroupID]int{},
-		asked: map[cluster.GroupID]int{}}
-	for i := range groups {
-		g := cluster.GroupID(i + 1)
-		f.groups = append(f.groups, g)
-		f.open(g)
-	}
+	f := &fleet{Fleet: kit.New(t, n, GroupOf), t: t, from: "s@elsewhere.test", ours: senders{}, lost: map[cluster.GroupID]bool{},
+		down: map[cluster.GroupID]error{}, uploads: map[cluster.GroupID]int{}, asked: map[cluster.GroupID]int{}}
 	f.server = ops.NewServer(f, ops.Events{}, server.Handlers(store.Defaults()), Handlers())
 	f.mail = client.Client{Ops: f, Routes: f}
-	f.queue = &Queue{Ops: f, Locator: f.mail, Groups: func() []cluster.GroupID { return f.groups }, Events: f.events()}
+	f.queue = &Queue{Ops: f, Locator: f.mail, Groups: func() []cluster.GroupID { return f.Groups }, Events: f.events()}
 	return f
-}
-
-func (f *fleet) open(g cluster.GroupID) {
-	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	rep, err := space.NewLocalReplica(db, space.Config{Now: f.clock})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.replicas[g] = rep
-	f.t.Cleanup(func() {
-		if err := errors.Join(rep.Close(), db.Close()); err != nil {
-			f.t.Error(err)
-		}
-	})
 }
 
 func (f *fleet) events() Events {
@@ -105,40 +80,11 @@ func (f *fleet) tells() string {
 	return s
 }
 
-func (f *fleet) clock() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
-
-func (f *fleet) pass(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = f.now.Add(d)
-}
-
 // set makes a group answer with err, or answer again with nil.
 func (f *fleet) set(g cluster.GroupID, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down[g] = err
-}
-
-// Replica implements ops.Replicas.
-func (f *fleet) Replica(g cluster.GroupID) *space.Replica { return f.replicas[g].Replica }
-
-// Route implements client.Router.
-func (f *fleet) Route(_ context.Context, id cluster.SpaceID) (ops.Route, error) {
-	if g, ok := GroupOf(id); ok {
-		return ops.Route{Group: g}, nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	g, ok := f.places[id]
-	if !ok {
-		return ops.Route{}, cluster.ErrNoSpace
-	}
-	return ops.Route{Group: g}, nil
 }
 
 // Call implements Caller, as an ops.Client would that neither tries again nor draws request ids.
@@ -180,9 +126,7 @@ func (f *fleet) meets(q *ops.Request) (lost bool, held chan struct{}, down error
 func (f *fleet) box(g cluster.GroupID, quota uint64) mapi.MailboxID {
 	f.t.Helper()
 	id := mapi.NewMailboxID()
-	f.mu.Lock()
-	f.places[cluster.SpaceID(id)] = g
-	f.mu.Unlock()
+	f.Place(cluster.SpaceID(id), g)
 	_, err := exmdb.Do(f.t.Context(), f.mail, exmdb.System, id, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Quota: quota})
 	if err != nil {
 		f.t.Fatal(err)
@@ -232,10 +176,8 @@ func (f *fleet) bags(box mapi.MailboxID) (all []mapi.PropBag) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.mu.Lock()
-	g := f.places[cluster.SpaceID(box)]
-	f.mu.Unlock()
-	err = f.replicas[g].View(f.t.Context(), cluster.SpaceID(box), space.ReadLocal, func(r space.Reader) error {
+	g := f.PlaceOf(cluster.SpaceID(box))
+	err = f.Replicas[g].View(f.t.Context(), cluster.SpaceID(box), space.ReadLocal, func(r space.Reader) error {
 		for _, row := range rows.Rows {
 			b, err := r.Get(schema.BagKey(row.Object))
 			if err != nil {
@@ -268,7 +210,7 @@ func (f *fleet) send(octets string, boxes ...mapi.MailboxID) []mailflow.Result {
 
 func (f *fleet) sendTo(octets string, to []mailflow.Recipient) []mailflow.Result {
 	f.t.Helper()
-	d := &deliver.Deliverer{Caller: f.mail, Directory: f.ours, Spool: f.t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: f.queue, Now: f.clock}
+	d := &deliver.Deliverer{Caller: f.mail, Directory: f.ours, Spool: f.t.TempDir(), Limit: 64 << 20, Host: "mail.example.test", Later: f.queue, Now: f.Now}
 	m, err := d.Receive(f.t.Context(), strings.NewReader(octets), 0)
 	if err != nil {
 		f.t.Fatal(err)
@@ -292,14 +234,14 @@ func (f *fleet) sent(octets string, boxes ...mapi.MailboxID) {
 }
 
 func (f *fleet) work(g cluster.GroupID) Work {
-	return Work{Replica: f.replicas[g].Replica, Mail: f.mail, Locator: f.mail, Now: f.clock, Events: f.events()}
+	return Work{Replica: f.Replicas[g].Replica, Mail: f.mail, Locator: f.mail, Now: f.Now, Events: f.events()}
 }
 
 // due is when a group's queue is due; zero when nothing waits in it.
 func (f *fleet) due(g cluster.GroupID) time.Time {
 	f.t.Helper()
 	var h header
-	err := f.replicas[g].View(f.t.Context(), SpaceOf(g), space.ReadLocal, func(r space.Reader) error {
+	err := f.Replicas[g].View(f.t.Context(), SpaceOf(g), space.ReadLocal, func(r space.Reader) error {
 		_, err := load(r, headerKey(), &h)
 		return err
 	})
@@ -313,7 +255,7 @@ func (f *fleet) due(g cluster.GroupID) time.Time {
 func (f *fleet) perform(g cluster.GroupID) error {
 	f.t.Helper()
 	due := f.due(g)
-	if due.IsZero() || due.After(f.clock()) {
+	if due.IsZero() || due.After(f.Now()) {
 		return nil
 	}
 	return f.work(g).PerformDue(f.t.Context(), SpaceOf(g), sweepAt(due))
@@ -354,7 +296,7 @@ func (f *fleet) only() *Entry {
 func (f *fleet) pairs(g cluster.GroupID) int {
 	f.t.Helper()
 	n := 0
-	err := f.replicas[g].View(f.t.Context(), SpaceOf(g), space.ReadLocal, func(r space.Reader) error {
+	err := f.Replicas[g].View(f.t.Context(), SpaceOf(g), space.ReadLocal, func(r space.Reader) error {
 		it := r.Iter([]byte{prefixHeader + 1}, nil)
 		for it.Next() {
 			n++

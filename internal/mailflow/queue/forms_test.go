@@ -138,7 +138,7 @@ func TestNumbersAreTimesAndNeverFall(t *testing.T) {
 	}
 	var numbers []uint64
 	draw := func() {
-		_, err := f.replicas[1].Update(t.Context(), SpaceOf(1), cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+		_, err := f.Replicas[1].Update(t.Context(), SpaceOf(1), cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 			numbers = numbers[:len(numbers):len(numbers)]
 			return nil, change(w, func(s *spool) error {
 				numbers = append(numbers, s.number(), s.number())
@@ -150,16 +150,16 @@ func TestNumbersAreTimesAndNeverFall(t *testing.T) {
 		}
 	}
 	draw()
-	f.pass(-time.Hour)
+	f.Pass(-time.Hour)
 	draw()
-	f.pass(2 * time.Hour)
+	f.Pass(2 * time.Hour)
 	draw()
 	for i := range numbers[1:] {
 		if numbers[i] >= numbers[i+1] {
 			t.Errorf("%d then %d", numbers[i], numbers[i+1])
 		}
 	}
-	if last := numbers[len(numbers)-2]; last != uint64(f.clock().UnixNano()) {
+	if last := numbers[len(numbers)-2]; last != uint64(f.Now().UnixNano()) {
 		t.Errorf("number %d is not its time", last)
 	}
 }

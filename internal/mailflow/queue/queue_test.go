@@ -23,7 +23,7 @@ func TestTheRestIsDeliveredWhenItsGroupIsBack(t *testing.T) {
 			f := newFleet(t, 2)
 			a, b := f.box(1, 0), f.box(2, 0)
 			f.set(2, cluster.ErrUnavailable)
-			came := f.clock()
+			came := f.Now()
 			f.sent(octets, a, b)
 			e := f.only()
 			if e.ID.Group != 1 || e.Waiting != 1 || e.Failed != 0 || e.From != "s@elsewhere.test" || e.Size != uint64(len(octets)) {
@@ -32,13 +32,13 @@ func TestTheRestIsDeliveredWhenItsGroupIsBack(t *testing.T) {
 			if r := e.Recipients[0]; r.Mailbox != b || r.Address != "u1@example.test" || r.State != "waiting" || r.Attempts != 0 {
 				t.Fatalf("%+v", r)
 			}
-			f.pass(5 * time.Second)
+			f.Pass(5 * time.Second)
 			f.run(1)
-			if r := f.only().Recipients[0]; r.Attempts != 1 || r.Error == "" || !r.Next.Equal(f.clock().Add(5*time.Second)) {
+			if r := f.only().Recipients[0]; r.Attempts != 1 || r.Error == "" || !r.Next.Equal(f.Now().Add(5*time.Second)) {
 				t.Fatalf("%+v", r)
 			}
 			f.set(2, nil)
-			f.pass(time.Hour)
+			f.Pass(time.Hour)
 			f.run(1)
 			f.once(a, "u0@example.test", octets)
 			f.once(b, "u1@example.test", octets)
@@ -67,13 +67,13 @@ func TestNoCrashDoublesOrLosesAMail(t *testing.T) {
 				f.set(2, cluster.ErrUnavailable)
 				f.sent(octets, a, b)
 				f.set(2, nil)
-				f.pass(100 * time.Hour) // longer than a delivery key is known
-				f.replicas[1].Local.Fail(fault)
+				f.Pass(100 * time.Hour) // longer than a delivery key is known
+				f.Replicas[1].Local.Fail(fault)
 				if err := f.perform(1); err == nil {
 					t.Fatal("the fault was not met")
 				}
 				f.once(b, "u1@example.test", octets)
-				f.pass(100 * time.Hour)
+				f.Pass(100 * time.Hour)
 				f.run(1)
 				f.once(a, "u0@example.test", octets)
 				f.once(b, "u1@example.test", octets)
@@ -92,13 +92,13 @@ func TestAnAttemptThatWasNotHeardOfIsNotMadeAgain(t *testing.T) {
 			a, b := f.box(1, 0), f.box(2, 0)
 			f.lost[2] = true
 			f.sent(octets, a, b) // stored in both, and of one nobody knows
-			f.pass(5 * time.Second)
+			f.Pass(5 * time.Second)
 			f.run(1) // and once more
 			if e := f.only(); e.Waiting != 1 || e.Recipients[0].Attempts != 1 {
 				t.Fatalf("%+v", e)
 			}
 			f.lost[2] = false
-			f.pass(time.Minute)
+			f.Pass(time.Minute)
 			f.run(1)
 			f.once(a, "u0@example.test", octets)
 			f.once(b, "u1@example.test", octets)
@@ -114,7 +114,7 @@ func TestPausesDoubleAndEndAfterFiveDays(t *testing.T) {
 	a, b := f.box(1, 0), f.box(2, 0)
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b)
-	start, last := f.clock(), f.clock()
+	start, last := f.Now(), f.Now()
 	var pauses []time.Duration
 	for f.only().Failed == 0 {
 		due := f.due(1)
@@ -122,7 +122,7 @@ func TestPausesDoubleAndEndAfterFiveDays(t *testing.T) {
 			t.Fatalf("after %d attempts the mail waits for nothing", len(pauses))
 		}
 		pauses, last = append(pauses, due.Sub(last)), due
-		f.pass(due.Sub(f.clock()))
+		f.Pass(due.Sub(f.Now()))
 		f.run(1)
 	}
 	want := "[5s 5s 10s 20s 40s 1m20s 2m40s 5m20s 10m40s 15m0s 15m0s]"
@@ -140,7 +140,7 @@ func TestPausesDoubleAndEndAfterFiveDays(t *testing.T) {
 		t.Errorf("told\n%s", got)
 	}
 	f.set(2, nil)
-	f.pass(30 * 24 * time.Hour)
+	f.Pass(30 * 24 * time.Hour)
 	f.run(1)
 	if e := f.only(); e.Failed != 1 || !f.due(1).IsZero() {
 		t.Fatal("what was given up is gone, or tried again by itself")
@@ -158,8 +158,8 @@ func TestARefusalStaysUntilSomebodyDecides(t *testing.T) {
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b, gone)
 	f.set(2, nil)
-	delete(f.places, cluster.SpaceID(gone))
-	f.pass(5 * time.Second)
+	f.Place(cluster.SpaceID(gone), 0)
+	f.Pass(5 * time.Second)
 	f.run(1)
 	e := f.only()
 	if e.Failed != 2 || e.Waiting != 0 || !f.due(1).IsZero() {
@@ -194,12 +194,12 @@ func TestARetryIsNow(t *testing.T) {
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b)
 	for range 8 {
-		f.pass(f.due(1).Sub(f.clock()))
+		f.Pass(f.due(1).Sub(f.Now()))
 		f.run(1)
 	}
 	f.set(2, nil)
 	id := f.only().ID
-	if e, err := f.queue.Retry(t.Context(), id); err != nil || !e.Next.Equal(f.clock()) || e.Recipients[0].Attempts != 0 {
+	if e, err := f.queue.Retry(t.Context(), id); err != nil || !e.Next.Equal(f.Now()) || e.Recipients[0].Attempts != 0 {
 		t.Fatalf("%+v, %v", e, err)
 	}
 	f.run(1)
@@ -230,14 +230,14 @@ func TestALaneGoesOnBehindABrokenMail(t *testing.T) {
 		if attempts > brokenTries {
 			t.Fatalf("still tried after %d attempts", attempts)
 		}
-		f.pass(f.due(1).Sub(f.clock()))
+		f.Pass(f.due(1).Sub(f.Now()))
 		f.run(1)
 		if l := f.list(); (l[0].Failed > 0) != (attempts == brokenTries) || l[1].Failed+l[2].Failed > 0 {
 			t.Fatalf("after %d attempts %+v", attempts, l)
 		}
 	}
 	f.set(2, nil)
-	f.pass(time.Hour)
+	f.Pass(time.Hour)
 	f.run(1)
 	var subjects []string
 	for _, m := range f.mails(b) {
@@ -262,12 +262,12 @@ func TestOneSilentGroupHoldsUpNoOther(t *testing.T) {
 	f.mu.Lock()
 	f.asked, f.held = map[cluster.GroupID]int{}, make(chan struct{})
 	f.mu.Unlock()
-	f.pass(5 * time.Second)
+	f.Pass(5 * time.Second)
 	done := make(chan error)
 	go func() { done <- f.perform(1) }()
 	testkit.Eventually(t, time.Minute, func(context.Context) error {
 		for i, box := range boxes {
-			if f.places[cluster.SpaceID(box)] == 3 && len(f.mails(box)) != 1 {
+			if f.PlaceOf(cluster.SpaceID(box)) == 3 && len(f.mails(box)) != 1 {
 				return fmt.Errorf("box %d waits for a group that has nothing to do with it", i)
 			}
 		}
@@ -300,8 +300,8 @@ func TestContentIsBroughtOnceAndHeldWhileItIsNeeded(t *testing.T) {
 	f.sent(octets, boxes...)
 	f.sent(octets[:len(octets)-2]+"!\r\n", a, boxes[1]) // nearly the same content, in an entry of its own
 	f.sent(octets, a, boxes[2])                         // quite the same
-	f.pass(48 * time.Hour)                              // an upload that nobody holds is kept for an hour
-	if _, err := f.replicas[1].Collect(t.Context()); err != nil {
+	f.Pass(48 * time.Hour)                              // an upload that nobody holds is kept for an hour
+	if _, err := f.Replicas[1].Collect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.set(2, nil)
@@ -327,7 +327,7 @@ func TestTheQueueIsWhereThereIsAQuorum(t *testing.T) {
 	a, b := f.box(1, 0), f.box(2, 0)
 	f.set(2, cluster.ErrUnavailable)
 	rest := func(near ...mapi.MailboxID) *mailflow.Rest {
-		return &mailflow.Rest{From: "x@y", Received: f.clock(), Near: near, To: []mailflow.Pending{{Mailbox: b, Address: "b@z"}},
+		return &mailflow.Rest{From: "x@y", Received: f.Now(), Near: near, To: []mailflow.Pending{{Mailbox: b, Address: "b@z"}},
 			Message: func(context.Context, mapi.MailboxID) (exmdb.NewMessage, error) {
 				return exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: []byte("hi")}}}}, nil
 			}}
@@ -351,7 +351,7 @@ func TestTheQueueIsWhereThereIsAQuorum(t *testing.T) {
 	if err != nil || len(l.Silent) != 4 || len(l.Entries) != 0 {
 		t.Fatalf("%+v, %v", l, err)
 	}
-	for _, g := range f.groups {
+	for _, g := range f.Groups {
 		f.set(g, nil)
 	}
 	if e := f.only(); e.ID.Group != 4 {
@@ -369,7 +369,7 @@ func TestLostContentIsBroughtAgain(t *testing.T) {
 	data := []byte(strings.Repeat("x", 20_000))
 	ref := exmdb.ChunkRef{Hash: space.HashOf(data), Size: uint32(len(data))}
 	asked := 0
-	rest := &mailflow.Rest{Received: f.clock(), To: []mailflow.Pending{{Mailbox: b, Address: "b@z"}},
+	rest := &mailflow.Rest{Received: f.Now(), To: []mailflow.Pending{{Mailbox: b, Address: "b@z"}},
 		Message: func(ctx context.Context, box mapi.MailboxID) (exmdb.NewMessage, error) {
 			msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Chunks: []exmdb.ChunkRef{ref}, Octets: uint64(len(data))}}}}
 			if asked++; asked == 1 {
@@ -385,7 +385,7 @@ func TestLostContentIsBroughtAgain(t *testing.T) {
 	if err := f.queue.Keep(t.Context(), rest); err != nil || asked != 2 {
 		t.Fatalf("%v after bringing it %d times", err, asked)
 	}
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	g := f.only().ID.Group
 	f.run(g)
 	if got := f.mails(b); len(got) != 1 || got[0] != string(data) {
@@ -405,7 +405,7 @@ func TestManyEntriesAreListedInPages(t *testing.T) {
 	}
 	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: []byte("hi")}}}}
 	for i := range many {
-		err := f.queue.do(t.Context(), SpaceOf(1), OpKeep, &KeepRequest{From: fmt.Sprint(i), Received: f.clock().Add(time.Duration(i) * time.Second),
+		err := f.queue.do(t.Context(), SpaceOf(1), OpKeep, &KeepRequest{From: fmt.Sprint(i), Received: f.Now().Add(time.Duration(i) * time.Second),
 			Message: msg, To: []KeptRecipient{{Mailbox: mapi.MailboxID{1}, Address: "a@b"}}}, new(KeepResponse))
 		if err != nil {
 			t.Fatal(err)
@@ -431,11 +431,11 @@ func TestADueRunnerDeliversByItself(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		space.NewDueRunner(f.replicas[1].Replica, f.work(1), space.WorkConfig{Now: f.clock, Rescan: 10 * time.Millisecond}).Run(ctx)
+		space.NewDueRunner(f.Replicas[1].Replica, f.work(1), space.WorkConfig{Now: f.Now, Rescan: 10 * time.Millisecond}).Run(ctx)
 	}()
 	f.sent(withID, a, b)
 	f.set(2, nil)
-	f.pass(time.Hour)
+	f.Pass(time.Hour)
 	testkit.Eventually(t, time.Minute, func(context.Context) error {
 		if n := len(f.mails(b)); n != 1 {
 			return fmt.Errorf("%d mails", n)

@@ -44,7 +44,7 @@ func (s *storm) mail() {
 }
 
 func (s *storm) step() {
-	g := s.groups[s.rng.IntN(len(s.groups))]
+	g := s.Groups[s.rng.IntN(len(s.Groups))]
 	switch s.rng.IntN(12) {
 	case 0, 1, 2:
 		s.mail()
@@ -58,13 +58,13 @@ func (s *storm) step() {
 		s.lost[g] = !s.lost[g]
 		s.mu.Unlock()
 	case 7:
-		s.replicas[g].Local.Fail([]space.LocalFault{space.FaultLostAnswer, space.FaultLostEntry, space.FaultOvertaken, space.FaultVoidTerm}[s.rng.IntN(4)])
+		s.Replicas[g].Local.Fail([]space.LocalFault{space.FaultLostAnswer, space.FaultLostEntry, space.FaultOvertaken, space.FaultVoidTerm}[s.rng.IntN(4)])
 	case 8:
 		if l := s.list(); len(l) > 0 {
 			_, _ = s.queue.Retry(s.t.Context(), l[s.rng.IntN(len(l))].ID) // its group may be down, or meet a fault
 		}
 	case 9:
-		s.pass(time.Duration(s.rng.Int64N(int64(20 * time.Minute))))
+		s.Pass(time.Duration(s.rng.Int64N(int64(20 * time.Minute))))
 	default:
 		_ = s.perform(g) // a fault ends a sweep; the next one goes on
 	}
@@ -87,7 +87,7 @@ func (s *storm) settle() {
 		for _, e := range l {
 			_, _ = s.queue.Retry(s.t.Context(), e.ID) // faults drawn before may still be met
 		}
-		for _, g := range s.groups {
+		for _, g := range s.Groups {
 			_ = s.perform(g) // as above
 		}
 	}
@@ -99,7 +99,7 @@ func TestStorm(t *testing.T) {
 	for i := range 12 {
 		s := &storm{fleet: newFleet(t, 3), rng: rand.New(rand.NewPCG(seed, uint64(i))), want: map[mapi.MailboxID]map[string]bool{}}
 		for n := range 6 {
-			box := s.box(s.groups[n%3], 0)
+			box := s.box(s.Groups[n%3], 0)
 			s.boxes, s.want[box] = append(s.boxes, box), map[string]bool{}
 		}
 		for range 250 {
@@ -126,7 +126,7 @@ func TestStorm(t *testing.T) {
 				t.Errorf("seed %d, run %d: mailbox %d has what was never sent to it: %v", seed, i, n, found)
 			}
 		}
-		for _, g := range s.groups {
+		for _, g := range s.Groups {
 			if s.due(g).IsZero() {
 				continue
 			}

@@ -70,7 +70,7 @@ func TestWhoIsRefusedBesideOthersIsNotLost(t *testing.T) {
 			if _, err := f.queue.Retry(t.Context(), e.ID); err != nil {
 				t.Fatal(err)
 			}
-			f.pass(time.Minute)
+			f.Pass(time.Minute)
 			f.run(1)
 			f.once(full, "u1@example.test", octets)
 			if len(f.list()) != 0 || f.pairs(1) != 0 {
@@ -106,7 +106,7 @@ func TestMembersElsewhereAreNotLost(t *testing.T) {
 	if e.Failed != 2 || e.Waiting != 0 || e.Recipients[0].Address != "x@elsewhere.test" || !e.Recipients[1].Mailbox.IsZero() {
 		t.Fatalf("%+v", e)
 	}
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	f.toldOf(sender, "x@elsewhere.test 5.4.4", "y@elsewhere.test 5.4.4")
 	if e, err := f.queue.Retry(t.Context(), e.ID); err != nil || e.Failed != 2 || e.Waiting != 0 || !f.due(1).IsZero() {
@@ -123,13 +123,13 @@ func TestSendersOfOursAreTold(t *testing.T) {
 	a, full, late := f.box(1, 0), f.box(1, 1), f.box(2, 1)
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, full, late)
-	f.pass(5 * time.Second)
+	f.Pass(5 * time.Second)
 	f.run(1)
 	f.toldOf(sender, "u1@example.test 5.2.2")
 	f.set(2, nil)
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1) // full, too
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	if all := f.mails(sender); len(all) != 2 || !strings.Contains(all[1], "rfc822; u2@example.test\r\nAction: failed\r\nStatus: 5.2.2\r\n") {
 		t.Fatalf("%d reports: %q", len(all), all)
@@ -145,10 +145,10 @@ func TestWhoWaitedInVainIsReported(t *testing.T) {
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b)
 	for f.list()[0].Failed == 0 {
-		f.pass(time.Hour)
+		f.Pass(time.Hour)
 		f.run(1)
 	}
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	f.toldOf(sender, "u1@example.test 4.3.0", "u1@example.test 4.4.7")
 }
@@ -158,10 +158,10 @@ func TestWhoIsLateIsReportedOnce(t *testing.T) {
 	sender, a, b := f.sends(), f.box(1, 0), f.box(2, 0)
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b)
-	start := f.clock()
+	start := f.Now()
 	wait := func(until time.Duration) {
-		for f.clock().Before(start.Add(until)) {
-			f.pass(15 * time.Minute)
+		for f.Now().Before(start.Add(until)) {
+			f.Pass(15 * time.Minute)
 			f.run(1)
 		}
 	}
@@ -179,7 +179,7 @@ func TestWhoIsLateIsReportedOnce(t *testing.T) {
 	wait(lateAfter + 4*time.Hour)
 	f.toldOf(sender, "u1@example.test 4.3.0", "u1@example.test 4.3.0")
 	f.set(2, nil)
-	f.pass(time.Hour)
+	f.Pass(time.Hour)
 	f.run(1)
 	if n := len(f.mails(b)); n != 2 || len(f.list()) != 0 {
 		t.Errorf("%d mails came, %d entries are left", n, len(f.list()))
@@ -196,13 +196,13 @@ func TestReportsWaitAndAreNotReported(t *testing.T) {
 	a, full := f.box(1, 0), f.box(1, 1)
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, full)
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	if l := f.list(); len(l) != 2 || l[0].Failed != 1 || l[1].Waiting != 1 || l[1].From != "" {
 		t.Fatalf("%+v", l)
 	}
 	f.set(2, nil)
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	f.toldOf(sender, "u1@example.test 5.2.2")
 
@@ -210,7 +210,7 @@ func TestReportsWaitAndAreNotReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.sent(withoutID, a, full)
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	if l := f.list(); len(l) != 3 || l[2].Failed != 1 || l[2].From != "" || !f.due(1).IsZero() {
 		t.Fatalf("%+v", l)
@@ -237,13 +237,13 @@ func TestNoCrashDoublesOrLosesAReport(t *testing.T) {
 			f.set(2, cluster.ErrUnavailable)
 			f.sent(withID, a, b)
 			f.set(2, nil)
-			f.pass(time.Minute)
-			f.replicas[1].Local.Fail(fault)
+			f.Pass(time.Minute)
+			f.Replicas[1].Local.Fail(fault)
 			if err := f.perform(1); err == nil {
 				t.Fatal("the fault was not met")
 			}
 			for range 3 {
-				f.pass(time.Minute)
+				f.Pass(time.Minute)
 				f.run(1)
 			}
 			f.toldOf(sender, "u1@example.test 5.2.2")
@@ -260,7 +260,7 @@ func TestReportsAreBounded(t *testing.T) {
 	for i := range mails {
 		f.sent(fmt.Sprintf("Message-ID: <%d@x>\r\nSubject: x\r\n\r\nhi\r\n", i), a, b)
 	}
-	f.pass(lifetime + time.Hour)
+	f.Pass(lifetime + time.Hour)
 	failed := func() (n int) {
 		for _, e := range f.list() {
 			n += int(e.Failed)
@@ -271,9 +271,9 @@ func TestReportsAreBounded(t *testing.T) {
 	if n := failed(); n != newsAtOnce {
 		t.Fatalf("%d were given up at once", n)
 	}
-	f.pass(time.Hour)
+	f.Pass(time.Hour)
 	f.run(1)
-	f.pass(time.Hour)
+	f.Pass(time.Hour)
 	f.run(1)
 	if n, told := failed(), len(f.mails(sender)); n != mails || told != mails {
 		t.Fatalf("%d were given up, %d told", n, told)
@@ -288,7 +288,7 @@ func TestReportsAreBounded(t *testing.T) {
 	if r := g.sendTo(withID, []mailflow.Recipient{list}); r[0].Err != nil {
 		t.Fatal(r[0].Err)
 	}
-	g.pass(time.Minute)
+	g.Pass(time.Minute)
 	g.run(1)
 	var counts []int
 	for _, m := range g.mails(sender) {
@@ -306,7 +306,7 @@ func TestWhatComesOutOfTheQueueHasItsProperties(t *testing.T) {
 	f.set(2, cluster.ErrUnavailable)
 	f.sent(withID, a, b, full)
 	f.set(2, nil)
-	f.pass(time.Minute)
+	f.Pass(time.Minute)
 	f.run(1)
 	at, later := f.bags(a), f.bags(b)
 	if len(at) != 1 || len(later) != 1 || at[0].Len() == 0 || fmt.Sprint(at[0].All()) != fmt.Sprint(later[0].All()) {

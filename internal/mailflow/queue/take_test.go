@@ -88,7 +88,7 @@ func TestWhatIsKnownOfAMailWaitsWithIt(t *testing.T) {
 	}
 	f.run(1)
 	n := 0
-	err := f.replicas[2].View(t.Context(), cluster.SpaceID(b), space.ReadLocal, func(r space.Reader) error {
+	err := f.Replicas[2].View(t.Context(), cluster.SpaceID(b), space.ReadLocal, func(r space.Reader) error {
 		n = 0
 		it := r.Iter([]byte{schema.PrefixOutgoing}, []byte{schema.PrefixOutgoing + 1})
 		for it.Next() {
