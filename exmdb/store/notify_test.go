@@ -152,6 +152,7 @@ func onlyUID(b *told) []exmdb.UIDRange {
 func everyOp() []causing {
 	list := []causing{
 		{op: exmdb.OpCreateMailbox.OpInfo, what: "nobody can have subscribed to it", do: func(*told) {}},
+		{op: exmdb.OpDeleteMailbox.OpInfo, what: "who waits for it is told that it is not there", do: func(*told) {}},
 		causes(exmdb.OpSetQuota, "", func(*told) *exmdb.SetQuotaRequest { return &exmdb.SetQuotaRequest{Quota: 1 << 40} }),
 		causes(exmdb.OpDeliver, "", func(b *told) *exmdb.DeliverRequest { return &exmdb.DeliverRequest{Message: text("x"), Received: b.now} }),
 		causes(exmdb.OpAppend, "", func(b *told) *exmdb.AppendRequest { return &exmdb.AppendRequest{Folder: b.a, Message: text("x")} }),
@@ -205,7 +206,7 @@ func everyOp() []causing {
 			return &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: []mapi.MID{mid}, Hard: true}
 		}),
 	}
-	return slices.Concat(list, deletedOps(), folderOps(), importOps(), quietOps())
+	return slices.Concat(list, deletedOps(), folderOps(), importOps(), submitOps(), quietOps())
 }
 
 // deletedOps are those on soft-deleted messages.
@@ -258,6 +259,28 @@ func folderOps() []causing {
 		}).after(full),
 		causes(exmdb.OpModifyPermissions, "", func(b *told) *exmdb.ModifyPermissionsRequest {
 			return &exmdb.ModifyPermissionsRequest{Folder: b.a, Changes: everybody}
+		}),
+	}
+}
+
+// submitOps are those of what is sent.
+func submitOps() []causing {
+	var mid mapi.MID
+	written := func(more ...any) func(b *told) {
+		return func(b *told) { mid = b.written(more...) }
+	}
+	submit := func(*told) *exmdb.SubmitRequest {
+		return &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}, Name: "Own"}
+	}
+	later := mapi.FileTimeOf(time.Unix(2e9, 0))
+	return []causing{
+		causes(exmdb.OpSubmitMessage, "stays where it is", submit).after(written()),
+		causes(exmdb.OpSubmitMessage, "goes to the sent mail", submit).after(written(mapi.PidTagSentMailSvrEID, sentTo(schema.Sent))),
+		causes(exmdb.OpSubmitMessage, "is deleted", submit).after(written(mapi.PidTagDeleteAfterSubmit, mapi.Boolean(true))),
+		causes(exmdb.OpSubmitMessage, "waits", submit).after(written(mapi.PidTagDeferredSendTime, later)),
+		causes(exmdb.OpAbortSubmit, "", func(*told) *exmdb.AbortSubmitRequest { return &exmdb.AbortSubmitRequest{Message: mid} }).after(func(b *told) {
+			written(mapi.PidTagDeferredSendTime, later)(b)
+			b.submit(mid)
 		}),
 	}
 }
