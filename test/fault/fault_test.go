@@ -30,12 +30,13 @@ func setting(t *testing.T, name string, def int) int {
 // group, and each node in turn, is killed, frozen and cut off.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 6)
-	const boxes = 50
+	const boxes, connections = 50, 16
+	const each = 4 * time.Second // about what a fault takes until all is well again
 	c := devtest.Start(t, boxes)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(setting(t, "FLOTILLA_MINUTES", 6))*time.Minute)
 	defer cancel()
-	load := &Load{Cluster: c, Mailboxes: boxes, Connections: 16, Count: mails,
-		Seed: uint64(setting(t, "SEED", 1)), Think: 250 * time.Millisecond}
+	load := &Load{Cluster: c, Mailboxes: boxes, Connections: connections, Count: mails, Seed: uint64(setting(t, "SEED", 1)),
+		Think: connections * each * time.Duration(faults) / time.Duration(mails)} // mails come as long as faults do
 	done := make(chan error, 1)
 	go func() { done <- load.Run(ctx) }()
 	kinds := []Kind{Kill, Freeze, Cut}
