@@ -27,7 +27,7 @@ func setting(t *testing.T, name string, def int) int {
 }
 
 // TestNothingAcknowledgedIsLost: SMTP and LMTP from 16 connections to 50 mailboxes while the owner of the busiest
-// group, and each node in turn, is killed, frozen and cut off.
+// group, and each node in turn, is killed, frozen and cut off, from the first mail to the last.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 6)
 	const boxes, connections = 50, 16
@@ -36,11 +36,14 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(setting(t, "FLOTILLA_MINUTES", 6))*time.Minute)
 	defer cancel()
 	load := &Load{Cluster: c, Mailboxes: boxes, Connections: connections, Count: mails, Seed: uint64(setting(t, "SEED", 1)),
-		Think: connections * each * time.Duration(faults) / time.Duration(mails)} // mails come as long as faults do
+		Think: connections * each * time.Duration(faults) / time.Duration(mails)} // no faster than faults do
 	done := make(chan error, 1)
 	go func() { done <- load.Run(ctx) }()
 	kinds := []Kind{Kill, Freeze, Cut}
 	for i := range faults {
+		for load.Progress() < i*mails/faults && ctx.Err() == nil {
+			rest(ctx, 10*time.Millisecond)
+		}
 		node := c.Names()[i%c.Nodes]
 		if i%2 == 0 {
 			var err error
