@@ -31,7 +31,7 @@ func setting(t *testing.T, name string, def int) int {
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 6)
 	const boxes, connections = 50, 16
-	const each = 4 * time.Second // about what a fault takes until all is well again
+	const each = 2 * time.Second // half of what a fault takes until all is well again
 	c := devtest.Start(t, boxes)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(setting(t, "FLOTILLA_MINUTES", 6))*time.Minute)
 	defer cancel()
