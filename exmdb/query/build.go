@@ -113,9 +113,13 @@ func (b *build) scanLocked(src Source, budget Budget) (done bool, err error) {
 	if b.merging == nil {
 		done = true
 		err = src.Scan(b.from, func(r Row, next uint64) (bool, error) {
-			b.added, b.arena = b.spec.entries(b.added, b.match, r, b.arena)
 			b.from = next
 			b.seen++
+			if r == nil {
+				done = budget()
+				return done, nil
+			}
+			b.added, b.arena = b.spec.entries(b.added, b.match, r, b.arena)
 			if len(b.added) >= b.batch {
 				b.runLocked()
 			}

@@ -36,7 +36,8 @@ type Source interface {
 	// Len is about how many rows there are.
 	Len() int
 	// Scan calls fn with the rows from a place on, zero being the beginning, until it says stop; next is the place
-	// behind the row. The places are the source's own and ascend.
+	// behind the row. The places are the source's own and ascend. r is nil at a place where there is no row: the budget
+	// is asked there too.
 	Scan(from uint64, fn func(r Row, next uint64) (more bool, err error)) error
 	// Since calls fn with what was touched after a state, in order of stamps, until it says stop. ErrForgotten says that
 	// it is not known.
