@@ -119,6 +119,9 @@ const (
 	KindNotWaiting    cluster.Kind = 1032 // the message does not wait to be sent: it has gone, or was not submitted
 	KindSubmitted     cluster.Kind = 1033 // the message waits to be sent and is not changed until it is taken back
 	KindObjectDeleted cluster.Kind = 1031 // what is imported was deleted here, or moved away
+	KindSearchFolder  cluster.Kind = 1034 // a search folder holds no messages or folders, and is not searched
+	KindNoSearch      cluster.Kind = 1035 // the folder is no search folder
+	KindNoCriteria    cluster.Kind = 1036 // the search folder was never given criteria
 )
 
 // ReadMessage is a message's octets as MIME protocols see them, read in pieces from the owner.

@@ -56,6 +56,8 @@ type Folder struct {
 	Deleted    uint32     `wire:"15"`
 	// Size is the sum of the messages' octets.
 	Size uint64 `wire:"16"`
+	// Search: a search folder. It is for MAPI clients only, and its table says how many messages it shows.
+	Search bool `wire:"17"`
 }
 
 // Row is what lists show of a message. Fields beyond UID and ModSeq are filled as RowsRequest.Fields asks.
@@ -180,6 +182,8 @@ type CreateFolderRequest struct {
 	// SpecialUse is asked for with CREATE-SPECIAL-USE; empty for none.
 	SpecialUse string `wire:"4"`
 	Subscribe  bool   `wire:"5"`
+	// Search makes a search folder, which has no messages of its own.
+	Search bool `wire:"6"`
 }
 
 // MoveFolderRequest renames a folder, moves it, or both. FID and UIDVALIDITY stay (MAILBOX 1).

@@ -7,4 +7,7 @@ var (
 	OpTableFind    = Op[TableFindRequest, TableFindResponse]{OpInfo{82, "TableFind", false}}
 	OpTableChanges = Op[TableChangesRequest, TableChangesResponse]{OpInfo{83, "TableChanges", false}}
 	OpTableColumns = Op[TableColumnsRequest, TableColumnsResponse]{OpInfo{84, "TableColumns", false}}
+
+	OpSetSearchCriteria = Op[SetSearchCriteriaRequest, Empty]{OpInfo{85, "SetSearchCriteria", true}}
+	OpSearchCriteria    = Op[FolderRequest, SearchCriteria]{OpInfo{86, "SearchCriteria", false}}
 )

@@ -97,7 +97,22 @@ type Folder struct {
 	Modified time.Time `wire:"11"`
 	// Recovered is the stamp with which it last came back from among the deleted folders.
 	Recovered mapi.Stamp `wire:"12"`
-	Unknown   wire.Unknown
+	// Criteria are those of a search folder, nil before it was given any.
+	Criteria *SearchCriteria `wire:"13"`
+	Unknown  wire.Unknown
+}
+
+// SearchCriteria are what a search folder shows: of the messages in Searched that had arrived by a stamp those that pass.
+type SearchCriteria struct {
+	Restriction []byte `wire:"1"` // in the form of oxcdata.AppendRestriction
+	// Folders are the counters that the client gave, in its order; Recursive includes what was below them.
+	Folders   []uint64 `wire:"2"`
+	Recursive bool     `wire:"3"`
+	// Searched are the counters of all folders that are searched, as they were found when the search was begun.
+	Searched Runs `wire:"4"`
+	// Stamp is the mailbox's newest when the search was begun.
+	Stamp   mapi.Stamp `wire:"5"`
+	Unknown wire.Unknown
 }
 
 // FolderCounts is what deliveries and flag changes move of a folder.
@@ -130,7 +145,9 @@ type FolderCounts struct {
 	AgeOut       time.Time `wire:"20"`
 	// NewestBlock is the TimePlace where the newest block of the order of delivery begins, empty where that is not known.
 	NewestBlock []byte `wire:"21"`
-	Unknown     wire.Unknown
+	// Search says that it is a search folder: there are no messages in it.
+	Search  bool `wire:"22"`
+	Unknown wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.

@@ -149,11 +149,11 @@ func (in *incoming) target(m *mapi.MoveAction) (mapi.FID, bool, error) {
 			return 0, false, err
 		}
 	}
-	_, err := in.folderCounts(fid)
+	c, err := in.folderCounts(fid)
 	if err != nil && cluster.KindOf(err) == exmdb.KindNoFolder {
 		return 0, false, nil
 	}
-	return fid, err == nil, err
+	return fid, err == nil && !c.Search, err
 }
 
 // folderNamed is the folder of this mailbox that an entry id names, zero if it names none.

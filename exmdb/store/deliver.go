@@ -121,6 +121,9 @@ func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.
 
 // placeAs is place with the MID, and the changes of foreign clients, that the row has.
 func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
+	if c.Search && row.Bits&schema.RowAssociated == 0 {
+		return 0, errSearchFolder(fid)
+	}
 	uid, err := nextUID(c, row)
 	if err != nil {
 		return 0, err

@@ -173,7 +173,7 @@ func (c *copying) made(from mapi.FID) (mapi.FID, error) {
 		return 0, err
 	}
 	parent := mapi.LocalFID(c.Target)
-	copied := &schema.Folder{Name: c.Name, Class: f.Class, Props: f.Props, PerUserRead: f.PerUserRead}
+	copied := &schema.Folder{Name: c.Name, Class: f.Class, Props: f.Props, PerUserRead: f.PerUserRead, Criteria: f.Criteria}
 	if c.Done > 0 {
 		parent, copied.Name = mapi.LocalFID(c.Made[c.Parents[c.Done]]), f.Name
 	}
@@ -190,6 +190,7 @@ func (c *copying) made(from mapi.FID) (mapi.FID, error) {
 	}
 	fid := mapi.LocalFID(c.draw())
 	c.addFolder(fid, copied)
+	c.counts[fid].Search = counts.Search
 	c.noteFolders(schema.OriginCopied, copied.CN, schema.FolderTrace{Folder: fid.Counter(), Parent: f.Parent, Source: from.Counter()})
 	c.Made = append(c.Made, fid.Counter())
 	c.Associated, c.Next, c.End = 1, 1, counts.UIDNext-1

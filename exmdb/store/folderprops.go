@@ -109,6 +109,14 @@ func (s *shownFolder) modified() mapi.Value {
 	return mapi.FileTimeOf(s.f.Modified)
 }
 
+// contentCount is a count of messages. Of a search folder nothing is counted before its table is made.
+func (s *shownFolder) contentCount(n uint32) mapi.Value {
+	if s.counts.Search {
+		return nil
+	}
+	return mapi.Integer32(int32(n))
+}
+
 func clip32(n uint64) mapi.Integer32 { return mapi.Integer32(min(n, 1<<31-1)) }
 
 func fixedFolder(v mapi.Value) func(*shownFolder) mapi.Value {
@@ -129,6 +137,9 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagFolderType, func(s *shownFolder) mapi.Value {
 		if s.f.Parent == 0 {
 			return mapi.Integer32(mapi.FolderRoot)
+		}
+		if s.counts.Search {
+			return mapi.Integer32(mapi.FolderSearch)
 		}
 		return mapi.Integer32(mapi.FolderGeneric)
 	}},
@@ -163,8 +174,8 @@ var folderTable = newTable([]computed[*shownFolder]{
 		}
 		return mapi.String(s.f.Class)
 	}},
-	{mapi.PidTagContentCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Messages)) }},
-	{mapi.PidTagContentUnreadCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Unseen)) }},
+	{mapi.PidTagContentCount, func(s *shownFolder) mapi.Value { return s.contentCount(s.counts.Messages) }},
+	{mapi.PidTagContentUnreadCount, func(s *shownFolder) mapi.Value { return s.contentCount(s.counts.Unseen) }},
 	{mapi.PidTagAssociatedContentCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Associated)) }},
 	{mapi.PidTagDeletedMessageCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Retained)) }},
 	{mapi.PidTagDeletedCountTotal, func(s *shownFolder) mapi.Value { return clip32(s.counts.DeletedTotal) }},

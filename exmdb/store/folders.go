@@ -83,9 +83,13 @@ func (v *view) path(fid mapi.FID) ([]mapi.FID, error) {
 	return nil, cluster.Errorf(exmdb.KindBadName, "folders nest deeper than %d", maxDepth)
 }
 
+// freeName refuses a place and name that a folder may not have.
 func (v *view) freeName(parent mapi.FID, name string, except mapi.FID) error {
 	if err := checkName(name); err != nil {
 		return err
+	}
+	if c, err := v.folderCounts(parent); err != nil || c.Search {
+		return orElse(err, errSearchFolder(parent))
 	}
 	if fid, found, err := v.child(parent, name); err != nil || !found || fid == except {
 		return err
@@ -100,6 +104,7 @@ func createFolder(t *tx, req *exmdb.CreateFolderRequest) (*exmdb.FolderResponse,
 	}
 	fid := mapi.LocalFID(t.draw())
 	t.addFolder(fid, f)
+	t.counts[fid].Search = req.Search
 	if err := t.inherit(fid, req.Parent); err != nil {
 		return nil, err
 	}
@@ -256,7 +261,7 @@ func isMail(class string) bool {
 func describe(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts, inIPM bool) exmdb.Folder {
 	out := exmdb.Folder{FID: fid, Name: f.Name, Class: f.Class, SpecialUse: f.SpecialUse, UIDValidity: c.UIDValidity,
 		UIDNext: c.UIDNext, CN: f.CN, ContentSeq: c.ContentSeq, Messages: c.Messages - c.Unrendered, Unseen: c.Unseen - c.UnrenderedUnseen,
-		Deleted: c.Deleted - c.UnrenderedDeleted, Size: c.Octets, IMAP: inIPM && isMail(f.Class)}
+		Deleted: c.Deleted - c.UnrenderedDeleted, Size: c.Octets, IMAP: inIPM && isMail(f.Class) && !c.Search, Search: c.Search}
 	if f.Parent != 0 {
 		out.Parent = mapi.LocalFID(f.Parent)
 	}

@@ -260,6 +260,9 @@ func folderOps() []causing {
 		causes(exmdb.OpModifyPermissions, "", func(b *told) *exmdb.ModifyPermissionsRequest {
 			return &exmdb.ModifyPermissionsRequest{Folder: b.a, Changes: everybody}
 		}),
+		causes(exmdb.OpSetSearchCriteria, "", func(b *told) *exmdb.SetSearchCriteriaRequest {
+			return searching(b.made, static, mapi.AndRestriction{}, b.a)
+		}).after(func(b *told) { b.made = b.searchBelow(b.a, "search") }),
 	}
 }
 

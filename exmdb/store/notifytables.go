@@ -1,7 +1,6 @@
 package store
 
 import (
-	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
@@ -39,7 +38,8 @@ func tableEvents(v *view, req *exmdb.TableEventsRequest) (*exmdb.TableEventsResp
 		}
 		resp.Events = append(resp.Events, deletedRow(id))
 	}
-	sure := len(spec.Restriction) == 0 && (v.whole || spec.Kind != exmdb.TableHierarchy)
+	_, search := a.Source.(*searchFeed)
+	sure := len(spec.Restriction) == 0 && !search && (v.whole || spec.Kind != exmdb.TableHierarchy)
 	for i := range changes.Rows {
 		c := &changes.Rows[i]
 		e := exmdb.TableEvent{Kind: exmdb.TableRowModified, Row: c.Row, Index: c.Index, First: c.First, Behind: c.Behind}
@@ -71,11 +71,8 @@ func (v *view) others(s *exmdb.TableSpec, id uint64) (bool, error) {
 	if !v.confined[s.Object.Folder] {
 		return false, nil
 	}
-	fid, m, err := v.find(mapi.MID(id))
-	if err != nil {
-		if cluster.KindOf(err) == exmdb.KindNoMessage {
-			err = nil
-		}
+	fid, m, err := v.findRow(id)
+	if err != nil || m == nil {
 		return false, err
 	}
 	return fid == s.Object.Folder && !v.mine(&m.row), nil

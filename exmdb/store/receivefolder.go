@@ -129,8 +129,8 @@ func setReceiveFolder(t *tx, req *exmdb.SetReceiveFolderRequest) (*exmdb.Empty, 
 		}
 		return &exmdb.Empty{}, nil
 	}
-	if _, err := t.folderCounts(req.Folder); err != nil {
-		return nil, err
+	if c, err := t.folderCounts(req.Folder); err != nil || c.Search {
+		return nil, orElse(err, errSearchFolder(req.Folder))
 	}
 	if stored == nil {
 		if t.header.ReceiveFolders >= maxReceiveFolders {

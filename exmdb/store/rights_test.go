@@ -340,6 +340,11 @@ var matrix = map[exmdb.OpID][]trial{
 		return &exmdb.TableColumnsRequest{Table: tabling(s, exmdb.TableContents)}
 	}, func(r *exmdb.TableColumnsResponse) bool { return len(r.Tags) > 0 })}},
 
+	exmdb.OpSetSearchCriteria.ID: {{wants: []wants{owning}, try: reaches(exmdb.OpSetSearchCriteria, func(s *scene) *exmdb.SetSearchCriteriaRequest {
+		return &exmdb.SetSearchCriteriaRequest{Folder: s.source}
+	}, exmdb.KindNoSearch)}},
+	exmdb.OpSearchCriteria.ID: {{wants: []wants{beingSeen}, try: reaches(exmdb.OpSearchCriteria, inSource, exmdb.KindNoSearch)}},
+
 	exmdb.OpSyncContents.ID: {{wants: []wants{reading}, try: does(exmdb.OpSyncContents, func(s *scene) *exmdb.SyncContentsRequest {
 		return &exmdb.SyncContentsRequest{Folder: s.source, Scope: exmdb.SyncScope{Flags: exmdb.SyncNormal}}
 	}, func(r *exmdb.SyncContentsResponse) bool { return len(r.Changes) > 0 })}},

@@ -58,7 +58,7 @@ func (s *hierarchySync) page() error {
 		if err != nil {
 			return err
 		}
-		if parent := mapi.LocalFID(f.Parent); seen && f.Parent != 0 {
+		if parent := mapi.LocalFID(f.Parent); seen && f.Parent != 0 && !s.tree.counts[fid].Search {
 			below[parent] = append(below[parent], fid)
 		}
 	}

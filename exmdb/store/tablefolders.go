@@ -33,18 +33,18 @@ func (v *view) folderSource(top mapi.FID, depth bool) (*folderSource, error) {
 	if _, err := v.folderCounts(top); err != nil {
 		return nil, err
 	}
-	s := &folderSource{view: v, top: top, depth: depth}
-	for _, bounds := range [][2][]byte{
-		{schema.ChangeKey(schema.Hierarchy, 0), schema.ChangeKey(schema.Hierarchy+1, 0)},
-		{schema.TombstoneKey(schema.Hierarchy, 0), schema.TombstoneKey(schema.Hierarchy+1, 0)},
-	} {
-		at, err := v.newestStamp(bounds[0], bounds[1])
-		if err != nil {
-			return nil, err
-		}
-		s.stamp = max(s.stamp, at)
+	stamp, err := v.hierarchyStamp()
+	return &folderSource{view: v, top: top, depth: depth, stamp: stamp}, err
+}
+
+// hierarchyStamp is that of the newest change of any folder.
+func (v *view) hierarchyStamp() (mapi.Stamp, error) {
+	changed, err := v.newestStamp(schema.ChangeKey(schema.Hierarchy, 0), schema.ChangeKey(schema.Hierarchy+1, 0))
+	if err != nil {
+		return 0, err
 	}
-	return s, nil
+	gone, err := v.newestStamp(schema.TombstoneKey(schema.Hierarchy, 0), schema.TombstoneKey(schema.Hierarchy+1, 0))
+	return max(changed, gone), err
 }
 
 // newestStamp is the stamp of the last key in a range, zero if there is none.
@@ -201,8 +201,10 @@ func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		own, err := v.reader(s.Object.Folder)
-		return &messageSource{v, s.Object.Folder, s.Kind == exmdb.TableAssociated, c, own}, err
+		if c.Search && s.Kind == exmdb.TableContents {
+			return v.searchSource(s.Object.Folder)
+		}
+		return v.messageSource(s.Object.Folder, s.Kind == exmdb.TableAssociated, c)
 	case exmdb.TableHierarchy:
 		return v.folderSource(s.Object.Folder, s.Depth)
 	case exmdb.TableAttachments:

@@ -19,6 +19,8 @@ func (s *Store) tableHandlers() []Handler {
 		read(s, exmdb.OpTableFind, onTable, tableFind),
 		read(s, exmdb.OpTableChanges, onTable, tableChanges),
 		read(s, exmdb.OpTableColumns, onTable, tableColumns),
+		write(s, exmdb.OpSetSearchCriteria, may(in("Folder", toOwn)), setSearchCriteria),
+		read(s, exmdb.OpSearchCriteria, may(in("Folder", toSee)), searchCriteria),
 	}
 }
 
@@ -61,11 +63,16 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 	if req.Spec.Kind == exmdb.TableContents {
 		order = newestFirst
 	}
-	spec, err := query.Compile(&req.Spec, order)
+	src, err := v.source(&req.Spec)
 	if err != nil {
 		return nil, state, err
 	}
-	src, err := v.source(&req.Spec)
+	search, searched := src.(*searchSource)
+	asked := &req.Spec
+	if searched {
+		asked = search.within(asked)
+	}
+	spec, err := query.Compile(asked, order)
 	if err != nil {
 		return nil, state, err
 	}
@@ -81,7 +88,10 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 		state.Stamp, state.Working, state.Done, state.Of = src.Stamp(), true, uint32(done), uint32(src.Len())
 		return nil, state, nil
 	}
-	return a, state, nil
+	if searched {
+		a.Source, err = search.feed()
+	}
+	return a, state, err
 }
 
 // shown is the table of a specification: as it is indexed, out of the cache, or made at once where rows are few.
@@ -129,6 +139,8 @@ func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) (s
 		}
 		key = append(key, v.as.User[:]...)
 		return string(binary.BigEndian.AppendUint32(key, uint32(v.rights[src.fid]))), src
+	case *searchSource:
+		return string(src.appendKey(key)), src
 	case *folderSource:
 		kept := v.whole
 		s.Tags(func(t mapi.Tag) { kept = kept && !moving[t] })
@@ -197,6 +209,9 @@ func tableColumns(v *view, req *exmdb.TableColumnsRequest) (*exmdb.TableColumnsR
 	}
 	tags, left := make(map[mapi.Tag]bool), columnRows
 	err = src.Scan(0, func(r query.Row, _ uint64) (bool, error) {
+		if r == nil {
+			return true, nil
+		}
 		bag, err := r.(*tableRow).some(nil)
 		if err != nil {
 			return false, err

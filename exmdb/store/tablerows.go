@@ -198,6 +198,11 @@ type messageSource struct {
 	own        *reader
 }
 
+func (v *view) messageSource(fid mapi.FID, associated bool, c *schema.FolderCounts) (*messageSource, error) {
+	own, err := v.reader(fid)
+	return &messageSource{v, fid, associated, c, own}, err
+}
+
 // shared is the source as everybody has it, for what does not depend on who has read what.
 func (s *messageSource) shared() *messageSource {
 	others := *s
@@ -384,13 +389,22 @@ func (s *messageSource) touched(after, at mapi.Stamp, id uint64, m *message) que
 	return t
 }
 
+// findRow is find of the message that a row's id names, nil if there is none.
+func (v *view) findRow(id uint64) (mapi.FID, *message, error) {
+	fid, m, err := v.find(mapi.MID(id))
+	if err == nil {
+		return fid, m, nil
+	}
+	if cluster.KindOf(err) == exmdb.KindNoMessage {
+		err = nil
+	}
+	return 0, nil, err
+}
+
 // message is a message of the folder by its MID, nil if there is none.
 func (s *messageSource) message(id uint64) (*message, error) {
-	fid, m, err := s.find(mapi.MID(id))
-	if err != nil {
-		if cluster.KindOf(err) == exmdb.KindNoMessage {
-			err = nil
-		}
+	fid, m, err := s.findRow(id)
+	if err != nil || m == nil {
 		return nil, err
 	}
 	if fid != s.fid || m.associated() != s.associated {

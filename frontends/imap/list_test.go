@@ -93,6 +93,19 @@ func TestSlashInAName(t *testing.T) {
 	}
 }
 
+// TestSearchFoldersAreHidden: also where IMAP shows all folders.
+func TestSearchFoldersAreHidden(t *testing.T) {
+	tree := newTree(&exmdb.ListFoldersResponse{IPM: fakeIPM, Folders: []exmdb.Folder{
+		{FID: 1<<48 | 500, Parent: fakeIPM, Name: "calendar"}, {FID: 1<<48 | 501, Parent: 1<<48 | 500, Name: "found", Search: true},
+	}}, true)
+	if n, err := tree.shownNode("calendar"); err != nil || n.children {
+		t.Errorf("the folder above: %+v, %v", n, err)
+	}
+	if n, err := tree.shownNode("calendar/found"); err == nil {
+		t.Errorf("%+v can be selected", n)
+	}
+}
+
 // TestEveryKindHasWords: no kind that a mailbox can refuse with shows as an internal error.
 func TestEveryKindHasWords(t *testing.T) {
 	notHere := []cluster.Kind{exmdb.KindMailboxExists, exmdb.KindExists, exmdb.KindInUse, exmdb.KindBadAddress}

@@ -65,6 +65,7 @@ func kinds() map[cluster.Kind]reply {
 		exmdb.KindNoMessage:     refuse(codeExpungeIssued, "Message is gone"),
 		exmdb.KindFolderExists:  refuse(imap.ResponseCodeAlreadyExists, "Mailbox exists"),
 		exmdb.KindBadName:       refuse(imap.ResponseCodeCannot, "Mailbox name is not allowed"),
+		exmdb.KindSearchFolder:  refuse(imap.ResponseCodeCannot, "Mailbox name is not allowed"),
 		exmdb.KindFixedFolder:   refuse(imap.ResponseCodeCannot, "This mailbox is a fixed one"),
 		exmdb.KindAccessDenied:  refuse(imap.ResponseCodeNoPerm, "Access denied"),
 		exmdb.KindOverQuota:     refuse(imap.ResponseCodeOverQuota, "Mailbox is full"),

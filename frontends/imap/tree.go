@@ -58,7 +58,7 @@ func newTree(resp *exmdb.ListFoldersResponse, all bool) *tree {
 		if parent == nil && f.Parent != t.ipm {
 			continue // outside of the IPM subtree
 		}
-		n := &node{Folder: *f, path: escapeName(f.Name), shown: f.IMAP || all}
+		n := &node{Folder: *f, path: escapeName(f.Name), shown: f.IMAP || all && !f.Search}
 		switch {
 		case f.FID == inbox:
 			n.path = inboxName
