@@ -21,7 +21,7 @@ type command struct {
 }
 
 // commands is the language. Tests walk it: each command is in a script.
-var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, nameCommands, rightCommands, ruleCommands, syncCommands)
+var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, searchCommands, nameCommands, rightCommands, ruleCommands, syncCommands)
 
 func slicesOf(parts ...[]command) (all []command) {
 	for _, p := range parts {

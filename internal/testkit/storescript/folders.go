@@ -14,7 +14,7 @@ import (
 var folderCommands = []command{
 	{"folders", 0, "folders [show=class,use,counts] [below=PATH]: the folders' paths", false, (*run).folders},
 	{"imap", 0, "imap: the folders that IMAP lists to the mailbox's user", false, (*run).imap},
-	{"new", 1, "new PATH [class=] [use=]", false, (*run).newFolder},
+	{"new", 1, "new PATH [class=] [use=] [search=yes]", false, (*run).newFolder},
 	{"rename", 2, "rename PATH PATH: moves it too", false, (*run).rename},
 	{"copyfolder", 2, "copyfolder PATH PATH [deep=yes]", false, (*run).copyFolder},
 	{"rmdir", 1, "rmdir PATH [hard=yes] [deep=yes]", false, (*run).removeFolder},
@@ -65,7 +65,7 @@ func (r *run) newFolder() error {
 	if err != nil {
 		return err
 	}
-	resp, err := do(r, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: fid, Name: name, Class: r.cmd.text("class", ""), SpecialUse: r.cmd.text("use", "")})
+	resp, err := do(r, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: fid, Name: name, Class: r.cmd.text("class", ""), SpecialUse: r.cmd.text("use", ""), Search: r.cmd.is("search")})
 	if err == nil {
 		r.cmd.made = made{uint64(resp.Folder.FID), true}
 	}

@@ -98,7 +98,7 @@ func TestMistakes(t *testing.T) {
 	r := newRun(t, Memory(t), false)
 	r.line("box alice")
 	for _, line := range []string{"sing Inbox", "list", "list Inbox colour=red", "message m", "flags Inbox Seen", "set Inbox PidTagSubject", "count Inbox break=kill@9",
-		"count Inbox break=kill@x", "table Inbox where=(x)", "table Inbox kind=round", "entries nothing", "box bert kind=odd", "grant Inbox bert Sing", "rule Inbox x then=sing",
+		"count Inbox break=kill@x", "table Inbox where=(x)", "search Inbox in=Inbox flags=Odd", "table Inbox kind=round", "entries nothing", "box bert kind=odd", "grant Inbox bert Sing", "rule Inbox x then=sing",
 		"junk x", "save m n PidTagSubject=x", "seek Inbox part=x", "expunge Inbox uids=x"} {
 		a, err := parseArgs(line)
 		if err != nil {
