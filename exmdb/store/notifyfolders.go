@@ -98,8 +98,11 @@ func (w *eventWalk) tracedFolder(s mapi.Stamp, kind schema.OriginKind, t *schema
 	fid := mapi.LocalFID(t.Folder)
 	var f schema.Folder
 	found, err := load(w.r, schema.FolderKey(fid), &f)
-	if err != nil || !found || f.Recovered > s {
-		return err // one that was deleted since and recovered is told of with that
+	if err != nil {
+		return err
+	}
+	if !found || f.Recovered > s { // one that was deleted since and recovered is told of with that
+		return w.leftParent(s, kind, t)
 	}
 	e := &exmdb.Event{Kind: exmdb.EventCreated, Folder: fid}
 	old, oldParent := fid, mapi.LocalFID(t.Parent)
@@ -124,6 +127,20 @@ func (w *eventWalk) tracedFolder(s mapi.Stamp, kind schema.OriginKind, t *schema
 		e.Kind = exmdb.EventCreated
 	}
 	return w.folderEvent(s, e, &f)
+}
+
+// leftParent tells of the folder that one was moved out of, when that one itself is not told of: it may have none left.
+func (w *eventWalk) leftParent(s mapi.Stamp, kind schema.OriginKind, t *schema.FolderTrace) error {
+	if kind != schema.OriginMoved {
+		return nil
+	}
+	fid := mapi.LocalFID(t.Parent)
+	var f schema.Folder
+	found, err := load(w.r, schema.FolderKey(fid), &f)
+	if err != nil || !found {
+		return err
+	}
+	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{mapi.PidTagSubfolders}}, &f)
 }
 
 // goneFolder tells of a folder that was deleted whoever saw it then.
