@@ -137,7 +137,7 @@ func (w *eventWalk) leftParent(s mapi.Stamp, kind schema.OriginKind, t *schema.F
 	fid := mapi.LocalFID(t.Parent)
 	var f schema.Folder
 	found, err := load(w.r, schema.FolderKey(fid), &f)
-	if err != nil || !found {
+	if err != nil || !found || f.Recovered > s {
 		return err
 	}
 	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{mapi.PidTagSubfolders}}, &f)
