@@ -90,7 +90,9 @@ type eventFolder struct {
 	// there: it is, and the caller sees it. asked: it is one of those asked for.
 	there, asked bool
 	// reads: every message in it, else only the caller's own.
-	reads  bool
+	reads bool
+	// whole is the stamp with which it came back, if that is above the walk's: what was in it before is told with that.
+	whole  mapi.Stamp
 	counts schema.FolderCounts
 	own    *reader
 	// next is the first step noted from soughtFrom on, if it was sought; nil for none.
@@ -146,8 +148,15 @@ func (w *eventWalk) at(fid mapi.FID) (*eventFolder, error) {
 		return f, err
 	}
 	f.there, f.reads = rights&canSee != 0, rights&toRead.any != 0
-	if f.there {
-		f.own, err = w.reader(fid)
+	if !f.there {
+		return f, nil
+	}
+	if f.own, err = w.reader(fid); err != nil {
+		return f, err
+	}
+	folder, err := w.folder(fid)
+	if err == nil && folder.Recovered > w.after {
+		f.whole = folder.Recovered
 	}
 	return f, err
 }
@@ -221,7 +230,7 @@ func (w *eventWalk) createdMessages() (err error) {
 func (w *eventWalk) created(mid mapi.MID, at *schema.Place, s mapi.Stamp) error {
 	fid := mapi.LocalFID(at.Folder)
 	f, err := w.at(fid)
-	if err != nil || at.Deleted != 0 || !f.there || !f.asked {
+	if err != nil || at.Deleted != 0 || !f.there || !f.asked || s < f.whole {
 		return err
 	}
 	m, err := w.placed(fid, at)
@@ -304,7 +313,7 @@ func (w *eventWalk) modifiedMessages(fid mapi.FID, f *eventFolder) error {
 		}
 		m := &message{uid: step.UID, row: schema.Row{Bits: associatedBit(step.Associated)}}
 		found, err := load(w.r, m.key(fid), &m.row)
-		if err != nil || !found || m.row.ModSeq != s || f.own.moved(&m.row) > s || !w.tells(f, &m.row) {
+		if err != nil || !found || m.row.ModSeq != s || s < f.whole || f.own.moved(&m.row) > s || !w.tells(f, &m.row) {
 			return err
 		}
 		came, err := w.cameWith(fid, &m.row, s)
@@ -346,7 +355,7 @@ func (w *eventWalk) readMessages(fid mapi.FID, f *eventFolder) error {
 	for i := range list {
 		m := &message{uid: list[i].uid, row: list[i].row}
 		s := f.own.moved(&m.row)
-		if s >= m.row.ModSeq && s != mapi.Stamp(m.row.MID.Counter())+1 && w.tells(f, &m.row) && !w.page.beyond(s) {
+		if s >= max(m.row.ModSeq, f.whole) && s != mapi.Stamp(m.row.MID.Counter())+1 && w.tells(f, &m.row) && !w.page.beyond(s) {
 			w.modified(fid, f, m, s)
 		}
 	}
@@ -356,7 +365,7 @@ func (w *eventWalk) readMessages(fid mapi.FID, f *eventFolder) error {
 // countsMoved is that there are other messages in a folder, or other ones unread, unless that is told with the folder.
 func (w *eventWalk) countsMoved(fid mapi.FID, f *eventFolder, newest mapi.Stamp) error {
 	with, err := w.r.Get(schema.ChangeKey(schema.Hierarchy, newest))
-	if err != nil || with != nil || w.page.beyond(newest) {
+	if err != nil || with != nil || newest < f.whole || w.page.beyond(newest) {
 		return err
 	}
 	e := &event{Event: exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{mapi.PidTagContentCount, mapi.PidTagContentUnreadCount}}}

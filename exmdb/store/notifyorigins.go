@@ -90,7 +90,7 @@ func (w *eventWalk) here(fid mapi.FID, f *eventFolder, mid mapi.MID) (*message, 
 func (w *eventWalk) carriedMessages(fid mapi.FID, f *eventFolder) error {
 	return w.walkStamps(schema.OriginKey, fid, func(s mapi.Stamp, stored []byte) error {
 		o, err := w.readOrigin(schema.OriginKey(fid, s), stored)
-		if err != nil {
+		if err != nil || s < f.whole {
 			return err
 		}
 		kind, source := exmdb.EventCreated, mapi.LocalFID(o.From)
@@ -126,7 +126,7 @@ func (w *eventWalk) carriedMessages(fid mapi.FID, f *eventFolder) error {
 }
 
 // buriedMessages walks the tombstones of a folder.
-func (w *eventWalk) buriedMessages(fid mapi.FID, _ *eventFolder) (err error) {
+func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) (err error) {
 	it := w.r.Iter(schema.TombstoneKey(fid, w.after+1), schema.TombstoneKey(fid+1, 0))
 	defer closing(it, &err)
 	for it.Next() {
@@ -141,7 +141,7 @@ func (w *eventWalk) buriedMessages(fid mapi.FID, _ *eventFolder) (err error) {
 		mids := midsIn(ts.MIDs)
 		for _, part := range ts.PartsAt(s) {
 			n := min(part.Count, uint64(len(mids)))
-			if part.Stamp > w.after {
+			if part.Stamp > w.after && part.Stamp >= f.whole {
 				if w.page.beyond(part.Stamp) {
 					return nil
 				}
@@ -179,7 +179,7 @@ func (w *eventWalk) buried(fid mapi.FID, part *schema.TombstonePart, mids []mapi
 	for i, mid := range mids {
 		e := exmdb.Event{Kind: exmdb.EventDeleted, Folder: fid, Message: mid}
 		var m *message
-		if went != nil && i < len(went.new) {
+		if went != nil && i < len(went.new) && part.Stamp >= target.whole {
 			var err error
 			if m, err = w.here(into, target, went.new[i]); err != nil {
 				return err
