@@ -47,7 +47,7 @@ type Options struct {
 	FS lsm.FS
 	// Shared is what the node's engines have in common; nil gives the store resources of its own.
 	Shared *lsm.Shared
-	// CacheBytes bounds the entries kept in memory over all groups; default 8 MiB.
+	// CacheBytes bounds the entries kept in memory over all groups; default 4 MiB.
 	CacheBytes int64
 	// MarkEvery is how often the last synced index of each group is written outside the log; default 1 s.
 	MarkEvery time.Duration
@@ -88,7 +88,7 @@ func (o Options) withDefaults() Options {
 		o.FS = lsm.OSFS()
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 8 << 20
+		o.CacheBytes = 4 << 20
 	}
 	if o.MarkEvery == 0 {
 		o.MarkEvery = time.Second
