@@ -11,7 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 )
 
-// ALPN names of the two protocols on the port.
+// ALPN names of the two protocols between nodes on the port; alpnJoin is for machines that are none yet.
 const (
 	alpnRaft = "flotilla-raft/1"
 	alpnCall = "flotilla-call/1"
@@ -24,11 +24,13 @@ type Credentials struct {
 }
 
 type credentialSet struct {
-	cert    tls.Certificate
-	leaf    *x509.Certificate
-	roots   *x509.CertPool
-	cluster ClusterID
-	node    cluster.NodeID
+	cert  tls.Certificate
+	leaf  *x509.Certificate
+	roots *x509.CertPool
+	// rootsDER are the certificates in roots.
+	rootsDER [][]byte
+	cluster  ClusterID
+	node     cluster.NodeID
 }
 
 // NewCredentials reads roots (one or more certificates in PEM) and the node's own pair.
@@ -71,6 +73,7 @@ func loadCredentialSet(rootsPEM []byte, pair KeyPair) (*credentialSet, error) {
 	set := &credentialSet{cert: cert, leaf: leaf, roots: x509.NewCertPool()}
 	for _, r := range roots {
 		set.roots.AddCert(r)
+		set.rootsDER = append(set.rootsDER, r.Raw)
 	}
 	if set.cluster, set.node, err = identity(leaf); err != nil {
 		return nil, err
@@ -98,6 +101,7 @@ func (c *Credentials) server() *tls.Config {
 	cfg := c.base(x509.ExtKeyUsageClientAuth, "")
 	cfg.NextProtos = []string{alpnRaft, alpnCall}
 	cfg.ClientAuth = tls.RequireAnyClientCert
+	cfg.GetConfigForClient = c.forClient
 	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return &c.current.Load().cert, nil
 	}

@@ -168,12 +168,15 @@ func (t *Transport) greet(raw net.Conn) {
 		t.reject(w.Conn, node, err)
 		return
 	}
-	if t.isClosed() {
-		p.disown(w)
+	switch {
+	case t.isClosed():
+		p.release(w)
 		w.kill(errClosing)
-		return
+	case h.class == classJoin:
+		t.serveJoin(w, o.conn)
+	default:
+		t.dispatch(p, h, o)
 	}
-	t.dispatch(p, h, o)
 }
 
 // receive does TLS and the greeting on an accepted connection.
@@ -185,6 +188,9 @@ func (t *Transport) receive(w *wire) (*peer, hello, opened, error) {
 	conn := tls.Server(w, t.cfg.Credentials.server())
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, hello{}, opened{}, fmt.Errorf("handshake: %w", w.explain(err))
+	}
+	if conn.ConnectionState().NegotiatedProtocol == alpnJoin {
+		return nil, hello{class: classJoin}, opened{conn: conn}, nil
 	}
 	_, node, err := identity(conn.ConnectionState().PeerCertificates[0])
 	if err != nil {

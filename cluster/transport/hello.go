@@ -38,6 +38,7 @@ const (
 	welcomeBusy    welcomeStatus = 4 // too many connections of this class
 	welcomeClass   welcomeStatus = 5 // class unknown, or not served here
 	welcomeGone    welcomeStatus = 6 // hello from a process that another of the same node has replaced
+	welcomeBarred  welcomeStatus = 7 // hello from a node that was taken out of the cluster
 )
 
 type welcome struct {
@@ -152,6 +153,11 @@ func (t *Transport) judge(h hello, peer cluster.NodeID) welcome {
 	case !ok:
 		return refuse(welcomeVersion, "no common version: %s speaks %s, %s speaks %s",
 			t.cfg.Node, t.cfg.Versions, h.from, h.versions)
+	}
+	if t.cfg.Barred != nil {
+		if err := t.cfg.Barred(peer); err != nil {
+			return refuse(welcomeBarred, "%v", err)
+		}
 	}
 	w.version = version
 	return w

@@ -37,6 +37,9 @@ const (
 
 	classStream Class = 3
 	classCall   Class = 4
+
+	// classJoin is no class of a hello: it marks the connection of a machine that is no node.
+	classJoin Class = 255
 )
 
 func (c Class) String() string {
@@ -89,7 +92,10 @@ type Config struct {
 	Credentials *Credentials
 	// Resolve gives a node's address. It is asked at each dial.
 	Resolve func(cluster.NodeID) (addr string, ok bool)
-	Events  Events
+	// Barred, if set, is asked at each hello and says why a node is let in no more, although its certificate is good; nil
+	// when it is.
+	Barred func(cluster.NodeID) error
+	Events Events
 	// Faults, when set, lets tests and `flotilla dev fault` cut and delay connections.
 	Faults *Faults
 
@@ -171,6 +177,8 @@ type Transport struct {
 	handlers [256]registered
 	streams  StreamHandler
 	calls    CallHandler
+	joins    JoinHandler
+	joining  chan struct{} // has room for the machines that joins serves
 	stats    stats
 	events   *eventQueue
 	pace     *pacer
@@ -372,6 +380,16 @@ func (t *Transport) SetPeers(nodes []cluster.NodeID) {
 	}
 	for _, p := range t.allPeers() {
 		p.setKept(keep[p.id])
+	}
+}
+
+// Expel closes every connection with a node. That it does not come back is Barred's matter, and Resolve's.
+func (t *Transport) Expel(node cluster.NodeID, why error) {
+	t.mu.Lock()
+	p := t.peers[node]
+	t.mu.Unlock()
+	if p != nil {
+		p.killAll(why)
 	}
 }
 
