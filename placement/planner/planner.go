@@ -197,7 +197,8 @@ func votes(g *placement.Group) int {
 // systemVoters is how many copies of the system group vote at most; the other nodes have one that only follows.
 const systemVoters = 5
 
-// wanted is how many replicas of a group ought to vote. Of the system group every node has one.
+// wanted is how many replicas of a group ought to vote. Of the system group every node has one, of which an odd number
+// votes: one voter more would only raise the number that has to agree.
 func wanted(g *placement.Group, policy placement.Policy) int {
 	if g.ID != cluster.SystemGroup {
 		return policy.Replicas
@@ -206,7 +207,7 @@ func wanted(g *placement.Group, policy placement.Policy) int {
 	for _, r := range g.Replicas {
 		nodes[r.Server.Node()] = true
 	}
-	return min(len(nodes), systemVoters)
+	return min((len(nodes)+1)/2*2-1, systemVoters)
 }
 
 // create makes the groups that are missing, once enough nodes are registered to hold their copies.

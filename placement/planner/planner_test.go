@@ -329,7 +329,7 @@ func (w *world) check(zones int) {
 		leads[w.seen.Leaders[g.ID]]++
 		live, all := w.quorum(g)
 		if g.ID == cluster.SystemGroup {
-			if len(g.Replicas) != len(w.m.Nodes) || live != all || all < min(systemVoters, len(w.m.Nodes)) {
+			if len(g.Replicas) != len(w.m.Nodes) || live != all || all < min(systemVoters, (len(w.m.Nodes)+1)/2*2-1) {
 				t.Fatalf("system group: %d of %d voters live, %d replicas", live, all, len(g.Replicas))
 			}
 			continue
