@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -41,6 +43,10 @@ type PlaceSpaceRequest struct {
 
 // Handlers is the table of ops on the placement space.
 func Handlers() []ops.Handler {
+	return slices.Concat(mapHandlers(), tokenHandlers())
+}
+
+func mapHandlers() []ops.Handler {
 	return []ops.Handler{
 		{ID: OpPutNode, Name: "PutNode", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
 			var n placement.NodeState

@@ -27,6 +27,7 @@ const (
 	prefixPlace = 's' // space id → placement.Place
 	prefixCount = 'c' // group id → number of spaces, uvarint
 	prefixLevel = 'l' // → placement.Level, uvarint
+	prefixToken = 't' // token id, 8 bytes → Token
 )
 
 // ErrConflict says that the map is not as the step expected: plan again.
@@ -103,15 +104,11 @@ func Init(w space.Writer, level placement.Level) error {
 
 // PutNode registers a node or what changed of it. Its status is kept: that is the administrator's word.
 func PutNode(w space.Writer, n placement.NodeState) error {
-	old, err := w.Get(nodeKey(n.ID))
+	was, err := getNode(w, n.ID)
 	if err != nil {
 		return err
 	}
-	if old != nil {
-		var was placement.NodeState
-		if err := wire.Unmarshal(old, &was); err != nil {
-			return fmt.Errorf("node %s: %w", n.ID, err)
-		}
+	if was != nil {
 		n.Status, n.Unknown = was.Status, was.Unknown
 	}
 	if n.Status == 0 {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -306,6 +307,9 @@ func TestOps(t *testing.T) {
 		OpSetReplicaState: &ReplicaStateRequest{Group: 1, Server: "n1.1", State: placement.Created, Actual: "n1.2"},
 		OpPlaceSpace:      &PlaceSpaceRequest{Space: cluster.SpaceID{7}},
 		OpReadMap:         &struct{}{},
+		OpDrawToken:       &DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour},
+		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1"}},
+		OpSetNodeStatus:   &NodeStatusRequest{Node: "n4", Status: placement.Draining},
 	}
 	var place placement.Place
 	for _, h := range Handlers() {
@@ -389,7 +393,12 @@ func TestFormsAreForEver(t *testing.T) {
 		return it.Close()
 	})
 	for _, q := range []any{&ReplicaStateRequest{Group: 1, Server: "n1.1", State: placement.Lost, Actual: "n1.2"},
-		&PlaceSpaceRequest{Space: cluster.SpaceID{7}}} {
+		&PlaceSpaceRequest{Space: cluster.SpaceID{7}},
+		&Token{Hash: [32]byte{1}, Until: time.Unix(5, 0), Key: [32]byte{2}, Node: "n4", Used: time.Unix(4, 0)},
+		&DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour}, &DrawTokenAnswer{Until: time.Unix(5, 0)},
+		&UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4"}},
+		&UseTokenAnswer{Refusal: NameRemoved, Until: time.Unix(5, 0), By: "n4"},
+		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {
