@@ -41,18 +41,44 @@ type Replica struct {
 	State    ReplicaState     `wire:"3"`
 	// Initial marks a member of the configuration that the group was bootstrapped with.
 	Initial bool `wire:"4"`
+	// Replaces is the replica whose place this one takes; that one goes when this one can do its work. Empty for one
+	// that takes nobody's place.
+	Replaces cluster.ServerID `wire:"5"`
+	// Cause is why the replica is made.
+	Cause   Cause `wire:"6"`
 	Unknown wire.Unknown
 }
+
+// Cause is why a replica was made beside those that the group began with. Numbers reach disk.
+type Cause uint8
+
+// The causes.
+const (
+	// CauseLost: the data of the one before it was lost.
+	CauseLost Cause = 1
+	// CauseDead: the node of the one before it has not answered for the grace period.
+	CauseDead Cause = 2
+	// CauseLeaving: the node of the one before it is being removed.
+	CauseLeaving Cause = 3
+	// CauseShort: the group had fewer copies than the policy asks for.
+	CauseShort Cause = 4
+	// CausePolicy: where the one before it is, the policy would not have it.
+	CausePolicy Cause = 5
+	// CauseBalance: the node of the one before it holds more than its share.
+	CauseBalance Cause = 6
+)
 
 // Group is a Raft group as the map has it.
 type Group struct {
 	ID       cluster.GroupID `wire:"1"`
 	Replicas []Replica       `wire:"2"`
-	// Home is the site whose nodes should lead the group; empty for any.
+	// Home is the site whose nodes should lead the group; empty for what the policy says.
 	Home string `wire:"3"`
 	// RecoveryEpoch counts forced recoveries (CLUSTER 7.3).
 	RecoveryEpoch uint32 `wire:"4"`
-	Unknown       wire.Unknown
+	// Sites are those that the group's copies may be in, in order; empty for what the policy says.
+	Sites   []string `wire:"5"`
+	Unknown wire.Unknown
 }
 
 // Replica returns the group's copy on a node, nil when there is none. A node being rebuilt may have two; the one
@@ -81,10 +107,18 @@ type NodeStatus uint8
 
 // The states of a node.
 const (
-	Active   NodeStatus = 1
+	Active NodeStatus = 1
+	// Draining is for maintenance: it leads nothing and is given nothing, and what it holds stays.
 	Draining NodeStatus = 2
-	Removed  NodeStatus = 3
+	// Removed is for ever: the name never comes back.
+	Removed NodeStatus = 3
+	// Removing: what it holds is made elsewhere; when it holds nothing any more it is Removed.
+	Removing NodeStatus = 4
 )
+
+func (s NodeStatus) String() string {
+	return [...]string{"", "active", "draining", "removed", "removing"}[min(s, Removing)]
+}
 
 // Roles says what a node does.
 type Roles uint8
@@ -106,13 +140,15 @@ type NodeState struct {
 	External string `wire:"6"`
 	DC       string `wire:"7"`
 	Zone     string `wire:"8"`
-	// Weight is the node's share of load against others; zero counts as 100.
+	// Weight is the node's share of load against others, as the administrator says; zero counts as 100.
 	Weight uint32 `wire:"9"`
 	// MinLevel and MaxLevel are the cluster levels its binary speaks (CLUSTER 7.2).
 	MinLevel uint32 `wire:"10"`
 	MaxLevel uint32 `wire:"11"`
 	Version  string `wire:"12"`
-	Unknown  wire.Unknown
+	// Successor is the node that takes over what this one holds, while it is Removing; empty for whichever has room.
+	Successor cluster.NodeID `wire:"13"`
+	Unknown   wire.Unknown
 }
 
 // Site is the failure domain policy speaks of.
@@ -156,14 +192,3 @@ type Place struct {
 	Epoch   uint64          `wire:"2"`
 	Unknown wire.Unknown
 }
-
-// Policy is what the administrator asks of placement.
-type Policy struct {
-	// Replicas is the number of voting copies of a group: 3 or 5.
-	Replicas int
-	// Groups is the number of mailbox groups to make at the start.
-	Groups int
-}
-
-// DefaultPolicy is three copies and sixteen groups.
-func DefaultPolicy() Policy { return Policy{Replicas: 3, Groups: 16} }

@@ -169,7 +169,7 @@ func (c *Controller) create(ctx context.Context, s *planner.CreateGroup) error {
 			return err
 		}
 	}
-	return c.update(ctx, func(w space.Writer) error { return store.CreateGroup(w, s.Group, servers) })
+	return c.update(ctx, func(w space.Writer) error { return store.CreateGroup(w, placement.Group{ID: s.Group}, servers) })
 }
 
 func (c *Controller) update(ctx context.Context, fn func(space.Writer) error) error {

@@ -388,7 +388,9 @@ func TestAChangedMapIsPlannedAnew(t *testing.T) {
 	f.fails = func(call string) fate {
 		if call == "map" && !raced {
 			raced = true
-			f.update(func(w space.Writer) error { return store.CreateGroup(w, 1, []cluster.ServerID{"n1.5"}) })
+			f.update(func(w space.Writer) error {
+				return store.CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.5"})
+			})
 		}
 		return done
 	}

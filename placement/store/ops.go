@@ -39,11 +39,13 @@ type MapResponse struct {
 // PlaceSpaceRequest asks for a place for a new space; the answer is a placement.Place.
 type PlaceSpaceRequest struct {
 	Space cluster.SpaceID `wire:"1"`
+	// Domain is that of the mailbox's address, for which there may be a rule.
+	Domain string `wire:"2"`
 }
 
 // Handlers is the table of ops on the placement space.
 func Handlers() []ops.Handler {
-	return slices.Concat(mapHandlers(), tokenHandlers())
+	return slices.Concat(mapHandlers(), policyHandlers(), tokenHandlers())
 }
 
 func mapHandlers() []ops.Handler {
@@ -74,7 +76,7 @@ func mapHandlers() []ops.Handler {
 			if err := decode(q, &r); err != nil {
 				return nil, err
 			}
-			p, err := PlaceSpace(w, r.Space)
+			p, err := PlaceSpace(w, &r)
 			if err != nil {
 				return nil, err
 			}

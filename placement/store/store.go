@@ -102,14 +102,14 @@ func Init(w space.Writer, level placement.Level) error {
 	return nil
 }
 
-// PutNode registers a node or what changed of it. Its status is kept: that is the administrator's word.
+// PutNode registers a node or what changed of it. Status, weight and successor are kept: they are the administrator's word.
 func PutNode(w space.Writer, n placement.NodeState) error {
 	was, err := getNode(w, n.ID)
 	if err != nil {
 		return err
 	}
 	if was != nil {
-		n.Status, n.Unknown = was.Status, was.Unknown
+		n.Status, n.Weight, n.Successor, n.Unknown = was.Status, was.Weight, was.Successor, was.Unknown
 	}
 	if n.Status == 0 {
 		n.Status = placement.Active
@@ -118,16 +118,15 @@ func PutNode(w space.Writer, n placement.NodeState) error {
 	return nil
 }
 
-// CreateGroup adds a group whose first replicas are the servers given, all voters.
-func CreateGroup(w space.Writer, id cluster.GroupID, servers []cluster.ServerID) error {
-	old, err := w.Get(groupKey(prefixGroup, id))
+// CreateGroup adds a group, whose id, home and sites are given, with a first replica of each server, all voters.
+func CreateGroup(w space.Writer, g placement.Group, servers []cluster.ServerID) error {
+	old, err := w.Get(groupKey(prefixGroup, g.ID))
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		return fmt.Errorf("create group %d: %w", id, ErrConflict)
+		return fmt.Errorf("create group %d: %w", g.ID, ErrConflict)
 	}
-	g := placement.Group{ID: id}
 	for _, s := range servers {
 		g.Replicas = append(g.Replicas, placement.Replica{
 			Server: s, Suffrage: placement.Voter, State: placement.Assigned, Initial: true})
@@ -255,14 +254,23 @@ func RemoveReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) 
 	return nil
 }
 
-// PlaceSpace says where a new space lives: in the group that holds the fewest. A space that has a place keeps it, and
-// that place is returned.
-func PlaceSpace(w space.Writer, id cluster.SpaceID) (placement.Place, error) {
+// PlaceSpace says where a new space lives: in the group that holds the fewest, of those made for what the policy wants of
+// it. A space that has a place keeps it, and that place is returned.
+func PlaceSpace(w space.Writer, q *PlaceSpaceRequest) (placement.Place, error) {
+	id := q.Space
 	p, ok, err := Lookup(w, id)
 	if err != nil || ok {
 		return p, err
 	}
-	group, err := emptiest(w)
+	policy, err := LoadPolicy(w)
+	if err != nil {
+		return p, err
+	}
+	var class placement.Class
+	if rule := policy.Rule(id, q.Domain); rule != nil {
+		class = rule.Class()
+	}
+	group, err := emptiest(w, class)
 	if err != nil {
 		return p, err
 	}
@@ -276,8 +284,8 @@ func PlaceSpace(w space.Writer, id cluster.SpaceID) (placement.Place, error) {
 	return p, nil
 }
 
-// emptiest is the mailbox group with the fewest spaces; ties go to the lower number.
-func emptiest(r space.Reader) (cluster.GroupID, error) {
+// emptiest is the mailbox group of a class with the fewest spaces; ties go to the lower number.
+func emptiest(r space.Reader, class placement.Class) (cluster.GroupID, error) {
 	m, err := Load(r)
 	if err != nil {
 		return 0, err
@@ -289,9 +297,12 @@ func emptiest(r space.Reader) (cluster.GroupID, error) {
 	var best cluster.GroupID
 	for i := range m.Groups {
 		id := m.Groups[i].ID
-		if id != cluster.SystemGroup && (best == cluster.SystemGroup || counts[id] < counts[best]) {
+		if id != cluster.SystemGroup && m.Groups[i].Class() == class && (best == cluster.SystemGroup || counts[id] < counts[best]) {
 			best = id
 		}
+	}
+	if best == cluster.SystemGroup && class != (placement.Class{}) {
+		return 0, cluster.Errorf(cluster.KindUnavailable, "there is no group yet with home %q and sites %q", class.Home, class.Sites)
 	}
 	if best == cluster.SystemGroup {
 		return 0, cluster.Errorf(cluster.KindUnavailable, "the cluster has no mailbox groups yet")

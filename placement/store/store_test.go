@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,7 +124,9 @@ func state(g cluster.GroupID, server cluster.ServerID, s placement.ReplicaState,
 func TestLifeOfAReplica(t *testing.T) {
 	b, end := newBoard(t)
 	defer end()
-	create := func(w space.Writer) error { return CreateGroup(w, 4, []cluster.ServerID{"n1.1", "n2.1"}) }
+	create := func(w space.Writer) error {
+		return CreateGroup(w, placement.Group{ID: 4}, []cluster.ServerID{"n1.1", "n2.1"})
+	}
 	b.do(create)
 	b.refused(create)
 	b.shows(4, "n1.1 assigned initial, n2.1 assigned initial")
@@ -221,7 +225,7 @@ func TestPlaces(t *testing.T) {
 		b.do(func(w space.Writer) error { return AdoptGroup(w, placement.Group{ID: cluster.SystemGroup}) })
 		place := func(id cluster.SpaceID) (p placement.Place, err error) {
 			err = b.try(func(w space.Writer) (err error) {
-				p, err = PlaceSpace(w, id)
+				p, err = PlaceSpace(w, &PlaceSpaceRequest{Space: id})
 				return err
 			})
 			return p, err
@@ -230,7 +234,7 @@ func TestPlaces(t *testing.T) {
 			rt.Fatalf("placed without a group: %v", err)
 		}
 		for g := cluster.GroupID(1); g <= groups; g++ {
-			b.do(func(w space.Writer) error { return CreateGroup(w, g, []cluster.ServerID{"n1.1"}) })
+			b.do(func(w space.Writer) error { return CreateGroup(w, placement.Group{ID: g}, []cluster.ServerID{"n1.1"}) })
 		}
 		model, counts := map[cluster.SpaceID]cluster.GroupID{}, map[cluster.GroupID]int{}
 		for range rapid.IntRange(1, 30).Draw(rt, "ops") {
@@ -297,7 +301,7 @@ func (s served) Replica(cluster.GroupID) *space.Replica { return s.b.rep.Replica
 func TestOps(t *testing.T) {
 	b, end := newBoard(t)
 	defer end()
-	b.do(func(w space.Writer) error { return CreateGroup(w, 1, []cluster.ServerID{"n1.1"}) })
+	b.do(func(w space.Writer) error { return CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.1"}) })
 	server := ops.NewServer(served{b}, ops.Events{}, Handlers())
 	send := func(op ops.ID, payload []byte) ([]byte, error) {
 		return server.Handle(context.Background(), wire.Marshal(&ops.Request{Op: op, Space: Space, Epoch: 1, Payload: payload}))
@@ -310,9 +314,12 @@ func TestOps(t *testing.T) {
 		OpDrawToken:       &DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour},
 		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1"}},
 		OpSetNodeStatus:   &NodeStatusRequest{Node: "n4", Status: placement.Draining},
+		OpSetPolicy:       &SetPolicyRequest{Pairs: []string{"replicas=5"}},
 	}
 	var place placement.Place
-	for _, h := range Handlers() {
+	// The last rows need what the first have written.
+	rows := slices.SortedFunc(slices.Values(Handlers()), func(a, b ops.Handler) int { return cmp.Compare(a.ID, b.ID) })
+	for _, h := range rows {
 		q, ok := requests[h.ID]
 		if !ok {
 			t.Fatalf("op %s is not tested", h.Name)
@@ -373,15 +380,25 @@ func TestFormsAreForEver(t *testing.T) {
 	b.do(func(w space.Writer) error {
 		g := placement.Group{ID: 3, Home: "fra", RecoveryEpoch: 2, Replicas: []placement.Replica{
 			{Server: "n1.1", Suffrage: placement.Voter, State: placement.Created, Initial: true},
-			{Server: "n2.9", Suffrage: placement.Nonvoter, State: placement.Lost}}}
+			{Server: "n2.9", Suffrage: placement.Nonvoter, State: placement.Lost},
+			{Server: "n3.2", Suffrage: placement.Nonvoter, State: placement.Assigned, Replaces: "n2.9", Cause: placement.CauseDead}},
+			Sites: []string{"fra", "muc"}}
 		n := placement.NodeState{ID: "n1", Status: placement.Draining, Roles: placement.RoleStore, Address: "a:1", Gossip: "a:2",
-			External: "mail", DC: "fra", Zone: "z1", Weight: 50, MinLevel: 1, MaxLevel: 2, Version: "v1"}
-		_, err := PlaceSpace(w, cluster.SpaceID{1})
+			External: "mail", DC: "fra", Zone: "z1", Weight: 50, MinLevel: 1, MaxLevel: 2, Version: "v1",
+			Successor: "n2"}
+		p := placement.Policy{Replicas: 5, Groups: 9, Survive: placement.SurviveSite, Home: "fra", Sites: []string{"fra", "muc"},
+			MaxGroup: 1 << 30, Grace: time.Minute}
+		rule := placement.Rule{Domain: "example.org", Home: "muc", Sites: []string{"muc"}, Groups: 2}
+		w.Set(ruleKey(&rule), wire.Marshal(&rule))
+		rule = placement.Rule{Mailbox: cluster.SpaceID{8}, Home: "fra"}
+		w.Set(ruleKey(&rule), wire.Marshal(&rule))
+		_, err := PlaceSpace(w, &PlaceSpaceRequest{Space: cluster.SpaceID{1}})
 		if cluster.KindOf(err) != cluster.KindUnavailable {
 			return fmt.Errorf("placed without a group: %w", err)
 		}
-		err = errors.Join(AdoptGroup(w, g), PutNode(w, n))
-		_, perr := PlaceSpace(w, cluster.SpaceID{1, 2})
+		err = errors.Join(AdoptGroup(w, g), PutNode(w, n), InitPolicy(w, p), InitPolicy(w, placement.DefaultPolicy()),
+			AdoptGroup(w, placement.Group{ID: 4}))
+		_, perr := PlaceSpace(w, &PlaceSpaceRequest{Space: cluster.SpaceID{1, 2}})
 		return errors.Join(err, perr)
 	})
 	var lines []string
@@ -393,12 +410,13 @@ func TestFormsAreForEver(t *testing.T) {
 		return it.Close()
 	})
 	for _, q := range []any{&ReplicaStateRequest{Group: 1, Server: "n1.1", State: placement.Lost, Actual: "n1.2"},
-		&PlaceSpaceRequest{Space: cluster.SpaceID{7}},
+		&PlaceSpaceRequest{Space: cluster.SpaceID{7}, Domain: "example.org"},
+		&SetPolicyRequest{Pairs: []string{"home=fra"}, Domain: "example.org", Mailbox: cluster.SpaceID{7}, Remove: true},
 		&Token{Hash: [32]byte{1}, Until: time.Unix(5, 0), Key: [32]byte{2}, Node: "n4", Used: time.Unix(4, 0)},
 		&DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour}, &DrawTokenAnswer{Until: time.Unix(5, 0)},
 		&UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4"}},
 		&UseTokenAnswer{Refusal: NameRemoved, Until: time.Unix(5, 0), By: "n4"},
-		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true}} {
+		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true, Successor: "n2"}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {

@@ -96,6 +96,8 @@ type NodeStatusRequest struct {
 	Status placement.NodeStatus `wire:"2"`
 	// Force removes a node that has replicas of mailbox groups: its machine is gone for good.
 	Force bool `wire:"3"`
+	// Successor, with placement.Removing, is the node that takes over what this one holds; empty for whichever have room.
+	Successor cluster.NodeID `wire:"4"`
 }
 
 func tokenKey(id TokenID) []byte { return append([]byte{prefixToken}, id[:]...) }
@@ -198,18 +200,35 @@ func SetNodeStatus(w space.Writer, q *NodeStatusRequest) error {
 		return err
 	case n == nil:
 		return cluster.Errorf(cluster.KindBadRequest, "%s is no node of the cluster", q.Node)
-	case n.Status == q.Status:
+	case n.Status == q.Status && n.Successor == q.Successor:
 		return nil
 	case n.Status == placement.Removed:
 		return cluster.Errorf(cluster.KindBadRequest, "%s was removed, which is for good: let its machine join under another name", q.Node)
+	}
+	if q.Successor != "" {
+		if err := mayFollow(w, q); err != nil {
+			return err
+		}
 	}
 	if q.Status == placement.Removed && !q.Force {
 		if err := emptyNode(w, q.Node); err != nil {
 			return err
 		}
 	}
-	n.Status = q.Status
+	n.Status, n.Successor = q.Status, q.Successor
 	w.Set(nodeKey(n.ID), wire.Marshal(n))
+	return nil
+}
+
+// mayFollow refuses a successor that cannot hold anything.
+func mayFollow(r space.Reader, q *NodeStatusRequest) error {
+	to, err := getNode(r, q.Successor)
+	if err != nil {
+		return err
+	}
+	if to == nil || q.Successor == q.Node || to.Status != placement.Active || to.Roles&placement.RoleStore == 0 {
+		return cluster.Errorf(cluster.KindBadRequest, "%s cannot take over what %s holds: it is no active node that stores", q.Successor, q.Node)
+	}
 	return nil
 }
 
@@ -227,7 +246,7 @@ func emptyNode(r space.Reader, node cluster.NodeID) error {
 	}
 	if held > 0 {
 		return cluster.Errorf(cluster.KindUnsafe,
-			"%s has replicas of %d groups: 'flotilla node drain %s' moves them to others; --force when its machine is gone for good", node, held, node)
+			"%s has replicas of %d groups: others are to have them before it is removed; --force when its machine is gone for good", node, held)
 	}
 	return nil
 }

@@ -154,13 +154,13 @@ func TestTokensEnd(t *testing.T) {
 func TestRemovedNodesStayRemoved(t *testing.T) {
 	b := newTokens(t)
 	word := func(node cluster.NodeID, s placement.NodeStatus, force bool) error {
-		return b.try(func(w space.Writer) error { return SetNodeStatus(w, &NodeStatusRequest{node, s, force}) })
+		return b.try(func(w space.Writer) error { return SetNodeStatus(w, &NodeStatusRequest{Node: node, Status: s, Force: force}) })
 	}
 	if err := b.draw(1, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	b.use(1, 1, 1, "n4")
-	b.do(func(w space.Writer) error { return CreateGroup(w, 1, []cluster.ServerID{"n4.1"}) })
+	b.do(func(w space.Writer) error { return CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n4.1"}) })
 	if err := word("n9", placement.Draining, false); cluster.KindOf(err) != cluster.KindBadRequest {
 		t.Errorf("a node that is none: %v", err)
 	}

@@ -63,7 +63,7 @@ func (r *replica) do(fn func(w space.Writer) error) {
 
 func (r *replica) group(id cluster.GroupID, servers ...cluster.ServerID) {
 	r.t.Helper()
-	r.do(func(w space.Writer) error { return store.CreateGroup(w, id, servers) })
+	r.do(func(w space.Writer) error { return store.CreateGroup(w, placement.Group{ID: id}, servers) })
 }
 
 func (r *replica) fail(mode space.ReadMode, err error) {
@@ -282,7 +282,7 @@ func TestRoutes(t *testing.T) {
 		t.Fatalf("a space that is nowhere: %v, %d reads behind an index", err, r.reads(space.ReadIndex))
 	}
 	r.do(func(w space.Writer) error {
-		_, err := store.PlaceSpace(w, id)
+		_, err := store.PlaceSpace(w, &store.PlaceSpaceRequest{Space: id})
 		return err
 	})
 	v.Learn(1, 3, "n3")
@@ -311,7 +311,7 @@ func TestALaggingReplicaDeniesNothing(t *testing.T) {
 	r := newReplica(t)
 	r.group(1, "n1.1")
 	r.do(func(w space.Writer) error {
-		_, err := store.PlaceSpace(w, cluster.SpaceID{1})
+		_, err := store.PlaceSpace(w, &store.PlaceSpaceRequest{Space: cluster.SpaceID{1}})
 		return err
 	})
 	v := New(r)
