@@ -110,6 +110,7 @@ var broken = []struct{ want, pkg, imp string }{
 	{"cobra's door", "internal/node", "github.com/spf13/cobra"},
 	{"go-imap's door", "exmdb/store", "github.com/emersion/go-imap/v2"},
 	{"rrule-go's door", "internal/convert/oxcical", "github.com/teambition/rrule-go"},
+	{"porcupine's door", "cluster/space", "github.com/anishathalye/porcupine"},
 	{"tests only", "internal/node", "internal/testkit"},
 	{"tests only", "internal/mapi/oxcdata", "internal/testkit/vectors"},
 }
