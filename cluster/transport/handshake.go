@@ -62,8 +62,7 @@ func (t *Transport) connect(ctx context.Context, node cluster.NodeID) (net.Conn,
 	if err := t.cfg.Faults.await(ctx, node); err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", addr)
+	raw, err := t.cfg.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

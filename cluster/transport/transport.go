@@ -95,6 +95,9 @@ type Config struct {
 	// Barred, if set, is asked at each hello and says why a node is let in no more, although its certificate is good; nil
 	// when it is.
 	Barred func(cluster.NodeID) error
+	// Dial connects to an address that Resolve gave; nil is TCP. Simulated clusters have a network of their own. Where
+	// nobody listens the error is syscall.ECONNREFUSED: that is taken as proof that the peer's process is gone.
+	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Events Events
 	// Faults, when set, lets tests and `flotilla dev fault` cut and delay connections.
 	Faults *Faults
@@ -141,6 +144,11 @@ func (c *Config) Defaults() {
 	setDefault(&c.Silence, 3*time.Second)
 	setDefault(&c.DialTimeout, 3*time.Second)
 	setDefault(&c.MaxBackoff, time.Second)
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {
