@@ -176,6 +176,10 @@ func (a *applier) part(b []byte) (Outcome, error) {
 		if err = r.Close(); err == nil {
 			o, err = a.drop(h)
 		}
+	case partMove:
+		o, err = a.move(h, r)
+	case partCopy, partReplay:
+		o, err = a.arriving(h, r)
 	default:
 		if err = r.Err(); err == nil {
 			err = fmt.Errorf("%w: part kind %d", ErrUnknownEntry, h.kind)
@@ -235,23 +239,28 @@ func (a *applier) update(h partHeader, e *effect) (Outcome, error) {
 	if err != nil || o != Done {
 		return o, err
 	}
-	for i := range e.needs {
-		ok, err := a.hasContent(e.needs[i])
-		if err != nil {
-			return 0, err
-		}
-		if !ok {
-			return VoidContent, nil
-		}
+	if o, err := a.hasAll(e.needs); err != nil || o != Done {
+		return o, err
 	}
-	if err := a.effect(h, e); err != nil {
+	if err := a.happen(h, hdr, e); err != nil {
 		return 0, err
+	}
+	if hdr.move.phase == phaseCopied {
+		return Done, a.journal(h, hdr.sequence, e)
+	}
+	return Done, nil
+}
+
+// happen does an effect to the space with this header.
+func (a *applier) happen(h partHeader, hdr *header, e *effect) error {
+	if err := a.effect(h, e); err != nil {
+		return err
 	}
 	old := hdr.generation()
 	hdr.sequence++
 	hdr.advance(h.wall)
 	a.touch(h.space, hdr)
-	return Done, a.answers(h.space, old, hdr.generation(), e.answers)
+	return a.answers(h.space, old, hdr.generation(), e.answers)
 }
 
 func (a *applier) effect(h partHeader, e *effect) error {
@@ -323,17 +332,25 @@ func (a *applier) drop(h partHeader) (Outcome, error) {
 	if err != nil || o != Done {
 		return o, err
 	}
-	for _, prefix := range [...]byte{prefixData, prefixRequest} {
-		lo := appendSpaceKey(nil, prefix, h.space)
-		if err := a.batch.DeleteRange(lo, prefixEnd(lo)); err != nil {
-			return 0, err
-		}
+	if err := a.clear(h.space, prefixData, prefixRequest, prefixJournal); err != nil {
+		return 0, err
 	}
-	hdr.state = Dropped
+	hdr.state, hdr.move = Dropped, move{}
 	hdr.sequence++
 	hdr.advance(h.wall)
 	a.touch(h.space, hdr)
 	return Done, nil
+}
+
+// clear deletes everything of a space behind prefixes.
+func (a *applier) clear(id cluster.SpaceID, prefixes ...byte) error {
+	for _, prefix := range prefixes {
+		lo := appendSpaceKey(nil, prefix, id)
+		if err := a.batch.DeleteRange(lo, prefixEnd(lo)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // level raises the group's record; neither number ever falls.

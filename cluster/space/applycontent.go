@@ -16,6 +16,20 @@ func (a *applier) hasContent(h Hash) (bool, error) {
 	return b != nil, err
 }
 
+// hasAll is VoidContent when one of the contents is absent.
+func (a *applier) hasAll(hashes []Hash) (Outcome, error) {
+	for i := range hashes {
+		ok, err := a.hasContent(hashes[i])
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			return VoidContent, nil
+		}
+	}
+	return Done, nil
+}
+
 func (a *applier) setContent(h Hash, present bool) {
 	if a.content == nil {
 		a.content = make(map[Hash]bool)
@@ -110,7 +124,7 @@ func (a *applier) collect(h partHeader, r *wire.Reader) (Outcome, error) {
 		if err != nil {
 			return 0, err
 		}
-		if hdr == nil || hdr.state != Dropped {
+		if hdr == nil || !hdr.state.gone() {
 			return VoidSpace, nil
 		}
 	}
@@ -244,12 +258,17 @@ func (a *applier) commitStage(h partHeader, r *wire.Reader) (Outcome, error) {
 		return VoidContent, nil
 	}
 	er := wire.NewReader(whole)
+	switch c.joined {
+	case joinedCopy, joinedReplay:
+		h.kind = partCopy + partKind(c.joined-joinedCopy)
+		return a.arriving(h, er)
+	}
 	e := readEffect(er)
 	if err := er.Close(); err != nil {
 		return 0, err
 	}
 	h.kind = partUpdate
-	if c.creates {
+	if c.joined == joinedCreate {
 		h.kind = partCreate
 	}
 	return a.update(h, e)

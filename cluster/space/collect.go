@@ -23,7 +23,7 @@ func (r *Replica) Collect(ctx context.Context) (named int, err error) {
 		return 0, err
 	}
 	for _, s := range spaces {
-		if s.State != Dropped {
+		if !s.State.gone() {
 			continue
 		}
 		n, err := r.collectIn(ctx, s.ID, listKeys(appendSpaceKey(nil, prefixHeld, s.ID)))

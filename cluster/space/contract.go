@@ -108,6 +108,9 @@ type Intent struct {
 	// Op numbers what to do; Payload is coded by whoever owns Op.
 	Op      uint16
 	Payload []byte
+	// Origin is, for a Performer, the group in which the intent was written, zero if the space has not left it since:
+	// a target of which each group has one of its own is that group's, where it is remembered what was performed.
+	Origin cluster.GroupID
 }
 
 // Due is work at a time, performed by the owner through Update.

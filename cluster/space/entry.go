@@ -23,15 +23,18 @@ const maxParts = 4096
 type partKind byte
 
 const (
-	partUpdate  partKind = 1 // an effect on a space
-	partCreate  partKind = 2 // the first effect of a new space
-	partPiece   partKind = 3 // a piece of an effect that does not fit an entry
-	partCommit  partKind = 4 // closes the pieces of an update
-	partContent partKind = 5 // a chunk of content ahead of who refers to it; without bytes: keep what is there
-	partCollect partKind = 6 // content and stages that may be dropped
-	partLevel   partKind = 7 // the group's level and recovery epoch
-	partHash    partKind = 8 // every replica hashes its pairs as of this entry
-	partDrop    partKind = 9 // the space ends; its id stays taken
+	partUpdate  partKind = 1  // an effect on a space
+	partCreate  partKind = 2  // the first effect of a new space
+	partPiece   partKind = 3  // a piece of an effect that does not fit an entry
+	partCommit  partKind = 4  // closes the pieces of an update
+	partContent partKind = 5  // a chunk of content ahead of who refers to it; without bytes: keep what is there
+	partCollect partKind = 6  // content and stages that may be dropped
+	partLevel   partKind = 7  // the group's level and recovery epoch
+	partHash    partKind = 8  // every replica hashes its pairs as of this entry
+	partDrop    partKind = 9  // the space ends; its id stays taken
+	partMove    partKind = 10 // a step of a space's move (CLUSTER 7.1)
+	partCopy    partKind = 11 // a piece of a space that arrives, as its old group had it at some time since the move began
+	partReplay  partKind = 12 // effects that a space that arrives has seen in its old group since the move began
 )
 
 // ErrUnknownEntry is what Machine.Apply returns for an entry of a format or version that this program does not
@@ -232,23 +235,29 @@ func readNumber(r *wire.Reader) uint32 {
 
 // commit closes a stage: so many pieces, which join to bytes of this hash.
 type commit struct {
-	creates bool // the joined effect creates the space
-	stage   stageID
-	pieces  uint32
-	sum     Hash
+	joined joined
+	stage  stageID
+	pieces uint32
+	sum    Hash
 }
 
+// joined says what staged pieces join to. The numbers reach disk.
+type joined byte
+
+const (
+	joinedUpdate joined = 0
+	joinedCreate joined = 1
+	joinedCopy   joined = 2
+	joinedReplay joined = 3
+)
+
 func appendCommit(dst []byte, c commit) []byte {
-	flags := byte(0)
-	if c.creates {
-		flags = 1
-	}
-	dst = append(append(dst, flags), c.stage[:]...)
+	dst = append(append(dst, byte(c.joined)), c.stage[:]...)
 	return append(wire.AppendUvarint(dst, uint64(c.pieces)), c.sum[:]...)
 }
 
 func readCommit(r *wire.Reader) (c commit) {
-	c.creates = r.Byte() == 1
+	c.joined = joined(r.Byte())
 	copy(c.stage[:], r.Take(len(c.stage)))
 	c.pieces = readNumber(r)
 	copy(c.sum[:], r.Take(hashLen))

@@ -48,7 +48,7 @@ func TestNumbersAreForEver(t *testing.T) {
 		{"piece", prefixPiece}, {"group", prefixGroup}, {"body", prefixBody}, {"first local", localFrom},
 		{"applied", prefixApplied}, {"local", prefixLocal},
 		{"space outbox", reservedOutbox}, {"space mark", reservedMark}, {"space due", reservedDue},
-		{"space reserved", ReservedPrefix},
+		{"space reserved", ReservedPrefix}, {"journal", prefixJournal}, {"cursor", prefixCursor}, {"space origin", reservedOrigin},
 	} {
 		row("prefix "+p.name, fmt.Sprintf("%#02x", p.n))
 	}
@@ -58,6 +58,7 @@ func TestNumbersAreForEver(t *testing.T) {
 	}{
 		{"update", partUpdate}, {"create", partCreate}, {"piece", partPiece}, {"commit", partCommit},
 		{"content", partContent}, {"collect", partCollect}, {"level", partLevel}, {"hash", partHash}, {"drop", partDrop},
+		{"move", partMove}, {"copy", partCopy}, {"replay", partReplay},
 	} {
 		row("part "+p.name, p.n)
 	}
@@ -70,6 +71,12 @@ func TestNumbersAreForEver(t *testing.T) {
 	row("op set, delete, range", []byte{opSet, opDelete, opDeleteRange})
 	row("coding raw, zstd", []byte{codingRaw, codingZstd})
 	row("state active, frozen, dropped", []State{Active, Frozen, Dropped})
+	row("state moved, arriving", []State{Moved, Arriving})
+	row("phases of a move", []phase{phaseNone, phaseCopied, phaseFrozen, phaseCopying, phaseReplaying, phaseWhole, phaseLeft})
+	row("steps of a move", []verb{verbBegin, verbFreeze, verbThaw, verbStay, verbLeave, verbArrive, verbActivate, verbDiscard})
+	row("joined update, create, copy, replay", []joined{joinedUpdate, joinedCreate, joinedCopy, joinedReplay})
+	row("areas of a copy", []byte{areaData, areaAnswers, areaHeld, areaEnd})
+	row("journal start, effect", []byte{journalStart, journalEffect})
 	row("answers kept", time.Duration(answersKept))
 	row("most and least step", []time.Duration{time.Duration(maxStep), time.Duration(minStep)})
 	row("upload kept", time.Duration(uploadKept))
@@ -109,13 +116,21 @@ func samples() []struct {
 		{"update", appendEffect(head(partUpdate), sampleEffect())},
 		{"create", appendEffect(head(partCreate), &effect{batch: []byte{0, 0}})},
 		{"piece", appendPiece(head(partPiece), piece{stage, 1, []byte("piece")})},
-		{"commit", appendCommit(head(partCommit), commit{true, stage, 2, sampleHash(5)})},
+		{"commit", appendCommit(head(partCommit), commit{joinedCreate, stage, 2, sampleHash(5)})},
 		{"content", appendContentPart(nil, partHeader{kind: partContent, wall: 5}, inline{sampleHash(6), []byte{0, 1, 'c'}})},
 		{"collect", appendCollection(head(partCollect), collection{[]Hash{sampleHash(7)}, []stageID{stage}})},
 		{"level", appendLevel(head(partLevel), GroupRecord{2, 1})},
 		{"hash", head(partHash)},
 		{"drop", head(partDrop)},
+		{"move", appendMoveStep(head(partMove), moveStep{verbArrive, MoveID{8}, 2, appendHeader(nil, &header{Active, 1, 300, 5, 6, move{}}), 4})},
+		{"copy", appendCopied(head(partCopy), sampleCopied())},
+		{"replay", appendReplayed(head(partReplay), &replayed{MoveID{8}, 2, []happened{{7, sampleEffect()}}})},
 	}
+}
+
+func sampleCopied() *copied {
+	return &copied{MoveID{8}, 3, true, []byte{areaHeld, 9}, 300, []Hash{sampleHash(1)}, []Hash{sampleHash(2)},
+		[]kept{{5, answer{requestIDN(1), []byte("ok")}}}, []byte{codingRaw, 6, opSet, 1, 'k', 2, 'v', 'w'}}
 }
 
 func TestFormsAreForEver(t *testing.T) {
@@ -125,14 +140,15 @@ func TestFormsAreForEver(t *testing.T) {
 		fmt.Fprintf(&b, "part %s\n%s\n", s.name, hex.Dump(s.part))
 		parts = append(parts, s.part)
 	}
-	fmt.Fprintf(&b, "entry of two parts\n%s\n", hex.Dump(AppendEntry(nil, 5, parts[7:])))
-	fmt.Fprintf(&b, "header\n%s\n", hex.Dump(appendHeader(nil, &header{Active, 1, 300, 5, 6})))
+	fmt.Fprintf(&b, "entry of two parts\n%s\n", hex.Dump(AppendEntry(nil, 5, parts[7:9])))
+	fmt.Fprintf(&b, "header\n%s\n", hex.Dump(appendHeader(nil, &header{Active, 1, 300, 5, 6, move{}})))
+	fmt.Fprintf(&b, "header of a move\n%s\n", hex.Dump(appendHeader(nil, &header{Arriving, 1, 300, 5, 6, move{MoveID{8}, phaseWhole, 2, 300}})))
 	at := &Applied{Index: 300, Term: 2, Configuration: []byte("cfg"), ConfigurationIndex: 9}
 	fmt.Fprintf(&b, "applied\n%s\n%s\n", hex.Dump(appendPosition(nil, at)), hex.Dump(appendMembership(nil, at)))
 	fmt.Fprintf(&b, "group\n%s\n", hex.Dump(appendGroup(nil, GroupRecord{2, 1})))
 	fmt.Fprintf(&b, "request key\n%s\n", hex.Dump(requestKey(spaceN(7), 300, requestIDN(1))))
 	fmt.Fprintf(&b, "outbox\n%s\n%s\n", hex.Dump(outboxKey("queue", intentNumber(1, 2))),
-		hex.Dump(appendIntent(nil, Intent{"queue", 300, []byte("work")})))
+		hex.Dump(appendIntent(nil, Intent{Target: "queue", Op: 300, Payload: []byte("work")})))
 	fmt.Fprintf(&b, "due\n%s\n", hex.Dump(dueKey(Due{time.Unix(1, 0), 5, []byte("key")})))
 	golden(t, "forms.golden", b.String())
 }
@@ -239,8 +255,9 @@ func (nullSink) delete([]byte) error           { return nil }
 func (nullSink) deleteRange(_, _ []byte) error { return nil }
 
 func FuzzRecords(f *testing.F) {
-	f.Add(appendHeader(nil, &header{Active, 1, 2, 3, 4}))
-	f.Add(appendIntent(nil, Intent{"t", 1, []byte("p")}))
+	f.Add(appendHeader(nil, &header{Active, 1, 2, 3, 4, move{}}))
+	f.Add(appendHeader(nil, &header{Arriving, 1, 2, 3, 4, move{MoveID{8}, phaseWhole, 2, 3}}))
+	f.Add(appendIntent(nil, Intent{Target: "t", Op: 1, Payload: []byte("p")}))
 	f.Add(dueKey(Due{time.Unix(1, 0), 5, []byte("key")}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := decodeHeader(b); err == nil && h.state == 0 {

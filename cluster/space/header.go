@@ -19,6 +19,10 @@ const (
 	Frozen State = 2
 	// Dropped: a tombstone. Its id is never used again.
 	Dropped State = 3
+	// Moved: a tombstone too, of a space that lives in another group. It may come back under a higher placement epoch.
+	Moved State = 4
+	// Arriving: the space is being copied to here from another group; nothing is evaluated (CLUSTER 7.1).
+	Arriving State = 5
 )
 
 const headerFormat = 1
@@ -31,6 +35,8 @@ type header struct {
 	wall     int64  // of the newest effect; never goes back
 	// clock is what ages answers: the time that passed between effects, as advance counts it.
 	clock int64
+	// move is the space's move that is under way here, or that a Moved space left with.
+	move move
 }
 
 // advance takes the wall time of an effect, which is its leader's (CLUSTER 1.7). The calendar of a leader may be an
@@ -50,7 +56,11 @@ func appendHeader(dst []byte, h *header) []byte {
 	dst = wire.AppendUvarint(dst, h.epoch)
 	dst = wire.AppendUvarint(dst, h.sequence)
 	dst = wire.AppendFixed64(dst, uint64(h.wall))
-	return wire.AppendFixed64(dst, uint64(h.clock))
+	dst = wire.AppendFixed64(dst, uint64(h.clock))
+	if h.move == (move{}) {
+		return dst
+	}
+	return appendMove(dst, h.move)
 }
 
 func decodeHeader(b []byte) (*header, error) {
@@ -61,10 +71,13 @@ func decodeHeader(b []byte) (*header, error) {
 	h := &header{state: State(r.Byte())}
 	h.epoch, h.sequence = r.Uvarint(), r.Uvarint()
 	h.wall, h.clock = int64(r.Fixed64()), int64(r.Fixed64())
+	if r.Len() > 0 {
+		h.move = readMove(r)
+	}
 	if err := r.Close(); err != nil {
 		return nil, err
 	}
-	if h.state < Active || h.state > Dropped {
+	if h.state < Active || h.state > Arriving {
 		return nil, errors.New("unknown state")
 	}
 	return h, nil
@@ -99,7 +112,9 @@ func (h *header) use(id cluster.SpaceID) error {
 		return cluster.Errorf(cluster.KindNoSpace, "space %s is not in this group", id)
 	case h.state == Dropped:
 		return cluster.Errorf(cluster.KindNoSpace, "space %s was dropped", id)
-	case h.state == Frozen:
+	case h.state == Moved:
+		return cluster.Errorf(cluster.KindNoSpace, "space %s has moved away", id)
+	case h.state == Frozen, h.state == Arriving:
 		return cluster.Errorf(cluster.KindMoving, "space %s is moving", id)
 	}
 	return nil

@@ -22,6 +22,8 @@ const (
 	prefixPiece     byte = 0x09 // stage | number → wall time and bytes
 	prefixGroup     byte = 0x0A // → level and recovery epoch of the group
 	prefixBody      byte = 0x0B // hash → stored content
+	prefixJournal   byte = 0x0C // space | sequence → header or effect: what happened to a space since its move began
+	prefixCursor    byte = 0x0D // space → how far a space that arrives has been copied
 
 	localFrom     byte = 0x80
 	prefixApplied byte = 0xF0 // → log position; with a byte 1 behind → membership
@@ -33,6 +35,7 @@ const (
 	reservedOutbox byte = 0xF0 // length of target | target | number → intent
 	reservedMark   byte = 0xF1 // source space → highest number performed here
 	reservedDue    byte = 0xF2 // time | op | key → empty
+	reservedOrigin byte = 0xF3 // sequence → group that the space left then
 )
 
 const (

@@ -350,6 +350,8 @@ type Info struct {
 	State    State
 	Epoch    uint64
 	Sequence uint64
+	// Move is the move that is under way here, or that a space which has Moved left with.
+	Move MoveID
 }
 
 // Spaces lists the spaces of the group, dropped ones included, in order of id.
@@ -366,7 +368,7 @@ func (m *Machine) Spaces() ([]Info, error) {
 		if err != nil || len(it.Key()) != dataStart {
 			return nil, errors.Join(damaged("header", it.Key(), err), it.Close())
 		}
-		list = append(list, Info{cluster.SpaceID(it.Key()[1:]), h.state, h.epoch, h.sequence})
+		list = append(list, infoOf(cluster.SpaceID(it.Key()[1:]), h))
 	}
 	return list, it.Close()
 }

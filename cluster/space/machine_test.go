@@ -202,7 +202,11 @@ func TestStagedPieces(t *testing.T) {
 		return appendPiece(appendPartHeader(nil, f.head(partPiece, id, 0)), piece{stage, n, b})
 	}
 	closing := func(stage stageID, base uint64) []byte {
-		return appendCommit(appendPartHeader(nil, f.head(partCommit, id, base)), commit{base == 0, stage, 2, HashOf(whole)})
+		as := joinedUpdate
+		if base == 0 {
+			as = joinedCreate
+		}
+		return appendCommit(appendPartHeader(nil, f.head(partCommit, id, base)), commit{as, stage, 2, HashOf(whole)})
 	}
 	one, two, three := stageID{1}, stageID{2}, stageID{3}
 	f.apply(VoidContent, closing(one, 0)) // nothing there

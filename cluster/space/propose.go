@@ -138,30 +138,46 @@ func (rd *round) confirm(ctx context.Context) (Outcome, error) {
 // stageBytes is the size of a piece.
 const stageBytes = MaxPart - 256
 
-// stage cuts an effect that does not fit an entry into pieces, replicates them, a window at a time, and closes
-// them with a commit (CLUSTER 1.6).
+// stage is for an effect that does not fit an entry.
 func (rd *round) stage(ctx context.Context, term uint64, body []byte) (Outcome, error) {
-	c := commit{creates: rd.part.kind == partCreate, sum: HashOf(body)}
+	as := joinedUpdate
+	if rd.part.kind == partCreate {
+		as = joinedCreate
+	}
+	return rd.r.stage(ctx, term, staged{rd.part, as, body})
+}
+
+// staged is a part whose body does not fit an entry.
+type staged struct {
+	part partHeader
+	as   joined
+	body []byte
+}
+
+// stage cuts a body into pieces, replicates them, a window at a time, and closes them with a commit (CLUSTER 1.6).
+func (r *Replica) stage(ctx context.Context, term uint64, s staged) (Outcome, error) {
+	body := s.body
+	c := commit{joined: s.as, sum: HashOf(body)}
 	if _, err := rand.Read(c.stage[:]); err != nil {
 		return 0, err
 	}
 	parts := make([][]byte, 0, len(body)/stageBytes+1)
 	for len(body) > 0 {
 		n := min(len(body), stageBytes)
-		head := rd.part
+		head := s.part
 		head.kind = partPiece
 		part := appendPartHeader(make([]byte, 0, n+partHeaderMax+64), head)
 		parts = append(parts, appendPiece(part, piece{c.stage, c.pieces, body[:n]}))
 		body = body[n:]
 		c.pieces++
 	}
-	outcome, err := rd.r.proposeAll(ctx, term, parts)
+	outcome, err := r.proposeAll(ctx, term, parts)
 	if err != nil || outcome != Done {
 		return outcome, err
 	}
-	head := rd.part
+	head := s.part
 	head.kind = partCommit
-	return rd.r.repl.Propose(ctx, term, appendCommit(appendPartHeader(nil, head), c))
+	return r.repl.Propose(ctx, term, appendCommit(appendPartHeader(nil, head), c))
 }
 
 // proposeAll replicates parts in any order, a window at a time, until one is not applied: that one's outcome, or

@@ -236,6 +236,10 @@ func (p *Pump) oldest(ctx context.Context, which lane) (list []numbered, more bo
 	err = p.r.View(ctx, which.space, ReadLease, func(v Reader) error {
 		list, more = nil, false
 		size := 0
+		origins, err := v.(*reader).origins()
+		if err != nil {
+			return err
+		}
 		lo := outboxLane(which.target)
 		it := v.(*reader).iter(lo, prefixEnd(lo))
 		for it.Next() {
@@ -247,6 +251,7 @@ func (p *Pump) oldest(ctx context.Context, which lane) (list []numbered, more bo
 			if err != nil {
 				return err
 			}
+			n.Origin = originOf(origins, n.number)
 			list = append(list, n)
 			size += len(n.Payload)
 		}

@@ -56,7 +56,7 @@ func (l *logWriter) part() []byte {
 	stage := stageID{byte(l.pick("stage", 2))}
 	staged := appendEffect(nil, &effect{batch: []byte{codingRaw, 5, opSet, 1, 's', 1, 's'}})
 	cut := len(staged) / 2
-	switch l.pick("kind", 12) {
+	switch l.pick("kind", 15) {
 	case 0:
 		return effectPart(partHeader{kind: partCreate, space: spaceN(l.pick("space", 2) + 1), wall: l.wall.UnixNano()}, l.effect())
 	case 1, 2, 3, 4:
@@ -65,7 +65,7 @@ func (l *logWriter) part() []byte {
 		n := l.pick("piece", 2)
 		return appendPiece(appendPartHeader(nil, l.head(partPiece)), piece{stage, uint32(n), [][]byte{staged[:cut], staged[cut:]}[n]})
 	case 7:
-		return appendCommit(appendPartHeader(nil, l.head(partCommit)), commit{false, stage, 2, HashOf(staged)})
+		return appendCommit(appendPartHeader(nil, l.head(partCommit)), commit{joinedUpdate, stage, 2, HashOf(staged)})
 	case 8:
 		c := raw(fmt.Sprint("body ", l.pick("body", 3)))
 		if l.pick("bare", 2) == 0 {
@@ -79,10 +79,36 @@ func (l *logWriter) part() []byte {
 		}
 		return appendCollection(appendPartHeader(nil, h), collection{[]Hash{l.hash(), l.hash()}, []stageID{stage}})
 	}
+	if l.pick("move", 4) > 0 {
+		return l.moving()
+	}
 	if l.pick("drop", 4) > 0 {
 		return appendLevel(appendPartHeader(nil, l.head(partLevel)), GroupRecord{uint64(l.pick("level", 5)), 0})
 	}
 	return appendPartHeader(nil, l.head(partDrop))
+}
+
+// moving is a step of one of two moves of a space, or what it carries.
+func (l *logWriter) moving() []byte {
+	id := MoveID{byte(l.pick("move id", 2)) + 1}
+	h := l.head(partMove)
+	h.epoch = uint64(l.pick("epoch", 2))
+	switch l.pick("of a move", 5) {
+	case 0:
+		h.kind = partCopy
+		c := &copied{id: id, step: uint64(l.pick("step", 2)), last: l.pick("last", 2) == 0, cursor: []byte{areaData}, batch: l.effect().batch}
+		c.refs, c.unrefs = []Hash{l.hash()}, []Hash{l.hash()}
+		c.kept = []kept{{0, answer{requestIDN(1), []byte("ok")}}}
+		return appendCopied(appendPartHeader(nil, h), c)
+	case 1:
+		h.kind = partReplay
+		e := l.effect()
+		e.contents = nil
+		return appendReplayed(appendPartHeader(nil, h), &replayed{id, uint64(l.pick("whole", 2)), []happened{{h.wall, e}}})
+	}
+	v := verb(l.pick("verb", int(verbDiscard)) + 1)
+	start := appendHeader(nil, &header{state: Active, sequence: uint64(l.pick("sequence", 3)), wall: h.wall})
+	return appendMoveStep(appendPartHeader(nil, h), moveStep{v, id, uint64(l.pick("attempt", 3)), start, 3})
 }
 
 func memMachine(t *rapid.T) *Machine {

@@ -80,6 +80,11 @@ func (p *Performer) Perform(ctx context.Context, source cluster.SpaceID, number 
 	if err != nil || out.Gone {
 		return err
 	}
+	if in.Origin != 0 { // that group's queue remembers whether it took the mail before the mailbox moved
+		at := *p
+		at.Group = in.Origin
+		p = &at
+	}
 	j := &job{Performer: p, box: box, number: number, req: req, out: &out.Outgoing, from: out}
 	if err := j.send(ctx); err != nil {
 		if !hopeless(err) {
