@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -349,8 +350,19 @@ func TestTransferAll(t *testing.T) {
 		w.form(id)
 	}
 	drained := w.nodes[0]
-	if err := drained.host.TransferAll(within(t)); err != nil {
-		t.Error(err)
+	wanted := func(_ cluster.GroupID, voters []cluster.ServerID) []cluster.ServerID {
+		slices.Sort(voters)
+		slices.Reverse(voters)
+		return voters
+	}
+	for _, x := range drained.host.TransferAll(within(t), wanted) {
+		if x.Err != nil || x.Took <= 0 {
+			t.Errorf("%+v", x)
+			continue
+		}
+		if to := w.leader(x.Group); to.group(x.Group).Self() != wanted(0, drained.group(x.Group).voters())[0] {
+			t.Errorf("group %d went to %s", x.Group, to.group(x.Group).Self())
+		}
 	}
 	for _, g := range drained.host.Groups() {
 		if g.State() == Leader {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -188,23 +189,52 @@ func (g *Group) awaitSuccessor(ctx context.Context, term uint64) error {
 	}
 }
 
-// TransferAll hands over every leadership of the node, a few at a time, as a drain does. Groups without another
-// voter that is up keep theirs; the errors say which.
-func (h *Host) TransferAll(ctx context.Context) error {
+// HandOver is what became of one leadership.
+type HandOver struct {
+	Group cluster.GroupID
+	Took  time.Duration
+	Err   error
+}
+
+// Rank puts the voters that a group may be handed to in the order in which they are tried. What it leaves out is not tried.
+type Rank func(id cluster.GroupID, voters []cluster.ServerID) []cluster.ServerID
+
+// TransferAll hands over every leadership of the node, a few at a time, as a drain does. Groups without another voter
+// keep theirs and are left out; those without one that is up are answered with the reason. With a nil rank the voter that
+// is furthest is the successor.
+func (h *Host) TransferAll(ctx context.Context, rank Rank) []HandOver {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, transfersAtOnce)
-	groups := h.Groups()
-	errs := make([]error, len(groups))
-	for i, g := range groups {
-		if g.State() != Leader || len(g.voters()) < 2 {
-			continue
+	var led []*Group
+	for _, g := range h.Groups() {
+		if g.State() == Leader && len(g.voters()) > 1 {
+			led = append(led, g)
 		}
+	}
+	done := make([]HandOver, len(led))
+	for i, g := range led {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = g.Transfer(ctx, "")
+			begun := h.cfg.Clock.Mono()
+			err := g.transferRanked(ctx, rank)
+			done[i] = HandOver{Group: g.id, Took: h.cfg.Clock.Mono() - begun, Err: err}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return done
+}
+
+// transferRanked hands over to the first in the order that can take over.
+func (g *Group) transferRanked(ctx context.Context, rank Rank) error {
+	if rank == nil {
+		return g.Transfer(ctx, "")
+	}
+	others := slices.DeleteFunc(votersOf(g.Members()), func(id cluster.ServerID) bool { return id == g.self })
+	for _, to := range rank(g.id, others) {
+		if g.canTakeOver(to) == nil {
+			return g.Transfer(ctx, to)
+		}
+	}
+	return g.Transfer(ctx, "") // which says why, if nobody can
 }

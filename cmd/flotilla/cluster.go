@@ -141,28 +141,6 @@ type done struct{ OK bool }
 
 func showNothing(*tabwriter.Writer, *done) {}
 
-func drainCommand(g *global) *cobra.Command {
-	var force bool
-	c := &cobra.Command{
-		Use: "drain", Short: "Hand over what a node leads and end its clients' sessions in order",
-		Long: `Hand over what the node leads and end its clients' sessions in their protocols' own words. The node goes on as a
-replica until it is stopped.
-
-Refused, with exit code 4, while no other node is ready or a group would be left without a majority.`,
-		Example: "  flotilla drain --dir /var/lib/flotilla",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			path := "/v1/drain"
-			if force {
-				path += "?force"
-			}
-			return call(c, g, "POST", path, nil, showNothing)
-		},
-	}
-	c.Flags().BoolVar(&force, "force", false, "drain even if mailboxes will be out of reach")
-	return c
-}
-
 func configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
 	c.AddCommand(&cobra.Command{

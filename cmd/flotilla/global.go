@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,23 +68,29 @@ func exists(path string) bool {
 
 // call sends one request and shows the answer, as JSON or by show.
 func call[T any](c *cobra.Command, g *global, method, path string, body any, show func(*tabwriter.Writer, *T)) error {
+	_, err := answerOf(c, g, method, path, body, show)
+	return err
+}
+
+// answerOf is call for commands whose exit code depends on the answer.
+func answerOf[T any](c *cobra.Command, g *global, method, path string, body any, show func(*tabwriter.Writer, *T)) (*T, error) {
 	client, err := g.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var raw json.RawMessage
 	if err := client.Do(c.Context(), method, path, body, &raw); err != nil {
-		return err
-	}
-	if g.json {
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", raw)
-		return err
+		return nil, err
 	}
 	v := new(T)
 	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("decode answer: %w", err)
+		return nil, fmt.Errorf("decode answer: %w", err)
+	}
+	if g.json {
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", raw)
+		return v, err
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	show(w, v)
-	return errors.Join(w.Flush())
+	return v, w.Flush()
 }

@@ -90,7 +90,7 @@ func serve(ctx context.Context, cfg node.Config) error {
 func drain(n *node.Node, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), node.DrainTime)
 	defer cancel()
-	if err := n.Drain(ctx); err != nil {
+	if _, err := n.Drain(ctx); err != nil {
 		log.Warn("drain not complete", "code", "FL-1014", "err", err)
 	}
 }

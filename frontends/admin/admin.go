@@ -28,9 +28,6 @@ type Backend interface {
 	// Groups shows the groups; with hash each replica's content is hashed, which reads all of it.
 	Groups(ctx context.Context, hash bool) (any, error)
 	Ready() error
-	// Drain hands over and ends sessions. Unless it is forced it is refused as cluster.KindUnsafe where mailboxes would
-	// be out of reach without this node.
-	Drain(ctx context.Context, force bool) error
 	Fault(ctx context.Context, f Fault) error
 	Stop()
 
@@ -50,6 +47,7 @@ type Backend interface {
 	ShowMailbox(ctx context.Context, address, part string, q MailboxQuery) (any, error)
 
 	RightsBackend
+	FleetBackend
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
 	Queue(ctx context.Context) (any, error)
@@ -161,9 +159,6 @@ var routes = []route{
 	{"GET /v1/groups", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.Groups(r.Context(), r.URL.Query().Has("hash"))
 	}},
-	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) {
-		return okay, s.backend.Drain(r.Context(), r.URL.Query().Has("force"))
-	}},
 	{"POST /v1/stop", false, func(s *Server, r *http.Request) (any, error) { s.backend.Stop(); return okay, nil }},
 	{"POST /v1/fault", false, withBody(func(s *Server, r *http.Request, f *Fault) (any, error) {
 		return okay, s.backend.Fault(r.Context(), *f)
@@ -222,7 +217,7 @@ var routes = []route{
 }
 
 // allRoutes are the routes of the API.
-func allRoutes() []route { return slices.Concat(routes, rightsRoutes) }
+func allRoutes() []route { return slices.Concat(routes, rightsRoutes, fleetRoutes) }
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {
 	g, err := strconv.ParseUint(r.PathValue("group"), 10, 32)

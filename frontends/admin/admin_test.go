@@ -56,8 +56,14 @@ func (b *straw) Status(context.Context) (any, error) { return "status", b.note("
 func (b *straw) Groups(_ context.Context, hash bool) (any, error) {
 	return "groups", b.note("groups hash=%v", hash)
 }
-func (b *straw) Ready() error                                { return b.note("ready") }
-func (b *straw) Drain(_ context.Context, force bool) error   { return b.note("drain force=%v", force) }
+func (b *straw) Ready() error { return b.note("ready") }
+func (b *straw) Check(_ context.Context, w string) (any, error) {
+	return "check", b.note("check without %q", w)
+}
+func (b *straw) Drain(_ context.Context, n string, force bool) (any, error) {
+	return "drained", b.note("drain %q force=%v", n, force)
+}
+func (b *straw) Undrain(_ context.Context, n string) error   { return b.note("undrain %q", n) }
 func (b *straw) Fault(_ context.Context, f Fault) error      { return b.note("fault %+v", f) }
 func (b *straw) Stop()                                       { _ = b.note("stop") }
 func (b *straw) AddDomain(_ context.Context, n string) error { return b.note("add domain %s", n) }
@@ -159,8 +165,10 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"GET /v1/status", "/v1/status", "", "status", `"status"`},
 	{"GET /v1/groups", "/v1/groups", "", "groups hash=false", `"groups"`},
 	{"GET /v1/groups", "/v1/groups?hash", "", "groups hash=true", `"groups"`},
-	{"POST /v1/drain", "/v1/drain", "", "drain force=false", `{"ok":true}`},
-	{"POST /v1/drain", "/v1/drain?force", "", "drain force=true", `{"ok":true}`},
+	{"GET /v1/check", "/v1/check?without=n2", "", `check without "n2"`, `"check"`},
+	{"POST /v1/drain", "/v1/drain", "", `drain "" force=false`, `"drained"`},
+	{"POST /v1/drain", "/v1/drain?force&node=n2", "", `drain "n2" force=true`, `"drained"`},
+	{"POST /v1/undrain", "/v1/undrain?node=n2", "", `undrain "n2"`, `{"ok":true}`},
 	{"POST /v1/stop", "/v1/stop", "", "stop", `{"ok":true}`},
 	{"POST /v1/fault", "/v1/fault", `{"kind":"cut","peer":"b","value":5}`, "fault {Kind:cut Value:5ns Peer:b}", `{"ok":true}`},
 	{"GET /v1/domains", "/v1/domains", "", "domains", `[{"name":"example.test",`},

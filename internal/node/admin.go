@@ -179,19 +179,6 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 // Ready implements admin.Backend.
 func (b backend) Ready() error { return b.n.serves() }
 
-// Drain implements admin.Backend.
-func (b backend) Drain(ctx context.Context, force bool) error {
-	if !force {
-		if err := mayDrain(b.n.self, b.n.view.Map(), b.n.allStatus(ctx)); err != nil {
-			return err
-		}
-	}
-	// Once begun it is not left half done because whoever asked has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
-	defer cancel()
-	return b.n.Drain(ctx)
-}
-
 // Stop implements admin.Backend: the process ends as after SIGTERM.
 func (b backend) Stop() { b.n.askStop() }
 

@@ -51,6 +51,7 @@ func (n *Node) registerCalls() {
 	n.storage.calls.Handle(methodMember, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
 		return nil, n.changeMember(ctx, req)
 	})
+	n.registerFleet()
 }
 
 // opsConn carries ops to other nodes.

@@ -67,6 +67,7 @@ type Node struct {
 	scratched scratches
 	replaced  replacements
 	stopping  chan struct{}
+	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
 	mu     sync.Mutex
 	leads  map[cluster.GroupID]context.CancelFunc // ends what is done as a leader; guarded by mu

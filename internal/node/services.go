@@ -88,6 +88,28 @@ func (s *services) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// forget ends what drain has left of the services of clients; the administrator's stay.
+func (s *services) forget(ctx context.Context) error {
+	s.mu.Lock()
+	var gone, kept []service
+	for _, x := range s.running {
+		if x.drain != nil {
+			gone = append(gone, x)
+			continue
+		}
+		kept = append(kept, x)
+	}
+	s.running = kept
+	s.mu.Unlock()
+	var errs []error
+	for _, x := range gone {
+		if x.close != nil {
+			errs = append(errs, x.close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // startServices opens the listeners of clients.
 func (n *Node) startServices(_ context.Context) error {
 	passwords, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,

@@ -103,7 +103,7 @@ func (n *Node) openTransport() error {
 	if err != nil {
 		return err
 	}
-	move := s.host.TransferAll
+	move := func(ctx context.Context) error { return handOverErrors(s.host.TransferAll(ctx, n.successors())) }
 	n.disk.move.Store(&move)
 	s.client = rpc.NewClient(s.net, s.calls)
 	n.registerCalls()

@@ -1,0 +1,31 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+)
+
+// FleetBackend is what the node does about nodes: taking them out of service and back, and saying whether that is safe.
+// An empty name is the node that is asked.
+type FleetBackend interface {
+	// Check says what speaks against taking a node away; of an empty name, what is wrong as it is.
+	Check(ctx context.Context, without string) (any, error)
+	// Drain hands over and ends sessions, and reports what that took. Unless it is forced it is refused as
+	// cluster.KindUnsafe where mailboxes would be out of reach without the node.
+	Drain(ctx context.Context, node string, force bool) (any, error)
+	Undrain(ctx context.Context, node string) error
+}
+
+// fleetRoutes are the rows of the API about nodes.
+var fleetRoutes = []route{
+	{"GET /v1/check", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.Check(r.Context(), r.URL.Query().Get("without"))
+	}},
+	{"POST /v1/drain", false, func(s *Server, r *http.Request) (any, error) {
+		q := r.URL.Query()
+		return s.backend.Drain(r.Context(), q.Get("node"), q.Has("force"))
+	}},
+	{"POST /v1/undrain", false, func(s *Server, r *http.Request) (any, error) {
+		return okay, s.backend.Undrain(r.Context(), r.URL.Query().Get("node"))
+	}},
+}
