@@ -166,6 +166,7 @@ type Map struct {
 	Level    Level
 	Groups   []Group
 	Nodes    []NodeState
+	Moves    []Move
 }
 
 // Group returns a group of the map, nil when it is not there.

@@ -131,6 +131,8 @@ func (a *attempts) once(ctx context.Context) ([]byte, error) {
 		a.unknown, a.skip = true, node
 	case cluster.KindUnavailable:
 		a.skip = node
+	case cluster.KindMoving:
+		a.client.router.Moved(a.q.Space, route)
 	case cluster.KindNoSpace:
 		a.client.router.Moved(a.q.Space, route)
 		a.denied++

@@ -66,6 +66,9 @@ func Load(r space.Reader) (*placement.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read nodes: %w", err)
 	}
+	if m.Moves, err = Moves(r); err != nil {
+		return nil, err
+	}
 	level, err := number(r, []byte{prefixLevel})
 	m.Level = placement.Level(level)
 	return m, err

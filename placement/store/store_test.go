@@ -301,7 +301,9 @@ func (s served) Replica(cluster.GroupID) *space.Replica { return s.b.rep.Replica
 func TestOps(t *testing.T) {
 	b, end := newBoard(t)
 	defer end()
-	b.do(func(w space.Writer) error { return CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.1"}) })
+	b.do(func(w space.Writer) error {
+		return errors.Join(CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.1"}), CreateGroup(w, placement.Group{ID: 2}, nil))
+	})
 	server := ops.NewServer(served{b}, ops.Events{}, Handlers())
 	send := func(op ops.ID, payload []byte) ([]byte, error) {
 		return server.Handle(context.Background(), wire.Marshal(&ops.Request{Op: op, Space: Space, Epoch: 1, Payload: payload}))
@@ -315,6 +317,12 @@ func TestOps(t *testing.T) {
 		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1"}},
 		OpSetNodeStatus:   &NodeStatusRequest{Node: "n4", Status: placement.Draining},
 		OpSetPolicy:       &SetPolicyRequest{Pairs: []string{"replicas=5"}},
+		OpStartMove:       &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2},
+		OpFlipMove:        &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, Attempt: 9},
+		OpThawMove:        &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, Attempt: 1},
+		OpAbortMove:       &MoveRequest{Space: cluster.SpaceID{7}},
+		OpEndMove:         &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{2}},
+		OpListMoves:       &struct{}{},
 	}
 	var place placement.Place
 	// The last rows need what the first have written.
@@ -339,7 +347,15 @@ func TestOps(t *testing.T) {
 			}
 		}
 	}
-	answer, err := send(OpReadMap, nil)
+	var moves MovesResponse
+	answer, err := send(OpListMoves, nil)
+	if err == nil {
+		err = wire.Unmarshal(answer, &moves)
+	}
+	if err != nil || len(moves.Moves) != 1 || moves.Moves[0].State != placement.MoveAborted || moves.Moves[0].Attempt != 2 {
+		t.Errorf("moves %+v, %v", moves, err)
+	}
+	answer, err = send(OpReadMap, nil)
 	var m MapResponse
 	if err == nil {
 		err = wire.Unmarshal(answer, &m)
@@ -353,7 +369,7 @@ func TestOps(t *testing.T) {
 
 func TestBrokenRecordsAreErrors(t *testing.T) {
 	for name, pair := range map[string][2]string{
-		"group": {"g\x00\x00\x00\x01", "\xff"}, "node": {"nn1", "\xff"}, "level": {"l", "\xff"}, "count": {"c\x00\x00\x00\x01", "\xff"},
+		"group": {"g\x00\x00\x00\x01", "\xff"}, "node": {"nn1", "\xff"}, "level": {"l", "\xff"}, "count": {"c\x00\x00\x00\x01", "\xff"}, "move": {"m1", "\xff"},
 		"count of a group that is none": {"c1", "\x01"},
 	} {
 		b, end := newBoard(t)
@@ -416,7 +432,10 @@ func TestFormsAreForEver(t *testing.T) {
 		&DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour}, &DrawTokenAnswer{Until: time.Unix(5, 0)},
 		&UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4"}},
 		&UseTokenAnswer{Refusal: NameRemoved, Until: time.Unix(5, 0), By: "n4"},
-		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true, Successor: "n2"}} {
+		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true, Successor: "n2"},
+		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
+			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
+		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {

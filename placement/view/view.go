@@ -93,11 +93,24 @@ func (v *View) Refresh(ctx context.Context) error {
 		return nil
 	}
 	v.m.Store(m)
+	v.follow(m)
 	v.wake()
 	if v.OnMap != nil {
 		v.OnMap(m)
 	}
 	return nil
+}
+
+// follow takes in which spaces have moved, so that those who wait for one look at its new place when they are woken.
+func (v *View) follow(m *placement.Map) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := range m.Moves {
+		mv := &m.Moves[i]
+		if p, known := v.places[mv.Space]; known && mv.State == placement.MoveFlipped && p.Epoch <= mv.Epoch {
+			delete(v.places, mv.Space)
+		}
+	}
 }
 
 func (v *View) wake() {

@@ -306,6 +306,38 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestMovedSpaceIsRoutedAnew: a flip in the map ends the place that is remembered, though nobody denied it.
+func TestMovedSpaceIsRoutedAnew(t *testing.T) {
+	r := newReplica(t)
+	r.group(1, "n1.1")
+	v, q := New(r), &store.MoveRequest{Space: cluster.SpaceID{1}, ID: placement.MoveID{1}, To: 2, Attempt: 1}
+	r.do(func(w space.Writer) error {
+		_, err := store.PlaceSpace(w, &store.PlaceSpaceRequest{Space: q.Space})
+		return err
+	})
+	if got, err := v.Route(t.Context(), q.Space); err != nil || got.Place.Group != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	r.group(2, "n2.1")
+	for _, step := range []func(space.Writer, *store.MoveRequest) (placement.Move, error){store.StartMove, store.FlipMove} {
+		r.do(func(w space.Writer) error {
+			_, err := step(w, q)
+			return err
+		})
+	}
+	changed := v.Changed()
+	if err := v.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	if got, err := v.Route(t.Context(), q.Space); err != nil || got.Place.Group != 2 || got.Place.Epoch != 2 {
+		t.Fatalf("after the flip %+v, %v", got, err)
+	}
+	if m := v.Map().Move(q.Space); m == nil || m.State != placement.MoveFlipped || v.Map().Move(cluster.SpaceID{2}) != nil {
+		t.Fatalf("the map's moves are %+v", v.Map().Moves)
+	}
+}
+
 // TestALaggingReplicaDeniesNothing: what cannot be read here, or is not here yet, is asked behind a read index.
 func TestALaggingReplicaDeniesNothing(t *testing.T) {
 	r := newReplica(t)
