@@ -71,7 +71,7 @@ func (m *Machine) applySome(entries []LogEntry, outcomes [][]Outcome) (n int, er
 	m.applied.Store(&a.at)
 	m.wake(a.touched)
 	if a.hash {
-		m.scrub(db, a.at.Index)
+		m.startScrub(db, a.at.Index, a.hashWall)
 	}
 	return n, nil
 }
@@ -100,6 +100,7 @@ type applier struct {
 	group      *GroupRecord
 	membership int  // bytes of a new membership, -1 when it did not change
 	hash       bool // the last entry asks for one
+	hashWall   int64
 
 	key []byte // scratch; begins with the data prefix of the part's space while ops are replayed
 	val []byte // scratch
@@ -171,7 +172,7 @@ func (a *applier) part(b []byte) (Outcome, error) {
 	case partLevel:
 		o, err = a.level(r)
 	case partHash:
-		a.hash, o, err = true, Done, r.Close()
+		a.hash, a.hashWall, o, err = true, h.wall, Done, r.Close()
 	case partDrop:
 		if err = r.Close(); err == nil {
 			o, err = a.drop(h)

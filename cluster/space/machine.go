@@ -14,6 +14,8 @@ import (
 // MachineConfig is what a Machine may be told; the zero value is usable.
 type MachineConfig struct {
 	Events MachineEvents
+	// ScrubRate is how many bytes a second a hash entry makes the replica read at most; 0 does not hold it back.
+	ScrubRate int64
 }
 
 // MachineEvents tells the owner what applying did. Every func may be nil; they are called by Apply's goroutine or
@@ -51,8 +53,11 @@ type Machine struct {
 	watches map[cluster.SpaceID]*watch // guarded by waitMu; only spaces that somebody watches
 
 	scrubs     sync.WaitGroup
-	scrubbing  chan struct{} // one token: at most one hash runs
-	exchanging atomic.Bool   // hashes end early, for Replace or Close
+	scrubbing  chan struct{}         // one token: at most one hash runs
+	hashing    atomic.Pointer[scrub] // the latest that began
+	scrubMu    sync.Mutex
+	scrubbed   *Scrubbed   // of hashing; guarded by scrubMu
+	exchanging atomic.Bool // hashes end early, for Replace or Close
 	stop       chan struct{}
 	stopOnce   sync.Once
 }
