@@ -132,6 +132,7 @@ func groupsCommand(g *global) *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(groupsScrub(g), groupsRebuild(g))
 	cmd.Flags().BoolVar(&hash, "hash", false, "with --json: hash the content of every replica, to compare them")
 	return cmd
 }

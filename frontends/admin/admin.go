@@ -27,6 +27,7 @@ type Backend interface {
 	Status(ctx context.Context) (any, error)
 	// Groups shows the groups; with hash each replica's content is hashed, which reads all of it.
 	Groups(ctx context.Context, hash bool) (any, error)
+	RepairBackend
 	Ready() error
 	Fault(ctx context.Context, f Fault) error
 	Stop()
@@ -207,17 +208,13 @@ var routes = []route{
 		}
 		return s.backend.ScratchPut(r.Context(), g, r.PathValue("key"), *p)
 	})},
-	{"GET /v1/scratch/{group}/{key}", false, func(s *Server, r *http.Request) (any, error) {
-		g, err := groupOf(r)
-		if err != nil {
-			return nil, err
-		}
+	{"GET /v1/scratch/{group}/{key}", false, withGroup(func(s *Server, r *http.Request, g cluster.GroupID) (any, error) {
 		return s.backend.ScratchGet(r.Context(), g, r.PathValue("key"))
-	}},
+	})},
 }
 
 // allRoutes are the routes of the API.
-func allRoutes() []route { return slices.Concat(routes, rightsRoutes, fleetRoutes) }
+func allRoutes() []route { return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes) }
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {
 	g, err := strconv.ParseUint(r.PathValue("group"), 10, 32)

@@ -63,7 +63,14 @@ func (b *straw) Check(_ context.Context, w string) (any, error) {
 func (b *straw) Drain(_ context.Context, n string, force bool) (any, error) {
 	return "drained", b.note("drain %q force=%v", n, force)
 }
-func (b *straw) Undrain(_ context.Context, n string) error   { return b.note("undrain %q", n) }
+func (b *straw) Undrain(_ context.Context, n string) error             { return b.note("undrain %q", n) }
+func (b *straw) ScrubGroup(_ context.Context, g cluster.GroupID) error { return b.note("scrub %d", g) }
+func (b *straw) ScrubState(_ context.Context, g cluster.GroupID) (any, error) {
+	return "scrub", b.note("scrub of %d", g)
+}
+func (b *straw) RebuildReplica(_ context.Context, g cluster.GroupID, node cluster.NodeID) error {
+	return b.note("rebuild %d on %s", g, node)
+}
 func (b *straw) Fault(_ context.Context, f Fault) error      { return b.note("fault %+v", f) }
 func (b *straw) Stop()                                       { _ = b.note("stop") }
 func (b *straw) AddDomain(_ context.Context, n string) error { return b.note("add domain %s", n) }
@@ -169,6 +176,9 @@ var rows = []struct{ pattern, path, body, hears, answer string }{
 	{"POST /v1/drain", "/v1/drain", "", `drain "" force=false`, `"drained"`},
 	{"POST /v1/drain", "/v1/drain?force&node=n2", "", `drain "n2" force=true`, `"drained"`},
 	{"POST /v1/undrain", "/v1/undrain?node=n2", "", `undrain "n2"`, `{"ok":true}`},
+	{"POST /v1/groups/{group}/scrub", "/v1/groups/3/scrub", "", "scrub 3", `{"ok":true}`},
+	{"GET /v1/groups/{group}/scrub", "/v1/groups/3/scrub", "", "scrub of 3", `"scrub"`},
+	{"DELETE /v1/groups/{group}/replicas/{node}", "/v1/groups/3/replicas/n2", "", "rebuild 3 on n2", `{"ok":true}`},
 	{"POST /v1/stop", "/v1/stop", "", "stop", `{"ok":true}`},
 	{"POST /v1/fault", "/v1/fault", `{"kind":"cut","peer":"b","value":5}`, "fault {Kind:cut Value:5ns Peer:b}", `{"ok":true}`},
 	{"GET /v1/domains", "/v1/domains", "", "domains", `[{"name":"example.test",`},

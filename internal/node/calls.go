@@ -25,6 +25,7 @@ var (
 	methodMember = rpc.Method{ID: 4, Name: "member"}
 	methodHashes = rpc.Method{ID: 5, Name: "hashes"}
 	methodWait   = rpc.Method{ID: 6, Name: "ops that wait"}
+	methodScrub  = rpc.Method{ID: 16, Name: "scrub"}
 )
 
 func (n *Node) registerCalls() {
@@ -47,6 +48,9 @@ func (n *Node) registerCalls() {
 			return nil, err
 		}
 		return wire.Marshal(h), nil
+	})
+	n.storage.calls.Handle(methodScrub, func(_ context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
+		return n.answerScrub(req)
 	})
 	n.storage.calls.Handle(methodMember, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
 		return nil, n.changeMember(ctx, req)

@@ -42,6 +42,7 @@ type Config struct {
 
 	Listen Listen `toml:"listen" comment:"Addresses; an empty one turns the service off."`
 	Limits Limits `toml:"limits"`
+	Scrub  Scrub  `toml:"scrub" comment:"The replicas of a group are compared, and what lies on disk read, now and then."`
 	TLS    TLS    `toml:"tls"`
 	Log    Log    `toml:"log"`
 
@@ -81,6 +82,12 @@ type Limits struct {
 	QuotaWarning         int      `toml:"quota_warning" comment:"Percentage of a mailbox's quota from which its owner is warned once a day; 0 is never."`
 	ThrottleFailures     int      `toml:"throttle_failures" comment:"So many failed sign-ins of a user, or from an address, within throttle_window bar both until it has passed."`
 	ThrottleWindow       Duration `toml:"throttle_window"`
+}
+
+// Scrub says how often replicas are compared, and how fast.
+type Scrub struct {
+	Every Duration `toml:"every" comment:"How often each group is scrubbed; 0s never does."`
+	Rate  int      `toml:"rate" comment:"MB a second that a replica reads for it at most; 0 does not hold it back."`
 }
 
 // TLS names the certificate shown to clients; without one the cluster's own authority issues it.
@@ -123,7 +130,8 @@ func Defaults() Config {
 			SoftDeleted: Duration(14 * 24 * time.Hour), QuotaWarning: 90,
 			ThrottleFailures: 10, ThrottleWindow: Duration(10 * time.Minute),
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Scrub: Scrub{Every: Duration(7 * 24 * time.Hour), Rate: 20},
+		Log:   Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -173,6 +181,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("reads = %q: want lease or strict", c.Reads)
 	case c.gatewayRole() == noGatewayRole:
 		return fmt.Errorf("gateway = %q: want auto, always or never", c.Gateway)
+	case c.Scrub.Every != 0 && c.Scrub.Every < Duration(time.Hour):
+		return fmt.Errorf("scrub.every = %q: want 1h at least, or 0s", time.Duration(c.Scrub.Every))
+	case c.Scrub.Rate < 0 || c.Scrub.Rate > 1<<20:
+		return fmt.Errorf("scrub.rate = %d: want 0 to 1048576", c.Scrub.Rate)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
 	}

@@ -30,6 +30,7 @@ func (n *Node) leading(id cluster.GroupID, leads bool) {
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
 	n.leads[id] = cancel
+	n.wg.Go(func() { n.keepScrubbing(ctx, id) })
 	if id == cluster.SystemGroup {
 		n.wg.Go(func() { n.control(ctx) })
 		return

@@ -38,6 +38,7 @@ type metrics struct {
 	opErrors      *prometheus.CounterVec
 	syncTime      *prometheus.HistogramVec
 	leaderChanges *prometheus.CounterVec
+	scrubs        *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -48,7 +49,7 @@ func newMetrics() *metrics {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "flotilla", Name: name, Help: help,
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)}, labels) // half a millisecond to eight seconds
 	}
-	return &metrics{
+	m := &metrics{
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "flotilla", Name: "connections",
 			Help: "Client connections open now."}, []string{"service"}),
 		accepted:      counter("connections_total", "Client connections taken.", "service"),
@@ -63,12 +64,17 @@ func newMetrics() *metrics {
 		opErrors:      counter("op_errors_total", "Ops that this node refused as the owner.", "op", "kind"),
 		syncTime:      histogram("log_sync_duration_seconds", "How long entries took to be on disk.", "log"),
 		leaderChanges: counter("group_leader_changes_total", "New leaders of a group, as this node learnt of them.", "group"),
+		scrubs:        counter("scrubs_total", "Scrubs of groups led here, by what came of them.", "result"),
 	}
+	for _, result := range scrubResults {
+		m.scrubs.WithLabelValues(result) // from zero on, so that the first of a kind is an increase
+	}
+	return m
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.accepted, m.commands, m.commandTime, m.signIns, m.deliveries, m.queued, m.outgoing,
-		m.octets, m.opTime, m.opErrors, m.syncTime, m.leaderChanges}
+		m.octets, m.opTime, m.opErrors, m.syncTime, m.leaderChanges, m.scrubs}
 }
 
 // metricsHandler shows the node's figures to Prometheus.
@@ -228,6 +234,7 @@ var (
 	descQueue   = desc("group_queue_bytes", "Bytes of effects that wait for their entry, or for the entry to be applied.", "group")
 	descFenced  = desc("group_fenced", "1 for a replica that has stopped, or does not start, because of its data or its disk.", "group")
 	descLog     = desc("group_log_bytes", "Bytes of the group's log.", "group")
+	descScrub   = desc("group_scrub_age_seconds", "Seconds since this node's replica was last hashed for a scrub, or was new.", "group")
 	descGateway = desc("gossip_gateway", "1 when the node carries between data centres what nodes tell each other.")
 	descHeard   = desc("data_centre_heard", "1 for another data centre that this node hears of by the gateways.", "dc")
 )
@@ -235,7 +242,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog,
-		descFenced, descGateway, descHeard} {
+		descFenced, descScrub, descGateway, descHeard} {
 		ch <- d
 	}
 }
@@ -270,6 +277,9 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 		show(descQueue, prometheus.GaugeValue, float64(s.QueueBytes), id)
 		show(descEntries, prometheus.CounterValue, float64(s.Entries), id)
 		show(descParts, prometheus.CounterValue, float64(s.Parts), id)
+		if last, _, ok, err := g.Replica().Machine().LastScrub(); ok && err == nil {
+			show(descScrub, prometheus.GaugeValue, now.Sub(last).Seconds(), id)
+		}
 	}
 }
 

@@ -66,6 +66,7 @@ type Node struct {
 	told      told
 	scratched scratches
 	replaced  replacements
+	scrubs    scrubs
 	stopping  chan struct{}
 	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
