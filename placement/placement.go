@@ -6,6 +6,7 @@
 package placement
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -157,8 +158,28 @@ func (n *NodeState) Site() string { return n.DC }
 // Level is the version of formats that may be written (CLUSTER 7.2).
 type Level uint32
 
-// FirstLevel is the level of the first format.
-const FirstLevel Level = 1
+const (
+	// FirstLevel is the level of the first format.
+	FirstLevel Level = 1
+	// NewestLevel is the newest whose formats this program knows.
+	NewestLevel = FirstLevel
+)
+
+// Levels are those that a program speaks.
+type Levels struct{ Oldest, Newest Level }
+
+// Has reports whether a level is among them.
+func (l Levels) Has(v Level) bool { return l.Oldest <= v && v <= l.Newest }
+
+func (l Levels) String() string {
+	if l.Oldest == l.Newest {
+		return fmt.Sprintf("level %d", l.Oldest)
+	}
+	return fmt.Sprintf("levels %d to %d", l.Oldest, l.Newest)
+}
+
+// Speaks is what the node's program speaks, as it registered.
+func (n *NodeState) Speaks() Levels { return Levels{Level(n.MinLevel), Level(n.MaxLevel)} }
 
 // Map is the whole placement at one sequence of the placement space, without the mailboxes. It is immutable.
 type Map struct {

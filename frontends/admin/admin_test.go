@@ -56,14 +56,7 @@ func (b *straw) Status(context.Context) (any, error) { return "status", b.note("
 func (b *straw) Groups(_ context.Context, hash bool) (any, error) {
 	return "groups", b.note("groups hash=%v", hash)
 }
-func (b *straw) Ready() error { return b.note("ready") }
-func (b *straw) Check(_ context.Context, w string) (any, error) {
-	return "check", b.note("check without %q", w)
-}
-func (b *straw) Drain(_ context.Context, n string, force bool) (any, error) {
-	return "drained", b.note("drain %q force=%v", n, force)
-}
-func (b *straw) Undrain(_ context.Context, n string) error             { return b.note("undrain %q", n) }
+func (b *straw) Ready() error                                          { return b.note("ready") }
 func (b *straw) ScrubGroup(_ context.Context, g cluster.GroupID) error { return b.note("scrub %d", g) }
 func (b *straw) ScrubState(_ context.Context, g cluster.GroupID) (any, error) {
 	return "scrub", b.note("scrub of %d", g)
@@ -165,17 +158,15 @@ func serve(t *testing.T, token string) (b *straw, port, socket string, log *byte
 	return b, port, socket, log
 }
 
+type asking struct{ pattern, path, body, hears, answer string }
+
 // rows are the requests of every route: how it is asked for, what the node hears, what comes back.
-var rows = []struct{ pattern, path, body, hears, answer string }{
+var rows = []asking{
 	{"GET /healthz/live", "/healthz/live", "", "", `{"ok":true}`},
 	{"GET /healthz/ready", "/healthz/ready", "", "ready", `{"ok":true}`},
 	{"GET /v1/status", "/v1/status", "", "status", `"status"`},
 	{"GET /v1/groups", "/v1/groups", "", "groups hash=false", `"groups"`},
 	{"GET /v1/groups", "/v1/groups?hash", "", "groups hash=true", `"groups"`},
-	{"GET /v1/check", "/v1/check?without=n2", "", `check without "n2"`, `"check"`},
-	{"POST /v1/drain", "/v1/drain", "", `drain "" force=false`, `"drained"`},
-	{"POST /v1/drain", "/v1/drain?force&node=n2", "", `drain "n2" force=true`, `"drained"`},
-	{"POST /v1/undrain", "/v1/undrain?node=n2", "", `undrain "n2"`, `{"ok":true}`},
 	{"POST /v1/groups/{group}/scrub", "/v1/groups/3/scrub", "", "scrub 3", `{"ok":true}`},
 	{"GET /v1/groups/{group}/scrub", "/v1/groups/3/scrub", "", "scrub of 3", `"scrub"`},
 	{"DELETE /v1/groups/{group}/replicas/{node}", "/v1/groups/3/replicas/n2", "", "rebuild 3 on n2", `{"ok":true}`},
@@ -231,7 +222,7 @@ func ask(t *testing.T, method, url, body, token string) (int, string, http.Heade
 func TestEveryRoute(t *testing.T) {
 	b, port, _, _ := serve(t, token)
 	tried, routes := make(map[string]bool), allRoutes()
-	for _, r := range rows {
+	for _, r := range slices.Concat(rows, fleetRows) {
 		tried[r.pattern] = true
 		i := slices.IndexFunc(routes, func(x route) bool { return x.pattern == r.pattern })
 		if i < 0 {

@@ -14,6 +14,9 @@ type FleetBackend interface {
 	// cluster.KindUnsafe where mailboxes would be out of reach without the node.
 	Drain(ctx context.Context, node string, force bool) (any, error)
 	Undrain(ctx context.Context, node string) error
+	// Finalize raises the cluster's level to the newest that all nodes' programs speak. It is refused as
+	// cluster.KindUnsafe while one of them does not speak it.
+	Finalize(ctx context.Context) (any, error)
 }
 
 // fleetRoutes are the rows of the API about nodes.
@@ -28,4 +31,5 @@ var fleetRoutes = []route{
 	{"POST /v1/undrain", false, func(s *Server, r *http.Request) (any, error) {
 		return okay, s.backend.Undrain(r.Context(), r.URL.Query().Get("node"))
 	}},
+	{"POST /v1/upgrade/finalize", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Finalize(r.Context()) }},
 }

@@ -39,11 +39,13 @@ type certificateEnd struct {
 	End  int64  `wire:"2"` // Unix
 }
 
-// groupTime is how long a majority of a group took to confirm its leader.
+// groupTime is how long a majority of a group took to confirm its leader, and the group's level.
 type groupTime struct {
 	Group cluster.GroupID `wire:"1"`
 	Took  time.Duration   `wire:"2"`
 	Err   string          `wire:"3"`
+	// Level is the one in the group's log.
+	Level placement.Level `wire:"4"`
 }
 
 func (n *Node) ownHealth(ctx context.Context) *health {
@@ -75,7 +77,7 @@ func (n *Node) confirmGroups(ctx context.Context) []groupTime {
 		all.Go(func() error {
 			begun := time.Now()
 			_, err := g.BeginRead(ctx, space.ReadIndex)
-			times[i] = groupTime{Group: g.ID(), Took: time.Since(begun)}
+			times[i] = groupTime{Group: g.ID(), Took: time.Since(begun), Level: groupLevel(g)}
 			if err != nil {
 				times[i].Err = err.Error()
 			}

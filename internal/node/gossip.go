@@ -50,7 +50,7 @@ func (n *Node) makeGossip() (err error) {
 		return fmt.Errorf("listen.gossip: %w", err)
 	}
 	n.told.meta = gossip.Meta{NodeAddress: n.cfg.Listen.Node, External: n.cfg.ExternalName(), DC: n.cfg.DC, Zone: n.cfg.Zone,
-		Version: versionString(), MinLevel: uint32(placement.FirstLevel), MaxLevel: uint32(placement.FirstLevel),
+		Version: versionString(), MinLevel: uint32(levels().Oldest), MaxLevel: uint32(levels().Newest),
 		Gateway: n.cfg.gatewayRole()}
 	n.gossip, err = gossip.New(gossip.Config{Node: n.self, Bind: bind, Advertise: n.ownAddress(bind), Cluster: string(n.trust.cluster),
 		Key: n.trust.gossip, Meta: n.told.meta, Events: n.gossipEvents(),

@@ -81,6 +81,9 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := mayOpen(&cfg); err != nil {
+		return nil, err
+	}
 	t, err := readTrust(cfg.path("tls"))
 	if err != nil {
 		return nil, err
@@ -155,6 +158,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run("contact with the system group", n.keepContact)
 	n.view.OnMap = func(*placement.Map) { n.poke() }
 	n.run("follow the map", n.followMap)
+	n.run("level", n.keepLevel)
 	n.run("replicas", n.keepReplicas)
 	n.run("system replica", n.keepSystem)
 	n.run("collect content", n.collectContent)
@@ -249,7 +253,7 @@ func (n *Node) register(ctx context.Context) error {
 	}
 	return n.mapOp(ctx, store.OpPutNode, &placement.NodeState{ID: n.self, Roles: roles, Address: address,
 		Gossip: n.cfg.Listen.Gossip, External: n.cfg.ExternalName(), DC: n.cfg.DC, Zone: n.cfg.Zone,
-		MinLevel: uint32(placement.FirstLevel), MaxLevel: uint32(placement.FirstLevel), Version: versionString()})
+		MinLevel: uint32(levels().Oldest), MaxLevel: uint32(levels().Newest), Version: versionString()})
 }
 
 // Stop ends everything. Without Drain before it, peers find out by themselves.

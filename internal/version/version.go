@@ -1,14 +1,28 @@
 // Package version says which build this is. It knows what the linker and the Go tool stamped into the program, and
-// nothing of levels or formats: what nodes of different releases may write together is the cluster level's matter.
+// nothing of formats: what nodes of different releases may write together is the cluster level's matter (CLUSTER 7.2).
 package version
 
 import (
 	"runtime"
 	"runtime/debug"
+	"strconv"
 )
 
 // release is set by the linker (Makefile); without it the build is one of a checkout.
 var release string
+
+// level is set by the linker in builds for tests alone: a newest level that no format has yet, so that programs of two
+// levels can be made of one tree.
+var level string
+
+// TestLevel is the newest level that a build for tests claims to speak, 0 of any other build.
+func TestLevel() uint32 {
+	n, err := strconv.ParseUint(level, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
 
 // Info describes a build.
 type Info struct {

@@ -10,7 +10,7 @@ import (
 
 func TestGet(t *testing.T) {
 	got := Get()
-	if got.Release != "dev" || got.Go != runtime.Version() || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
+	if TestLevel() != 0 || got.Release != "dev" || got.Go != runtime.Version() || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
 		t.Fatalf("%+v", got)
 	}
 	if want := "dev (" + runtime.Version() + ", "; !strings.HasPrefix(got.String(), want) {
@@ -21,13 +21,14 @@ func TestGet(t *testing.T) {
 // TestLinkerStamp builds a program the way the Makefile does; the name in its flags is text that no compiler checks.
 func TestLinkerStamp(t *testing.T) {
 	const name = "github.com/flotilla-mail/flotilla/internal/version.release"
+	const level = "github.com/flotilla-mail/flotilla/internal/version.level"
 	bin := filepath.Join(t.TempDir(), "stamp")
-	build := exec.Command("go", "build", "-ldflags", "-X "+name+"=v9.9", "-o", bin, "./testdata/stamp")
+	build := exec.Command("go", "build", "-ldflags", "-X "+name+"=v9.9 -X "+level+"=7", "-o", bin, "./testdata/stamp")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := exec.Command(bin).Output()
-	if err != nil || string(out) != "v9.9" {
+	if err != nil || string(out) != "v9.9 7" {
 		t.Fatalf("%q, %v", out, err)
 	}
 }

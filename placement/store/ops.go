@@ -45,7 +45,7 @@ type PlaceSpaceRequest struct {
 
 // Handlers is the table of ops on the placement space.
 func Handlers() []ops.Handler {
-	return slices.Concat(mapHandlers(), policyHandlers(), tokenHandlers(), moveHandlers())
+	return slices.Concat(mapHandlers(), policyHandlers(), tokenHandlers(), moveHandlers(), levelHandlers())
 }
 
 func mapHandlers() []ops.Handler {

@@ -106,7 +106,11 @@ func Init(w space.Writer, level placement.Level) error {
 }
 
 // PutNode registers a node or what changed of it. Status, weight and successor are kept: they are the administrator's word.
+// One whose program does not speak the cluster's level is refused.
 func PutNode(w space.Writer, n placement.NodeState) error {
+	if err := mayRegister(w, &n); err != nil {
+		return err
+	}
 	was, err := getNode(w, n.ID)
 	if err != nil {
 		return err

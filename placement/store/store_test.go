@@ -309,13 +309,14 @@ func TestOps(t *testing.T) {
 		return server.Handle(context.Background(), wire.Marshal(&ops.Request{Op: op, Space: Space, Epoch: 1, Payload: payload}))
 	}
 	requests := map[ops.ID]any{
-		OpPutNode:         &placement.NodeState{ID: "n1", Address: "a:1"},
+		OpPutNode:         &placement.NodeState{ID: "n1", Address: "a:1", MinLevel: 1, MaxLevel: 1},
 		OpSetReplicaState: &ReplicaStateRequest{Group: 1, Server: "n1.1", State: placement.Created, Actual: "n1.2"},
 		OpPlaceSpace:      &PlaceSpaceRequest{Space: cluster.SpaceID{7}},
 		OpReadMap:         &struct{}{},
 		OpDrawToken:       &DrawTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Valid: time.Hour},
-		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1"}},
+		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1", MinLevel: 1, MaxLevel: 1}},
 		OpSetNodeStatus:   &NodeStatusRequest{Node: "n4", Status: placement.Draining},
+		OpSetLevel:        &SetLevelRequest{Level: 1},
 		OpSetPolicy:       &SetPolicyRequest{Pairs: []string{"replicas=5"}},
 		OpStartMove:       &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2},
 		OpFlipMove:        &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, Attempt: 9},
@@ -435,7 +436,8 @@ func TestFormsAreForEver(t *testing.T) {
 		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true, Successor: "n2"},
 		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
 			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
-		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"}} {
+		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"},
+		&SetLevelRequest{Level: 2}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {

@@ -1,10 +1,10 @@
-// Command stamp prints the release it was linked with.
+// Command stamp prints the release and the test level that it was linked with.
 package main
 
 import (
-	"os"
+	"fmt"
 
 	"github.com/flotilla-mail/flotilla/internal/version"
 )
 
-func main() { _, _ = os.Stdout.WriteString(version.Get().Release) }
+func main() { fmt.Printf("%s %d", version.Get().Release, version.TestLevel()) }

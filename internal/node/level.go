@@ -1,0 +1,187 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/version"
+	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/store"
+)
+
+const (
+	// levelTime is how long `upgrade finalize` waits for the groups' logs to have the new level.
+	levelTime = 30 * time.Second
+	// levelEvery is how often the groups' levels are compared with the map's without a change of it.
+	levelEvery = 5 * time.Second
+)
+
+// levels are those that this program speaks.
+func levels() placement.Levels {
+	return placement.Levels{Oldest: placement.FirstLevel, Newest: max(placement.NewestLevel, placement.Level(version.TestLevel()))}
+}
+
+// levelPath is where the data directory says which level its formats may have: level and release that wrote it.
+func levelPath(cfg *Config) string { return cfg.path("level") }
+
+// storedLevel is the level of the data directory; FirstLevel when it says none.
+func storedLevel(cfg *Config) (level placement.Level, by string, err error) {
+	b, err := os.ReadFile(levelPath(cfg))
+	if errors.Is(err, fs.ErrNotExist) {
+		return placement.FirstLevel, "", nil
+	}
+	if err == nil {
+		number, release, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+		by = release
+		_, err = fmt.Sscan(number, &level)
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("level of the data directory: %w", err)
+	}
+	return level, by, nil
+}
+
+// mayOpen refuses a data directory whose formats this program may not know (CLUSTER 7.2).
+func mayOpen(cfg *Config) error {
+	level, by, err := storedLevel(cfg)
+	if err != nil || levels().Has(level) {
+		return err
+	}
+	return cluster.Errorf(cluster.KindUnsafe, "the data in %s is at level %d since %s, and this program, %s, speaks %s: start %s or a newer one "+
+		"(if that was staged here it is %s)", cfg.Dir, level, by, versionString(), levels(), by, cfg.path("program", "current"))
+}
+
+// keepLevel carries the cluster's level to the data directory first and then into the log of each group that is led here.
+func (n *Node) keepLevel(ctx context.Context) error {
+	t := time.NewTicker(levelEvery)
+	defer t.Stop()
+	for {
+		changed := n.view.Changed()
+		if err := n.takeLevel(ctx); err != nil && ctx.Err() == nil {
+			n.log.Warn("the cluster's level is not in every log yet", "code", "FL-1060", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-t.C:
+		}
+	}
+}
+
+func (n *Node) takeLevel(ctx context.Context) error {
+	level := n.view.Map().Level
+	if level <= placement.FirstLevel {
+		return nil
+	}
+	if !levels().Has(level) {
+		n.fatal("FL-1061", "this program does not speak the cluster's level: the process ends before it meets a format that it does not know",
+			fmt.Errorf("the cluster is at level %d, %s speaks %s", level, versionString(), levels()))
+		return nil
+	}
+	have, _, err := storedLevel(&n.cfg)
+	if err != nil {
+		return err
+	}
+	if have < level {
+		if err := writeFile(levelPath(&n.cfg), fmt.Appendf(nil, "%d %s\n", level, versionString()), 0o644); err != nil {
+			return err
+		}
+		n.log.Info("the data directory is at a new level", "level", level)
+	}
+	var errs []error
+	for _, g := range n.storage.host.Groups() {
+		if g.State() != group.Leader {
+			continue
+		}
+		if err := raiseGroup(ctx, g, level); err != nil {
+			errs = append(errs, fmt.Errorf("group %d: %w", g.ID(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// raiseGroup writes a level into the log of a group that is led here. Formats of the level may be used behind that entry.
+func raiseGroup(ctx context.Context, g *group.Group, level placement.Level) error {
+	r, err := g.Replica().Machine().Group()
+	if err != nil || placement.Level(r.Level) >= level {
+		return err
+	}
+	return g.Replica().SetGroup(ctx, space.GroupRecord{Level: uint64(level)})
+}
+
+// groupLevel is how far a replica's log has raised its group; FirstLevel of one that was never raised.
+func groupLevel(g *group.Group) placement.Level {
+	r, err := g.Replica().Machine().Group()
+	if err != nil {
+		return 0
+	}
+	return max(placement.Level(r.Level), placement.FirstLevel)
+}
+
+// Finalized is the answer of `flotilla upgrade finalize`.
+type Finalized struct {
+	Before placement.Level   `json:"before"`
+	Level  placement.Level   `json:"level"`
+	Groups []cluster.GroupID `json:"groups"` // that have it in their log
+}
+
+// finalize raises the cluster to the newest level that a registered node speaks, which all then have to, and waits until it
+// is in the log of every group.
+func (n *Node) finalize(ctx context.Context) (*Finalized, error) {
+	ctx, cancel := detached(ctx, levelTime)
+	defer cancel()
+	if err := n.view.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	f := &Finalized{Before: n.view.Map().Level}
+	f.Level = f.Before
+	for i := range n.view.Map().Nodes {
+		if s := &n.view.Map().Nodes[i]; s.Status != placement.Removed {
+			f.Level = max(f.Level, s.Speaks().Newest)
+		}
+	}
+	if err := n.mapOp(ctx, store.OpSetLevel, &store.SetLevelRequest{Level: f.Level}); err != nil {
+		return nil, fmt.Errorf("finalize: %w", err)
+	}
+	for {
+		var missing []cluster.GroupID
+		f.Groups, missing = n.raised(ctx, f.Level)
+		if len(missing) == 0 {
+			return f, nil
+		}
+		if pause(ctx, handOverPause); ctx.Err() != nil {
+			return nil, cluster.Errorf(cluster.KindDeadline, "the cluster is at level %d, and groups %v do not have it in their logs yet: they will when they have a leader", f.Level, missing)
+		}
+	}
+}
+
+// Finalize implements admin.FleetBackend.
+func (b backend) Finalize(ctx context.Context) (any, error) { return b.n.finalize(ctx) }
+
+// raised splits the groups into those whose leader has a level in its log and those whose leader has not, or that have none.
+func (n *Node) raised(ctx context.Context, level placement.Level) (have, missing []cluster.GroupID) {
+	at := make(map[cluster.GroupID]placement.Level)
+	for _, h := range n.allHealth(ctx, n.allStatus(ctx)) {
+		for _, g := range h.Groups {
+			at[g.Group] = max(at[g.Group], g.Level)
+		}
+	}
+	m := n.view.Map()
+	for i := range m.Groups {
+		if id := m.Groups[i].ID; at[id] >= level {
+			have = append(have, id)
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	return have, missing
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/placement"
+)
+
+// OpSetLevel raises the cluster's level; its number is for ever.
+const OpSetLevel ops.ID = 1540
+
+// SetLevelRequest asks for a level.
+type SetLevelRequest struct {
+	Level placement.Level `wire:"1"`
+}
+
+// SetLevel raises the cluster's level, once every registered node's program speaks the new one (CLUSTER 7.2). In the same
+// space a node registers, so that none with an older program comes in between. A level never falls.
+func SetLevel(w space.Writer, level placement.Level) error {
+	m, err := Load(w)
+	if err != nil {
+		return err
+	}
+	if level < m.Level {
+		return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d: a level never falls", m.Level)
+	}
+	for i := range m.Nodes {
+		n := &m.Nodes[i]
+		if n.Status != placement.Removed && !n.Speaks().Has(level) {
+			return cluster.Errorf(cluster.KindUnsafe, "%s runs %s, which speaks %s and not %d: upgrade it first, or remove it with 'flotilla node remove %s'",
+				n.ID, n.Version, n.Speaks(), level, n.ID)
+		}
+	}
+	if level > m.Level {
+		w.Set([]byte{prefixLevel}, binary.AppendUvarint(nil, uint64(level)))
+	}
+	return nil
+}
+
+// mayRegister refuses a node whose program does not speak the cluster's level.
+func mayRegister(r space.Reader, n *placement.NodeState) error {
+	have, err := number(r, []byte{prefixLevel})
+	if err != nil {
+		return err
+	}
+	if level := placement.Level(have); level > placement.FirstLevel && !n.Speaks().Has(level) {
+		return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d, and the program of %s, %s, speaks %s: run the one that the other nodes run (flotilla status)",
+			level, n.ID, n.Version, n.Speaks())
+	}
+	return nil
+}
+
+func levelHandlers() []ops.Handler {
+	return []ops.Handler{{ID: OpSetLevel, Name: "SetLevel", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
+		var r SetLevelRequest
+		if err := decode(q, &r); err != nil {
+			return nil, err
+		}
+		return nil, SetLevel(w, r.Level)
+	}}}
+}
