@@ -174,6 +174,7 @@ type Due struct {
 // PerformDue implements space.DuePerformer.
 func (d Due) PerformDue(ctx context.Context, id cluster.SpaceID, work space.Due) error {
 	m := mailboxes{store.New(d.Config)}
+	defer exmdb.Rest(ctx, time.Now())
 	_, err := d.Replica.Update(ctx, id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		mine, err := space.Take(w, work)
 		if err != nil || !mine {

@@ -36,7 +36,7 @@ func (s *session) expungeIn(ctx context.Context, uids []exmdb.UIDRange) error {
 
 // remove expunges messages.
 func (s *session) remove(ctx context.Context, req exmdb.ExpungeRequest) error {
-	return inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+	return inSteps(ctx, req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
 		req.UIDs = uids
 		resp, err := do(ctx, s, exmdb.OpExpunge, &req)
 		if err != nil {
@@ -48,16 +48,15 @@ func (s *session) remove(ctx context.Context, req exmdb.ExpungeRequest) error {
 
 // inSteps works through a set of messages in as many steps as the store makes (CLUSTER 1.6). A step says where to go
 // on, zero when all is done.
-func inSteps(uids []exmdb.UIDRange, step func([]exmdb.UIDRange) (next mapi.UID, err error)) error {
-	for {
+func inSteps(ctx context.Context, uids []exmdb.UIDRange, step func([]exmdb.UIDRange) (next mapi.UID, err error)) error {
+	return exmdb.InSteps(ctx, func() (bool, error) {
 		next, err := step(uids)
 		if err != nil || next == 0 {
-			return err
+			return false, err
 		}
-		if uids = from(uids, next); len(uids) == 0 {
-			return nil
-		}
-	}
+		uids = from(uids, next)
+		return len(uids) > 0, nil
+	})
 }
 
 // copyArgs is COPY and MOVE.
@@ -137,7 +136,7 @@ func (s *session) transfer(ctx context.Context, op exmdb.Op[exmdb.CopyRequest, e
 	if len(req.UIDs) == 0 {
 		return all, nil
 	}
-	err := inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+	err := inSteps(ctx, req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
 		req.UIDs = uids
 		resp, err := do(ctx, s, op, &req)
 		if err != nil {
@@ -258,7 +257,7 @@ func (s *session) store(ctx context.Context, a *storeArgs) error {
 // setFlags changes flags. It gives the messages that UNCHANGEDSINCE kept from it, and the stamps of what it changed;
 // once they are among the folder's own, the client is taken to know those changes.
 func (s *session) setFlags(ctx context.Context, req *exmdb.SetFlagsRequest) (modified []exmdb.UIDRange, own []stampRange, err error) {
-	err = inSteps(req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
+	err = inSteps(ctx, req.UIDs, func(uids []exmdb.UIDRange) (mapi.UID, error) {
 		req.UIDs = uids
 		resp, err := do(ctx, s, exmdb.OpSetFlags, req)
 		if err != nil {

@@ -331,18 +331,19 @@ const purgeTime = time.Minute
 func (b backend) purge(ctx context.Context, box mapi.MailboxID) error {
 	limited, cancel := context.WithTimeout(ctx, purgeTime)
 	defer cancel()
-	for begun := false; ; begun = true {
+	begun := false
+	return exmdb.InSteps(limited, func() (bool, error) {
 		r, err := exmdb.Do(limited, b.n.mail, exmdb.System, box, exmdb.OpDeleteMailbox, &exmdb.Empty{})
 		switch {
 		case err != nil && begun:
 			b.n.log.Info("mailbox is deleted, its content is let go by itself", "mailbox", box, "err", err)
-			return nil
+			return false, nil
 		case err != nil:
-			return fmt.Errorf("delete mailbox %v: %w", box, err)
-		case r.Done:
-			return nil
+			return false, fmt.Errorf("delete mailbox %v: %w", box, err)
 		}
-	}
+		begun = true
+		return !r.Done, nil
+	})
 }
 
 // free refuses addresses that an object cannot have, as the directory itself will, but before there is a mailbox that

@@ -215,12 +215,13 @@ func do[Q, R any](r *run, op exmdb.Op[Q, R], q *Q) (*R, error) {
 
 // steps performs an op again and again: each answer says whether there is more, and has changed the request for it.
 func steps[Q, R any](r *run, op exmdb.Op[Q, R], q *Q, next func(*R) (more bool)) error {
-	for {
+	return exmdb.InSteps(r.cmd.ctx, func() (bool, error) {
 		resp, err := do(r, op, q)
-		if err != nil || !next(resp) {
-			return err
+		if err != nil {
+			return false, err
 		}
-	}
+		return next(resp), nil
+	})
 }
 
 // look looks into the mailbox as the system does, beside the calls of the command.
