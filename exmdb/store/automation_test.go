@@ -583,7 +583,7 @@ func TestExtendedRules(t *testing.T) {
 	if n := b.pairs(schema.PrefixExtendedRule); int(b.automation().Extended) != n || n > 2 {
 		t.Errorf("%d rules are known of %d, of which two can be recovered", n, b.automation().Extended)
 	}
-	b.now = b.now.Add(2 * Defaults().SoftDeleted)
+	b.now = b.now.Add(2 * steady().SoftDeleted)
 	b.work()
 	if n := b.pairs(schema.PrefixExtendedRule); n != 0 || b.automation().Extended != 0 {
 		t.Errorf("%d rules are known of %d, of which none is left", n, b.automation().Extended)

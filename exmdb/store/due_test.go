@@ -85,7 +85,7 @@ func TestWorkForWhatIsGone(t *testing.T) {
 	b := newBox(t, 0)
 	perform := func(op uint16, key []byte) error {
 		_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-			return nil, New(Defaults()).PerformDue(w, space.Due{At: b.now, Op: op, Key: key})
+			return nil, New(steady()).PerformDue(w, space.Due{At: b.now, Op: op, Key: key})
 		})
 		return err
 	}

@@ -153,7 +153,7 @@ func setFlags(t *tx, req *exmdb.SetFlagsRequest) (*exmdb.SetFlagsResponse, error
 	if err != nil {
 		return nil, err
 	}
-	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}, own: own}
+	s := flagSetter{tx: t, req: req, counts: c, want: wanted{req.Mode, req.Flags.Bits, ids}, own: own, work: t.measure(toMark)}
 	for ranges := req.UIDs; ; {
 		var found []message
 		found, ranges, err = t.collect(req.Folder, ranges, collectLimit{messages: batchMessages, hide: schema.RowUnrendered})
@@ -174,13 +174,14 @@ type flagSetter struct {
 	want   wanted
 	own    *reader // where \Seen is the caller's
 	seen   int
+	work   *work
 	resp   exmdb.SetFlagsResponse
 }
 
 // some changes messages until the step is full, and then notes where to go on.
 func (s *flagSetter) some(found []message) error {
 	for i := range found {
-		if s.seen == stepFlags || len(s.resp.Modified) == stepRanges {
+		if s.seen == stepFlags || len(s.resp.Modified) == stepRanges || s.work.full() {
 			s.resp.Next = found[i].uid
 			return nil
 		}

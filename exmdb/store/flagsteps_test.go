@@ -35,7 +35,7 @@ func (b *box) fill(fid mapi.FID, n int) {
 func (b *box) update(fn func(t *tx) error) {
 	b.t.Helper()
 	_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		t, err := New(Defaults()).begin(w, &exmdb.System, rightAdminister)
+		t, err := New(steady()).begin(w, &exmdb.System, rightAdminister)
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func copyFolder(t *tx, req *exmdb.CopyFolderRequest) (*exmdb.CopyFolderResponse,
 	if err != nil {
 		return nil, err
 	}
-	c := &copying{tx: t, CopyTask: task, left: stepMoved}
+	c := &copying{tx: t, CopyTask: task, work: t.measure(toCarry), left: stepItems}
 	for int(task.Done) < len(task.Source) && c.left > 0 {
 		if err := c.folder(); err != nil {
 			return nil, err
@@ -135,6 +135,7 @@ func (t *tx) beginCopy(req *exmdb.CopyFolderRequest, n mapi.GlobalCounter) (*sch
 type copying struct {
 	*tx
 	*schema.CopyTask
+	work *work
 	left int // messages that the step may still take
 }
 
@@ -226,9 +227,13 @@ func (c *copying) some(key rowKeys, from, to mapi.FID, r exmdb.UIDRange) (mapi.U
 	}
 	found, rest, err := c.collectRows(key, from, []exmdb.UIDRange{r}, collectLimit{messages: c.left})
 	for i := 0; i < len(found) && err == nil; i++ {
+		if c.work.full() {
+			c.left = 0
+			return found[i].uid, nil
+		}
 		err = c.carry(from, to, &found[i].row)
+		c.left--
 	}
-	c.left -= len(found)
 	if err != nil || len(rest) == 0 {
 		return 0, err
 	}

@@ -116,8 +116,8 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 // purge removes the next messages of a deleted folder, the soft-deleted ones and the associated ones first, and reports
 // whether that was the last step.
 func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
-	step := t.measure(stepKeys, stepWritten)
-	deleted, later, err := t.someDeleted(fid, stepDestroy, math.MaxUint64)
+	step := t.measure(toDestroy)
+	deleted, later, err := t.someDeleted(fid, stepItems, math.MaxUint64)
 	if err != nil {
 		return false, err
 	}
@@ -126,7 +126,7 @@ func (t *tx) purge(fid mapi.FID, p schema.Purge) (done bool, err error) {
 		t.set(schema.PurgeKey(fid), &p)
 		return false, err
 	}
-	found, rest, err := t.purgeable(fid, stepDestroy-n, []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}})
+	found, rest, err := t.purgeable(fid, stepItems-n, []exmdb.UIDRange{{First: max(p.Next, 1), Last: schema.EndOfUIDs - 1}})
 	for i := 0; i < len(found) && err == nil; i++ {
 		m := &found[i]
 		if step.full() {

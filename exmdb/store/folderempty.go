@@ -9,12 +9,8 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-const (
-	// stepMoved bounds the messages that one step of a long op moves or copies, and stepFolders the folders that it
-	// deletes: other ops of the mailbox wait for a step, and it is to be no longer than a large message takes.
-	stepMoved   = 250
-	stepFolders = 50
-)
+// stepFolders bounds the folders that one step deletes.
+const stepFolders = 50
 
 // toEmptyTree is what emptying a folder needs in every folder below, toEmptyAssociated what associated messages need.
 func toEmptyTree(_ *view, req *exmdb.EmptyFolderRequest) (grant, error) {
@@ -38,7 +34,7 @@ func emptyFolder(t *tx, req *exmdb.EmptyFolderRequest) (*exmdb.EmptyFolderRespon
 	if err != nil {
 		return nil, err
 	}
-	e := &emptying{tx: t, req: req, counts: c, at: req.Cursor, work: t.measure(stepKeys, stepWritten), left: stepMoved}
+	e := &emptying{tx: t, req: req, counts: c, at: req.Cursor, work: t.measure(toDestroy), left: stepItems}
 	if !e.at.Begun {
 		e.at = exmdb.EmptyCursor{Begun: true, Next: 1, End: c.UIDNext - 1, AssociatedNext: 1}
 	}

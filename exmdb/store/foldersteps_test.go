@@ -33,7 +33,7 @@ func (b *box) empty(q exmdb.EmptyFolderRequest) (last *exmdb.EmptyFolderResponse
 	for last = (&exmdb.EmptyFolderResponse{}); !last.Done; steps++ {
 		q.Cursor = last.Cursor
 		last = call(b, exmdb.OpEmptyFolder, &q)
-		if last.Cursor.Messages > uint64(stepMoved*(steps+1)) || steps > 100_000 {
+		if last.Cursor.Messages > uint64(stepItems*(steps+1)) || steps > 100_000 {
 			b.t.Fatalf("%d messages in %d steps", last.Cursor.Messages, steps+1)
 		}
 	}
@@ -46,7 +46,7 @@ func (b *box) copyAll(q exmdb.CopyFolderRequest) (last *exmdb.CopyFolderResponse
 		q.Task = last.Task
 		was := last.Messages
 		last = call(b, exmdb.OpCopyFolder, &q)
-		if last.Messages-was > stepMoved && was > 0 || steps > 100_000 {
+		if last.Messages-was > stepItems && was > 0 || steps > 100_000 {
 			b.t.Fatalf("%d messages in a step", last.Messages-was)
 		}
 	}
@@ -57,13 +57,13 @@ func (b *box) copyAll(q exmdb.CopyFolderRequest) (last *exmdb.CopyFolderResponse
 func TestEmptyFolder(t *testing.T) {
 	b := newBox(t, 0)
 	work := b.newBelow(schema.IPMSubtree, "Work")
-	n := 2*stepMoved + 50
+	n := 2*stepItems + 50
 	b.mails(work, n)
 	for range 3 {
 		b.create(&exmdb.CreateMessageRequest{Folder: work, Associated: true})
 	}
 	first := call(b, exmdb.OpEmptyFolder, &exmdb.EmptyFolderRequest{Folder: work})
-	if first.Done || first.Cursor.Messages != stepMoved || first.Left != uint64(n-stepMoved+3) {
+	if first.Done || first.Cursor.Messages != stepItems || first.Left != uint64(n-stepItems+3) {
 		t.Fatalf("%+v", first)
 	}
 	late := call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: work, Message: text("late")})
@@ -126,14 +126,14 @@ func TestEmptyFolderOfOthers(t *testing.T) {
 	b := newBox(t, 0)
 	friend := b.asUser(mapi.NewGUID())
 	grantTo(b, schema.Inbox, friend.as.User, roleAuthor)
-	for range stepMoved {
+	for range stepItems {
 		b.deliver(text("x"))
 	}
 	for range 3 {
 		call(friend, exmdb.OpAppend, &exmdb.AppendRequest{Folder: schema.Inbox, Message: text("mine")})
 	}
 	last, _ := friend.empty(exmdb.EmptyFolderRequest{Folder: schema.Inbox})
-	if last.Cursor.Messages != 3 || !last.Cursor.Denied || b.folder(schema.Inbox).Messages != stepMoved {
+	if last.Cursor.Messages != 3 || !last.Cursor.Denied || b.folder(schema.Inbox).Messages != stepItems {
 		t.Errorf("%+v", last)
 	}
 }
@@ -145,7 +145,7 @@ func TestCopyFolder(t *testing.T) {
 	sub := b.newBelow(work, "2026")
 	b.write(exmdb.ObjectID{Folder: work}, mapi.PidTagComment, mapi.String("a comment"), mapi.PidTagContainerClass, mapi.String("IPF.Note.x"))
 	b.write(exmdb.ObjectID{Folder: sub}, mapi.PidTagExtendedFolderFlags, mapi.Binary(make([]byte, 9000)))
-	n := stepMoved + 20
+	n := stepItems + 20
 	b.mails(work, n)
 	for i := range 3 {
 		call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: sub, Message: large(byte(i+1), 20_000), Flags: exmdb.Flags{Keywords: []string{"Red"}}})
@@ -201,11 +201,11 @@ func TestCopyFolderIsResumed(t *testing.T) {
 	b := newBox(t, 0)
 	work := b.newBelow(schema.IPMSubtree, "Work")
 	first, second := b.newBelow(work, "a"), b.newBelow(work, "b")
-	b.mails(work, stepMoved+1)
+	b.mails(work, stepItems+1)
 	b.mails(second, 5)
 	q := &exmdb.CopyFolderRequest{Folder: work, Parent: schema.Inbox, Name: "Copy", Recursive: true}
 	begun := call(b, exmdb.OpCopyFolder, q)
-	if begun.Done || begun.Messages >= stepMoved+1 {
+	if begun.Done || begun.Messages >= stepItems+1 {
 		t.Fatalf("%+v", begun)
 	}
 	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: first})
@@ -218,7 +218,7 @@ func TestCopyFolderIsResumed(t *testing.T) {
 	friend.as.Privileges = exmdb.PrivilegeSystem
 	refused(friend, exmdb.OpCopyFolder, q, cluster.KindBadRequest)
 	last, _ := b.copyAll(*q)
-	if last.Messages != stepMoved+6 || last.Folders != 3 || b.folder(last.Folder).Messages != stepMoved+1 || b.childOf(last.Folder, "a") != 0 {
+	if last.Messages != stepItems+6 || last.Folders != 3 || b.folder(last.Folder).Messages != stepItems+1 || b.childOf(last.Folder, "a") != 0 {
 		t.Errorf("%+v", last)
 	}
 	refused(b, exmdb.OpCopyFolder, q, cluster.KindBadRequest)
@@ -241,7 +241,7 @@ func TestCopyFolderIsResumed(t *testing.T) {
 func TestCopyFolderOverQuota(t *testing.T) {
 	b := newBox(t, 100_000)
 	work := b.newBelow(schema.IPMSubtree, "Work")
-	n := stepMoved + 10
+	n := stepItems + 10
 	b.mails(work, n)
 	used := b.info().Used
 	quota := func(q uint64) { call(b, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Quota: q}) }

@@ -259,7 +259,7 @@ type step struct {
 }
 
 func (t *tx) beginStep(req *exmdb.CopyRequest) (*step, []message, error) {
-	s := &step{tx: t, req: req, work: t.measure(carryKeys, carryWritten), carried: carriage{from: req.Folder, to: req.Target}}
+	s := &step{tx: t, req: req, work: t.measure(toCarry), carried: carriage{from: req.Folder, to: req.Target}}
 	if err := checkRanges(req.UIDs); err != nil {
 		return s, nil, err
 	}
@@ -317,8 +317,8 @@ func (s *step) answer(found []message, err error) (*exmdb.CopyResponse, error) {
 
 // sizeOf is what a copy still has to make room for, so that it is refused before its first step and not in the middle.
 func (v *view) sizeOf(req *exmdb.CopyRequest) (uint64, error) {
-	if v.header.Quota == 0 {
-		return 0, nil
+	if all, err := v.roomForAll(req.Folder); err != nil || all {
+		return 0, err
 	}
 	total := uint64(0)
 	var row schema.Row
@@ -338,7 +338,7 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := collectLimit{messages: stepDestroy, scanned: stepScanned, only: exmdb.FlagDeleted, hide: schema.RowUnrendered}
+	limit := collectLimit{messages: stepItems, scanned: stepScanned, only: exmdb.FlagDeleted, hide: schema.RowUnrendered}
 	if req.All {
 		limit.only = 0
 	}
@@ -347,7 +347,7 @@ func expunge(t *tx, req *exmdb.ExpungeRequest) (*exmdb.ExpungeResponse, error) {
 		return nil, err
 	}
 	resp := &exmdb.ExpungeResponse{Denied: t.passedOver}
-	step := t.measure(stepKeys, stepWritten)
+	step := t.measure(toDestroy)
 	var gone schema.Tombstone
 	for i := range found {
 		m := &found[i]

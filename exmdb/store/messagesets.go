@@ -31,12 +31,12 @@ func (t *tx) newSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet
 		return nil, cluster.Errorf(cluster.KindBadRequest, "%d messages at once, %d at most", len(mids), maxMIDsAsked)
 	}
 	counts, err := t.edit(fid)
-	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts, look: t.find, limit: stepMessages, work: t.measure(carryKeys, carryWritten)}, err
+	return &messageSet{tx: t, fid: fid, grants: grants, counts: counts, look: t.find, limit: stepMessages, work: t.measure(toCarry)}, err
 }
 
 // destroys bounds the steps of a set whose messages go.
 func (s *messageSet) destroys() {
-	s.limit, s.work.keys, s.work.bytes = stepDestroy, stepKeys, stepWritten
+	s.limit, s.work.bounds = stepItems, toDestroy
 }
 
 // each calls fn with the messages in turn until the step is full, and then notes where to go on.
@@ -111,6 +111,7 @@ func markMessages(t *tx, req *exmdb.MarkMessagesRequest) (*exmdb.MarkMessagesRes
 	if err != nil {
 		return nil, err
 	}
+	s.work.bounds = toMark
 	setter := flagSetter{tx: t, req: &exmdb.SetFlagsRequest{Folder: req.Folder}, counts: s.counts, want: wanted{req.Mode, req.Flags.Bits, ids}}
 	if setter.own, err = t.reader(req.Folder); err != nil {
 		return nil, err
@@ -137,6 +138,9 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 	carried := carriage{from: req.Folder, to: req.Target}
 	err = s.each(req.Messages, func(m *message) error {
 		was := m.row.MID
+		if err := t.room(m.row.MessageSize()); err != nil {
+			return err
+		}
 		resp.From = append(resp.From, was)
 		if err := t.takeSeen(req.Folder, &m.row); err != nil {
 			return err
@@ -157,8 +161,8 @@ func copyByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 
 // roomFor refuses a copy for which there is no room, before its first step and not in the middle.
 func (v *view) roomFor(fid mapi.FID, mids []mapi.MID) error {
-	if v.header.Quota == 0 {
-		return nil
+	if all, err := v.roomForAll(fid); err != nil || all {
+		return err
 	}
 	total := uint64(0)
 	for _, id := range mids {

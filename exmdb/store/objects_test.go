@@ -242,7 +242,7 @@ func (b *box) rowOf(mid mapi.MID) (row schema.Row) {
 func (b *box) view(fn func(v *view) error) {
 	b.t.Helper()
 	err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error {
-		v, err := New(Defaults()).open(r, &b.as, rightRead)
+		v, err := New(steady()).open(r, &b.as, rightRead)
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,18 @@ func (v *view) room(size uint64) error {
 	return nil
 }
 
+// roomForAll reports whether all that a folder holds fits once more. Then no step of a copy has to add up what is left of it.
+func (v *view) roomForAll(fid mapi.FID) (bool, error) {
+	if v.header.Quota == 0 {
+		return true, nil
+	}
+	c, err := v.folderCounts(fid)
+	if err != nil {
+		return false, err
+	}
+	return v.room(c.Used+c.AssociatedUsed) == nil, nil
+}
+
 // warnLimit is from how many bytes on the owner is warned, zero for never.
 func (v *view) warnLimit() uint64 {
 	if v.header.QuotaWarn != 0 {

@@ -129,9 +129,6 @@ func (v *view) someDeleted(fid mapi.FID, limit int, until schema.DeletedAt) (fou
 	return found, next, err
 }
 
-// stepDestroy bounds the messages that one step deletes: each takes some reads and up to a dozen deletes.
-const stepDestroy = 250
-
 // endDeleted destroys messages of a folder's soft-deleted set, which lie side by side, while the step lasts, and says how
 // many. What lets go of each is release. Their records go as one range: age-out and purge read from the front, and would
 // walk over every single deletion that came before.
@@ -158,11 +155,11 @@ func (t *tx) ageOut(fid mapi.FID) error {
 		return err
 	}
 	until := schema.DeletedAtOf(t.now.Add(-t.config.SoftDeleted))
-	found, next, err := t.someDeleted(fid, stepDestroy, until)
+	found, next, err := t.someDeleted(fid, stepItems, until)
 	if err != nil {
 		return err
 	}
-	n, err := t.endDeleted(fid, found, t.measure(stepKeys, stepWritten), func(d *discarded) { t.release(fid, c, d) })
+	n, err := t.endDeleted(fid, found, t.measure(toDestroy), func(d *discarded) { t.release(fid, c, d) })
 	if err != nil {
 		return err
 	}
@@ -325,11 +322,11 @@ func (t *tx) purgeAllDeleted(fid mapi.FID) (*exmdb.PurgeDeletedResponse, error) 
 		return nil, err
 	}
 	resp := &exmdb.PurgeDeletedResponse{}
-	step := t.measure(stepKeys, stepWritten)
+	step := t.measure(toDestroy)
 	var found []*discarded
 	lo, hi := schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0)
 	err = t.deletedBetween(fid, lo, hi, func(d *discarded) (bool, error) {
-		if resp.More = len(found) == stepDestroy; resp.More {
+		if resp.More = len(found) == stepItems; resp.More {
 			return false, nil
 		}
 		if t.shows(fid, &d.row) {

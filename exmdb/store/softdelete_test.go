@@ -187,10 +187,10 @@ func TestHardDeletes(t *testing.T) {
 	if p := call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox, Messages: both}); p.Purged != 1 || len(p.Missing) != 1 {
 		t.Errorf("%+v", p)
 	}
-	b.fill(schema.Inbox, stepDestroy+10)
+	b.fill(schema.Inbox, stepItems+10)
 	b.expunge(schema.Inbox, true)
 	p := call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox})
-	if p.Purged != stepDestroy || !p.More {
+	if p.Purged != stepItems || !p.More {
 		t.Errorf("%+v", p)
 	}
 	if p = call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox}); p.Purged != 10 || p.More {
@@ -215,7 +215,7 @@ func TestConfigOfSoftDeletes(t *testing.T) {
 	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work})
 	b.checkEmpty()
 
-	b.config = Defaults()
+	b.config = steady()
 	b.config.SoftDeletedQuota = 3000
 	for range 3 {
 		b.deliver(large(3, 1000))

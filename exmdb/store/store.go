@@ -30,6 +30,9 @@ type Config struct {
 	// one request goes on making such a view. Zero is the default of each.
 	TableCache int
 	TableStep  time.Duration
+	// StepTime is how long one step of a long op computes before it leaves the rest to the next; zero bounds steps by what they
+	// read and write alone.
+	StepTime time.Duration
 	// SoftDeleted is how long deleted messages and folders can be recovered; zero deletes them for good.
 	SoftDeleted time.Duration
 	// QuotaWarn is the percentage of its quota from which a mailbox that has no limit of its own for it is warned of; zero
@@ -42,7 +45,8 @@ type Config struct {
 
 // Defaults are what a mailbox has when nobody chose.
 func Defaults() Config {
-	return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage, SoftDeleted: 14 * 24 * time.Hour, SoftDeletedQuota: 30 << 30, QuotaWarn: 90}
+	return Config{DuplicateWindow: 72 * time.Hour, MaxMessage: exmdb.MaxMessage, SoftDeleted: 14 * 24 * time.Hour, SoftDeletedQuota: 30 << 30, QuotaWarn: 90,
+		StepTime: stepTime}
 }
 
 // Store is the op table under one configuration. It has no state that an answer could depend on.

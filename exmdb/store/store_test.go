@@ -33,13 +33,20 @@ type box struct {
 	config Config
 }
 
+// steady are the defaults without what depends on the speed of the machine.
+func steady() Config {
+	c := Defaults()
+	c.StepTime = 0
+	return c
+}
+
 func newBox(t testing.TB, quota uint64) *box {
 	t.Helper()
 	db, err := lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: Defaults()}
+	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: steady()}
 	b.rep, err = space.NewLocalReplica(db, space.Config{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +69,7 @@ func (b *box) again(req *exmdb.CreateMailboxRequest) *box {
 	return &other
 }
 
-var table = handlersOf(New(Defaults()))
+var table = handlersOf(New(steady()))
 
 func handlersOf(s *Store) map[exmdb.OpID]Handler {
 	m := make(map[exmdb.OpID]Handler)
@@ -76,7 +83,7 @@ func handlersOf(s *Store) map[exmdb.OpID]Handler {
 func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
 	q := wire.Marshal(req)
 	h := table[op.ID]
-	if b.config != Defaults() {
+	if b.config != steady() {
 		h = handlersOf(New(b.config))[op.ID]
 	}
 	var raw []byte
@@ -440,7 +447,7 @@ func TestOnlyOwnerAndSystem(t *testing.T) {
 		nobodys.ask(h, owning(mapi.GUID{}), denied)
 		nobodys.ask(h, owning(owner), denied)
 	}
-	for _, may := range []func(space.Reader, *exmdb.Identity) error{New(Defaults()).MayRead, New(Defaults()).MayWrite} {
+	for _, may := range []func(space.Reader, *exmdb.Identity) error{New(steady()).MayRead, New(steady()).MayWrite} {
 		for as, denied := range map[mapi.GUID]bool{owner: false, mapi.NewGUID(): true} {
 			id := owning(as)
 			err := b.rep.View(context.Background(), b.id, space.ReadLease, func(r space.Reader) error { return may(r, &id) })
@@ -516,7 +523,7 @@ func TestLargeSetsGoInSteps(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	first := call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
-	if first.Next != stepDestroy+1 || b.folder(schema.Inbox).Messages != uint32(n-stepDestroy) {
+	if first.Next != stepItems+1 || b.folder(schema.Inbox).Messages != uint32(n-stepItems) {
 		t.Fatalf("next %d", first.Next)
 	}
 	b.expunge(schema.Inbox, true)

@@ -64,9 +64,7 @@ func importDeletes(t *tx, req *exmdb.ImportDeletesRequest) (*exmdb.ImportDeletes
 	if err != nil {
 		return nil, err
 	}
-	if req.Hard {
-		s.limit = stepDestroy
-	}
+	s.destroys()
 	resp := &exmdb.ImportDeletesResponse{}
 	var left schema.Tombstone
 	err = s.each(mids, func(m *message) error {

@@ -27,7 +27,7 @@ func newDiskBox(t testing.TB) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: Defaults()}
+	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: steady()}
 	if b.rep, err = space.NewLocalReplica(db, space.Config{Now: func() time.Time { return b.now }}); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (x *bench) each(name string, fn func(b *testing.B)) {
 func (x *bench) anew(name string, fn func()) {
 	x.b.Run(name, func(b *testing.B) {
 		for b.Loop() {
-			x.serve(New(Defaults()))
+			x.serve(New(steady()))
 			x.longest, x.calls = 0, 0
 			fn()
 		}
@@ -200,7 +200,7 @@ func benchmarkTables(b *testing.B, n int) {
 // memory says how much the heap grows by a view.
 func (x *bench) memory(spec exmdb.TableSpec) {
 	var before, after runtime.MemStats
-	x.serve(New(Defaults()))
+	x.serve(New(steady()))
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	x.rows(spec, beginning)

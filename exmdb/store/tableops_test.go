@@ -28,7 +28,7 @@ type owner struct {
 
 // newOwner makes an owner; steps are how long one request may work.
 func (b *box) newOwner(step time.Duration) *owner {
-	config := Defaults()
+	config := steady()
 	config.TableStep = step
 	o := &owner{box: b}
 	o.serve(New(config))

@@ -80,7 +80,7 @@ func (o *owner) scans(spec exmdb.TableSpec) int {
 func TestTablesAreKeptForReaders(t *testing.T) {
 	b, news, anna, bob := newPublic(t)
 	b.fill(news, 2000)
-	config := Defaults()
+	config := steady()
 	config.TableStep = time.Nanosecond
 	owners := readersOf(anna, bob)
 	slow := New(config)

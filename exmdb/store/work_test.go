@@ -40,7 +40,7 @@ func (b *box) measured(step func(t *tx) error) (beyond int) {
 	b.t.Helper()
 	b.update(func(t *tx) error {
 		err := step(t)
-		beyond = -t.measure(0, 0).keys
+		beyond = -t.measure(bounds{}).keys
 		return err
 	})
 	return beyond
@@ -51,7 +51,7 @@ func (b *box) measured(step func(t *tx) error) (beyond int) {
 // message more.
 func TestStepsAreBoundedByWork(t *testing.T) {
 	const mails, pieces = 100, 100
-	least := mails * pieces * 2 / stepKeys // a piece takes at least one read and one delete
+	least := mails * pieces * 2 / toDestroy.keys // a piece takes at least one read and one delete
 	fill := func(t *testing.T) (*box, mapi.FID) {
 		b := newBox(t, 0)
 		work := b.newBelow(schema.IPMSubtree, "Work")
