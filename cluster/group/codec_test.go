@@ -150,13 +150,16 @@ func TestFormsAreForEver(t *testing.T) {
 		"confirm":   {encodeConfirm(map[cluster.GroupID]uint64{3: 4}), "0100" + "03000000" + "0400000000000000"},
 		"hand over": {encodeHandOver("n1.1", "n2.2", 5), "046e312e31046e322e32" + "0500000000000000"},
 		"suspicion": {suspicion{node: "n3", evidence: refused, positions: []position{{1, 2, 3, 4}}}.encode(), "026e33" + "02" + "0100" + "01000000" + "0200000000000000" + "0300000000000000" + "0400000000000000"},
+		"compare":   {encodeCompare("n1.1", "n2.2"), "046e312e31" + "046e322e32"},
+		"pledge":    {pledge{term: 1, index: 2, vote: 3}.encode(), "0100000000000000" + "0200000000000000" + "0300000000000000"},
+		"declare":   {encodeDeclarations([]declaration{{1, 2, pledge{3, 4, 5}}}), "0100" + "01000000" + "0200000000000000" + "0300000000000000" + "0400000000000000" + "0500000000000000"},
 		"stream":    {encodeStreamHeader([]streamFile{{"a", 5}}), "464c535301" + "01000000" + "0500000000000000" + "0100" + "61" + "8a567cf5"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s is %s, was %s", name, got, c.want)
 		}
 	}
-	kinds := []any{kindHeartbeat, kindAppend, kindVote, kindPreVote, kindTimeout, kindConfirm, kindReadIndex, kindHandOver, kindSuspect, kindIdentity}
+	kinds := []any{kindHeartbeat, kindAppend, kindVote, kindPreVote, kindTimeout, kindConfirm, kindReadIndex, kindHandOver, kindSuspect, kindIdentity, kindCompare, kindDeclare}
 	for i, k := range kinds {
 		if got := reflect.ValueOf(k).Uint(); got != uint64(16+i) {
 			t.Errorf("kind %d is %d", i, got)
@@ -182,9 +185,12 @@ func FuzzMessages(f *testing.F) {
 	f.Add(uint8(8), appendMembers(nil, someMembers()))
 	f.Add(uint8(9), identity{group: 1}.encode())
 	f.Add(uint8(10), raft.EncodeConfiguration(configurationOf(someMembers())))
+	f.Add(uint8(11), pledge{term: 1, index: 2, vote: 3}.encode())
+	f.Add(uint8(12), encodeDeclarations([]declaration{{1, 2, pledge{3, 4, 5}}}))
+	f.Add(uint8(13), (&pledges{of: map[cluster.GroupID]map[cluster.ServerID]pledge{1: {"n2.2": {3, 4, 5}}}}).encode("n1"))
 	f.Fuzz(func(t *testing.T, form uint8, b []byte) {
-		if again := recode(form%11, b); again != nil && !bytes.Equal(again, b) {
-			t.Errorf("form %d: %x came back as %x", form%11, b, again)
+		if again := recode(form%14, b); again != nil && !bytes.Equal(again, b) {
+			t.Errorf("form %d: %x came back as %x", form%14, b, again)
 		}
 	})
 }
@@ -232,6 +238,16 @@ func recode(form uint8, b []byte) []byte {
 		}
 	case 10:
 		_, _ = decodeRaftMembers(b)
+	case 11:
+		if p, err := decodePledge(b); err == nil {
+			return p.encode()
+		}
+	case 12:
+		if d, err := decodeDeclarations(b); err == nil {
+			return encodeDeclarations(d)
+		}
+	case 13:
+		_, _ = decodePledges(b)
 	}
 	return nil
 }

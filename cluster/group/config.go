@@ -130,6 +130,14 @@ type Events struct {
 	Stood func(group cluster.GroupID, leader cluster.ServerID)
 	// ClockJumped: wall and monotonic clock moved apart; the leases were dropped.
 	ClockJumped func()
+	// Compared: the others have confirmed that the replica holds all it promised; it takes part now, that long after it
+	// started. Missing are voters whose word it did not wait for: when enough is false, too few for all that it may have
+	// promised were there, and it goes on by the word of a quorum with itself (CLUSTER 6.3).
+	Compared func(group cluster.GroupID, took time.Duration, missing []cluster.NodeID, enough bool)
+	// AwaitsComparison: the replica still waits for these nodes before it takes part.
+	AwaitsComparison func(group cluster.GroupID, missing []cluster.NodeID)
+	// PledgesLost: what was heard of others could not be read or written.
+	PledgesLost func(err error)
 	// RaftLog is what hashicorp/raft found worth a line of warning or error.
 	RaftLog func(group cluster.GroupID, level, text string)
 }

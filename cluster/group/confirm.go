@@ -180,7 +180,7 @@ func (h *Host) receiveConfirm(in transport.Inbound) {
 	n := 0
 	for _, k := range asked {
 		g := h.Group(k.group)
-		if g == nil || g.stable.term() != k.term || g.raft.CurrentTerm() != k.term {
+		if g == nil || g.stable.term() != k.term || g.raft.CurrentTerm() != k.term || !g.probation.confirms(in.From) {
 			continue
 		}
 		b = binary.LittleEndian.AppendUint32(b, uint32(k.group))

@@ -128,6 +128,7 @@ func newUndertaker(h *Host) *undertaker {
 
 // PeerUp is transport.Events.PeerUp: the node is there.
 func (h *Host) PeerUp(node cluster.NodeID, _ uint64) {
+	h.wakeForPeers()
 	h.deaths.mu.Lock()
 	defer h.deaths.mu.Unlock()
 	if c := h.deaths.cases[node]; c != nil && c.own != replaced {

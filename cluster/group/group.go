@@ -33,6 +33,8 @@ type Group struct {
 	raft    *raft.Raft
 	queue   *queue
 	lead    leading
+	// probation is over when the replica takes part.
+	probation *probation
 
 	notify  chan bool     // raft's: leadership gained or lost
 	stopped chan struct{} // closed when raft has ended
@@ -206,6 +208,8 @@ func (g *Group) start() error {
 	g.trans.inTerm = func(term uint64) bool {
 		return g.raft.State() == raft.Follower && g.raft.CurrentTerm() == term
 	}
+	g.trans.pledge = func(server cluster.ServerID, p pledge) { g.host.pledges.note(g.id, server, p) }
+	g.trans.may = func(ctx context.Context, node cluster.NodeID) error { return g.probation.await(ctx, node) }
 	g.trans.beyond = func(term uint64) bool { return g.stable.term() > term }
 	g.queue = g.host.proposer.queue(
 		func(entry []byte) entryFuture { return g.raft.Apply(entry, 0) }, g.proposalError)
@@ -222,6 +226,10 @@ func (g *Group) start() error {
 	}
 	g.raft = r
 	g.replica = space.New(g.machine, g, g.host.cfg.Space)
+	if err := g.beginProbation(); err != nil {
+		g.fence(err)
+	}
+	g.wg.Go(g.probation.run)
 	g.wg.Go(g.follow)
 	g.wg.Go(g.catchUp)
 	g.mu.Lock()
@@ -314,6 +322,8 @@ type Stats struct {
 	QueueBytes int64
 	CaughtUp   bool
 	Fenced     error // why, in the state of that name
+	// Awaits are nodes to compare with before the replica takes part; empty once it does.
+	Awaits []cluster.NodeID
 }
 
 // Stats reads the replica's figures.
@@ -328,6 +338,7 @@ func (g *Group) Stats() Stats {
 	s.Leader, s.Term = g.Leader()
 	s.Entries, s.Parts = g.queue.sent()
 	s.QueueBytes = g.queue.pending()
+	s.Awaits = g.probation.awaits()
 	return s
 }
 

@@ -27,6 +27,8 @@ func (h *Host) register() {
 	net := h.cfg.Net
 	net.HandleFast(kindHeartbeat, h.receiveHeartbeat)
 	net.HandleFast(kindConfirm, h.receiveConfirm)
+	net.HandleFast(kindCompare, h.receiveCompare)
+	net.HandleFast(kindDeclare, h.receiveDeclare)
 	for _, row := range []struct {
 		kind   transport.Kind
 		handle func(transport.Inbound)
@@ -64,15 +66,35 @@ func (h *Host) target(in transport.Inbound, from []byte, to cluster.ServerID, er
 	return g
 }
 
+// admitted is target for what asks the replica to vote, to acknowledge or to stand: it waits a moment for the replica's
+// probation to end.
+func (h *Host) admitted(in transport.Inbound, from []byte, to cluster.ServerID, err error) *Group {
+	g := h.target(in, from, to, err)
+	if g == nil {
+		return nil
+	}
+	if err := g.probation.await(g.trans.ctx, in.From); err != nil {
+		in.Refuse(err)
+		return nil
+	}
+	return g
+}
+
 func (h *Host) receiveHeartbeat(in transport.Inbound) {
 	to, a, err := decodeHeartbeat(in.Payload)
 	if err != nil {
 		in.Refuse(cluster.Errorf(cluster.KindBadRequest, "%v", err))
 		return
 	}
-	if g := h.target(in, a.ID, to, nil); g != nil {
-		g.trans.receiveHeartbeat(in, a)
+	g := h.target(in, a.ID, to, nil)
+	if g == nil {
+		return
 	}
+	if ok, _ := g.probation.admits(in.From); !ok {
+		in.Refuse(g.probation.refusal())
+		return
+	}
+	g.trans.receiveHeartbeat(in, a)
 }
 
 func (h *Host) receiveAppend(in transport.Inbound) {
@@ -81,24 +103,25 @@ func (h *Host) receiveAppend(in transport.Inbound) {
 		in.Refuse(cluster.Errorf(cluster.KindBadRequest, "%v", err))
 		return
 	}
-	if g := h.target(in, a.ID, to, nil); g != nil {
-		g.trans.receive(in, a, encodeAppendResponse)
+	if g := h.admitted(in, a.ID, to, nil); g != nil {
+		g.trans.pledge(cluster.ServerID(a.ID), pledge{term: a.Term, index: lastOf(a)})
+		g.trans.receive(in, a, g.trans.acknowledge(a))
 	}
 }
 
 func (h *Host) receiveVote(in transport.Inbound) {
 	v, err := decodeVote(in.Payload)
-	if g := h.target(in, []byte(v.from), v.to, err); g != nil {
+	if g := h.admitted(in, []byte(v.from), v.to, err); g != nil {
 		g.trans.receive(in, &raft.RequestVoteRequest{RPCHeader: header(v.from), Term: v.term,
 			//lint:ignore SA1019 raft 1.8.0 still reads it
 			Candidate: []byte(v.from), LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm,
-			LeadershipTransfer: v.transfer}, encodeVoteResponse)
+			LeadershipTransfer: v.transfer}, g.trans.grant(v.term))
 	}
 }
 
 func (h *Host) receivePreVote(in transport.Inbound) {
 	v, err := decodeVote(in.Payload)
-	if g := h.target(in, []byte(v.from), v.to, err); g != nil {
+	if g := h.admitted(in, []byte(v.from), v.to, err); g != nil {
 		g.trans.receive(in, &raft.RequestPreVoteRequest{RPCHeader: header(v.from), Term: v.term,
 			LastLogIndex: v.lastIndex, LastLogTerm: v.lastTerm}, encodePreVoteResponse)
 	}
@@ -114,7 +137,7 @@ func decodePair(b []byte) (from, to cluster.ServerID, rest *reader) {
 
 func (h *Host) receiveTimeout(in transport.Inbound) {
 	from, to, rest := decodePair(in.Payload)
-	if g := h.target(in, []byte(from), to, rest.done()); g != nil {
+	if g := h.admitted(in, []byte(from), to, rest.done()); g != nil {
 		g.trans.receive(in, &raft.TimeoutNowRequest{RPCHeader: header(from)}, encodeNothing)
 	}
 }
@@ -178,7 +201,13 @@ func (t *raftTransport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, 
 	if err != nil {
 		return fmt.Errorf("answer to snapshot: %w", err)
 	}
-	return decodeSnapshotReply(b, resp)
+	if err := decodeSnapshotReply(b, resp); err != nil {
+		return err
+	}
+	if resp.Success {
+		t.pledge(cluster.ServerID(id), pledge{term: args.Term, index: args.LastLogIndex})
+	}
+	return nil
 }
 
 // movingStream gives each read and write of a stream its own deadline.
@@ -258,6 +287,9 @@ func (h *Host) streamTarget(s *transport.Stream) (*Group, snapshotHeader, error)
 	case head.from.Node() != s.Peer:
 		return nil, head, cluster.Errorf(cluster.KindBadRequest, "node %s speaks for replica %s", s.Peer, head.from)
 	}
+	if err := g.probation.await(g.trans.ctx, s.Peer); err != nil {
+		return nil, head, err
+	}
 	return g, head, nil
 }
 
@@ -285,6 +317,9 @@ func (t *raftTransport) receiveSnapshot(ctx context.Context, s *transport.Stream
 		answer, ok := r.Response.(*raft.InstallSnapshotResponse)
 		if !ok {
 			return nil, errors.New("snapshot was answered with something else")
+		}
+		if answer.Success {
+			t.pledge(t.self, pledge{term: h.term, index: h.lastIndex})
 		}
 		return answer, nil
 	case <-t.ctx.Done():

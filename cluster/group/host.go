@@ -19,6 +19,7 @@ type Host struct {
 	confirms *confirmer
 	deaths   *undertaker
 	sending  chan struct{} // one token for each snapshot being sent
+	pledges  pledges
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -29,6 +30,7 @@ type Host struct {
 	busy   map[cluster.GroupID]bool   // being opened or closed; guarded by mu
 	free   chan struct{}              // closed and replaced when a group is busy no more; guarded by mu
 	closed bool                       // guarded by mu
+	up     chan struct{}              // closed and replaced when a node connects; guarded by mu
 }
 
 // ReplicaConfig says how a replica is opened.
@@ -52,6 +54,10 @@ func New(cfg Config) (*Host, error) {
 		groups:   map[cluster.GroupID]*Group{},
 		busy:     map[cluster.GroupID]bool{},
 		free:     make(chan struct{}),
+		up:       make(chan struct{}),
+	}
+	if err := h.pledges.load(cfg.FS, cfg.FS.PathJoin(cfg.Dir, pledgesFile)); err != nil && cfg.Events.PledgesLost != nil {
+		cfg.Events.PledgesLost(err)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.confirms = newConfirmer(h)
@@ -59,6 +65,7 @@ func New(cfg Config) (*Host, error) {
 	h.register()
 	h.wg.Go(h.confirms.renew)
 	h.wg.Go(h.truncateLoop)
+	h.wg.Go(h.declareLoop)
 	return h, nil
 }
 
@@ -239,6 +246,20 @@ func (h *Host) reopen(g *Group) {
 	})
 }
 
+// peersUp is closed when the next node connects.
+func (h *Host) peersUp() <-chan struct{} {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.up
+}
+
+func (h *Host) wakeForPeers() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.up)
+	h.up = make(chan struct{})
+}
+
 // spawn runs fn as a goroutine that Close waits for, unless Close has begun.
 func (h *Host) spawn(fn func()) {
 	h.mu.RLock()
@@ -307,6 +328,7 @@ func (h *Host) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	h.storePledges()
 	h.cancel()
 	done := make(chan struct{})
 	go func() {

@@ -48,6 +48,9 @@ type raftTransport struct {
 	inTerm func(term uint64) bool
 	// beyond reports that the replica has seen a term above this one.
 	beyond func(term uint64) bool
+	// pledge is told of every acknowledgement and vote, and may a node whether it may be asked for a vote: see probation.
+	pledge func(server cluster.ServerID, p pledge)
+	may    func(ctx context.Context, node cluster.NodeID) error
 
 	mu      sync.Mutex
 	matched map[cluster.ServerID]uint64 // highest index a follower is known to hold; guarded by mu
@@ -141,6 +144,7 @@ func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, ar
 	if err != nil {
 		return err
 	}
+	t.leads(args)
 	m := transport.Message{To: nodeOf(id), Class: transport.Bulk, Kind: kindAppend, Payload: payload}
 	b, err := t.patientCall(m, args.Term)
 	if err == nil {
@@ -150,15 +154,24 @@ func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, ar
 	return err
 }
 
+// lastOf is the index up to which a log is as the leader's if the append succeeds.
+func lastOf(a *raft.AppendEntriesRequest) uint64 { return a.PrevLogEntry + uint64(len(a.Entries)) }
+
 // note remembers how far a follower is.
 func (t *raftTransport) note(id cluster.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, err error) {
 	if err != nil || !resp.Success {
 		return
 	}
-	index := args.PrevLogEntry + uint64(len(args.Entries))
+	index := lastOf(args)
+	t.pledge(id, pledge{term: args.Term, index: index})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.matched[id] = max(t.matched[id], index)
+}
+
+// leads notes what this replica is bound to by what it sends as a leader: its own log counts.
+func (t *raftTransport) leads(args *raft.AppendEntriesRequest) {
+	t.pledge(t.self, pledge{term: args.Term, index: lastOf(args)})
 }
 
 // answered notes that a follower has answered a heartbeat; those of all members come again and again while this
@@ -237,6 +250,9 @@ func (t *raftTransport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args
 	if err != nil {
 		return err
 	}
+	if granted {
+		t.pledge(v.to, pledge{vote: v.term})
+	}
 	*resp = raft.RequestVoteResponse{RPCHeader: header(from), Term: term, Granted: granted}
 	return nil
 }
@@ -254,6 +270,9 @@ func (t *raftTransport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, a
 }
 
 func (t *raftTransport) vote(kind transport.Kind, v voteRequest) (cluster.ServerID, uint64, bool, error) {
+	if err := t.may(t.ctx, v.to.Node()); err != nil {
+		return "", 0, false, err
+	}
 	b, err := t.call(heartbeatTimeout, transport.Message{To: v.to.Node(), Class: transport.Control, Kind: kind,
 		Payload: [][]byte{v.encode()}})
 	if err != nil {
@@ -362,9 +381,26 @@ func encodeAppendResponse(response interface{}) []byte {
 	return encodeAppendReply(response.(*raft.AppendEntriesResponse))
 }
 
-func encodeVoteResponse(response interface{}) []byte {
-	r := response.(*raft.RequestVoteResponse)
-	return encodeVoteReply(cluster.ServerID(r.ID), r.Term, r.Granted)
+// acknowledge encodes the answer to an append; a success is noted before it is said.
+func (t *raftTransport) acknowledge(a *raft.AppendEntriesRequest) func(interface{}) []byte {
+	promised := pledge{term: a.Term, index: lastOf(a)}
+	return func(response interface{}) []byte {
+		if response.(*raft.AppendEntriesResponse).Success {
+			t.pledge(t.self, promised)
+		}
+		return encodeAppendResponse(response)
+	}
+}
+
+// grant encodes the answer to a request for a vote in term.
+func (t *raftTransport) grant(term uint64) func(interface{}) []byte {
+	return func(response interface{}) []byte {
+		r := response.(*raft.RequestVoteResponse)
+		if r.Granted {
+			t.pledge(t.self, pledge{vote: term})
+		}
+		return encodeVoteReply(cluster.ServerID(r.ID), r.Term, r.Granted)
+	}
 }
 
 func encodePreVoteResponse(response interface{}) []byte {
@@ -436,6 +472,7 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	if err != nil {
 		return nil, err
 	}
+	p.t.leads(args)
 	select {
 	case p.slots <- struct{}{}:
 	case <-p.ctx.Done():

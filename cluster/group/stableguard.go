@@ -20,21 +20,27 @@ type stableGuard struct {
 	raft.StableStore
 	mu   sync.Mutex // one term written at a time
 	seen atomic.Uint64
+	// term and vote as they were when the replica was opened.
+	openedTerm, openedVote uint64
 }
 
 func newStableGuard(below raft.StableStore) (*stableGuard, error) {
 	g := &stableGuard{StableStore: below}
-	for _, key := range []string{keyCurrentTerm, keyLastVoteTerm} {
+	for key, opened := range map[string]*uint64{keyCurrentTerm: &g.openedTerm, keyLastVoteTerm: &g.openedVote} {
 		term, err := below.GetUint64([]byte(key))
 		if err != nil && err.Error() != "not found" { // raft's own convention
 			return nil, err
 		}
-		if err == nil && term > g.seen.Load() {
-			g.seen.Store(term)
+		if err == nil {
+			*opened = term
+			g.seen.Store(max(term, g.seen.Load()))
 		}
 	}
 	return g, nil
 }
+
+// stored is the current term, and the latest that the replica voted in, as they were on disk at its start.
+func (g *stableGuard) stored() (term, vote uint64) { return g.openedTerm, g.openedVote }
 
 // term is the highest term the replica has been in or voted in.
 func (g *stableGuard) term() uint64 { return g.seen.Load() }

@@ -90,6 +90,8 @@ type node struct {
 	syncs  []raftlog.SyncInfo        // when measured; guarded by mu
 
 	measured bool // guarded by mu
+
+	compared []time.Duration // how long each replica compared; guarded by mu
 }
 
 func (nd *node) synced(s raftlog.SyncInfo) {
@@ -291,8 +293,21 @@ func (nd *node) events() Events {
 		SnapshotInstalled: func(g cluster.GroupID, index uint64) { nd.note("snapshot %d", g) },
 		PeerDead:          func(n cluster.NodeID, why string, groups int) { nd.note("dead %s %s", n, why) },
 		Stood:             func(g cluster.GroupID, leader cluster.ServerID) { nd.note("stood %d", g) },
-		ClockJumped:       func() { nd.note("clock jumped") },
-		RaftLog:           func(g cluster.GroupID, level, text string) { nd.note("raft %d %s: %s", g, level, text) },
+		Compared: func(g cluster.GroupID, took time.Duration, missing []cluster.NodeID, enough bool) {
+			nd.mu.Lock()
+			nd.compared = append(nd.compared, took)
+			nd.mu.Unlock()
+			if enough {
+				nd.note("compared %d with all", g)
+				return
+			}
+			for _, m := range missing {
+				nd.note("compared %d without %s", g, m)
+			}
+		},
+		PledgesLost: func(err error) { nd.note("pledges lost: %v", err) },
+		ClockJumped: func() { nd.note("clock jumped") },
+		RaftLog:     func(g cluster.GroupID, level, text string) { nd.note("raft %d %s: %s", g, level, text) },
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	kindHandOver  transport.Kind = 23 // "I answer nothing in term T any more" (CLUSTER 4.2)
 	kindSuspect   transport.Kind = 24 // evidence of death and log positions (CLUSTER 6.4)
 	kindIdentity  transport.Kind = 25 // which replica of a group does the node hold
+	kindCompare   transport.Kind = 26 // what was heard of a server that starts (CLUSTER 6.3)
+	kindDeclare   transport.Kind = 27 // what the sender's servers are bound to
 )
 
 var errShort = errors.New("message is cut short")
