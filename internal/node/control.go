@@ -197,6 +197,8 @@ type GroupStatus struct {
 	Parts    uint64             `wire:"12" json:"operations"`
 	// Fenced is why the replica has stopped, or does not start.
 	Fenced string `wire:"13" json:"fenced,omitempty"`
+	// Awaits are nodes that the replica has to compare with before it votes and acknowledges.
+	Awaits []cluster.NodeID `wire:"14" json:"awaits,omitempty"`
 }
 
 // runs reports whether the replica takes part in its group.
@@ -278,6 +280,7 @@ func groupStatus(id cluster.GroupID, self cluster.ServerID, st group.Stats, memb
 	if st.Fenced != nil {
 		g.Fenced = st.Fenced.Error()
 	}
+	g.Awaits = st.Awaits
 	for _, m := range members {
 		g.Members = append(g.Members, m.ID)
 	}
@@ -289,6 +292,8 @@ func troubles(groups []GroupStatus) []string {
 	for i := range groups {
 		if g := &groups[i]; g.Fenced != "" {
 			all = append(all, fmt.Sprintf("replica of group %d is fenced: %s", g.Group, g.Fenced))
+		} else if len(g.Awaits) > 0 {
+			all = append(all, fmt.Sprintf("replica of group %d does not vote before it has compared with %s", g.Group, nodeNames(g.Awaits)))
 		}
 	}
 	return all

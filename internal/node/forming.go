@@ -89,7 +89,10 @@ func (n *Node) form(ctx context.Context) error {
 		if replaced, err := n.awaitSystem(ctx); !replaced || err != nil {
 			return err
 		}
-		why := errors.New("another replica took its place while it was away")
+		why := n.damages.known(cluster.SystemGroup)
+		if why == nil {
+			why = errors.New("another replica took its place while it was away")
+		}
 		if err := n.dropSystem(ctx, why); err != nil {
 			return err
 		}
@@ -195,7 +198,7 @@ func (n *Node) askHello(ctx context.Context, p cluster.NodeID) (*hello, error) {
 }
 
 // awaitSystem waits until the system group's spaces can be read here; the leader makes them first. It reports whether
-// this replica was replaced while it was away: then it waits in vain.
+// this replica was replaced while it was away, or is damaged: then it waits in vain.
 func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
@@ -206,6 +209,9 @@ func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 		cancel()
 		if err == nil && n.view.Map().Level != 0 && n.view.Map().Group(cluster.SystemGroup) != nil {
 			return false, nil
+		}
+		if n.damages.known(cluster.SystemGroup) != nil {
+			return true, nil
 		}
 		if ctx.Err() != nil {
 			return false, fmt.Errorf("the system group is not readable: %w", errors.Join(err, ctx.Err()))

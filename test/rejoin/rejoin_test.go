@@ -41,6 +41,7 @@ func TestNodesComeBack(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- load.Run(ctx) }()
 	await(ctx, t, c, "n1", "before any damage", whole)
+	yesterday(ctx, t, c, "n3", load)
 	var restore func(string) error
 	for i, d := range damages {
 		node := c.Names()[(i+1)%c.Nodes]
@@ -64,6 +65,28 @@ func TestNodesComeBack(t *testing.T) {
 	}
 	withoutTwo(ctx, t, c)
 	check(ctx, t, c, load)
+}
+
+// yesterday gives a node the data that it had some mails ago, as a snapshot of its machine would, while nobody has replaced
+// anything: it has forgotten what it acknowledged since, and every copy it has comes back under another id.
+func yesterday(ctx context.Context, t *testing.T, c *dev.Cluster, node string, load *fault.Load) {
+	t.Helper()
+	halt(ctx, t, c, node, true)
+	restore, err := save(filepath.Join(c.Dir, node), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(node); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ReadyNode(ctx, node, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, c, node, node+" before it is put back", whole)
+	for since := load.Progress(); load.Progress() < since+8*boxes && ctx.Err() == nil; {
+		rest(ctx, 50*time.Millisecond)
+	}
+	suffer(ctx, t, c, node, Damage{"today for yesterday", restore, mailboxes, system})
 }
 
 // halt stops a node, in order or at once.
