@@ -47,6 +47,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// SnapshotsOut is how many snapshots the node sends at a time.
 	SnapshotsOut int
+	// SeedBytes is the size from which on a state is seeded, and not left to raft's own snapshot (CLUSTER 5.4).
+	SeedBytes uint64
 	// LogBytes and LogAge are when a group's log is truncated, LogKeepBytes what is kept of it even so.
 	LogBytes     uint64
 	LogKeepBytes uint64
@@ -73,6 +75,7 @@ func (c *Config) Defaults() {
 		c.Space.Node = space.NewBudget(c.NodeBytes) // the one of all groups here
 	}
 	setDefault(&c.SnapshotsOut, 2)
+	setDefault(&c.SeedBytes, 64<<20)
 	setDefault(&c.LogBytes, 64<<20)
 	setDefault(&c.LogKeepBytes, 32<<20)
 	setDefault(&c.LogAge, 10*time.Minute)

@@ -111,6 +111,17 @@ func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 // createReplica makes an empty replica under a new server id. The identity is written last: without it there is no
 // replica, and what was made before is made again.
 func (h *Host) createReplica(dir replicaDir, id cluster.GroupID, rc ReplicaConfig) (*identity, error) {
+	if err := dir.fs.RemoveAll(dir.path); err != nil {
+		return nil, err
+	}
+	if err := dir.create(); err != nil {
+		return nil, err
+	}
+	return h.makeReplica(dir, id, rc, adopted{name: stateName(1)})
+}
+
+// makeReplica gives a directory's state, which is empty or was adopted, log, term and a new server id.
+func (h *Host) makeReplica(dir replicaDir, id cluster.GroupID, rc ReplicaConfig, a adopted) (*identity, error) {
 	if rc.Suffrage == 0 {
 		rc.Suffrage = Voter
 	}
@@ -118,27 +129,21 @@ func (h *Host) createReplica(dir replicaDir, id cluster.GroupID, rc ReplicaConfi
 	if err != nil {
 		return nil, err
 	}
-	if err := dir.fs.RemoveAll(dir.path); err != nil {
-		return nil, err
-	}
 	log, err := h.logStore(id).Group(id)
 	if err != nil {
 		return nil, err
 	}
 	stable := h.cfg.Stable.Group(id)
-	if err := stable.Reset(); err != nil {
+	if err := stable.Begin(a.term); err != nil {
 		return nil, err
 	}
-	if err := log.Init(cluster.NewServerID(h.cfg.Node, incarnation), 0, 0); err != nil {
+	if err := log.Init(cluster.NewServerID(h.cfg.Node, incarnation), a.index, a.term); err != nil {
 		return nil, err
 	}
-	if err := dir.create(); err != nil {
+	if err := dir.activate(activeState{name: a.name, origin: a.index}); err != nil {
 		return nil, err
 	}
-	if err := dir.activate(activeState{name: stateName(1)}); err != nil {
-		return nil, err
-	}
-	i := &identity{group: id, incarnation: incarnation, suffrage: rc.Suffrage,
+	i := &identity{group: id, incarnation: incarnation, suffrage: rc.Suffrage, recovery: a.recovery,
 		logStore: log.Identity(), stableStore: stable.Identity()}
 	return i, dir.writeIdentity(*i)
 }
@@ -193,6 +198,13 @@ func (g *Group) check(origin uint64) error {
 	}
 	g.stable, err = newStableGuard(stable)
 	return err
+}
+
+// openPlain opens the engine of a state that no replica runs on.
+func (h *Host) openPlain(path string) (*lsm.DB, error) {
+	o := lsm.StateOptions(path)
+	o.FS, o.Shared = h.cfg.FS, h.cfg.Shared
+	return lsm.Open(o)
 }
 
 func (g *Group) openEngine(path string) (*lsm.DB, error) {

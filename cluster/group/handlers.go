@@ -41,6 +41,7 @@ func (h *Host) register() {
 		{kindHandOver, h.receiveHandOver},
 		{kindSuspect, h.deaths.receive},
 		{kindIdentity, h.receiveIdentity},
+		{kindHold, h.receiveHold},
 	} {
 		net.Handle(row.kind, row.handle)
 	}
@@ -255,6 +256,10 @@ func decodeSnapshotReply(b []byte, resp *raft.InstallSnapshotResponse) error {
 
 // receiveStream takes a snapshot to raft, which reads it on its main loop; heartbeats pass meanwhile.
 func (h *Host) receiveStream(ctx context.Context, s *transport.Stream) {
+	if isSeedHeader(s.Header) {
+		h.sendSeed(ctx, s)
+		return
+	}
 	g, header, err := h.streamTarget(s)
 	var r *raft.InstallSnapshotResponse
 	if err == nil {

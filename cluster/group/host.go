@@ -26,11 +26,12 @@ type Host struct {
 	wg     sync.WaitGroup
 
 	mu     sync.RWMutex
-	groups map[cluster.GroupID]*Group // guarded by mu
-	busy   map[cluster.GroupID]bool   // being opened or closed; guarded by mu
-	free   chan struct{}              // closed and replaced when a group is busy no more; guarded by mu
-	closed bool                       // guarded by mu
-	up     chan struct{}              // closed and replaced when a node connects; guarded by mu
+	groups map[cluster.GroupID]*Group   // guarded by mu
+	busy   map[cluster.GroupID]bool     // being opened or closed; guarded by mu
+	free   chan struct{}                // closed and replaced when a group is busy no more; guarded by mu
+	closed bool                         // guarded by mu
+	up     chan struct{}                // closed and replaced when a node connects; guarded by mu
+	seeds  map[cluster.GroupID]*seeding // guarded by mu
 }
 
 // ReplicaConfig says how a replica is opened.

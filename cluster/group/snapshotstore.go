@@ -44,6 +44,7 @@ type snapshotStore struct {
 	db       *lsm.DB                       // of active; guarded by mu
 	received map[string]*raft.SnapshotMeta // whole, not switched in; guarded by mu
 	held     map[uint64]int                // indexes whose entries stay; guarded by mu
+	seeds    map[cluster.NodeID]seedHold   // replicas being made; guarded by mu
 }
 
 // metaOf describes the state as a snapshot.
@@ -88,7 +89,7 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	default:
 		return nil, nil, errSnapshotsBusy
 	}
-	meta, r, err := s.checkpoint()
+	meta, r, err := s.stream()
 	if err != nil {
 		<-s.sending
 		return nil, nil, fmt.Errorf("checkpoint: %w", err)
@@ -96,32 +97,45 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	return meta, r, nil
 }
 
-func (s *snapshotStore) checkpoint() (*raft.SnapshotMeta, io.ReadCloser, error) {
-	name := s.number(sendPrefix)
-	path := s.dir.join(name)
-	release := s.hold(s.machine.Applied().Index)
-	fail := func(err error) (*raft.SnapshotMeta, io.ReadCloser, error) {
-		release()
-		return nil, nil, errors.Join(err, s.dir.fs.RemoveAll(path))
-	}
-	a, err := s.machine.Checkpoint(path)
+func (s *snapshotStore) stream() (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, files, release, err := s.checkpoint()
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	meta, err := metaOf(a)
+	stream, err := newStreamReader(files)
 	if err != nil {
-		return fail(err)
-	}
-	stream, err := newStreamReader(snapshotFiles{s.dir.fs, path})
-	if err != nil {
-		return fail(err)
+		return nil, nil, errors.Join(err, release())
 	}
 	meta.Size = stream.Size()
 	return meta, &outgoingSnapshot{streamReader: stream, done: func() error {
-		release()
 		<-s.sending
-		return s.dir.fs.RemoveAll(path)
+		return release()
 	}}, nil
+}
+
+// checkpoint makes one of the state. Until release removes it the log is held from its index on.
+func (s *snapshotStore) checkpoint() (meta *raft.SnapshotMeta, files snapshotFiles, release func() error, err error) {
+	files = snapshotFiles{s.dir.fs, s.dir.join(s.number(sendPrefix))}
+	unhold := s.hold(s.machine.Applied().Index)
+	release = func() error {
+		unhold()
+		return files.fs.RemoveAll(files.dir)
+	}
+	a, err := s.machine.Checkpoint(files.dir)
+	if err == nil {
+		meta, err = metaOf(a)
+	}
+	if err != nil {
+		return nil, files, nil, errors.Join(err, release())
+	}
+	return meta, files, release, nil
+}
+
+// size is about how large the state is on disk.
+func (s *snapshotStore) size() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.Size()
 }
 
 // outgoingSnapshot removes its checkpoint when it is closed.

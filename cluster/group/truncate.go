@@ -55,6 +55,9 @@ func (g *Group) truncate(now time.Time) error {
 		return err
 	}
 	cut := g.snaps.truncatable(min(last-keep-1, g.machine.DurableApplied()))
+	if held := g.snaps.heldForSeeds(now, bytes, g.host.seedRoom()); held <= cut {
+		cut = max(held, 1) - 1
+	}
 	if cut < first {
 		return nil
 	}

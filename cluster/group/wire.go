@@ -22,6 +22,7 @@ const (
 	kindIdentity  transport.Kind = 25 // which replica of a group does the node hold
 	kindCompare   transport.Kind = 26 // what was heard of a server that starts (CLUSTER 6.3)
 	kindDeclare   transport.Kind = 27 // what the sender's servers are bound to
+	kindHold      transport.Kind = 32 // a node that is being seeded asks to keep the log (CLUSTER 5.4)
 )
 
 var errShort = errors.New("message is cut short")

@@ -13,6 +13,14 @@ import (
 // FS holds a database's files.
 type FS = vfs.FS
 
+// What an FS gives and takes.
+type (
+	File          = vfs.File
+	WriteCategory = vfs.DiskWriteCategory
+	OpenOption    = vfs.OpenOption
+	DiskUsage     = vfs.DiskUsage
+)
+
 // OSFS is the operating system's file system.
 func OSFS() FS { return vfs.Default }
 
