@@ -49,6 +49,7 @@ type Backend interface {
 
 	RightsBackend
 	FleetBackend
+	NodesBackend
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
 	Queue(ctx context.Context) (any, error)
@@ -214,7 +215,9 @@ var routes = []route{
 }
 
 // allRoutes are the routes of the API.
-func allRoutes() []route { return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes) }
+func allRoutes() []route {
+	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes)
+}
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {
 	g, err := strconv.ParseUint(r.PathValue("group"), 10, 32)

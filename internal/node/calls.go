@@ -36,8 +36,10 @@ func (n *Node) registerCalls() {
 	n.storage.calls.HandleWait(methodWait, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
 		return n.server.HandleWait(ctx, req)
 	})
-	n.storage.calls.Handle(methodHello, func(context.Context, rpc.Peer, []byte) ([]byte, error) {
-		return wire.Marshal(n.hello()), nil
+	n.storage.calls.Handle(methodHello, func(_ context.Context, from rpc.Peer, _ []byte) ([]byte, error) {
+		h := n.hello()
+		h.Stranger = n.strange(from.Node)
+		return wire.Marshal(h), nil
 	})
 	n.storage.calls.Handle(methodStatus, func(ctx context.Context, _ rpc.Peer, _ []byte) ([]byte, error) {
 		return wire.Marshal(n.ownStatus(ctx)), nil
@@ -88,7 +90,7 @@ type router struct{ n *Node }
 func (r router) Route(ctx context.Context, id cluster.SpaceID) (ops.Route, error) {
 	if id == store.Space || id == builtindir.Space {
 		route := ops.Route{Group: cluster.SystemGroup, Epoch: 1, Leader: r.n.view.Leader(cluster.SystemGroup).Node}
-		for _, p := range r.n.peers {
+		for _, p := range r.n.everyone() {
 			route.Replicas = append(route.Replicas, p.ID)
 		}
 		return route, nil

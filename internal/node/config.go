@@ -28,8 +28,10 @@ type Config struct {
 	Zone     string `toml:"zone"`
 	Gateway  string `toml:"gateway" comment:"Whether this node carries what nodes tell each other between data centres: auto (two of each, by name), always, never."`
 
-	Roles    []string `toml:"roles" comment:"What this node does: store (holds mailboxes), frontend (serves clients)."`
-	Nodes    []string `toml:"nodes" comment:"The nodes that form the cluster, as name=host:port of their node-to-node listeners."`
+	Roles []string `toml:"roles" comment:"What this node does: store (holds mailboxes), frontend (serves clients)."`
+	Nodes []string `toml:"nodes" comment:"The nodes that form the cluster, as name=host:port of their node-to-node listeners."`
+	// Joined is written by Join.
+	Joined   bool     `toml:"joined,omitempty" comment:"This node came to a cluster that was there: it never begins one."`
 	Domains  []string `toml:"domains" comment:"Mail domains created when the cluster forms; later ones with 'flotilla domain add'."`
 	Groups   int      `toml:"groups" comment:"Mailbox groups made when the cluster forms."`
 	Replicas int      `toml:"replicas" comment:"Voting copies of every group: 3 or 5."`

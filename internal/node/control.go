@@ -232,7 +232,7 @@ func (n *Node) ownHashes(ctx context.Context) (*hashes, error) {
 // allHashes asks every node for the hashes of its replicas.
 func (n *Node) allHashes(ctx context.Context) (map[cluster.NodeID]map[cluster.GroupID]groupHash, error) {
 	all := make(map[cluster.NodeID]map[cluster.GroupID]groupHash)
-	for _, p := range n.peers {
+	for _, p := range n.everyone() {
 		b, err := n.storage.client.Call(ctx, p.ID, methodHashes, nil)
 		if err != nil {
 			return nil, fmt.Errorf("hashes of %s: %w", p.ID, err)
@@ -301,9 +301,10 @@ func troubles(groups []GroupStatus) []string {
 
 // allStatus asks every node; one that does not answer has Err.
 func (n *Node) allStatus(ctx context.Context) []Status {
-	all := make([]Status, len(n.peers))
+	nodes := n.everyone()
+	all := make([]Status, len(nodes))
 	var g errgroup.Group
-	for i, p := range n.peers {
+	for i, p := range nodes {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 			defer cancel()

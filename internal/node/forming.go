@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,9 @@ import (
 	"github.com/flotilla-mail/flotilla/placement/store"
 )
 
+// strangeAtLast is how often in a row a node is told that it is none before it believes so: a map may be a moment old.
+const strangeAtLast = 10
+
 // hello is what a node says of itself while the cluster forms (CLUSTER 6.2). Tags are for ever.
 type hello struct {
 	// Server is the node's replica of the system group.
@@ -34,6 +38,8 @@ type hello struct {
 	Leads bool `wire:"5"`
 	// Holds says that the node has replicas of mailbox groups, so that there was a system group.
 	Holds bool `wire:"6"`
+	// Stranger says that the map of this node, which reads one, has no node of the asker's name.
+	Stranger bool `wire:"7"`
 }
 
 func (n *Node) hello() *hello {
@@ -77,8 +83,12 @@ func (n *Node) form(ctx context.Context) error {
 		if err := n.openSystem(ctx); err != nil {
 			return err
 		}
-		for !n.hello().Formed {
-			if err := n.tryForm(ctx); err != nil {
+		for strange := 0; !n.hello().Formed; {
+			err := n.tryForm(ctx)
+			if strange++; !errors.As(err, new(*strangerError)) {
+				strange = 0
+			}
+			if err != nil && (strange == 0 || strange == strangeAtLast) {
 				return err
 			}
 			if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
@@ -104,7 +114,7 @@ func (n *Node) askAll(ctx context.Context) map[cluster.NodeID]*hello {
 	all := map[cluster.NodeID]*hello{n.self: n.hello()}
 	var mu sync.Mutex // guards all
 	var wg sync.WaitGroup
-	for _, p := range n.peers {
+	for _, p := range n.everyone() {
 		if p.ID == n.self {
 			continue
 		}
@@ -123,12 +133,17 @@ func (n *Node) askAll(ctx context.Context) map[cluster.NodeID]*hello {
 // tryForm asks every named node once, and begins the system group if that is this node's to do.
 func (n *Node) tryForm(ctx context.Context) error {
 	all := n.askAll(ctx)
-	for id, h := range all {
-		if h.Nodes != n.nodesHash() {
-			return fmt.Errorf("node %s was set up with another list of nodes: run the same 'flotilla setup --nodes …' on all of them", id)
-		}
+	if by := knownNot(all); by != "" {
+		return &strangerError{node: n.self, by: by}
+	}
+	if id := unlike(n.peers, all, n.nodesHash()); id != "" && !n.cfg.Joined {
+		return fmt.Errorf("node %s was set up with another list of nodes: run the same 'flotilla setup --nodes …' on all of them; "+
+			"to a cluster that is there a node is added with 'flotilla node token' and 'flotilla join'", id)
 	}
 	text, begin := forming(n.self, n.peers, all)
+	if begin && n.cfg.Joined {
+		text, begin = "no node has the system group, and one that joined later does not begin it", false
+	}
 	if !begin {
 		n.say("%s", text)
 		return nil
@@ -136,27 +151,62 @@ func (n *Node) tryForm(ctx context.Context) error {
 	return n.bootstrap(ctx, all)
 }
 
+// strangerError says that the cluster is there and has no node of this name.
+type strangerError struct{ node, by cluster.NodeID }
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("the cluster that %s leads has no node %s: draw a token with 'flotilla node token' on %s, remove this node's configuration and data, and run 'flotilla join' here",
+		e.by, e.node, e.by)
+}
+
+// knownNot is a node that leads the system group and does not know this one, empty when there is none.
+func knownNot(all map[cluster.NodeID]*hello) cluster.NodeID {
+	for id, h := range all {
+		if h.Leads && h.Stranger {
+			return id
+		}
+	}
+	return ""
+}
+
+// unlike is one of the nodes with which this one would begin a cluster that was set up with another list, empty when
+// there is none, or when the cluster has begun: nodes that joined it have longer lists than those before them.
+func unlike(peers []Peer, all map[cluster.NodeID]*hello, nodes [32]byte) cluster.NodeID {
+	for _, h := range all {
+		if h.Formed {
+			return ""
+		}
+	}
+	for _, p := range peers {
+		if h := all[p.ID]; h != nil && h.Nodes != nodes {
+			return p.ID
+		}
+	}
+	return ""
+}
+
 // forming says in words what this node, whose replica has no membership, waits for; or that nobody has the system group
 // and it may begin.
 func forming(self cluster.NodeID, peers []Peer, all map[cluster.NodeID]*hello) (text string, begin bool) {
 	var silent []string
 	formed, holds := false, cluster.NodeID("")
-	for _, p := range peers {
-		h := all[p.ID]
+	nodes := namedAndHeard(peers, all)
+	for _, id := range nodes {
+		h := all[id]
 		switch {
 		case h == nil || h.Server == "":
-			silent = append(silent, string(p.ID))
+			silent = append(silent, string(id))
 		case h.Formed && slices.Contains(h.Members, all[self].Server):
 			return "joining the system group", false
 		case h.Leads:
-			return fmt.Sprintf("the system group goes on without this node's copy: waiting to be let in by %s", p.ID), false
+			return fmt.Sprintf("the system group goes on without this node's copy: waiting to be let in by %s", id), false
 		}
 		formed = formed || h != nil && h.Formed
 		if h != nil && h.Holds && holds == "" {
-			holds = p.ID
+			holds = id
 		}
 	}
-	missing := fmt.Sprintf("waiting for %s (%d of %d nodes here)", strings.Join(silent, ", "), len(peers)-len(silent), len(peers))
+	missing := fmt.Sprintf("waiting for %s (%d of %d nodes here)", strings.Join(silent, ", "), len(nodes)-len(silent), len(nodes))
 	switch {
 	case formed && len(silent) > 0:
 		return "the system group has no leader to let this node's copy in: " + missing, false
@@ -170,11 +220,27 @@ func forming(self cluster.NodeID, peers []Peer, all map[cluster.NodeID]*hello) (
 	return "", true
 }
 
+// namedAndHeard are the nodes of the configuration, and after them others that have answered: they joined later.
+func namedAndHeard(peers []Peer, all map[cluster.NodeID]*hello) []cluster.NodeID {
+	var ids []cluster.NodeID
+	for _, p := range peers {
+		ids = append(ids, p.ID)
+	}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // bootstrap is done by the first node in order of name; the others learn the membership from it.
 func (n *Node) bootstrap(ctx context.Context, all map[cluster.NodeID]*hello) error {
-	voters := make([]cluster.ServerID, 0, len(all))
-	for _, h := range all {
-		voters = append(voters, h.Server)
+	voters := []cluster.ServerID{all[n.self].Server}
+	for _, p := range n.peers {
+		if p.ID != n.self {
+			voters = append(voters, all[p.ID].Server)
+		}
 	}
 	slices.Sort(voters)
 	if voters[0].Node() != n.self {

@@ -42,6 +42,8 @@ func TestForming(t *testing.T) {
 		{"no leader", helloOf("n1.1", old), helloOf("n2.1", old), false, "no leader yet"},
 		{"no quorum", nil, helloOf("n2.1", old), false, "no leader to let this node's copy in: waiting for n1"},
 		{"two have lost it", helloOf("n1.1", old), helloOf("n2.2", ""), false, "no leader yet"},
+		{"the leader joined later", nil, nil, false, "let in by n4"},
+		{"one that joined later is not ready", helloOf("n1.1", ""), helloOf("n2.1", ""), false, "waiting for n4 (3 of 4 nodes here)"},
 		{"all have lost it", helloOf("n1.2", ""), helloOf("n2.2", ""), true, "n3 has mailboxes, but no node has the system group"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -54,6 +56,12 @@ func TestForming(t *testing.T) {
 			if tt.n2 != nil {
 				all["n2"] = tt.n2
 			}
+			switch tt.name {
+			case "the leader joined later":
+				all["n4"] = helloOf("n4.1", old+" n4.1 *")
+			case "one that joined later is not ready":
+				all["n4"] = helloOf("", "")
+			}
 			text, begin := forming("n3", threePeers, all)
 			if begin != (tt.want == "") || !strings.Contains(text, tt.want) {
 				t.Errorf("%q, begin %v; want %q", text, begin, tt.want)
@@ -62,6 +70,45 @@ func TestForming(t *testing.T) {
 	}
 	if text, begin := forming("n3", nil, map[cluster.NodeID]*hello{"n3": helloOf("n3.1", "")}); !begin {
 		t.Errorf("alone: %q", text)
+	}
+}
+
+// A list of nodes that differs keeps a cluster from beginning, and nobody from coming back to one that has begun.
+func TestUnlike(t *testing.T) {
+	own, other := [32]byte{1}, [32]byte{2}
+	with := func(h *hello, nodes [32]byte) *hello { h.Nodes = nodes; return h }
+	all := map[cluster.NodeID]*hello{"n1": with(helloOf("n1.1", ""), own), "n2": with(helloOf("n2.1", ""), other), "n3": with(helloOf("n3.1", ""), own)}
+	if got := unlike(threePeers, all, own); got != "n2" {
+		t.Errorf("%q", got)
+	}
+	all["n1"] = with(helloOf("n1.1", "n1.1"), own)
+	if got := unlike(threePeers, all, own); got != "" {
+		t.Errorf("the cluster has begun: %q", got)
+	}
+	delete(all, "n2")
+	all["n1"], all["n4"] = with(helloOf("n1.1", ""), own), with(helloOf("", ""), other)
+	if got := unlike(threePeers, all, own); got != "" {
+		t.Errorf("one that is not named: %q", got)
+	}
+}
+
+// Only the node that leads knows for certain who is none.
+func TestStrangers(t *testing.T) {
+	follows, leads := helloOf("n1.1", "n1.1 n2.1"), helloOf("n2.1", "n1.1 n2.1 *")
+	follows.Stranger = true
+	all := map[cluster.NodeID]*hello{"n1": follows, "n2": leads, "n3": helloOf("n3.1", "")}
+	if by := knownNot(all); by != "" {
+		t.Errorf("%q", by)
+	}
+	leads.Stranger = true
+	if by := knownNot(all); by != "n2" {
+		t.Errorf("%q", by)
+	}
+	err := error(&strangerError{node: "n3", by: "n2"})
+	for _, part := range []string{"no node n3", "flotilla node token", "flotilla join"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v: want %q in it", err, part)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/version"
+	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/store"
 
 	mailbox "github.com/flotilla-mail/flotilla/exmdb/store"
@@ -44,7 +45,11 @@ func versionString() string { return version.Get().Release }
 // says of itself. That comes last, because which of its addresses a machine takes for its own may be wrong.
 func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	if v := n.view; v != nil {
-		if s := v.Map().Node(id); s != nil && s.Address != "" {
+		switch s := v.Map().Node(id); {
+		case s == nil:
+		case s.Status == placement.Removed:
+			return "", false
+		case s.Address != "":
 			return s.Address, true
 		}
 	}

@@ -67,6 +67,7 @@ type Node struct {
 	scratched scratches
 	replaced  replacements
 	scrubs    scrubs
+	attempts  attempts
 	stopping  chan struct{}
 	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
@@ -140,11 +141,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.storage.net.Start(); err != nil {
 		return fmt.Errorf("listen for nodes on %s: %w", n.cfg.Listen.Node, err)
 	}
-	ids := make([]cluster.NodeID, len(n.peers))
-	for i, p := range n.peers {
-		ids[i] = p.ID
-	}
-	n.storage.net.SetPeers(ids)
+	n.meet(n.view.Map())
 	if err := n.startAdmin(); err != nil {
 		return err
 	}
@@ -156,7 +153,8 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.run("contact with the system group", n.keepContact)
-	n.view.OnMap = func(*placement.Map) { n.poke() }
+	n.view.OnMap = func(m *placement.Map) { n.poke(); n.meet(m) }
+	n.meet(n.view.Map())
 	n.run("follow the map", n.followMap)
 	n.run("level", n.keepLevel)
 	n.run("replicas", n.keepReplicas)

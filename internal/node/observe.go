@@ -60,7 +60,7 @@ func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
 	if l.silence, err = c.n.silences(); err != nil {
 		return planner.Observed{}, err
 	}
-	for _, p := range c.n.peers {
+	for _, p := range c.n.everyone() {
 		if state, ok := c.n.storage.net.PeerState(p.ID); ok && p.ID != c.n.self {
 			l.incarnation[p.ID] = state.Incarnation
 		}

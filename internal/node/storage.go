@@ -78,7 +78,7 @@ func (n *Node) openTransport() error {
 	s := &n.storage
 	s.calls = rpc.NewServer(rpc.ServerConfig{MaxWaits: 2 * int64(n.cfg.Limits.Connections)})
 	cfg := transport.Config{Cluster: n.trust.cluster, Node: n.self, Listen: n.cfg.Listen.Node, Credentials: n.credentials,
-		Resolve: n.resolve, Faults: s.faults, Events: transport.Events{
+		Resolve: n.resolve, Barred: n.barred, Faults: s.faults, Events: transport.Events{
 			PeerUp: func(p cluster.NodeID, i uint64) { s.host.PeerUp(p, i); n.peerChanged(p, true, nil) },
 			PeerDown: func(p cluster.NodeID, err error, refused bool) {
 				s.host.PeerDown(p, err, refused)
@@ -109,6 +109,7 @@ func (n *Node) openTransport() error {
 	s.client = rpc.NewClient(s.net, s.calls)
 	n.registerCalls()
 	s.net.HandleCalls(s.calls.Serve)
+	s.net.HandleJoins(n.letIn)
 	return nil
 }
 

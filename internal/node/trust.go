@@ -146,7 +146,7 @@ func readTrust(dir string) (*trust, error) {
 	for _, f := range files {
 		b, err := os.ReadFile(filepath.Join(dir, f.name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is missing: run 'flotilla setup' on this machine with the cluster's secret", filepath.Join(dir, f.name))
+			return nil, fmt.Errorf("%s is missing: run 'flotilla setup' on this machine with the cluster's secret, or 'flotilla join' with a token", filepath.Join(dir, f.name))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read certificates: %w", err)
@@ -172,6 +172,11 @@ func issueTrust(cfg *Config, secret string, a *transport.Authority) error {
 	if err != nil {
 		return fmt.Errorf("derive gossip key: %w", err)
 	}
+	return writeTrust(cfg, a, gossipKey)
+}
+
+// writeTrust writes what a node keeps in <dir>/tls, with certificates of its own.
+func writeTrust(cfg *Config, a *transport.Authority, gossipKey []byte) (err error) {
 	dir := cfg.path("tls")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
