@@ -228,13 +228,8 @@ func nameNodes(cfg *node.Config, nodes []string) error {
 		}
 		cfg.Nodes = append(cfg.Nodes, full)
 	}
-	if cfg.Node == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("host name: %w", err)
-		}
-		host, _, _ = strings.Cut(host, ".")
-		cfg.Node = strings.ToLower(host)
+	if err := nameMachine(cfg); err != nil {
+		return err
 	}
 	for _, n := range cfg.Nodes {
 		if addr, is := strings.CutPrefix(n, cfg.Node+"="); is {

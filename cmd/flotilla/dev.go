@@ -56,7 +56,7 @@ ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; wi
 	f.BoolVar(&o.Plaintext, "plaintext", false, "allow sign-in without TLS")
 	f.IntVar(&o.PortShift, "port-shift", 0, "add this to every port")
 	f.BoolVar(&detach, "detach", false, "return when every node is ready, and leave the nodes running")
-	c.AddCommand(devStop(g), devStart(g), devFault(g), devPut(g), devGet(g))
+	c.AddCommand(devStop(g), devStart(g), devJoin(g), devFault(g), devPut(g), devGet(g))
 	return c
 }
 
@@ -229,6 +229,47 @@ func devStart(g *global) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func devJoin(g *global) *cobra.Command {
+	var dc string
+	c := &cobra.Command{
+		Use: "join", Short: "Let one more node join the running dev cluster, with a token as on a machine of its own",
+		Example: "  flotilla dev join\n  flotilla node list",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, _, err := devNodes(g, nil)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+			defer cancel()
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			var t admin.Token
+			if err := client.Do(ctx, "POST", "/v1/nodes/tokens", admin.TokenRequest{}, &t); err != nil {
+				return err
+			}
+			name, err := cl.Join(ctx, t.Token, dc)
+			if err == nil {
+				err = cl.Start(name)
+			}
+			if err != nil {
+				return err
+			}
+			progress := progressLine(c.OutOrStdout())
+			if err := cl.ReadyNode(ctx, name, progress); err != nil {
+				return err
+			}
+			progress("")
+			fmt.Fprintf(c.OutOrStdout(), "%s has joined: %s, log %s/%s/log\n", name, dev.Host(name), cl.Dir, name)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&dc, "dc", "", "data centre of the node")
+	return c
 }
 
 func devFault(g *global) *cobra.Command {

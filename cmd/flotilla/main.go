@@ -78,8 +78,8 @@ Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answer
 	f.StringVar(&g.server, "server", "", "admin port of a node, host:port, instead of --dir")
 	f.StringVar(&g.token, "token", "", "token for --server (default: $FLOTILLA_TOKEN)")
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
-	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), configCommand(), statusCommand(g), groupsCommand(g),
-		drainCommand(g), undrainCommand(g), checkCommand(g), upgradeCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
+	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), joinCommand(), nodeCommand(g), configCommand(), statusCommand(g),
+		groupsCommand(g), drainCommand(g), undrainCommand(g), checkCommand(g), upgradeCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
 	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
 	strict(root)
 	return root

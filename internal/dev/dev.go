@@ -32,8 +32,10 @@ import (
 type Options struct {
 	// Dir holds the nodes' folders.
 	Dir string
-	// Nodes is how many; Users how many users u1, u2, … beside alice, bob and carol.
+	// Nodes is how many form the cluster; Users how many users u1, u2, … beside alice, bob and carol.
 	Nodes, Users int
+	// Joined is how many nodes have joined it since.
+	Joined int
 	// Groups is how many mailbox groups to make.
 	Groups int
 	// DCs are the data centres of the nodes, as "a,a,b", in order and again from the first; empty puts all in one.
@@ -56,12 +58,14 @@ type Cluster struct{ Options }
 
 // Names are the nodes' names.
 func (c *Cluster) Names() []string {
-	names := make([]string, c.Nodes)
+	names := make([]string, c.Nodes+c.Joined)
 	for i := range names {
-		names[i] = "n" + strconv.Itoa(i+1)
+		names[i] = nodeName(i + 1)
 	}
 	return names
 }
+
+func nodeName(n int) string { return "n" + strconv.Itoa(n) }
 
 // Host is a node's address.
 func Host(name string) string { return "127.0.0." + strings.TrimPrefix(name, "n") }
@@ -86,8 +90,11 @@ func Open(dir, program string) (*Cluster, error) {
 	n, err := strconv.Atoi(port)
 	c := &Cluster{Options{Dir: dir, Program: program, Nodes: len(cfg.Nodes), PortShift: n - 7400,
 		Groups: cfg.Groups, Plaintext: cfg.Plaintext}}
+	for exists(filepath.Join(dir, nodeName(c.Nodes+c.Joined+1), "flotilla.toml")) {
+		c.Joined++
+	}
 	dcs := make([]string, c.Nodes)
-	for i, name := range c.Names() {
+	for i, name := range c.founders() {
 		cfg, cerr := node.ReadConfig(filepath.Join(dir, name, "flotilla.toml"))
 		if dcs[i] = cfg.DC; errors.Is(cerr, fs.ErrNotExist) {
 			dcs[i] = dcs[0] // its data was thrown away, and with it where it was
@@ -97,6 +104,11 @@ func Open(dir, program string) (*Cluster, error) {
 	}
 	c.DCs = written(dcs)
 	return c, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // written is a list of data centres as DCs has it.
@@ -144,6 +156,7 @@ func (c *Cluster) Reconcile(given func(option string) bool) error {
 		return fmt.Errorf("the cluster in %s was made otherwise: %s. Leave that out, name another --dir, or remove the folder",
 			c.Dir, strings.Join(differ, ", "))
 	}
+	c.Joined = have.Joined
 	c.Nodes, c.Groups, c.DCs, c.Plaintext, c.PortShift = have.Nodes, have.Groups, have.DCs, have.Plaintext, have.PortShift
 	return nil
 }
@@ -165,7 +178,7 @@ func (c *Cluster) Setup() error {
 	if err != nil {
 		return fmt.Errorf("secret: %w", err)
 	}
-	for _, name := range c.Names() {
+	for _, name := range c.founders() {
 		if err := c.setupNode(name, string(secret)); err != nil {
 			return err
 		}
@@ -181,23 +194,52 @@ func (c *Cluster) Setup() error {
 }
 
 func (c *Cluster) setupNode(name, secret string) error {
+	cfg := c.config(name)
+	cfg.DC = c.dcs()[slices.Index(c.Names(), name)]
+	for _, n := range c.founders() {
+		cfg.Nodes = append(cfg.Nodes, n+"="+c.address(n))
+	}
+	return node.Setup(cfg, secret, c.configPath(name))
+}
+
+// founders are the nodes that form the cluster.
+func (c *Cluster) founders() []string { return c.Names()[:c.Nodes] }
+
+// address is where the others reach a node.
+func (c *Cluster) address(name string) string { return fmt.Sprintf("%s:%d", Host(name), c.Port(7400)) }
+
+func (c *Cluster) configPath(name string) string {
+	return filepath.Join(c.Dir, name, "flotilla.toml")
+}
+
+// Join lets the next machine join the cluster with a token, in a data centre; it is not started. The token may be any
+// that a node of the cluster has drawn.
+func (c *Cluster) Join(ctx context.Context, token, dc string) (name string, err error) {
+	name = nodeName(c.Nodes + c.Joined + 1)
+	cfg := c.config(name)
+	cfg.DC = dc
+	if _, err := node.Join(ctx, cfg, token, c.address(name), c.configPath(name)); err != nil {
+		return name, err
+	}
+	c.Joined++
+	return name, nil
+}
+
+// config is a node's, but for what differs between one that forms the cluster and one that joins it.
+func (c *Cluster) config(name string) node.Config {
 	cfg := node.Defaults()
 	cfg.Node, cfg.External, cfg.Cluster = name, Host(name), "mail."+Domain
-	cfg.Dir = filepath.Join(c.Dir, name)
-	cfg.Zone, cfg.DC = name, c.dcs()[slices.Index(c.Names(), name)]
+	cfg.Dir, cfg.Zone = filepath.Join(c.Dir, name), name
 	cfg.BlockCache = 32 << 20 // several nodes share what memory somebody's own machine can spare
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
 	if c.Nodes < cfg.Replicas {
 		cfg.Replicas = 1 // two copies would stop when either does
 	}
 	cfg.Domains = []string{Domain}
-	for _, n := range c.Names() {
-		cfg.Nodes = append(cfg.Nodes, fmt.Sprintf("%s=%s:%d", n, Host(n), c.Port(7400)))
-	}
 	at := func(port int) string { return fmt.Sprintf("%s:%d", Host(name), c.Port(port)) }
 	cfg.Listen = node.Listen{Node: at(7400), Gossip: at(7946), SMTP: at(2525), Submission: at(2587), Submissions: at(2465),
 		LMTP: at(2424), IMAP: at(2143), IMAPS: at(2993), HTTP: at(2080), HTTPS: at(2443), Admin: at(2808)}
-	return node.Setup(cfg, secret, filepath.Join(cfg.Dir, "flotilla.toml"))
+	return cfg
 }
 
 // Start starts one node; a node that runs is left alone.
@@ -396,12 +438,13 @@ func (c *Cluster) addUser(ctx context.Context, n string) error {
 
 // StopAll ends every node, all at a time.
 func (c *Cluster) StopAll(ctx context.Context) error {
-	errs := make(chan error, c.Nodes)
-	for _, name := range c.Names() {
+	names := c.Names()
+	errs := make(chan error, len(names))
+	for _, name := range names {
 		go func() { errs <- c.Stop(ctx, name) }()
 	}
 	var all []error
-	for range c.Nodes {
+	for range names {
 		all = append(all, <-errs)
 	}
 	return errors.Join(all...)

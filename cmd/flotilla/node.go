@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/node"
+)
+
+func nodeCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "node", Short: "The nodes of the cluster: add, list, drain, remove",
+		Long: `The nodes of the cluster. A new machine joins with a token that any node draws; a node that is to go is drained, then
+stopped, then removed.`}
+	c.AddCommand(nodeToken(g), nodeList(g),
+		nodeWant(g, "drain", admin.NodeDrained, "Move what a node leads and holds to the others, and keep it so",
+			"The node goes on serving clients. It gets no more replicas and leads no group until 'flotilla node undrain'."),
+		nodeWant(g, "undrain", admin.NodeActive, "Let a drained node lead and hold groups again", "What 'flotilla node drain' asked for is taken back."),
+		nodeRemove(g))
+	return c
+}
+
+func nodeToken(g *global) *cobra.Command {
+	var valid time.Duration
+	c := &cobra.Command{
+		Use: "token", Short: "Draw a one-time token with which a new machine joins",
+		Long: `Draw a token for one new machine. It says whom to ask and how to know them, and is good once, within the time given; the
+cluster keeps only a hash of it. Treat it as a password until it is used: 'flotilla join' gets for it all that a node
+has.`,
+		Example: `  flotilla node token
+  flotilla node token --valid 10m
+  flotilla node token --json | jq -r .token`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "POST", "/v1/nodes/tokens", admin.TokenRequest{Valid: valid}, func(w *tabwriter.Writer, t *admin.Token) {
+				fmt.Fprintf(w, "%s\n\nGood once, until %s. On the new machine:\n\n  flotilla join TOKEN --name NAME\n", t.Token, moment(t.Until))
+			})
+		},
+	}
+	c.Flags().DurationVar(&valid, "valid", time.Hour, "how long the token is good")
+	return c
+}
+
+func nodeList(g *global) *cobra.Command {
+	type line struct {
+		Node, Status, Address, DC, Zone, Version, Error string
+		Replicas, Votes, Leads                          int
+		MinLevel                                        int `json:"min_level"`
+		MaxLevel                                        int `json:"max_level"`
+		Ready                                           bool
+		Seen                                            time.Time
+	}
+	return &cobra.Command{
+		Use: "list", Short: "List the nodes: what is wanted of them, where they are, what they hold",
+		Example: "  flotilla node list\n  flotilla node list --json", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/nodes", nil, func(w *tabwriter.Writer, all *[]line) {
+				fmt.Fprintf(w, "NODE\tSTATUS\tADDRESS\tPLACE\tVERSION\tLEVEL\tREPLICAS\tVOTES\tLEADS\tSEEN\t\n")
+				for _, l := range *all {
+					seen := "now"
+					if l.Error != "" {
+						seen = moment(l.Seen)
+					} else if !l.Ready {
+						seen = "now, not ready"
+					}
+					place := strings.Trim(l.DC+"/"+l.Zone, "/")
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d-%d\t%d\t%d\t%d\t%s\t\n", l.Node, l.Status, l.Address, dash(place), dash(l.Version),
+						l.MinLevel, l.MaxLevel, l.Replicas, l.Votes, l.Leads, seen)
+				}
+			})
+		},
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func nodeWant(g *global, verb, want, short, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " NODE", Short: short, Long: long, Example: "  flotilla node " + verb + " n3", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], want, false) },
+	}
+}
+
+func setNode(c *cobra.Command, g *global, name, want string, force bool) error {
+	path := adminclient.Path("v1", "nodes", name, want)
+	if force {
+		path += "?force"
+	}
+	return call(c, g, "PUT", path, nil, showNothing)
+}
+
+func nodeRemove(g *global) *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use: "remove NODE", Short: "Take a node out of the cluster for good",
+		Long: `Take a node out of the cluster for good: no other node speaks to it any more, and its name is not given again. Drain it
+first, wait until 'flotilla node list' shows no replicas of it, and stop it.
+
+Refused, with exit code 4, while it answers, holds mailboxes, or a group would have no majority without it. --force takes
+out a node whose machine is gone for good: the copies it held are made again on others.
+
+Its machine keeps the cluster's keys on its disk: erase that.`,
+		Example: "  flotilla node remove n3\n  flotilla node remove n3 --force", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], admin.NodeRemoved, force) },
+	}
+	c.Flags().BoolVar(&force, "force", false, "its machine is gone for good, or somebody sees to it that it stops")
+	return c
+}
+
+func joinCommand() *cobra.Command {
+	cfg := node.Defaults()
+	var address, config string
+	c := &cobra.Command{
+		Use: "join TOKEN", Short: "Make this machine a node of a cluster that is there",
+		Long: `Make this machine a node of the cluster that a token is for ('flotilla node token' on any of its nodes prints one): write
+its configuration and its certificates. With - in place of TOKEN it is read from standard input. Run again with the same
+token and name it goes on where it was; no other machine can use the token then.
+
+The configuration is that of 'flotilla config default' with what this command was told; change it before the node is
+started, if need be. Then start the node with 'systemctl enable --now flotilla'.`,
+		Example: `  flotilla join aervwtg4x…7a --name d
+  flotilla join - --name d --address 10.0.0.4 --dc b < token`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			token := a[0]
+			if token == "-" {
+				b, err := io.ReadAll(io.LimitReader(c.InOrStdin(), 8<<10))
+				if err != nil {
+					return fmt.Errorf("read token: %w", err)
+				}
+				token = string(b)
+			}
+			if err := nameMachine(&cfg); err != nil {
+				return err
+			}
+			done, err := node.Join(c.Context(), cfg, token, address, config)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s\nStart it with: systemctl enable --now flotilla\n", done)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&cfg.Node, "name", "", "this machine's name in the cluster (default: its host name)")
+	f.StringVar(&address, "address", "", "where the other nodes reach it, host or host:port (default: the address from which it reaches them, port 7400)")
+	f.StringVar(&cfg.Dir, "data", cfg.Dir, "folder of all data")
+	f.StringVar(&cfg.External, "external-name", "", "host name under which clients reach this machine")
+	f.StringVar(&cfg.DC, "dc", "", "data centre label")
+	f.StringVar(&cfg.Zone, "zone", "", "zone label")
+	f.StringSliceVar(&cfg.Roles, "role", cfg.Roles, "what it does: store (holds mailboxes), frontend (serves clients)")
+	f.StringVar(&config, "config", "/etc/flotilla/flotilla.toml", "configuration file to write")
+	return c
+}
+
+// nameMachine names the machine after its host unless it was named.
+func nameMachine(cfg *node.Config) error {
+	if cfg.Node != "" {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("host name: %w", err)
+	}
+	host, _, _ = strings.Cut(host, ".")
+	cfg.Node = strings.ToLower(host)
+	return nil
+}

@@ -1,0 +1,219 @@
+// Package join lets a fourth machine join a cluster of processes with a token, and holds that it serves at once, that the
+// token is good for nobody else, and that nothing is lost when an old node dies afterwards.
+package join
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/smtp"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/node"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+)
+
+const patience = time.Minute
+
+func TestFourthNodeJoins(t *testing.T) {
+	c := devtest.StartGroups(t, 0, 3)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	token := draw(ctx, t, c, "n2")
+	name, err := c.Join(ctx, token, "")
+	if err != nil || name != "n4" {
+		t.Fatal(name, err)
+	}
+	if err := c.Start(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ReadyNode(ctx, name, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, "n4", "first")
+	awaitMail(t, c, "n1", 1)
+	for _, at := range []string{"n1", "n4"} {
+		testkit.Eventually(t, patience, func(ctx context.Context) error { return listed(ctx, c, at) })
+	}
+	refused(ctx, t, c, token)
+
+	if err := c.Kill("n2"); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, "n4", "second")
+	send(t, c, "n1", "third")
+	awaitMail(t, c, "n4", 3)
+	awaitMail(t, c, "n3", 3)
+	// The node that joined finds its cluster again by itself.
+	if err := errors.Join(c.Stop(ctx, "n4"), c.Start("n2"), c.Start("n4"), c.ReadyNode(ctx, "n4", func(string) {})); err != nil {
+		t.Fatal(err)
+	}
+	awaitMail(t, c, "n4", 3)
+	removed(ctx, t, c)
+}
+
+func draw(ctx context.Context, t *testing.T, c *dev.Cluster, at string) string {
+	t.Helper()
+	var token admin.Token
+	if err := c.Admin(at).Do(ctx, "POST", "/v1/nodes/tokens", admin.TokenRequest{Valid: time.Hour}, &token); err != nil {
+		t.Fatal(err)
+	}
+	return token.Token
+}
+
+func send(t *testing.T, c *dev.Cluster, at, subject string) {
+	t.Helper()
+	mail := fmt.Appendf(nil, "Subject: %s\r\n\r\nhello\r\n", subject)
+	testkit.Eventually(t, patience, func(context.Context) error {
+		return deliver(fmt.Sprintf("%s:%d", dev.Host(at), c.Port(2525)), mail)
+	})
+}
+
+// deliver sends a mail to alice without TLS, as the world does that has no certificate to check.
+func deliver(at string, mail []byte) error {
+	client, err := smtp.Dial(at)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := errors.Join(client.Mail("me@example.org"), client.Rcpt("alice@"+dev.Domain)); err != nil {
+		return err
+	}
+	w, err := client.Data()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(mail)
+	return errors.Join(err, w.Close(), client.Quit())
+}
+
+// awaitMail waits until alice has as many mails, read at a node.
+func awaitMail(t *testing.T, c *dev.Cluster, at string, want int) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(context.Context) error {
+		found, err := count(c, at)
+		if err == nil && found != want {
+			err = fmt.Errorf("alice has %d mails at %s, want %d", found, at, want)
+		}
+		return err
+	})
+}
+
+func count(c *dev.Cluster, at string) (found int, err error) {
+	client, err := imapclient.DialInsecure(fmt.Sprintf("%s:%d", dev.Host(at), c.Port(2143)), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	if err := client.Login("alice@"+dev.Domain, dev.Password).Wait(); err != nil {
+		return 0, err
+	}
+	box, err := client.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		return 0, err
+	}
+	return int(box.NumMessages), client.Logout().Wait()
+}
+
+type line struct {
+	Node, Status, Version string
+	Replicas, Votes       int
+	Ready                 bool
+}
+
+func nodes(ctx context.Context, c *dev.Cluster, at string) (map[string]line, error) {
+	var raw json.RawMessage
+	if err := c.Admin(at).Do(ctx, "GET", "/v1/nodes", nil, &raw); err != nil {
+		return nil, err
+	}
+	var all []line
+	err := json.Unmarshal(raw, &all)
+	byName := map[string]line{}
+	for _, l := range all {
+		byName[l.Node] = l
+	}
+	return byName, err
+}
+
+// listed wants n4 to be a node like the others, with a copy of the system group, of which an odd number votes.
+func listed(ctx context.Context, c *dev.Cluster, at string) error {
+	all, err := nodes(ctx, c, at)
+	if err != nil {
+		return err
+	}
+	if n4 := all["n4"]; len(all) != 4 || n4.Status != "active" || !n4.Ready || n4.Version == "" || n4.Replicas < 1 {
+		return fmt.Errorf("%s lists %+v", at, all)
+	}
+	var raw json.RawMessage
+	if err := c.Admin(at).Do(ctx, "GET", "/v1/groups", nil, &raw); err != nil {
+		return err
+	}
+	var groups []struct {
+		Group  int
+		Placed []struct{ Votes bool }
+	}
+	if err := json.Unmarshal(raw, &groups); err != nil {
+		return err
+	}
+	votes := 0
+	for _, p := range groups[0].Placed {
+		if p.Votes {
+			votes++
+		}
+	}
+	if groups[0].Group != 0 || len(groups[0].Placed) != 4 || votes%2 != 1 {
+		return fmt.Errorf("system group: %+v", groups[0])
+	}
+	return nil
+}
+
+// refused lets another machine come with the used token, and with a new one under a name that is taken.
+func refused(ctx context.Context, t *testing.T, c *dev.Cluster, token string) {
+	t.Helper()
+	cfg := node.Defaults()
+	cfg.Node, cfg.Dir = "n5", filepath.Join(t.TempDir(), "data")
+	config := filepath.Join(t.TempDir(), "flotilla.toml")
+	_, err := node.Join(ctx, cfg, token, "127.0.0.5:7400", config)
+	if err == nil || !strings.Contains(err.Error(), "used by the machine that is n4") {
+		t.Fatalf("the token a second time: %v", err)
+	}
+	cfg.Node = "n3"
+	_, err = node.Join(ctx, cfg, draw(ctx, t, c, "n4"), "127.0.0.5:7400", config)
+	if err == nil || !strings.Contains(err.Error(), "has a node n3") {
+		t.Fatalf("a name that is taken: %v", err)
+	}
+}
+
+// removed takes n4 out: no node speaks to it any more, and it is told why.
+func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		return c.Admin("n1").Do(ctx, "PUT", "/v1/nodes/n4/removed?force", nil, nil)
+	})
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		var s struct {
+			Nodes []struct{ Node, Error string }
+		}
+		if err := c.Admin("n4").Do(ctx, "GET", "/v1/status", nil, &s); err != nil {
+			return err
+		}
+		for _, n := range s.Nodes {
+			if n.Node != "n4" && !strings.Contains(n.Error, "n4 was removed") {
+				return fmt.Errorf("%s to n4: %q", n.Node, n.Error)
+			}
+		}
+		return nil
+	})
+	send(t, c, "n2", "fourth")
+	awaitMail(t, c, "n1", 4)
+}
