@@ -154,7 +154,9 @@ func TestTokensEnd(t *testing.T) {
 func TestRemovedNodesStayRemoved(t *testing.T) {
 	b := newTokens(t)
 	word := func(node cluster.NodeID, s placement.NodeStatus, force bool) error {
-		return b.try(func(w space.Writer) error { return SetNodeStatus(w, &NodeStatusRequest{Node: node, Status: s, Force: force}) })
+		return b.try(func(w space.Writer) error {
+			return SetNodeStatus(w, &NodeStatusRequest{Node: node, Status: s, Force: force})
+		})
 	}
 	if err := b.draw(1, time.Hour); err != nil {
 		t.Fatal(err)
