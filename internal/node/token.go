@@ -55,10 +55,12 @@ func parseJoinToken(text string) (*joinToken, error) {
 	if len(text) > maxTokenText {
 		return nil, errTokenText
 	}
-	b, err := secretText.DecodeString(strings.ToUpper(strings.Join(strings.Fields(text), "")))
+	text = strings.ToUpper(strings.Join(strings.Fields(text), ""))
+	b, err := secretText.DecodeString(text)
 	t := new(joinToken)
 	const head = 1 + len(t.authority) + len(t.secret)
-	if err != nil || len(b) < head+joinTokenCheck {
+	// The last letter has bits that mean nothing: another one is a slip of the hand too.
+	if err != nil || len(b) < head+joinTokenCheck || secretText.EncodeToString(b) != text {
 		return nil, errTokenText
 	}
 	b, check := b[:len(b)-joinTokenCheck], b[len(b)-joinTokenCheck:]
