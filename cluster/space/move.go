@@ -240,3 +240,9 @@ func (r *Replica) PutStored(ctx context.Context, h Hash, stored []byte) error {
 	}
 	return nil
 }
+
+// Leads is nil on the replica that may take steps of moves, which is the leader's.
+func (r *Replica) Leads(ctx context.Context) error {
+	_, err := r.repl.Lead(ctx)
+	return err
+}
