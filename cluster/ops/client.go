@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -84,7 +85,7 @@ func (c *Client) Call(ctx context.Context, q *Request, mode Mode) ([]byte, error
 	for {
 		resp, err := a.once(ctx)
 		if err == nil || a.final || !cluster.Retryable(err) {
-			return resp, err
+			return resp, a.settled(err)
 		}
 		if a.last = err; !a.wait(ctx, err) {
 			return nil, a.verdict(ctx)
@@ -248,10 +249,25 @@ func (a *attempts) wait(ctx context.Context, err error) bool {
 	return ctx.Err() == nil
 }
 
+// inDoubt says that an attempt of a write may have happened.
+func (a *attempts) inDoubt() bool { return a.unknown && (a.mode == Write || a.mode == Create) }
+
+// settled is the error that ends a call. One that says only that the last attempt did nothing leaves open what an earlier
+// one did; any other is a refusal that the owner gave knowing the outcome of those.
+func (a *attempts) settled(err error) error {
+	switch cluster.KindOf(err) {
+	case cluster.KindDeadline, cluster.KindDiskFull, cluster.KindNoMethod:
+		if a.inDoubt() {
+			return fmt.Errorf("%w: an earlier attempt may have happened; the last: %w", cluster.ErrUnknownOutcome, err)
+		}
+	}
+	return err
+}
+
 // verdict is the error of a call whose ctx ended.
 func (a *attempts) verdict(ctx context.Context) error {
 	switch {
-	case a.unknown && (a.mode == Write || a.mode == Create):
+	case a.inDoubt():
 		return cluster.ErrUnknownOutcome
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &cluster.Error{Kind: cluster.KindUnavailable, Text: "gave up: " + a.last.Error()}

@@ -243,6 +243,33 @@ func TestARefusalIsFinal(t *testing.T) {
 	}
 }
 
+// TestTheLastAttemptSpeaksForItself: what only says that the last attempt did nothing is no answer to a write that an
+// earlier attempt may have done; to a read it is, and so is a refusal of the owner.
+func TestTheLastAttemptSpeaksForItself(t *testing.T) {
+	refusal := cluster.Errorf(1008, "full")
+	for _, c := range []struct {
+		mode  Mode
+		last  error
+		wants error
+	}{
+		{Write, cluster.ErrDeadline, cluster.ErrUnknownOutcome},
+		{Write, cluster.ErrDiskFull, cluster.ErrUnknownOutcome},
+		{Create, cluster.ErrNoMethod, cluster.ErrUnknownOutcome},
+		{Write, refusal, refusal},
+		{Read, cluster.ErrDeadline, cluster.ErrDeadline},
+	} {
+		n, client := network(map[cluster.NodeID][]error{"n2": {cluster.ErrUnknownOutcome, c.last}})
+		n.route.Replicas = n.route.Replicas[:1]
+		if _, err := call(client, c.mode, 10*time.Second); cluster.KindOf(err) != cluster.KindOf(c.wants) || len(n.asked) != 2 {
+			t.Errorf("mode %d, unknown and then %v: %v after %d attempts", c.mode, c.last, err, len(n.asked))
+		}
+	}
+	_, client := network(map[cluster.NodeID][]error{"n2": {cluster.ErrDeadline}})
+	if _, err := call(client, Write, 10*time.Second); !errors.Is(err, cluster.ErrDeadline) {
+		t.Errorf("a single attempt that did nothing: %v", err)
+	}
+}
+
 func TestWithoutAnAnswerTheOutcomeIsUnknown(t *testing.T) {
 	_, c := network(map[cluster.NodeID][]error{"n2": {cluster.ErrUnknownOutcome}, "n3": {cluster.ErrUnavailable}, "n4": {cluster.ErrUnavailable}})
 	if _, err := call(c, Write, 200*time.Millisecond); cluster.KindOf(err) != cluster.KindUnknownOutcome {
