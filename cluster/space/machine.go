@@ -9,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/planted"
 )
 
 // MachineConfig is what a Machine may be told; the zero value is usable.
@@ -193,6 +194,9 @@ func (m *Machine) wake(touched []cluster.SpaceID) {
 	m.waitMu.Lock()
 	defer m.waitMu.Unlock()
 	m.wakeIndexesLocked()
+	if planted.Is(planted.LostNotification) && m.applied.Load().Index%4 == 0 {
+		return
+	}
 	for _, id := range touched {
 		m.wakeSpaceLocked(id)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/planted"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -163,6 +164,9 @@ func nextUID(c *schema.FolderCounts, row *schema.Row) (mapi.UID, error) {
 		return next, nil
 	}
 	c.UIDNext++
+	if planted.Is(planted.SameUID) && next%10 == 0 {
+		return next - 1, nil
+	}
 	return next, nil
 }
 
