@@ -367,14 +367,14 @@ func (v *Verdict) told(b *box) {
 		case f == nil:
 			finals[r.Point] = r
 		case !same(f.State, r.State):
-			v.add(RuleReplicas, b.name, "two nodes show different mailboxes while nothing happens", f, r)
+			v.add(RuleReplicas, b.name, "two nodes show different mailboxes while nothing happens", apart(f, r), apart(r, f))
 			return
 		}
 	}
 	for _, r := range b.views {
 		f := finals[r.Point]
-		if f != nil && (r.State == nil || !sameRows(f.State.Rows, r.State.Rows)) {
-			v.add(RuleTold, b.name, "a client that is told of changes does not see what is there", r, f)
+		if f != nil && !sameRows(f.State.Rows, rowsOf(r)) {
+			v.add(RuleTold, b.name, "a client that is told of changes does not see what is there", apart(r, f), apart(f, r))
 			return
 		}
 	}
@@ -390,6 +390,30 @@ func sameRows(x, y []Row) bool {
 		return a.UID == b.UID && (a.Mail == b.Mail || a.Mail == "" || b.Mail == "") && slices.Equal(a.Flags, b.Flags) &&
 			(a.ModSeq == b.ModSeq || a.ModSeq == 0 || b.ModSeq == 0)
 	})
+}
+
+// apart is r with only those messages that o does not show in the same way.
+func apart(r, o *Record) *Record {
+	own := *r
+	s := State{}
+	if r.State != nil {
+		s = *r.State
+	}
+	s.Rows = nil
+	for _, row := range rowsOf(r) {
+		if !slices.ContainsFunc(rowsOf(o), func(x Row) bool { return sameRows([]Row{row}, []Row{x}) }) {
+			s.Rows = append(s.Rows, row)
+		}
+	}
+	own.State = &s
+	return &own
+}
+
+func rowsOf(r *Record) []Row {
+	if r.State == nil {
+		return nil
+	}
+	return r.State.Rows
 }
 
 // replicas: what nodes hold of a group at one index is the same.

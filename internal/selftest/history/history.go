@@ -197,6 +197,12 @@ func (l *Log) Put(r Record) {
 	}
 }
 
+// Note adds that something happened beside the clients.
+func (l *Log) Note(format string, args ...any) {
+	now := l.Now()
+	l.Put(Record{Client: "-", Op: Note, Call: now, Return: now, Text: fmt.Sprintf(format, args...)})
+}
+
 // Records is all so far.
 func (l *Log) Records() []Record {
 	l.mu.Lock()

@@ -1,0 +1,385 @@
+package sim
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+// network carries bytes between nodes in virtual time. A connection keeps its order, two connections overtake each other.
+type network struct {
+	mu        sync.Mutex
+	rng       *rand.Rand                   // guarded by mu
+	listeners map[cluster.NodeID]*listener // guarded by mu
+	dark      map[cluster.NodeID]bool      // hosts that answer nothing, not even that nobody listens; guarded by mu
+	cut       map[direction]bool           // guarded by mu
+	conns     map[*conn]struct{}           // guarded by mu
+	changed   chan struct{}                // closed and replaced when a cut changes; guarded by mu
+	latency   time.Duration                // of one way, at most doubled by jitter; guarded by mu
+	lossy     int                          // writes in a thousand whose bytes have to be sent again; guarded by mu
+}
+
+// direction is one way between two nodes.
+type direction struct{ from, to cluster.NodeID }
+
+func newNetwork(rng *rand.Rand) *network {
+	return &network{rng: rng, listeners: map[cluster.NodeID]*listener{}, dark: map[cluster.NodeID]bool{},
+		cut: map[direction]bool{}, conns: map[*conn]struct{}{}, changed: make(chan struct{}), latency: 300 * time.Microsecond}
+}
+
+// change alters what holds and wakes all who wait.
+func (n *network) change(fn func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fn()
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// isCut says whether nothing comes through one way, and what is closed when that may change.
+func (n *network) isCut(d direction) (bool, <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cut[d], n.changed
+}
+
+// resend is how long TCP waits, at first, before it sends lost bytes again.
+const resend = 200 * time.Millisecond
+
+// delay draws how long bytes are on their way.
+func (n *network) delay() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d := n.latency + time.Duration(n.rng.Int64N(int64(n.latency)+1))
+	for n.rng.IntN(1000) < n.lossy {
+		d += resend
+	}
+	return d
+}
+
+// travel lets a message of a node pass to another: it waits out the delay and a cut. An error means that ctx ended first.
+func (n *network) travel(ctx context.Context, d direction) error {
+	timer := time.NewTimer(n.delay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		cut, changed := n.isCut(d)
+		if !cut {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// listen opens a node's port; a name is an address.
+func (n *network) listen(node cluster.NodeID) *listener {
+	l := &listener{network: n, node: node, queue: make(chan net.Conn, 256), gone: make(chan struct{})}
+	n.change(func() { n.listeners[node] = l })
+	return l
+}
+
+// dial connects from one node to another.
+func (n *network) dial(ctx context.Context, d direction) (net.Conn, error) {
+	if err := n.travel(ctx, d); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	l, dark := n.listeners[d.to], n.dark[d.to]
+	n.mu.Unlock()
+	if dark {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if err := n.travel(ctx, direction{d.to, d.from}); err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return nil, &net.OpError{Op: "dial", Net: "sim", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+	here, there := n.pair(d)
+	select {
+	case l.queue <- there:
+		return here, nil
+	case <-l.gone:
+		return nil, &net.OpError{Op: "dial", Net: "sim", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+}
+
+func (n *network) pair(d direction) (here, there *conn) {
+	out, back := newPipe(n, d), newPipe(n, direction{d.to, d.from})
+	here = &conn{in: back, out: out, local: d.from, remote: d.to}
+	there = &conn{in: out, out: back, local: d.to, remote: d.from}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[here], n.conns[there] = struct{}{}, struct{}{}
+	return here, there
+}
+
+// vanish ends a node's process. What it had sent is still on its way. When its host is gone too nobody is told, and who
+// dials it hears nothing.
+func (n *network) vanish(node cluster.NodeID, hostToo bool) {
+	n.mu.Lock()
+	var mine []*conn
+	for c := range n.conns {
+		if c.local == node {
+			mine = append(mine, c)
+			delete(n.conns, c)
+		}
+	}
+	l := n.listeners[node]
+	delete(n.listeners, node)
+	n.dark[node] = hostToo
+	n.mu.Unlock()
+	if l != nil {
+		l.end()
+	}
+	for _, c := range mine {
+		c.abort(hostToo)
+	}
+}
+
+// appear makes a node's host answer again. Its old connections are not known there.
+func (n *network) appear(node cluster.NodeID) {
+	n.mu.Lock()
+	var theirs []*conn
+	for c := range n.conns {
+		if c.remote == node {
+			theirs = append(theirs, c)
+		}
+	}
+	n.dark[node] = false
+	n.mu.Unlock()
+	for _, c := range theirs {
+		c.in.end(syscall.ECONNRESET)
+	}
+}
+
+// listener is a node's port.
+type listener struct {
+	network *network
+	node    cluster.NodeID
+	queue   chan net.Conn
+	once    sync.Once
+	gone    chan struct{}
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-l.gone:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) end() { l.once.Do(func() { close(l.gone) }) }
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.network.change(func() {
+		if l.network.listeners[l.node] == l {
+			delete(l.network.listeners, l.node)
+		}
+	})
+	l.end()
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *listener) Addr() net.Addr { return address(l.node) }
+
+// address is a node's name as a net.Addr.
+type address cluster.NodeID
+
+// Network implements net.Addr.
+func (address) Network() string { return "sim" }
+
+// String implements net.Addr.
+func (a address) String() string { return string(a) }
+
+// conn is one end of a connection.
+type conn struct {
+	in, out       *pipe
+	local, remote cluster.NodeID
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) { return c.in.read(b) }
+
+// Write implements net.Conn. It never waits: what a real socket would hold back is bounded by the transport's window.
+func (c *conn) Write(b []byte) (int, error) { return c.out.write(b) }
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	n := c.in.network
+	n.mu.Lock()
+	delete(n.conns, c)
+	n.mu.Unlock()
+	c.abort(false)
+	return nil
+}
+
+// abort ends this end at once, and unless silently the other end after what is on its way.
+func (c *conn) abort(silently bool) {
+	c.in.discard()
+	if silently {
+		c.out.mute()
+		return
+	}
+	c.out.end(io.EOF)
+}
+
+// LocalAddr implements net.Conn.
+func (c *conn) LocalAddr() net.Addr { return address(c.local) }
+
+// RemoteAddr implements net.Conn.
+func (c *conn) RemoteAddr() net.Addr { return address(c.remote) }
+
+// SetDeadline implements net.Conn; writes do not wait.
+func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.in.setDeadline(t)
+	return nil
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// pipe is one way of a connection.
+type pipe struct {
+	network *network
+	way     direction
+
+	mu       sync.Mutex
+	queue    []parcel      // guarded by mu
+	last     time.Time     // when the last parcel is due; guarded by mu
+	ended    error         // what comes behind the queue; guarded by mu
+	muted    bool          // nothing is taken any more and nothing said; guarded by mu
+	closed   bool          // by the reader; guarded by mu
+	deadline time.Time     // guarded by mu
+	changed  chan struct{} // closed and replaced; guarded by mu
+}
+
+type parcel struct {
+	due time.Time
+	b   []byte
+}
+
+func newPipe(n *network, way direction) *pipe {
+	return &pipe{network: n, way: way, changed: make(chan struct{})}
+}
+
+func (p *pipe) change(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fn()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *pipe) write(b []byte) (n int, err error) {
+	delay := p.network.delay()
+	p.change(func() {
+		switch {
+		case p.ended != nil:
+			err = net.ErrClosed
+		case p.closed:
+			err = syscall.EPIPE
+		case !p.muted:
+			due := time.Now().Add(delay)
+			if due.Before(p.last) {
+				due = p.last
+			}
+			p.last = due
+			p.queue = append(p.queue, parcel{due, append([]byte(nil), b...)})
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (p *pipe) end(err error) {
+	p.change(func() {
+		if p.ended == nil {
+			p.ended = err
+		}
+	})
+}
+
+func (p *pipe) mute()                   { p.change(func() { p.muted = true }) }
+func (p *pipe) discard()                { p.change(func() { p.closed, p.queue = true, nil }) }
+func (p *pipe) setDeadline(t time.Time) { p.change(func() { p.deadline = t }) }
+
+func (p *pipe) read(b []byte) (int, error) {
+	for {
+		cut, healed := p.network.isCut(p.way)
+		n, wait, changed, err := p.take(b, cut)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		p.pause(wait, changed, healed)
+	}
+}
+
+// pause waits for a time, zero for ever, or for either channel.
+func (p *pipe) pause(wait time.Duration, changed, healed <-chan struct{}) {
+	var due <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-due:
+	case <-changed:
+	case <-healed:
+	}
+}
+
+// take reads what has arrived. With nothing, it says how long to wait and for what.
+func (p *pipe) take(b []byte, cut bool) (n int, wait time.Duration, changed <-chan struct{}, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	switch {
+	case p.closed:
+		return 0, 0, nil, net.ErrClosed
+	case !p.deadline.IsZero() && !p.deadline.After(now):
+		return 0, 0, nil, os.ErrDeadlineExceeded
+	case len(p.queue) > 0 && !cut && !p.queue[0].due.After(now):
+		n = copy(b, p.queue[0].b)
+		if p.queue[0].b = p.queue[0].b[n:]; len(p.queue[0].b) == 0 {
+			p.queue = p.queue[1:]
+		}
+		return n, 0, nil, nil
+	case len(p.queue) == 0 && !cut && p.ended != nil:
+		return 0, 0, nil, p.ended
+	}
+	if len(p.queue) > 0 && !cut {
+		wait = p.queue[0].due.Sub(now)
+	}
+	if !p.deadline.IsZero() && (wait == 0 || p.deadline.Sub(now) < wait) {
+		wait = p.deadline.Sub(now)
+	}
+	return 0, wait, p.changed, nil
+}

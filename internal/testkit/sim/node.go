@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/raftlog"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/exmdb/client"
+	"github.com/flotilla-mail/flotilla/exmdb/server"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+)
+
+// node is one machine: its disk and clock last, the process on it comes and goes.
+type node struct {
+	w     *World
+	id    cluster.NodeID
+	fs    *lsm.CrashFS
+	votes string // directory of the terms and votes, whose files are always whole
+	clock *nodeClock
+
+	mu   sync.Mutex
+	proc *process // nil while none runs; guarded by mu
+}
+
+// process is what runs on a node from a start to its end.
+type process struct {
+	node   *node
+	net    *transport.Transport
+	host   *group.Host
+	logs   *raftlog.Store
+	votes  *raftlog.StableStore
+	shared *lsm.Shared
+	server *ops.Server
+	caller client.Client
+	routes *routes
+	stop   context.CancelFunc
+	ctx    context.Context // ends when the process does
+}
+
+// nodeClock is the machine's clock, whose calendar can be set off.
+type nodeClock struct {
+	origin time.Time
+	mu     sync.Mutex
+	off    time.Duration // guarded by mu
+}
+
+// Mono implements group.Clock.
+func (c *nodeClock) Mono() time.Duration { return time.Since(c.origin) }
+
+// Wall implements group.Clock.
+func (c *nodeClock) Wall() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.off).Round(0)
+}
+
+func (c *nodeClock) set(off time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.off = off
+}
+
+func newNode(w *World, id cluster.NodeID) *node {
+	return &node{w: w, id: id, fs: lsm.CrashableMemFS(), votes: filepath.Join(w.dir, string(id)), clock: &nodeClock{origin: time.Now()}}
+}
+
+// process is the one that runs, or nil.
+func (nd *node) process() *process {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	return nd.proc
+}
+
+func (nd *node) setProcess(p *process) {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	nd.proc = p
+}
+
+// start runs a process and opens the replicas it finds, or makes them.
+func (nd *node) start() error {
+	p := &process{node: nd, shared: lsm.NewShared(lsm.Budget{CacheBytes: 4 << 20, Compactions: 1})}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.routes = newRoutes(nd.w)
+	steps := []func() error{p.openStores, p.openNetwork, p.openGroups}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("start %s: %w", nd.id, err)
+		}
+	}
+	nd.setProcess(p)
+	return nil
+}
+
+func (p *process) openStores() (err error) {
+	nd := p.node
+	fatal := func(err error) { nd.w.note("%s: fatal: %v", nd.id, err) }
+	if err := nd.fs.MkdirAll("/groups", 0o755); err != nil {
+		return err
+	}
+	if p.logs, err = raftlog.Open(raftlog.Options{Dir: "/log", FS: nd.fs, Shared: p.shared, Fatal: fatal}); err != nil {
+		return err
+	}
+	p.votes, err = raftlog.OpenStable(raftlog.StableOptions{Dir: nd.votes, Fatal: fatal})
+	return err
+}
+
+func (p *process) openNetwork() error {
+	nd := p.node
+	pair, err := nd.w.authority.IssueNode(nd.id, transport.Names{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	creds, err := transport.NewCredentials(nd.w.authority.CertPEM(), pair)
+	if err != nil {
+		return err
+	}
+	p.net, err = transport.New(transport.Config{
+		Cluster: nd.w.authority.Cluster, Node: nd.id, Credentials: creds, Listener: nd.w.network.listen(nd.id),
+		Resolve: func(n cluster.NodeID) (string, bool) { return string(n), true },
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			return nd.w.network.dial(ctx, direction{nd.id, cluster.NodeID(addr)})
+		},
+		Events: transport.Events{
+			PeerUp:       func(n cluster.NodeID, i uint64) { p.host.PeerUp(n, i) },
+			PeerDown:     func(n cluster.NodeID, err error, refused bool) { p.host.PeerDown(n, err, refused) },
+			PeerReplaced: func(n cluster.NodeID, a, b uint64) { p.host.PeerReplaced(n, a, b) },
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.host, err = group.New(group.Config{Node: nd.id, Dir: "/groups", FS: nd.fs, Net: p.net, Log: p.logs, Stable: p.votes,
+		Shared: p.shared, Clock: nd.clock, Heartbeat: time.Second, Events: p.events(), GroupEntriesInFlight: 1,
+		Space: space.Config{Now: nd.clock.Wall}, LogBytes: 64 << 10, LogKeepBytes: 16 << 10, TruncateEvery: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	if err := p.net.Start(); err != nil {
+		return err
+	}
+	p.net.SetPeers(nd.w.names())
+	return nil
+}
+
+func (p *process) openGroups() error {
+	for _, g := range p.node.w.groups {
+		if _, err := p.host.Open(p.ctx, g, group.ReplicaConfig{Create: true}); err != nil {
+			return err
+		}
+	}
+	p.server = ops.NewServer(p, ops.Events{}, server.Handlers(store.Defaults()))
+	p.caller = client.Client{Ops: ops.NewClient(p.node.id, p.server, p, p.routes, p.node.clock), Routes: p.routes}
+	return nil
+}
+
+func (p *process) events() group.Events {
+	nd := p.node
+	return group.Events{
+		LeaderGained: func(g cluster.GroupID, term uint64, planned bool) {
+			nd.w.note("%s leads %d in term %d", nd.id, g, term)
+			p.routes.Learn(g, term, nd.id)
+		},
+		LeaderLost: func(g cluster.GroupID, term uint64) { nd.w.note("%s leads %d no more", nd.id, g) },
+		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
+			if leader != "" {
+				p.routes.Learn(g, term, leader.Node())
+			}
+		},
+		Fenced:            func(g cluster.GroupID, err error) { nd.w.broken("%s: group %d is fenced: %v", nd.id, g, err) },
+		SnapshotInstalled: func(g cluster.GroupID, index uint64) { nd.w.note("%s: snapshot of %d at %d", nd.id, g, index) },
+		PeerDead:          func(n cluster.NodeID, why string, groups int) { nd.w.note("%s: %s is dead: %s", nd.id, n, why) },
+		Stood:             func(g cluster.GroupID, l cluster.ServerID) { nd.w.note("%s stands for %d", nd.id, g) },
+	}
+}
+
+// Replica implements ops.Replicas.
+func (p *process) Replica(id cluster.GroupID) *space.Replica {
+	if g := p.host.Group(id); g != nil {
+		return g.Replica()
+	}
+	return nil
+}
+
+// CallOps implements ops.Conn over the simulated network: what a call meets on its way is what the bytes of a connection
+// would.
+func (p *process) CallOps(ctx context.Context, to cluster.NodeID, mode ops.Mode, frame []byte) ([]byte, error) {
+	w := p.node.w
+	there := w.node(to)
+	if w.network.travel(ctx, direction{p.node.id, to}) != nil {
+		return nil, cluster.ErrUnavailable
+	}
+	q := there.process()
+	if q == nil {
+		return nil, cluster.ErrUnavailable
+	}
+	type answer struct {
+		resp []byte
+		err  error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		serve := q.server.Handle
+		if mode == ops.Wait {
+			serve = q.server.HandleWait
+		}
+		resp, err := serve(ctx, frame)
+		done <- answer{resp, err}
+	}()
+	select {
+	case a := <-done:
+		if w.network.travel(ctx, direction{to, p.node.id}) != nil {
+			return nil, cluster.ErrUnknownOutcome
+		}
+		return a.resp, a.err
+	case <-q.ctx.Done():
+	case <-ctx.Done():
+	}
+	return nil, cluster.ErrUnknownOutcome
+}
+
+// crash ends the process as a kill, or with power as a power cut does: of what was not synced each block stays or goes.
+// It says whether a process ran.
+func (nd *node) crash(rng *rand.Rand, power bool) (was bool, err error) {
+	nd.mu.Lock()
+	p := nd.proc
+	nd.proc = nil
+	nd.mu.Unlock()
+	if p == nil {
+		return false, nil
+	}
+	nd.w.network.vanish(nd.id, power)
+	p.stop()
+	if power {
+		nd.fs = nd.fs.CrashClone(rng, 50)
+	}
+	return true, p.close()
+}
+
+// close lets go of what the process had. Its network is gone already, so nobody hears of what it still does.
+func (p *process) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p.stop()
+	err := errors.Join(p.net.Close(ctx), p.host.Close(ctx))
+	err = errors.Join(err, p.logs.Close(), p.votes.Close())
+	p.shared.Close()
+	return err
+}
