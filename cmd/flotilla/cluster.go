@@ -107,7 +107,9 @@ func groupsCommand(g *global) *cobra.Command {
 		Replicas                        []struct {
 			Node, State string
 			Applied     uint64
-			CaughtUp    bool `json:"caught_up"`
+			CaughtUp    bool   `json:"caught_up"`
+			Seeded      uint64 `json:"seeded"`
+			SeedTotal   uint64 `json:"seed_total"`
 		}
 	}
 	var hash bool
@@ -125,7 +127,11 @@ func groupsCommand(g *global) *cobra.Command {
 				for _, x := range *all {
 					var reps []string
 					for _, r := range x.Replicas {
-						reps = append(reps, fmt.Sprintf("%s:%d", r.Node, r.Applied))
+						at := fmt.Sprint(r.Applied)
+						if r.SeedTotal > 0 {
+							at = fmt.Sprintf("%d of %d MB", r.Seeded>>20, r.SeedTotal>>20)
+						}
+						reps = append(reps, r.Node+":"+at)
 					}
 					fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%s\t\n", x.Group, x.Term, x.Leader, x.Applied, x.Mailboxes, strings.Join(reps, " "))
 				}

@@ -135,6 +135,9 @@ type replicaLine struct {
 	Applied  uint64           `json:"applied"`
 	CaughtUp bool             `json:"caught_up"`
 	Fenced   string           `json:"fenced,omitempty"`
+	// Seeded of SeedTotal bytes are here, of a replica that is being seeded.
+	Seeded    uint64 `json:"seeded,omitempty"`
+	SeedTotal uint64 `json:"seed_total,omitempty"`
 	// Hash is that of the replica's content at HashIndex, when it was asked for.
 	Hash      string `json:"hash,omitempty"`
 	HashIndex uint64 `json:"hash_index,omitempty"`
@@ -167,7 +170,7 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 			}
 			h := sums[s.Node][g.Group]
 			l.Replicas = append(l.Replicas, replicaLine{Node: s.Node, Server: g.Server, State: g.State, Applied: g.Applied,
-				CaughtUp: g.CaughtUp, Fenced: g.Fenced, Hash: hex.EncodeToString(h.Sum), HashIndex: h.Index})
+				CaughtUp: g.CaughtUp, Fenced: g.Fenced, Seeded: g.Seeded, SeedTotal: g.SeedTotal, Hash: hex.EncodeToString(h.Sum), HashIndex: h.Index})
 			if g.Leader == g.Server && g.Term >= l.Term {
 				l.Term, l.Leader, l.Applied, l.Entries, l.Ops = g.Term, s.Node, g.Applied, g.Entries, g.Parts
 			}

@@ -50,6 +50,8 @@ type Config struct {
 
 	// Staging is set for nodes that `flotilla dev` and `flotilla selftest --staging` start: it admits fault commands.
 	Staging bool `toml:"staging,omitempty" comment:"Admits 'flotilla dev fault'. Never in production."`
+	// seedBytes is group.Config.SeedBytes, where a test seeds small states.
+	seedBytes uint64
 	// Plaintext admits sign-in without TLS; only on loopback addresses.
 	Plaintext bool `toml:"plaintext,omitempty" comment:"Admits sign-in without TLS, on loopback addresses only."`
 }

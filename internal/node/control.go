@@ -197,13 +197,16 @@ type GroupStatus struct {
 	Parts    uint64             `wire:"12" json:"operations"`
 	// Fenced is why the replica has stopped, or does not start.
 	Fenced string `wire:"13" json:"fenced,omitempty"`
+	// Seeded of SeedTotal bytes are here, of a replica that is being seeded.
+	Seeded    uint64 `wire:"20" json:"seeded,omitempty"`
+	SeedTotal uint64 `wire:"21" json:"seed_total,omitempty"`
 	// Awaits are nodes that the replica has to compare with before it votes and acknowledges.
 	Awaits []cluster.NodeID `wire:"14" json:"awaits,omitempty"`
 }
 
 // runs reports whether the replica takes part in its group.
 func (g *GroupStatus) runs() bool {
-	return g.State != group.Stopped.String() && g.State != group.Fenced.String()
+	return g.State != group.Stopped.String() && g.State != group.Fenced.String() && g.State != seedingState
 }
 
 // hashes is what a node answers about its replicas' content: the hash of the logical pairs of each, at an index.
@@ -271,7 +274,7 @@ func (n *Node) ownReplicas() []GroupStatus {
 	for _, g := range n.storage.host.Groups() {
 		all = append(all, groupStatus(g.ID(), g.Self(), g.Stats(), g.Members()))
 	}
-	return n.damages.show(all)
+	return showSeeds(n.damages.show(all), n.storage.host.Seeds())
 }
 
 func groupStatus(id cluster.GroupID, self cluster.ServerID, st group.Stats, members []group.Member) GroupStatus {

@@ -234,6 +234,8 @@ var (
 	descQueue   = desc("group_queue_bytes", "Bytes of effects that wait for their entry, or for the entry to be applied.", "group")
 	descFenced  = desc("group_fenced", "1 for a replica that has stopped, or does not start, because of its data or its disk.", "group")
 	descLog     = desc("group_log_bytes", "Bytes of the group's log.", "group")
+	descSeeded  = desc("group_seed_bytes", "Bytes here of a replica that is being seeded.", "group")
+	descSeed    = desc("group_seed_total_bytes", "Bytes that a replica which is being seeded will have.", "group")
 	descScrub   = desc("group_scrub_age_seconds", "Seconds since this node's replica was last hashed for a scrub, or was new.", "group")
 	descGateway = desc("gossip_gateway", "1 when the node carries between data centres what nodes tell each other.")
 	descHeard   = desc("data_centre_heard", "1 for another data centre that this node hears of by the gateways.", "dc")
@@ -242,7 +244,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog,
-		descFenced, descScrub, descGateway, descHeard} {
+		descFenced, descScrub, descSeeded, descSeed, descGateway, descHeard} {
 		ch <- d
 	}
 }
@@ -268,6 +270,10 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, g := range m.n.ownReplicas() {
 		show(descFenced, prometheus.GaugeValue, boolFloat(g.Fenced != ""), g.Group.String())
+		if g.SeedTotal > 0 {
+			show(descSeeded, prometheus.GaugeValue, float64(g.Seeded), g.Group.String())
+			show(descSeed, prometheus.GaugeValue, float64(g.SeedTotal), g.Group.String())
+		}
 	}
 	for _, g := range m.n.storage.host.Groups() {
 		id, s := g.ID().String(), g.Stats()

@@ -21,6 +21,12 @@ const patience = 2 * time.Minute
 // startThree runs three nodes in this process, with two mailbox groups, until they are ready.
 func startThree(t *testing.T) (all map[cluster.NodeID]*Node, logs map[cluster.NodeID]*testkit.Log) {
 	t.Helper()
+	return startThreeWith(t, func(*Config) {})
+}
+
+// startThreeWith does so with nodes set up in another way.
+func startThreeWith(t *testing.T, tune func(*Config)) (all map[cluster.NodeID]*Node, logs map[cluster.NodeID]*testkit.Log) {
+	t.Helper()
 	secret, err := NewSecret()
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +45,7 @@ func startThree(t *testing.T) (all map[cluster.NodeID]*Node, logs map[cluster.No
 		cfg.Node, cfg.External, cfg.Dir, cfg.Zone = name, host, t.TempDir(), name
 		cfg.Nodes, cfg.Groups, cfg.Domains = names, 2, []string{"example.test"}
 		cfg.Listen = Listen{Node: address[name], Gossip: fmt.Sprintf("%s:%d", host, testkit.FreePort(t, host))}
+		tune(&cfg)
 		if err := Setup(cfg, secret, cfg.path("flotilla.toml")); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ type keeper struct {
 	n       *Node
 	restart map[cluster.GroupID]*backoff // of replicas that stopped
 	givenUp map[cluster.ServerID]bool    // so that each is told of once
+	seeds   map[cluster.GroupID]*seedRun
 }
 
 // backoff is when a replica that stopped may be started again, and how long is waited after that.
@@ -50,7 +51,8 @@ const (
 
 // keepReplicas looks whenever the map changes, and now and then.
 func (n *Node) keepReplicas(ctx context.Context) error {
-	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}, givenUp: map[cluster.ServerID]bool{}}
+	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}, givenUp: map[cluster.ServerID]bool{},
+		seeds: map[cluster.GroupID]*seedRun{}}
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
@@ -111,7 +113,7 @@ func (n *Node) closeReplica(ctx context.Context, id cluster.GroupID) {
 func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.Replica, open *group.Group) error {
 	if open == nil || lost(g, open.Self()) {
 		var err error
-		if open, err = k.fresh(ctx, g, want); err != nil {
+		if open, err = k.fresh(ctx, g, want); open == nil || err != nil {
 			return err
 		}
 	}
@@ -119,19 +121,22 @@ func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.R
 		State: placement.Created, Actual: open.Self()})
 }
 
-// fresh opens an empty replica. What the node still has of an earlier one goes only now: the controller assigns a
-// successor when others lead the group, and until then the files may be all that is left of it.
+// fresh opens a new replica, which is empty or was seeded; nil while it is being seeded. What the node still has of an
+// earlier one goes only now: the controller assigns a successor when others lead the group, and until then the files may be
+// all that is left of it.
 func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.Replica) (*group.Group, error) {
 	host := k.n.storage.host
-	create := group.ReplicaConfig{Create: true, Suffrage: group.Suffrage(want.Suffrage)}
-	if host.Group(g.ID) == nil {
-		open, err := host.Open(ctx, g.ID, create)
+	open, err := host.Group(g.ID), error(nil)
+	if open == nil {
+		open, err = host.Open(ctx, g.ID, group.ReplicaConfig{})
 		switch {
+		case errors.Is(err, group.ErrNoReplica):
+			return k.create(ctx, g, want)
 		case err != nil && !isDamage(err):
 			return nil, err
-		case err == nil && len(open.Members()) == 0 && !lost(g, open.Self()):
+		case err == nil && unused(g, open):
 			k.n.damages.forget(g.ID) // that was its predecessor's
-			return open, nil         // made just now, or before a crash
+			return open, nil         // made before a crash
 		case err == nil && want.Initial:
 			return nil, fmt.Errorf("the map begins group %d, of which this node has data: put %s aside", g.ID, k.n.cfg.path("groups"))
 		}
@@ -139,8 +144,21 @@ func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.
 	if err := host.Destroy(ctx, g.ID); err != nil {
 		return nil, err
 	}
+	return k.create(ctx, g, want)
+}
+
+// create makes a replica where the node has none.
+func (k *keeper) create(ctx context.Context, g *placement.Group, want *placement.Replica) (*group.Group, error) {
 	k.n.damages.forget(g.ID)
-	return host.Open(ctx, g.ID, create)
+	if ready, err := k.seed(ctx, g, want); !ready || err != nil {
+		return nil, err
+	}
+	return k.n.storage.host.Open(ctx, g.ID, group.ReplicaConfig{Create: true, Suffrage: group.Suffrage(want.Suffrage)})
+}
+
+// unused reports whether a replica has never been a member: it was made, and the map did not learn of it.
+func unused(g *placement.Group, open *group.Group) bool {
+	return !lost(g, open.Self()) && !slices.ContainsFunc(open.Members(), func(m group.Member) bool { return m.ID == open.Self() })
 }
 
 // lost reports whether the map has given a replica up.
