@@ -69,10 +69,8 @@ fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
 		go test $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 	done
 
-upgrade-test: build ## the released program and this one in one cluster
-	@if [ ! -s deploy/RELEASES ]; then \
-		echo "upgrade-test: deploy/RELEASES names no release, so no format is owed to one yet"; \
-	else FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...; fi
+upgrade-test: go-check ## the newest of deploy/RELEASES, or this tree as it, and this program in one cluster under load
+	$(call phase,upgrade,FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...)
 
 clean: ## bin and the data of `make run`
 	rm -rf bin data

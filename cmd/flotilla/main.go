@@ -25,6 +25,12 @@ const (
 	exitUnsafe      = 4
 )
 
+// exitRestart tells systemd to start the service again (RestartForceExitStatus).
+const exitRestart = 75
+
+// restartError ends a node whose next program could not take its place: the supervisor is to start it.
+type restartError struct{ error }
+
 // usageError is a mistake in the command line itself.
 type usageError struct{ error }
 
@@ -45,7 +51,10 @@ func run() int {
 func exitCode(err error) int {
 	var usage usageError
 	var refused *adminclient.Refused
+	var restart restartError
 	switch {
+	case errors.As(err, &restart):
+		return exitRestart
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, adminclient.ErrUnreachable):
@@ -79,7 +88,8 @@ Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answer
 	f.StringVar(&g.token, "token", "", "token for --server (default: $FLOTILLA_TOKEN)")
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
 	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), joinCommand(), nodeCommand(g), configCommand(), statusCommand(g),
-		groupsCommand(g), drainCommand(g), undrainCommand(g), checkCommand(g), upgradeCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
+		groupsCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
+	root.AddCommand(drainCommand(g), undrainCommand(g), checkCommand(g), upgradeCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
 	strict(root)
 	return root

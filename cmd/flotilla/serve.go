@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -74,7 +75,9 @@ func serve(ctx context.Context, cfg node.Config) error {
 		notify(log, daemon.SdNotifyReady)
 		<-ctx.Done()
 	}
-	notify(log, daemon.SdNotifyStopping)
+	if n.Restart() == "" {
+		notify(log, daemon.SdNotifyStopping)
+	}
 	if err == nil {
 		drain(n, log)
 	} else if ctx.Err() != nil {
@@ -84,7 +87,18 @@ func serve(ctx context.Context, cfg node.Config) error {
 	<-watchdog
 	end, stop := context.WithTimeout(context.Background(), stopTime)
 	defer stop()
-	return errors.Join(err, n.Stop(end))
+	if err := errors.Join(err, n.Stop(end)); err != nil || n.Restart() == "" {
+		return err
+	}
+	return beginAnew(n.Restart())
+}
+
+// beginAnew puts another program in the place of this one. The process stays the same for whoever supervises it: systemd
+// sees its service ready again, and a dev cluster needs nobody to start it.
+func beginAnew(program string) error {
+	// #nosec G204 -- the node has checked whose program it is
+	err := syscall.Exec(program, append([]string{program}, os.Args[1:]...), os.Environ())
+	return restartError{fmt.Errorf("begin %s: %w", program, err)}
 }
 
 func drain(n *node.Node, log *slog.Logger) {

@@ -1,12 +1,106 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/internal/node"
+	"github.com/flotilla-mail/flotilla/internal/rollout"
 )
+
+// upgradeFlags say what `flotilla upgrade` is to do.
+type upgradeFlags struct {
+	all, revert, finalize, force bool
+	binary                       string
+}
+
+func upgradeCommand(g *global) *cobra.Command {
+	var o upgradeFlags
+	c := &cobra.Command{
+		Use: "upgrade", Short: "Bring another program to the cluster, one node at a time, without downtime",
+		Long: `Bring another program to the cluster.
+
+--all goes through the nodes, the one that is asked last: each is checked as by 'flotilla check --without', drained, goes
+over to the staged program, and is waited for until it is ready and has caught up; then it is watched for a while. At
+the first regression it stops, with exit code 1; run again, it goes on. With --binary the program is staged first.
+
+--revert goes back in the same way, to the program that each node ran before. Nodes of both programs work together for as
+long as wanted.
+
+--finalize gives up the way back, and raises the level of the formats that are written to the newest that all nodes'
+programs speak. It is refused, with exit code 4, while the program of a registered node does not.`,
+		Example: `  flotilla upgrade --all --binary ./flotilla-1.1
+  flotilla upgrade status
+  flotilla upgrade --all --revert
+  flotilla upgrade --finalize`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case o.finalize && (o.all || o.revert || o.binary != ""):
+				return usageError{errors.New("--finalize stands alone")}
+			case o.finalize:
+				return call(c, g, "POST", "/v1/upgrade/finalize", nil, showFinalized)
+			case o.revert && o.binary != "":
+				return usageError{errors.New("--revert goes back to what ran before: leave --binary out")}
+			case !o.all && !o.revert:
+				return usageError{errors.New("say --all, --revert or --finalize")}
+			}
+			return rollOut(c, g, &o)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.all, "all", false, "every node, one at a time")
+	f.StringVar(&o.binary, "binary", "", "the program to stage first (default: what is staged)")
+	f.BoolVar(&o.revert, "revert", false, "back to the program that ran before")
+	f.BoolVar(&o.finalize, "finalize", false, "raise the level: there is no way back to an older program then")
+	f.BoolVar(&o.force, "force", false, "even if a node cannot be spared: its mailboxes are out of reach meanwhile")
+	c.AddCommand(upgradeStage(g), upgradeStatus(g))
+	return c
+}
+
+// Times of a rollout.
+const (
+	upgradePatience = 5 * time.Minute
+	upgradeSettle   = 5 * time.Second
+	upgradeLook     = 300 * time.Millisecond
+)
+
+func rollOut(c *cobra.Command, g *global, o *upgradeFlags) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	said := c.OutOrStdout()
+	if g.json {
+		said = c.ErrOrStderr()
+	}
+	if o.binary != "" {
+		if err := rollout.Stage(c.Context(), client, o.binary, nil); err != nil {
+			return err
+		}
+		fmt.Fprintln(said, "The program is on every node.")
+	}
+	r := rollout.Rollout{API: client, Target: rollout.Staged, Force: o.force, Patience: upgradePatience, Settle: upgradeSettle, Look: upgradeLook,
+		Progress: func(node, step string) { fmt.Fprintf(said, "%s %s\n", node, step) }}
+	if o.revert {
+		r.Target = rollout.Previous
+	}
+	steps, err := r.Run(c.Context())
+	if g.json {
+		err = errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"steps": steps, "done": err == nil}))
+	}
+	if err == nil && !o.revert {
+		fmt.Fprintln(said, "Every node runs the program. 'flotilla upgrade --revert' goes back, 'flotilla upgrade --finalize' gives that up.")
+	}
+	return err
+}
 
 // finalized is the answer of a finalize.
 type finalized struct {
@@ -14,30 +108,85 @@ type finalized struct {
 	Groups        []uint64
 }
 
-func upgradeCommand(g *global) *cobra.Command {
-	var finalize bool
-	c := &cobra.Command{
-		Use: "upgrade", Short: "Raise the level of formats after every node runs a new program",
-		Long: `With --finalize the cluster's level becomes the newest that the nodes' programs speak: from then on formats of that
-level are written, and an older program refuses to start on the data. Refused, with exit code 4, while the program of a
-registered node does not speak it.`,
-		Example: "  flotilla upgrade --finalize",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if !finalize {
-				return usageError{errors.New("say --finalize")}
-			}
-			return call(c, g, "POST", "/v1/upgrade/finalize", nil, showFinalized)
-		},
-	}
-	c.Flags().BoolVar(&finalize, "finalize", false, "raise the level: there is no way back to an older program then")
-	return c
-}
-
 func showFinalized(w *tabwriter.Writer, f *finalized) {
 	if f.Level == f.Before {
-		fmt.Fprintf(w, "The cluster is at level %d already: the program brings no new formats.\n", f.Level)
+		fmt.Fprintf(w, "The way back is given up. The cluster stays at level %d: the program brings no new formats.\n", f.Level)
 		return
 	}
 	fmt.Fprintf(w, "The cluster is at level %d now, it was %d: %d groups have it in their logs.\n", f.Level, f.Before, len(f.Groups))
+}
+
+func upgradeStage(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "stage PATH", Short: "Bring a program to every node, without starting it",
+		Long: `Bring a program to every node, over the connections between them, with its checksum. Each node tries whether it runs there
+and speaks the cluster's level.`,
+		Example: "  flotilla upgrade stage ./flotilla-1.1",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			var answer struct {
+				Program, Release string
+				Nodes            int
+			}
+			if err := rollout.Stage(c.Context(), client, a[0], &answer); err != nil {
+				return err
+			}
+			if g.json {
+				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s is staged on %d nodes.\n", answer.Release, answer.Nodes)
+			return nil
+		},
+	}
+}
+
+func upgradeStatus(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show which program each node runs and could go over to",
+		Example: "  flotilla upgrade status --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/upgrade", nil, func(w *tabwriter.Writer, u *node.UpgradeState) {
+				fmt.Fprintf(w, "NODE\tRUNS\tLEVELS\tSTAGED\tBEFORE\tSTATE\t\n")
+				for i := range u.Nodes {
+					showProgram(w, &u.Nodes[i])
+				}
+				fmt.Fprintf(w, "The cluster is at level %d.\n", u.Level)
+			})
+		},
+	}
+}
+
+func showProgram(w io.Writer, s *node.ProgramState) {
+	state := s.Progress
+	if s.Err != "" {
+		state = "does not answer: " + s.Err
+	}
+	fmt.Fprintf(w, "%s\t%s %s\t%d-%d\t%s\t%s\t%s\t\n", s.Node, s.Release, short(s.Running), s.Oldest, s.Newest, short(s.Staged), short(s.Previous), state)
+}
+
+// short is enough of a program's name to tell it from others.
+func short(name string) string {
+	sum := name[strings.LastIndexByte(name, '-')+1:]
+	return sum[:min(8, len(sum))]
+}
+
+func versionCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Say which program this is, and which levels of formats it speaks",
+		Example: "  flotilla version --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d := node.Describe()
+			if g.json {
+				return json.NewEncoder(c.OutOrStdout()).Encode(d)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "flotilla %s, levels %d to %d\n", d.Info, d.Levels.Oldest, d.Levels.Newest)
+			return nil
+		},
+	}
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"io"
 	"net/http"
 )
 
@@ -17,6 +18,13 @@ type FleetBackend interface {
 	// Finalize raises the cluster's level to the newest that all nodes' programs speak. It is refused as
 	// cluster.KindUnsafe while one of them does not speak it.
 	Finalize(ctx context.Context) (any, error)
+	// UpgradeState says which program each node runs, and how it is since.
+	UpgradeState(ctx context.Context) (any, error)
+	// Stage brings a program to every node; sum is its SHA-256 in hex.
+	Stage(ctx context.Context, sum string, program io.Reader) (any, error)
+	// SwitchProgram lets a node go over to its staged program, or back to the previous one: it is checked, drained and begins
+	// anew. The answer comes before the node stops.
+	SwitchProgram(ctx context.Context, node, to string, force bool) error
 }
 
 // fleetRoutes are the rows of the API about nodes.
@@ -30,6 +38,14 @@ var fleetRoutes = []route{
 	}},
 	{"POST /v1/undrain", false, func(s *Server, r *http.Request) (any, error) {
 		return okay, s.backend.Undrain(r.Context(), r.URL.Query().Get("node"))
+	}},
+	{"GET /v1/upgrade", false, func(s *Server, r *http.Request) (any, error) { return s.backend.UpgradeState(r.Context()) }},
+	{"POST /v1/upgrade/stage", false, func(s *Server, r *http.Request) (any, error) {
+		return s.backend.Stage(r.Context(), r.URL.Query().Get("sum"), r.Body)
+	}},
+	{"POST /v1/upgrade/switch", false, func(s *Server, r *http.Request) (any, error) {
+		q := r.URL.Query()
+		return okay, s.backend.SwitchProgram(r.Context(), q.Get("node"), q.Get("to"), q.Has("force"))
 	}},
 	{"POST /v1/upgrade/finalize", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Finalize(r.Context()) }},
 }

@@ -252,7 +252,11 @@ func (c *Cluster) Start(name string) error {
 	if err != nil {
 		return fmt.Errorf("open log of %s: %w", name, err)
 	}
-	cmd := exec.Command(c.Program, "serve", "--config", filepath.Join(dir, "flotilla.toml"))
+	program := c.Program
+	if current := node.CurrentProgram(dir); current != "" {
+		program = current // an upgrade has chosen it, as the systemd unit starts it in production
+	}
+	cmd := exec.Command(program, "serve", "--config", filepath.Join(dir, "flotilla.toml"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/internal/version"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/store"
 )
@@ -134,29 +136,26 @@ type Finalized struct {
 	Groups []cluster.GroupID `json:"groups"` // that have it in their log
 }
 
-// finalize raises the cluster to the newest level that a registered node speaks, which all then have to, and waits until it
-// is in the log of every group.
+// finalize raises the cluster to the newest level that a registered node speaks, which all then have to, waits until it
+// is in the log of every group, and gives up the way back to earlier programs.
 func (n *Node) finalize(ctx context.Context) (*Finalized, error) {
 	ctx, cancel := detached(ctx, levelTime)
 	defer cancel()
-	if err := n.view.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	f := &Finalized{Before: n.view.Map().Level}
-	f.Level = f.Before
-	for i := range n.view.Map().Nodes {
-		if s := &n.view.Map().Nodes[i]; s.Status != placement.Removed {
-			f.Level = max(f.Level, s.Speaks().Newest)
-		}
-	}
-	if err := n.mapOp(ctx, store.OpSetLevel, &store.SetLevelRequest{Level: f.Level}); err != nil {
+	// What is newest is for the space to say: this node's copy of it may be a moment old.
+	raw, err := n.ops.Call(ctx, &ops.Request{Op: store.OpSetLevel, Space: store.Space, Payload: wire.Marshal(&store.SetLevelRequest{})}, ops.Write)
+	if err != nil {
 		return nil, fmt.Errorf("finalize: %w", err)
 	}
+	var set store.SetLevelAnswer
+	if err := wire.Unmarshal(raw, &set); err != nil {
+		return nil, fmt.Errorf("finalize: %w", err)
+	}
+	f := &Finalized{Before: set.Before, Level: set.Level}
 	for {
 		var missing []cluster.GroupID
 		f.Groups, missing = n.raised(ctx, f.Level)
 		if len(missing) == 0 {
-			return f, nil
+			return f, n.settleAll(ctx)
 		}
 		if pause(ctx, handOverPause); ctx.Err() != nil {
 			return nil, cluster.Errorf(cluster.KindDeadline, "the cluster is at level %d, and groups %v do not have it in their logs yet: they will when they have a leader", f.Level, missing)

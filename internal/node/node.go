@@ -69,6 +69,7 @@ type Node struct {
 	scrubs    scrubs
 	attempts  attempts
 	stopping  chan struct{}
+	program   program
 	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
 	mu     sync.Mutex
@@ -94,8 +95,10 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, self: cluster.NodeID(cfg.Node), peers: peers, trust: t, exit: exit,
-		log: log.With("node", cfg.Node), metrics: newMetrics(), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
+		metrics: newMetrics(), reconcile: make(chan struct{}, 1), stopping: make(chan struct{}, 1),
 		leads: make(map[cluster.GroupID]context.CancelFunc)}
+	n.program.started, n.program.name = time.Now(), sync.OnceValues(ownName)
+	n.log = slog.New(countErrors{log.Handler(), &n.program}).With("node", cfg.Node)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
 	n.storage.clock = newClockShift()
@@ -261,6 +264,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.cancel()
 	err = errors.Join(err, n.gossip.Close(ctx), n.storage.close(ctx))
 	n.wg.Wait()
+	if n.program.restart.Load() {
+		return err // the process goes on under its number
+	}
 	return errors.Join(err, removeIfThere(n.cfg.path("pid")))
 }
 

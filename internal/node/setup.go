@@ -30,6 +30,9 @@ func Setup(cfg Config, secret, configPath string) error {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
+	if err := linkInstalled(cfg.path("program")); err != nil {
+		return err
+	}
 	if cfg, err = setupConfig(cfg, configPath); err != nil {
 		return err
 	}

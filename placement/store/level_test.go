@@ -24,13 +24,20 @@ func TestLevelWaitsForEveryNode(t *testing.T) {
 		}
 	}
 	raise := func(level placement.Level) error {
-		return b.try(func(w space.Writer) error { return SetLevel(w, level) })
+		return b.try(func(w space.Writer) error {
+			a, err := SetLevel(w, level)
+			if err == nil && (a.Level != max(level, a.Before) || level == 0) {
+				t.Errorf("asked for level %d, %+v", level, a)
+			}
+			return err
+		})
 	}
 	for id, newest := range map[cluster.NodeID]uint32{"n1": 2, "n2": 2, "n3": 1} {
 		if err := put(id, newest); err != nil {
 			t.Fatal(err)
 		}
 	}
+	refused(raise(0), "n3 runs vn3, which speaks level 1 and not 2")
 	refused(raise(2), "n3 runs vn3, which speaks level 1 and not 2")
 	if err := raise(1); err != nil { // what it is
 		t.Fatal(err)

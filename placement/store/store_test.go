@@ -437,7 +437,7 @@ func TestFormsAreForEver(t *testing.T) {
 		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
 			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
 		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"},
-		&SetLevelRequest{Level: 2}} {
+		&SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {

@@ -58,10 +58,14 @@ func StartNodes(t testing.TB, nodes, users, groups int) *dev.Cluster {
 	return StartOptions(t, dev.Options{Nodes: nodes, Users: users, Groups: groups})
 }
 
-// StartOptions is Start with what the options say of nodes, users, groups and data centres.
+// StartOptions is Start with what the options say of nodes, users, groups and data centres, and of the program: without one
+// it is that of the tree.
 func StartOptions(t testing.TB, o dev.Options) *dev.Cluster {
 	t.Helper()
-	o.Dir, o.Plaintext, o.PortShift, o.Program = t.TempDir(), true, freePorts(t), testkit.Binary(t)
+	o.Dir, o.Plaintext, o.PortShift = t.TempDir(), true, freePorts(t)
+	if o.Program == "" {
+		o.Program = testkit.Binary(t)
+	}
 	c := &dev.Cluster{Options: o}
 	if err := c.Setup(); err != nil {
 		t.Fatal(err)

@@ -64,6 +64,15 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 		}
 		b = bytes.NewReader(raw)
 	}
+	return c.send(ctx, method, path, b, out)
+}
+
+// Upload sends what r has as the body of a POST, and decodes the answer into out.
+func (c *Client) Upload(ctx context.Context, path string, r io.Reader, out any) error {
+	return c.send(ctx, http.MethodPost, path, r, out)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, b io.Reader, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, b)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)

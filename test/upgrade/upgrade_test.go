@@ -1,0 +1,257 @@
+// Package upgrade brings another program to a cluster under load and takes it back.
+//
+// The old program is the newest release of deploy/RELEASES, or this tree under another name before there is one; the new
+// one is this tree, built to speak one level more, which no format uses yet.
+package upgrade
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/node"
+	"github.com/flotilla-mail/flotilla/internal/probe"
+	"github.com/flotilla-mail/flotilla/internal/rollout"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/test/devtest"
+)
+
+// patience is for what has to come, on a slow machine too.
+const patience = 3 * time.Minute
+
+const users = 3
+
+// build links a program of a tree under a release's name. A level is claimed unless it is empty.
+func build(t *testing.T, tree, release, level string) string {
+	t.Helper()
+	const stamps = "github.com/flotilla-mail/flotilla/internal/version."
+	path := filepath.Join(t.TempDir(), "flotilla-"+release)
+	flags := "-s -w -X " + stamps + "release=" + release
+	if level != "" {
+		flags += " -X " + stamps + "level=" + level
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", "hashicorpmetrics", "-ldflags", flags, "-o", path, "./cmd/flotilla")
+	cmd.Dir, cmd.Env = tree, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", release, err, out)
+	}
+	return path
+}
+
+// oldProgram is the newest release, a line "version commit" of deploy/RELEASES.
+func oldProgram(t *testing.T) (path, release string) {
+	t.Helper()
+	root := testkit.Root(t)
+	b, err := os.ReadFile(filepath.Join(root, "deploy", "RELEASES"))
+	lines := strings.Fields(string(bytes.TrimSpace(b)))
+	if err != nil || len(lines) < 2 {
+		return build(t, root, "v0.0.0-old", ""), "v0.0.0-old"
+	}
+	release, commit := lines[len(lines)-2], lines[len(lines)-1]
+	tree := filepath.Join(t.TempDir(), "tree")
+	if out, err := exec.CommandContext(t.Context(), "git", "-C", root, "worktree", "add", "--detach", tree, commit).CombinedOutput(); err != nil {
+		t.Fatalf("tree of %s: %v\n%s", release, err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("git", "-C", root, "worktree", "remove", "--force", tree).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	return build(t, tree, release, ""), release
+}
+
+// site is a cluster with clients that go to the next node when one says goodbye.
+type site struct {
+	*dev.Cluster
+	crew   probe.Crew
+	stored map[string]probe.Stats
+}
+
+func start(ctx context.Context, t *testing.T, program string) *site {
+	t.Helper()
+	s := &site{Cluster: devtest.StartOptions(t, dev.Options{Nodes: 3, Users: users, Groups: 3, Program: program}), stored: map[string]probe.Stats{}}
+	ports := map[probe.Protocol]int{probe.IMAP: 2143, probe.SMTP: 2525, probe.LMTP: 2424}
+	for i, protocol := range []probe.Protocol{probe.IMAP, probe.SMTP, probe.LMTP} {
+		for u := range users {
+			s.crew.Clients = append(s.crew.Clients, &probe.Client{Protocol: protocol, Address: address(u), Password: dev.Password,
+				Name: fmt.Sprintf("c%d", i*users+u), Pause: 50 * time.Millisecond, Dial: s.dial(ports[protocol], u)})
+		}
+	}
+	s.crew.Start(ctx)
+	t.Cleanup(s.crew.Stop)
+	return s
+}
+
+func address(u int) string { return fmt.Sprintf("u%d@%s", u+1, dev.Domain) }
+
+// dial goes through the nodes, each client from another one on.
+func (s *site) dial(port, from int) func(context.Context) (net.Conn, error) {
+	var addrs []string
+	for i := range s.Names() {
+		addrs = append(addrs, fmt.Sprintf("%s:%d", dev.Host(s.Names()[(from+i)%s.Nodes]), s.Port(port)))
+	}
+	return probe.InTurn(probe.Plain, addrs...)
+}
+
+// unharmed fails the test if a client was told of an error, or could not get on.
+func (s *site) unharmed(ctx context.Context, t *testing.T, during string) {
+	t.Helper()
+	if err := s.crew.Await(ctx, 2); err != nil {
+		t.Fatalf("%s: %v", during, err)
+	}
+	seen := map[probe.Protocol]probe.Stats{}
+	for _, c := range s.crew.Clients {
+		taken := c.Take()
+		box, all := s.stored[c.Address], seen[c.Protocol]
+		box.Stored, box.Unsure = box.Stored+taken.Stored, box.Unsure+taken.Unsure
+		all.Add(taken)
+		s.stored[c.Address], seen[c.Protocol] = box, all
+	}
+	for protocol, all := range seen {
+		t.Logf("%s: %s: %d operations, %d moves, longest wait %v", during, protocol, all.Operations, all.Moves, all.Longest.Round(time.Millisecond))
+		if len(all.Failures) > 0 {
+			t.Errorf("%s: %s: %v", during, protocol, all.Failures)
+		}
+	}
+}
+
+// roll goes over to a program and looks whether every node runs it.
+func (s *site) roll(ctx context.Context, t *testing.T, to rollout.Target, release string) {
+	t.Helper()
+	r := rollout.Rollout{API: s.Admin("n1"), Target: to, Patience: patience, Settle: 2 * time.Second, Look: 100 * time.Millisecond,
+		Progress: func(node, step string) { t.Logf("%s %s", node, step) }}
+	steps, err := r.Run(ctx)
+	if err != nil || len(steps) != 3 || steps[2].Node != "n1" {
+		t.Fatalf("%+v: %v", steps, err)
+	}
+	s.runs(ctx, t, release, 1)
+	s.unharmed(ctx, t, "to "+release)
+}
+
+func (s *site) runs(ctx context.Context, t *testing.T, release string, level placement.Level) {
+	t.Helper()
+	var u node.UpgradeState
+	if err := s.Admin("n1").Do(ctx, "GET", "/v1/upgrade", nil, &u); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range u.Nodes {
+		if x.Release != release || !x.Ready || len(x.Behind) > 0 {
+			t.Errorf("%+v, want %s", x, release)
+		}
+	}
+	if u.Level != level || u.Self != "n1" {
+		t.Errorf("level %d, asked %s", u.Level, u.Self)
+	}
+}
+
+// TestUpgrade: three nodes go over to a new program under load, back, over again, and the level rises. `make upgrade-test`
+// does all of it; the short form leaves the way back out.
+func TestUpgrade(t *testing.T) {
+	long := os.Getenv("FLOTILLA_UPGRADE") != ""
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
+	defer cancel()
+	old, oldRelease := oldProgram(t)
+	const newRelease = "v9.9.9-new"
+	next := build(t, testkit.Root(t), newRelease, "2")
+	s := start(ctx, t, old)
+	s.unharmed(ctx, t, "before")
+	if err := rollout.Stage(ctx, s.Admin("n1"), next, nil); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.finalize(ctx), "") // the programs are all old: level 1 it stays
+	s.unharmed(ctx, t, "staging")
+	s.mixed(ctx, t)
+	s.roll(ctx, t, rollout.Staged, newRelease)
+	if long {
+		s.roll(ctx, t, rollout.Previous, oldRelease)
+		s.roll(ctx, t, rollout.Staged, newRelease)
+	}
+	refused(t, s.finalize(ctx), "")
+	s.runs(ctx, t, newRelease, 2)
+	s.unharmed(ctx, t, "finalizing")
+	back := rollout.Rollout{API: s.Admin("n1"), Target: rollout.Previous, Progress: func(string, string) {}}
+	_, err := back.Run(ctx)
+	refused(t, err, "no node has an earlier program")
+	refused(t, rollout.Stage(ctx, s.Admin("n2"), old, nil), "the cluster is at level 2")
+	s.oldRefuses(ctx, t, old)
+	s.crew.Stop()
+	s.nothingLost(ctx, t)
+}
+
+func (s *site) finalize(ctx context.Context) error {
+	return s.Admin("n1").Do(ctx, "POST", "/v1/upgrade/finalize", nil, nil)
+}
+
+// refused wants an error with a text, or none for an empty one.
+func refused(t *testing.T, err error, text string) {
+	t.Helper()
+	if (err == nil) != (text == "") || err != nil && !strings.Contains(err.Error(), text) {
+		t.Fatalf("%v, want %q", err, text)
+	}
+}
+
+// mixed takes one node over by hand: the level cannot rise while the others run the old program.
+func (s *site) mixed(ctx context.Context, t *testing.T) {
+	t.Helper()
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		return s.Admin("n1").Do(ctx, "POST", "/v1/upgrade/switch?node=n3&to=staged", nil, nil)
+	})
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		var u node.UpgradeState
+		if err := s.Admin("n1").Do(ctx, "GET", "/v1/upgrade", nil, &u); err != nil {
+			return err
+		}
+		for _, x := range u.Nodes {
+			if x.Node == "n3" && (x.Newest != 2 || !x.Ready || len(x.Behind) > 0) {
+				return fmt.Errorf("%+v", x)
+			}
+		}
+		return nil
+	})
+	refused(t, s.finalize(ctx), "which speaks level 1 and not 2: upgrade it first")
+	s.unharmed(ctx, t, "two programs")
+}
+
+// oldRefuses starts the old program on data of the new level.
+func (s *site) oldRefuses(ctx context.Context, t *testing.T, old string) {
+	t.Helper()
+	config := filepath.Join(s.Dir, "n1", "flotilla.toml")
+	out, err := exec.CommandContext(ctx, old, "serve", "--config", config).CombinedOutput()
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || !strings.Contains(string(out), "is at level 2 since v9.9.9-new") {
+		t.Errorf("the old program on data of the new level: %v\n%s", err, out)
+	}
+}
+
+// nothingLost compares every mailbox with what was acknowledged. A client that was stopped in the middle of a mail does
+// not know what became of that one.
+func (s *site) nothingLost(ctx context.Context, t *testing.T) {
+	t.Helper()
+	const clientsOfABox = 3
+	for u := range users {
+		n, err := probe.Count(ctx, s.dial(2143, u), address(u), dev.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		box := s.stored[address(u)]
+		for _, c := range s.crew.Clients {
+			if c.Address == address(u) {
+				last := c.Take() // what was answered since the last look
+				box.Stored, box.Unsure = box.Stored+last.Stored, box.Unsure+last.Unsure
+			}
+		}
+		if n < box.Stored || n > box.Stored+box.Unsure+clientsOfABox {
+			t.Errorf("%s holds %d messages, %d were acknowledged, %d sent again", address(u), n, box.Stored, box.Unsure)
+		}
+	}
+}
