@@ -100,10 +100,13 @@ func (w *world) Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]byte
 		_, err := rand.Read(q.ID[:])
 		w.must(err)
 	}
-	if _, door := GroupOf(q.Space); (door || q.Op == store.OpFlipMove) && w.crash && w.rng.IntN(6) == 0 {
+	if _, door := GroupOf(q.Space); w.crash && (door && w.rng.IntN(6) == 0 || q.Op == store.OpFlipMove && w.rng.IntN(2) == 0) {
 		again := *q
 		again.ID[0]++ // another carrier's
 		w.late = append(w.late, &again)
+	}
+	if q.Op == store.OpFlipMove && w.crash && w.rng.IntN(4) == 0 {
+		return nil, cluster.ErrUnknownOutcome // it never gets there, or only late
 	}
 	for tries := 0; ; tries++ {
 		answer, err := w.server.Serve(ctx, q)
