@@ -43,6 +43,9 @@ func Join(ctx context.Context, cfg Config, token, address, configPath string) (d
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make data folder: %w", err)
 	}
+	if err := linkInstalled(cfg.path("program")); err != nil {
+		return "", err
+	}
 	key, err := joinKey(dir)
 	if err != nil {
 		return "", err

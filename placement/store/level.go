@@ -61,13 +61,14 @@ func newest(m *placement.Map) placement.Level {
 	return level
 }
 
-// mayRegister refuses a node whose program does not speak the cluster's level.
+// mayRegister refuses a node whose program does not speak the cluster's level. One that was let in and has not started yet
+// says nothing of its program: it registers when it starts.
 func mayRegister(r space.Reader, n *placement.NodeState) error {
 	have, err := number(r, []byte{prefixLevel})
 	if err != nil {
 		return err
 	}
-	if level := placement.Level(have); level > placement.FirstLevel && !n.Speaks().Has(level) {
+	if level := placement.Level(have); level > placement.FirstLevel && n.MaxLevel != 0 && !n.Speaks().Has(level) {
 		return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d, and the program of %s, %s, speaks %s: run the one that the other nodes run (flotilla status)",
 			level, n.ID, n.Version, n.Speaks())
 	}

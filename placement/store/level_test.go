@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -51,6 +52,13 @@ func TestLevelWaitsForEveryNode(t *testing.T) {
 	}
 	refused(put("n2", 1), "the cluster is at level 2, and the program of n2, vn2, speaks level 1")
 	refused(raise(1), "a level never falls")
+	if err := b.try(func(w space.Writer) error { return PutNode(w, placement.NodeState{ID: "n5"}) }); err != nil {
+		t.Fatalf("one that was let in and has not started: %v", err)
+	}
+	refused(raise(2), "n5 runs")
+	if err := put("n5", 2); err != nil {
+		t.Fatal(err)
+	}
 	if m := b.load(); m.Level != 2 || m.Node("n2").MaxLevel != 2 {
 		t.Fatalf("level %d, %+v", m.Level, m.Node("n2"))
 	}
@@ -61,7 +69,8 @@ func TestLevelWaitsForEveryNode(t *testing.T) {
 				return err
 			}
 		}
-		return PutNode(w, placement.NodeState{ID: "n2", MinLevel: 1, MaxLevel: 4})
+		return errors.Join(PutNode(w, placement.NodeState{ID: "n2", MinLevel: 1, MaxLevel: 4}),
+			PutNode(w, placement.NodeState{ID: "n5", MinLevel: 1, MaxLevel: 4}))
 	}); err != nil {
 		t.Fatal(err)
 	}
