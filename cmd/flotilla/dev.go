@@ -275,7 +275,7 @@ func devJoin(g *global) *cobra.Command {
 func devFault(g *global) *cobra.Command {
 	var peer string
 	c := &cobra.Command{
-		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-slow=50ms|clear", Short: "Break something on a node of the dev cluster",
+		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -285,10 +285,13 @@ func devFault(g *global) *cobra.Command {
 			}
 			f := admin.Fault{Peer: peer}
 			kind, value, has := strings.Cut(a[1], "=")
-			if f.Kind = kind; has != (kind == "latency" || kind == "clock" || kind == "disk-slow") {
-				return usageError{fmt.Errorf("%s: want cut, latency=TIME, clock=TIME, disk-full, disk-slow=TIME or clear", a[1])}
+			if f.Kind = kind; has != (kind == "latency" || kind == "clock" || kind == "disk-slow" || kind == "die-at") {
+				return usageError{fmt.Errorf("%s: want cut, latency=TIME, clock=TIME, disk-full, disk-slow=TIME, die-at=STEP or clear", a[1])}
 			}
-			if has {
+			switch {
+			case kind == "die-at":
+				f.Step = value
+			case has:
 				if f.Value, err = time.ParseDuration(value); err != nil {
 					return usageError{err}
 				}

@@ -49,6 +49,7 @@ type Backend interface {
 
 	RightsBackend
 	FleetBackend
+	MovesBackend
 	NodesBackend
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
@@ -108,10 +109,12 @@ type Change struct {
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
 type Fault struct {
-	// Kind is cut, latency, clock, disk-full, disk-slow or clear.
+	// Kind is cut, latency, clock, disk-full, disk-slow, die-at or clear.
 	Kind  string        `json:"kind"`
 	Value time.Duration `json:"value,omitempty"`
 	Peer  string        `json:"peer,omitempty"`
+	// Step is the step of a move at which the node dies.
+	Step string `json:"step,omitempty"`
 }
 
 // Server serves the API.
@@ -216,7 +219,7 @@ var routes = []route{
 
 // allRoutes are the routes of the API.
 func allRoutes() []route {
-	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes)
+	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes, moveRoutes)
 }
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {

@@ -202,13 +202,16 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 		s.disk.SyncDelay.Store(int64(f.Value))
 	case "disk-full":
 		s.disk.NoSpace.Store(true)
+	case "die-at":
+		b.n.deadly.step.Store(&f.Step)
 	case "clear":
 		s.faults.Clear(peer)
 		s.clock.set(0)
 		s.disk.SyncDelay.Store(0)
 		s.disk.NoSpace.Store(false)
+		b.n.deadly.step.Store(nil)
 	default:
-		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-slow or clear", f.Kind)
+		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-slow, die-at or clear", f.Kind)
 	}
 	b.n.log.Warn("fault set", "code", "FL-1012", "kind", f.Kind, "value", f.Value, "peer", f.Peer)
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/mover"
 	"github.com/flotilla-mail/flotilla/placement/store"
 	"github.com/flotilla-mail/flotilla/placement/view"
 
@@ -99,6 +100,9 @@ func (r router) Route(ctx context.Context, id cluster.SpaceID) (ops.Route, error
 		return r.n.groupRoute(g)
 	}
 	if g, ok := scratchGroup(id); ok {
+		return r.n.groupRoute(g)
+	}
+	if g, ok := mover.GroupOf(id); ok {
 		return r.n.groupRoute(g)
 	}
 	v, err := r.n.view.Route(ctx, id)

@@ -37,6 +37,7 @@ func (n *Node) leading(id cluster.GroupID, leads bool) {
 	}
 	n.wg.Go(func() { n.work(ctx, id) })
 	n.wg.Go(func() { n.sendOutgoing(ctx, id) })
+	n.wg.Go(func() { n.moveSpaces(ctx, id) })
 }
 
 // work does what falls due in a group's mailboxes and in its queue while this node leads it.

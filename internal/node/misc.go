@@ -13,6 +13,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/version"
 	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/mover"
 	"github.com/flotilla-mail/flotilla/placement/store"
 
 	mailbox "github.com/flotilla-mail/flotilla/exmdb/store"
@@ -20,7 +21,7 @@ import (
 
 // makeServer builds the table of everything that can be asked of a space.
 func (n *Node) makeServer() {
-	tables := [][]ops.Handler{store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers()}
+	tables := [][]ops.Handler{store.Handlers(), builtin.Handlers(), server.Handlers(n.mailboxes()), queue.Handlers(), mover.Handlers()}
 	if n.cfg.Staging {
 		tables = append(tables, scratchHandlers())
 	}

@@ -63,6 +63,7 @@ type Node struct {
 	damages   damages
 	disk      slowDisk
 	load      loadMeter
+	deadly    deadlyStep
 	told      told
 	scratched scratches
 	replaced  replacements
@@ -99,6 +100,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 		leads: make(map[cluster.GroupID]context.CancelFunc)}
 	n.program.started, n.program.name = time.Now(), sync.OnceValues(ownName)
 	n.log = slog.New(countErrors{log.Handler(), &n.program}).With("node", cfg.Node)
+	n.deadly.die = func() { exit(1) }
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
 	n.storage.clock = newClockShift()

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+)
+
+func mailboxMove(g *global) *cobra.Command {
+	var to string
+	var wait, abort bool
+	c := &cobra.Command{Use: "move ADDRESS", Short: "Move a mailbox to another group of machines, while it is used",
+		Long: `Moves a mailbox to a group of the cluster ('flotilla groups' lists them), or to one that a node leads. The mailbox stays in
+use; at the end there is a pause of well below a second. Sessions, UIDs, change numbers and sync states stay as they are. A
+move goes on whoever fails meanwhile; without --wait the command returns once it has begun.`,
+		Example: `  flotilla mailbox move alice@example.org --to 3 --wait
+  flotilla mailbox move alice@example.org --to n2
+  flotilla mailbox move alice@example.org --abort`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			path := adminclient.Path("v1", "mailboxes", a[0], "move")
+			switch {
+			case abort == (to != ""):
+				return usageError{fmt.Errorf("say where to with --to, or --abort")}
+			case abort:
+				return call(c, g, "DELETE", path, nil, showMove)
+			case wait:
+				return moveAndWait(c, g, path, to)
+			}
+			return call(c, g, "POST", path, admin.MoveRequest{To: to}, showMove)
+		}}
+	c.Flags().StringVar(&to, "to", "", "number of a group, or name of a node")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the mailbox is there, and say how far it is")
+	c.Flags().BoolVar(&abort, "abort", false, "give the move up; the mailbox stays where it is")
+	return c
+}
+
+func mailboxMoves(g *global) *cobra.Command {
+	return &cobra.Command{Use: "moves", Short: "List the mailboxes that are on their way to another group", Args: cobra.NoArgs,
+		Example: "  flotilla mailbox moves\n  flotilla mailbox moves --json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "GET", "/v1/moves", nil, func(w *tabwriter.Writer, all *[]admin.Move) {
+				if len(*all) > 0 {
+					fmt.Fprintf(w, "MAILBOX\tFROM\tTO\tSINCE\tSTATE\tCAUSE\t\n")
+				}
+				for i := range *all {
+					m := &(*all)[i]
+					fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t\n", m.Mailbox, m.From, m.To, moment(m.Since), moveWords(m), m.Cause)
+				}
+			})
+		}}
+}
+
+func showMove(w *tabwriter.Writer, m *admin.Move) {
+	fmt.Fprintf(w, "mailbox\t%s\t\ngroup\t%d\t\nmove\t%s\t\n", m.Mailbox, m.Group, moveWords(m))
+}
+
+func moveWords(m *admin.Move) string {
+	switch {
+	case m.State != "copying":
+		if m.Trouble != "" {
+			return m.State + ": " + m.Trouble
+		}
+		return m.State
+	case !m.Whole:
+		return fmt.Sprintf("to group %d: %d KiB copied", m.To, m.Copied>>10)
+	case m.Attempt > 1:
+		return fmt.Sprintf("to group %d: %d KiB copied, %d changes behind, attempt %d", m.To, m.Copied>>10, m.Behind, m.Attempt)
+	}
+	return fmt.Sprintf("to group %d: %d KiB copied, %d changes behind", m.To, m.Copied>>10, m.Behind)
+}
+
+// moveEvery is how often a waiting command asks how a move stands.
+const moveEvery = 200 * time.Millisecond
+
+// moveAndWait begins a move and returns when the mailbox lives where it was to, or the move was given up.
+func moveAndWait(c *cobra.Command, g *global, path, to string) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	var m admin.Move
+	if err := client.Do(c.Context(), "POST", path, admin.MoveRequest{To: to}, &m); err != nil {
+		return err
+	}
+	target, trouble, said := m.To, "", ""
+	for m.State != admin.MoveNone {
+		if words := moveWords(&m); words != said {
+			fmt.Fprintln(c.ErrOrStderr(), words)
+			said = words
+		}
+		if m.Trouble != "" {
+			trouble = m.Trouble
+		}
+		if err := nap(c.Context(), moveEvery); err != nil {
+			return err
+		}
+		if m, err = moveNow(c.Context(), g, path); err != nil {
+			return err
+		}
+	}
+	if m.Group != target {
+		return cluster.Errorf(cluster.KindUnavailable, "the mailbox stays in group %d: %s", m.Group, cmp.Or(trouble, "the move was given up"))
+	}
+	return printMove(c, g, &m)
+}
+
+// moveNow asks again while no node answers: one of them may have died meanwhile.
+func moveNow(ctx context.Context, g *global, path string) (m admin.Move, err error) {
+	for tries := 0; ; tries++ {
+		client, cerr := g.client()
+		if err = cerr; err == nil {
+			if err = client.Do(ctx, "GET", path, nil, &m); err == nil {
+				return m, nil
+			}
+		}
+		if tries == 50 || nap(ctx, moveEvery) != nil {
+			return m, err
+		}
+	}
+}
+
+func nap(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func printMove(c *cobra.Command, g *global, m *admin.Move) error {
+	if g.json {
+		b, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", b)
+		return err
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	showMove(w, m)
+	return w.Flush()
+}

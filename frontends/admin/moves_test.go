@@ -1,0 +1,25 @@
+package admin
+
+import "context"
+
+func (b *straw) MoveMailbox(_ context.Context, a, to string) (*Move, error) {
+	return &Move{Mailbox: "m", State: "copying", To: 3}, b.note("move %s to %s", a, to)
+}
+
+func (b *straw) MailboxMove(_ context.Context, a string) (*Move, error) {
+	return &Move{Mailbox: "m", State: MoveNone, Group: 2}, b.note("move of %s", a)
+}
+
+func (b *straw) AbortMove(_ context.Context, a string) (*Move, error) {
+	return &Move{Mailbox: "m", State: "aborted", Trouble: "why"}, b.note("abort move of %s", a)
+}
+
+func (b *straw) Moves(context.Context) ([]Move, error) { return []Move{}, b.note("moves") }
+
+// moveRows are the requests of the routes about moves.
+var moveRows = []asking{
+	{"POST /v1/mailboxes/{address}/move", "/v1/mailboxes/a%2Fb@b/move", `{"to":"n2"}`, "move a/b@b to n2", `"state":"copying"`},
+	{"GET /v1/mailboxes/{address}/move", "/v1/mailboxes/a@b/move", "", "move of a@b", `"state":"none"`},
+	{"DELETE /v1/mailboxes/{address}/move", "/v1/mailboxes/a@b/move", "", "abort move of a@b", `"trouble":"why"`},
+	{"GET /v1/moves", "/v1/moves", "", "moves", `[]`},
+}
