@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 	OpDrawToken     ops.ID = 1520
 	OpUseToken      ops.ID = 1521
 	OpSetNodeStatus ops.ID = 1522
+	OpNodeAddress   ops.ID = 1523
 )
 
 // TokenID finds a token. It is derived from the token's secret, and says nothing of it.
@@ -29,10 +31,12 @@ type Token struct {
 	Hash  [sha256.Size]byte `wire:"1"`
 	Until time.Time         `wire:"2"`
 	// Key is the hash of the public key of the machine that used the token first, Node the name that it took with it.
-	Key     [sha256.Size]byte `wire:"3"`
-	Node    cluster.NodeID    `wire:"4"`
-	Used    time.Time         `wire:"5"`
-	Unknown wire.Unknown
+	Key  [sha256.Size]byte `wire:"3"`
+	Node cluster.NodeID    `wire:"4"`
+	Used time.Time         `wire:"5"`
+	// Replaces is the node whose place the machine takes, name and all; empty for a new one.
+	Replaces cluster.NodeID `wire:"6"`
+	Unknown  wire.Unknown
 }
 
 const (
@@ -48,6 +52,8 @@ type DrawTokenRequest struct {
 	ID    TokenID           `wire:"1"`
 	Hash  [sha256.Size]byte `wire:"2"`
 	Valid time.Duration     `wire:"3"`
+	// Replaces is the node whose place the machine takes.
+	Replaces cluster.NodeID `wire:"4"`
 }
 
 // DrawTokenAnswer says how long it is good.
@@ -81,6 +87,10 @@ const (
 	NameTaken TokenRefusal = 4
 	// NameRemoved: the cluster had one, whose certificate may still be about.
 	NameRemoved TokenRefusal = 5
+	// LevelUnknown: the machine's program does not speak the cluster's level.
+	LevelUnknown TokenRefusal = 6
+	// NameOther: the token is for a machine that takes a node's place under its name, which By is.
+	NameOther TokenRefusal = 7
 )
 
 // UseTokenAnswer says what became of it. Of a token that was not taken it names when it ended, and who has used it.
@@ -88,6 +98,15 @@ type UseTokenAnswer struct {
 	Refusal TokenRefusal   `wire:"1"`
 	Until   time.Time      `wire:"2"`
 	By      cluster.NodeID `wire:"3"`
+	// Level is the cluster's.
+	Level placement.Level `wire:"4"`
+}
+
+// NodeAddressRequest is where a node of the map is reached from now on.
+type NodeAddressRequest struct {
+	Node    cluster.NodeID `wire:"1"`
+	Address string         `wire:"2"`
+	Gossip  string         `wire:"3"`
 }
 
 // NodeStatusRequest is the administrator's word on a node.
@@ -137,9 +156,27 @@ func DrawToken(w space.Writer, q *DrawTokenRequest) (*DrawTokenAnswer, error) {
 	case q.Valid <= 0:
 		return nil, cluster.Errorf(cluster.KindBadRequest, "a token that is valid for %v", q.Valid)
 	}
-	t := Token{Hash: q.Hash, Until: now.Add(q.Valid)}
+	if q.Replaces != "" {
+		if err := replaceable(w, q.Replaces); err != nil {
+			return nil, err
+		}
+	}
+	t := Token{Hash: q.Hash, Until: now.Add(q.Valid), Replaces: q.Replaces}
 	w.Set(tokenKey(q.ID), wire.Marshal(&t))
 	return &DrawTokenAnswer{Until: t.Until}, nil
+}
+
+// replaceable refuses a node whose place no machine can take.
+func replaceable(r space.Reader, node cluster.NodeID) error {
+	switch n, err := getNode(r, node); {
+	case err != nil:
+		return err
+	case n == nil:
+		return cluster.Errorf(cluster.KindBadRequest, "%s is no node of the cluster", node)
+	case n.Status == placement.Removed:
+		return cluster.Errorf(cluster.KindBadRequest, "%s was removed, which is for good: let the machine join under another name", node)
+	}
+	return nil
 }
 
 // UseToken takes a token and, in the same effect, makes its machine a node of the map: one that has not registered yet.
@@ -152,24 +189,42 @@ func UseToken(w space.Writer, q *UseTokenRequest) (*UseTokenAnswer, error) {
 	case t == nil || subtle.ConstantTimeCompare(t.Hash[:], q.Hash[:]) != 1:
 		return &UseTokenAnswer{Refusal: TokenUnknown}, nil
 	}
-	answer := &UseTokenAnswer{Until: t.Until, By: t.Node}
 	again := t.Node == q.Node.ID && subtle.ConstantTimeCompare(t.Key[:], q.Key[:]) == 1
-	old, err := getNode(w, q.Node.ID)
-	switch {
-	case err != nil:
+	answer, err := judge(w, t, &q.Node, again)
+	if err != nil || answer.Refusal != TokenTaken || again {
+		return answer, err
+	}
+	t.Key, t.Node, t.Used = q.Key, q.Node.ID, w.Now()
+	w.Set(tokenKey(q.ID), wire.Marshal(t))
+	if old, err := getNode(w, q.Node.ID); err != nil {
 		return nil, err
+	} else if old != nil {
+		q.Node.Roles = old.Roles // until it says itself what it does
+	}
+	return answer, PutNode(w, q.Node)
+}
+
+// judge says whether a machine may use a token of the right secret; again is the machine that has used it.
+func judge(w space.Writer, t *Token, machine *placement.NodeState, again bool) (*UseTokenAnswer, error) {
+	answer := &UseTokenAnswer{Until: t.Until, By: t.Node}
+	old, err := getNode(w, machine.ID)
+	level, lerr := number(w, []byte{prefixLevel})
+	answer.Level = placement.Level(level)
+	switch {
+	case err != nil || lerr != nil:
+		return nil, errors.Join(err, lerr)
 	case t.Node != "" && !again:
 		answer.Refusal = TokenUsed
 	case !again && t.Until.Before(w.Now()):
 		answer.Refusal = TokenExpired
+	case !machine.Speaks().Has(answer.Level):
+		answer.Refusal = LevelUnknown
+	case t.Replaces != "" && t.Replaces != machine.ID:
+		answer.Refusal, answer.By = NameOther, t.Replaces
 	case old != nil && old.Status == placement.Removed:
 		answer.Refusal = NameRemoved
-	case old != nil && !again, old == nil && inSystem(w, q.Node.ID):
+	case t.Replaces == "" && !again && (old != nil || inSystem(w, machine.ID)):
 		answer.Refusal = NameTaken
-	case !again:
-		t.Key, t.Node, t.Used = q.Key, q.Node.ID, w.Now()
-		w.Set(tokenKey(q.ID), wire.Marshal(t))
-		return answer, PutNode(w, q.Node)
 	}
 	return answer, nil
 }
@@ -190,6 +245,18 @@ func getNode(r space.Reader, id cluster.NodeID) (*placement.NodeState, error) {
 		return nil, fmt.Errorf("node %s: %w", id, err)
 	}
 	return n, nil
+}
+
+// MoveNode writes where a node of the map is reached: a node says so before it can read the map, since nobody who does not
+// reach it can bring its copy of the map up to date. Of a node that the map does not have, or that was removed, it says nothing.
+func MoveNode(w space.Writer, q *NodeAddressRequest) error {
+	n, err := getNode(w, q.Node)
+	if err != nil || n == nil || n.Status == placement.Removed || n.Address == q.Address && n.Gossip == q.Gossip {
+		return err
+	}
+	n.Address, n.Gossip = q.Address, q.Gossip
+	w.Set(nodeKey(n.ID), wire.Marshal(n))
+	return nil
 }
 
 // SetNodeStatus writes the administrator's word. A removed node stays so: its certificate must never open anything again.
@@ -282,6 +349,13 @@ func tokenHandlers() []ops.Handler {
 				return nil, err
 			}
 			return nil, SetNodeStatus(w, &r)
+		}},
+		{ID: OpNodeAddress, Name: "NodeAddress", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
+			var r NodeAddressRequest
+			if err := decode(q, &r); err != nil {
+				return nil, err
+			}
+			return nil, MoveNode(w, &r)
 		}},
 	}
 }

@@ -59,7 +59,7 @@ func (b *tokens) use(id, hash, key byte, node cluster.NodeID) (a *UseTokenAnswer
 	b.t.Helper()
 	b.do(func(w space.Writer) (err error) {
 		a, err = UseToken(w, &UseTokenRequest{ID: TokenID{id}, Hash: [32]byte{hash}, Key: [32]byte{key},
-			Node: placement.NodeState{ID: node, Address: "d:1"}})
+			Node: placement.NodeState{ID: node, Address: "d:1", MinLevel: 1, MaxLevel: 2}})
 		return err
 	})
 	return a
@@ -118,6 +118,81 @@ func TestTokenAskedForAgainChangesNothing(t *testing.T) {
 	b.now = b.now.Add(2 * time.Hour)
 	if a := b.use(1, 1, 1, "n4"); a.Refusal != TokenTaken || b.load().Node("n4").Address != "e:2" {
 		t.Fatalf("%+v, %+v", a, b.load().Node("n4"))
+	}
+}
+
+// A machine takes the place of a node that the token names, once, and of no other; the node's replicas are its own matter.
+func TestTokenThatReplaces(t *testing.T) {
+	b := newTokens(t)
+	b.do(func(w space.Writer) error {
+		return PutNode(w, placement.NodeState{ID: "n1", Address: "a:1", Status: placement.Draining, MinLevel: 1, MaxLevel: 2})
+	})
+	drawFor := func(id byte, node cluster.NodeID) error {
+		return b.try(func(w space.Writer) error {
+			_, err := DrawToken(w, &DrawTokenRequest{ID: TokenID{id}, Hash: [32]byte{id}, Valid: time.Hour, Replaces: node})
+			return err
+		})
+	}
+	if err := drawFor(1, "n9"); cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Errorf("in place of nobody: %v", err)
+	}
+	if err := drawFor(1, "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.use(1, 1, 1, "n4"); a.Refusal != NameOther || a.By != "n1" || b.load().Node("n4") != nil {
+		t.Errorf("under another name: %+v", a)
+	}
+	if a := b.use(1, 1, 1, "n1"); a.Refusal != TokenTaken {
+		t.Errorf("%+v", a)
+	}
+	if n := b.load().Node("n1"); n.Address != "d:1" || n.Status != placement.Draining || len(b.load().Nodes) != 1 {
+		t.Errorf("%+v", n)
+	}
+	if a := b.use(1, 1, 2, "n1"); a.Refusal != TokenUsed {
+		t.Errorf("a second machine: %+v", a)
+	}
+	b.do(func(w space.Writer) error {
+		return SetNodeStatus(w, &NodeStatusRequest{Node: "n1", Status: placement.Removed, Force: true})
+	})
+	if err := drawFor(2, "n1"); cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Errorf("in place of one that was removed: %v", err)
+	}
+}
+
+func TestMachineSpeaksTheClustersLevel(t *testing.T) {
+	b := newTokens(t)
+	if err := b.draw(1, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	b.do(func(w space.Writer) error {
+		w.Set([]byte{prefixLevel}, []byte{3})
+		return nil
+	})
+	if a := b.use(1, 1, 1, "n4"); a.Refusal != LevelUnknown || a.Level != 3 || b.load().Node("n4") != nil {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNodesSayWhereTheyAre(t *testing.T) {
+	b := newTokens(t)
+	move := func(node cluster.NodeID, address string) {
+		b.do(func(w space.Writer) error {
+			return MoveNode(w, &NodeAddressRequest{Node: node, Address: address, Gossip: "g:1"})
+		})
+	}
+	b.do(func(w space.Writer) error {
+		return PutNode(w, placement.NodeState{ID: "n1", Address: "a:1", Version: "v1", MinLevel: 1, MaxLevel: 1})
+	})
+	move("n9", "z:1")
+	move("n1", "b:1")
+	if n := b.load().Node("n1"); len(b.load().Nodes) != 1 || n.Address != "b:1" || n.Gossip != "g:1" || n.Version != "v1" {
+		t.Errorf("%+v", b.load().Nodes)
+	}
+	b.do(func(w space.Writer) error {
+		return SetNodeStatus(w, &NodeStatusRequest{Node: "n1", Status: placement.Removed, Force: true})
+	})
+	if move("n1", "c:1"); b.load().Node("n1").Address != "b:1" {
+		t.Error("one that was removed moves")
 	}
 }
 
