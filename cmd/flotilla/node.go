@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -16,19 +17,19 @@ import (
 )
 
 func nodeCommand(g *global) *cobra.Command {
-	c := &cobra.Command{Use: "node", Short: "The nodes of the cluster: add, list, drain, remove",
-		Long: `The nodes of the cluster. A new machine joins with a token that any node draws; a node that is to go is drained, then
-stopped, then removed.`}
+	c := &cobra.Command{Use: "node", Short: "The nodes of the cluster: let one in, list, drain, replace, remove",
+		Long: `The nodes of the cluster. A new machine joins with a token that any node draws. A node that is to go is removed, or
+replaced by another: what it holds is made elsewhere first.`}
 	c.AddCommand(nodeToken(g), nodeList(g),
-		nodeWant(g, "drain", admin.NodeDrained, "Move what a node leads and holds to the others, and keep it so",
-			"The node goes on serving clients. It gets no more replicas and leads no group until 'flotilla node undrain'."),
-		nodeWant(g, "undrain", admin.NodeActive, "Let a drained node lead and hold groups again", "What 'flotilla node drain' asked for is taken back."),
-		nodeRemove(g))
+		nodeWant(g, "drain", admin.NodeDraining, "Let a node lead nothing and be given nothing, until undrained",
+			"The node keeps what it holds and goes on serving clients: for maintenance. 'flotilla drain' ends its clients' sessions as well."),
+		nodeWant(g, "undrain", admin.NodeActive, "Take back what drain or remove asked for", "A node that is removed already stays so."),
+		nodeRemove(g), nodeReplace(g))
 	return c
 }
 
 func nodeToken(g *global) *cobra.Command {
-	var valid time.Duration
+	var q admin.TokenRequest
 	c := &cobra.Command{
 		Use: "token", Short: "Draw a one-time token with which a new machine joins",
 		Long: `Draw a token for one new machine. It says whom to ask and how to know them, and is good once, within the time given; the
@@ -36,15 +37,17 @@ cluster keeps only a hash of it. Treat it as a password until it is used: 'floti
 has.`,
 		Example: `  flotilla node token
   flotilla node token --valid 10m
+  flotilla node token --replace n3     # its machine is lost; a new one is to be n3
   flotilla node token --json | jq -r .token`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return call(c, g, "POST", "/v1/nodes/tokens", admin.TokenRequest{Valid: valid}, func(w *tabwriter.Writer, t *admin.Token) {
+			return call(c, g, "POST", "/v1/nodes/tokens", q, func(w *tabwriter.Writer, t *admin.Token) {
 				fmt.Fprintf(w, "%s\n\nGood once, until %s. On the new machine:\n\n  flotilla join TOKEN --name NAME\n", t.Token, moment(t.Until))
 			})
 		},
 	}
-	c.Flags().DurationVar(&valid, "valid", time.Hour, "how long the token is good")
+	c.Flags().DurationVar(&q.Valid, "valid", time.Hour, "how long the token is good")
+	c.Flags().StringVar(&q.Replace, "replace", "", "the token is for a machine that takes the place of this node, which does not answer any more")
 	return c
 }
 
@@ -89,14 +92,14 @@ func dash(s string) string {
 func nodeWant(g *global, verb, want, short, long string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " NODE", Short: short, Long: long, Example: "  flotilla node " + verb + " n3", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], want, false) },
+		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], want, "") },
 	}
 }
 
-func setNode(c *cobra.Command, g *global, name, want string, force bool) error {
+func setNode(c *cobra.Command, g *global, name, want, successor string) error {
 	path := adminclient.Path("v1", "nodes", name, want)
-	if force {
-		path += "?force"
+	if successor != "" {
+		path += "?successor=" + url.QueryEscape(successor)
 	}
 	return call(c, g, "PUT", path, nil, showNothing)
 }
@@ -105,18 +108,34 @@ func nodeRemove(g *global) *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use: "remove NODE", Short: "Take a node out of the cluster for good",
-		Long: `Take a node out of the cluster for good: no other node speaks to it any more, and its name is not given again. Drain it
-first, wait until 'flotilla node list' shows no replicas of it, and stop it.
+		Long: `Take a node out of the cluster for good. What it holds is made on other nodes first; 'flotilla node list' shows it as
+removing until that is done, and 'flotilla node undrain' takes it back until then. From then on no node speaks to its
+machine, and its name is not given again. Its machine keeps the cluster's keys on its disk: stop it and erase that.
 
-Refused, with exit code 4, while it answers, holds mailboxes, or a group would have no majority without it. --force takes
-out a node whose machine is gone for good: the copies it held are made again on others.
-
-Its machine keeps the cluster's keys on its disk: erase that.`,
+--force cuts the node off at once; what it held is made again from the other copies. Refused, with exit code 4, where a
+group would have no majority without it.`,
 		Example: "  flotilla node remove n3\n  flotilla node remove n3 --force", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], admin.NodeRemoved, force) },
+		RunE: func(c *cobra.Command, a []string) error {
+			want := admin.NodeRemoving
+			if force {
+				want = admin.NodeRemoved
+			}
+			return setNode(c, g, a[0], want, "")
+		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "its machine is gone for good, or somebody sees to it that it stops")
+	c.Flags().BoolVar(&force, "force", false, "cut it off at once: its machine is gone for good")
 	return c
+}
+
+func nodeReplace(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "replace NODE SUCCESSOR", Short: "Let another node take over what a node holds, and take that out for good",
+		Long: `Let a node that has joined take over all that another one holds; then that one is removed, as by 'flotilla node remove'.
+
+Where a machine is lost and a new one is to have its name, draw a token with 'flotilla node token --replace NODE' instead.`,
+		Example: "  flotilla node replace n3 n4", Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, a []string) error { return setNode(c, g, a[0], admin.NodeRemoving, a[1]) },
+	}
 }
 
 func joinCommand() *cobra.Command {

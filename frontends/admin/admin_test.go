@@ -119,11 +119,11 @@ func (b *straw) RemoveQueueEntry(_ context.Context, id string) (any, error) {
 }
 
 func (b *straw) NodeToken(_ context.Context, q TokenRequest) (*Token, error) {
-	return &Token{Token: "abc", Addresses: []string{"a:1"}}, b.note("token %v", q.Valid)
+	return &Token{Token: "abc", Addresses: []string{"a:1"}}, b.note("token %v %s", q.Valid, q.Replace)
 }
 func (b *straw) Nodes(context.Context) (any, error) { return "nodes", b.note("nodes") }
-func (b *straw) SetNode(_ context.Context, name, want string, force bool) error {
-	return b.note("node %s %s force=%v", name, want, force)
+func (b *straw) SetNode(_ context.Context, name, want, successor string) error {
+	return b.note("node %s %s %q", name, want, successor)
 }
 
 func (b *straw) PerformOp(_ context.Context, op SpaceOp) (*SpaceOpAnswer, error) {
@@ -202,10 +202,10 @@ var rows = []asking{
 	{"GET /v1/queue/{id}", "/v1/queue/1-a", "", "entry 1-a", `"entry"`},
 	{"POST /v1/queue/{id}/retry", "/v1/queue/1-a/retry", "", "retry 1-a", `"entry"`},
 	{"DELETE /v1/queue/{id}", "/v1/queue/1-a", "", "remove entry 1-a", `"entry"`},
-	{"POST /v1/nodes/tokens", "/v1/nodes/tokens", `{"valid":60000000000}`, "token 1m0s", `"token":"abc"`},
+	{"POST /v1/nodes/tokens", "/v1/nodes/tokens", `{"valid":60000000000,"replace":"n3"}`, "token 1m0s n3", `"token":"abc"`},
 	{"GET /v1/nodes", "/v1/nodes", "", "nodes", `"nodes"`},
-	{"PUT /v1/nodes/{name}/{want}", "/v1/nodes/n3/removed?force", "", "node n3 removed force=true", `{"ok":true}`},
-	{"PUT /v1/nodes/{name}/{want}", "/v1/nodes/n3/drained", "", "node n3 drained force=false", `{"ok":true}`},
+	{"PUT /v1/nodes/{name}/{want}", "/v1/nodes/n3/removing?successor=n4", "", `node n3 removing "n4"`, `{"ok":true}`},
+	{"PUT /v1/nodes/{name}/{want}", "/v1/nodes/n3/draining", "", `node n3 draining ""`, `{"ok":true}`},
 	{"PUT /v1/scratch/{group}/{key}", "/v1/scratch/4/a%2Fb", `{"value":"5","add":true,"id":"00"}`, "put 4 a/b {Value:5 Add:true ID:00}", `{"value":"8","found":true}`},
 	{"GET /v1/scratch/{group}/{key}", "/v1/scratch/0/k", "", "get 0 k", `{"value":"","found":false}`},
 }

@@ -39,6 +39,9 @@ type joinRequest struct {
 	External string         `wire:"8"`
 	DC       string         `wire:"9"`
 	Zone     string         `wire:"10"`
+	// MinLevel and MaxLevel are the cluster levels that its program speaks.
+	MinLevel uint32 `wire:"11"`
+	MaxLevel uint32 `wire:"12"`
 }
 
 // joinAnswer is what makes the machine a node, or why it does not become one.
@@ -228,7 +231,8 @@ func (n *Node) spend(ctx context.Context, q *joinRequest) error {
 		return unknownToken()
 	}
 	req := &store.UseTokenRequest{ID: token.id(), Hash: token.hash(), Key: sha256.Sum256(q.Key),
-		Node: placement.NodeState{ID: q.Node, Address: q.Address, External: q.External, DC: q.DC, Zone: q.Zone}}
+		Node: placement.NodeState{ID: q.Node, Address: q.Address, External: q.External, DC: q.DC, Zone: q.Zone,
+			MinLevel: q.MinLevel, MaxLevel: q.MaxLevel}}
 	raw, err := n.ops.Call(ctx, &ops.Request{Op: store.OpUseToken, Space: store.Space, Payload: wire.Marshal(req)}, ops.Write)
 	if err != nil {
 		return err
@@ -237,7 +241,7 @@ func (n *Node) spend(ctx context.Context, q *joinRequest) error {
 	if err := wire.Unmarshal(raw, &a); err != nil {
 		return fmt.Errorf("decode token answer: %w", err)
 	}
-	return tokenRefused(&a, q.Node)
+	return tokenRefused(&a, q)
 }
 
 func unknownToken() error {
@@ -245,7 +249,8 @@ func unknownToken() error {
 }
 
 // tokenRefused says a refusal in words, and what to do.
-func tokenRefused(a *store.UseTokenAnswer, name cluster.NodeID) error {
+func tokenRefused(a *store.UseTokenAnswer, q *joinRequest) error {
+	name := q.Node
 	switch a.Refusal {
 	case store.TokenTaken:
 		return nil
@@ -254,10 +259,14 @@ func tokenRefused(a *store.UseTokenAnswer, name cluster.NodeID) error {
 	case store.TokenUsed:
 		return refusef("the token was used by the machine that is %s now: draw another for this one with 'flotilla node token'", a.By)
 	case store.NameTaken:
-		return refusef("the cluster has a node %s: choose another --name. A machine that is to take its place "+
-			"under the same name and address is set up with 'flotilla setup' and the cluster's secret", name)
+		return refusef("the cluster has a node %s: choose another --name, or draw a token for a machine that takes "+
+			"its place with 'flotilla node token --replace %s'", name, name)
 	case store.NameRemoved:
 		return refusef("%s was removed from the cluster, and its name is not given again: choose another --name", name)
+	case store.LevelUnknown:
+		return refusef("the cluster is at level %d and this machine's program, %s, speaks levels %d to %d: install the cluster's release", a.Level, q.Version, q.MinLevel, q.MaxLevel)
+	case store.NameOther:
+		return refusef("the token is for a machine that takes the place of %s: run 'flotilla join' with --name %s, or draw one for a new node with 'flotilla node token'", a.By, a.By)
 	}
 	return unknownToken()
 }

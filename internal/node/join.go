@@ -184,7 +184,8 @@ func (j *joiner) request(conn *transport.JoinConn) (*joinRequest, error) {
 	}
 	return &joinRequest{Secret: j.token.secret[:], Key: j.key.Public().(ed25519.PublicKey), Proof: ed25519.Sign(j.key, bound),
 		Clock: time.Now(), Version: versionString(), Node: cluster.NodeID(j.cfg.Node), Address: j.address,
-		External: j.cfg.External, DC: j.cfg.DC, Zone: j.cfg.Zone}, nil
+		External: j.cfg.External, DC: j.cfg.DC, Zone: j.cfg.Zone,
+		MinLevel: uint32(levels().Oldest), MaxLevel: uint32(levels().Newest)}, nil
 }
 
 // place settles the address at which the others reach this node, and that it listens there.

@@ -154,6 +154,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return fmt.Errorf("gossip on %s: %w", n.cfg.Listen.Gossip, err)
 	}
 	n.run("gossip", n.keepGossip)
+	n.run("own address", n.tellPlace)
 	if err := n.form(ctx); err != nil {
 		return err
 	}
@@ -248,15 +249,29 @@ func (n *Node) register(ctx context.Context) error {
 	for _, r := range n.cfg.Roles {
 		roles |= map[string]placement.Roles{"store": placement.RoleStore, "frontend": placement.RoleFrontend}[r]
 	}
-	address := n.cfg.Listen.Node
-	for _, p := range n.peers {
-		if p.ID == n.self {
-			address = p.Address
-		}
-	}
-	return n.mapOp(ctx, store.OpPutNode, &placement.NodeState{ID: n.self, Roles: roles, Address: address,
+	return n.mapOp(ctx, store.OpPutNode, &placement.NodeState{ID: n.self, Roles: roles, Address: n.ownPlace(),
 		Gossip: n.cfg.Listen.Gossip, External: n.cfg.ExternalName(), DC: n.cfg.DC, Zone: n.cfg.Zone,
 		MinLevel: uint32(levels().Oldest), MaxLevel: uint32(levels().Newest), Version: versionString()})
+}
+
+// ownPlace is where the configuration says that the others reach this node.
+func (n *Node) ownPlace() string {
+	for _, p := range n.peers {
+		if p.ID == n.self {
+			return p.Address
+		}
+	}
+	return n.cfg.Listen.Node
+}
+
+// tellPlace says where this node is now to whoever leads the system group, before it has a map that it could register in:
+// what would bring its copy of the map up to date is sent to where the others look for it.
+func (n *Node) tellPlace(ctx context.Context) error {
+	err := n.mapOp(ctx, store.OpNodeAddress, &store.NodeAddressRequest{Node: n.self, Address: n.ownPlace(), Gossip: n.cfg.Listen.Gossip})
+	if err != nil && ctx.Err() == nil {
+		n.log.Debug("own address not told", "err", err)
+	}
+	return nil
 }
 
 // Stop ends everything. Without Drain before it, peers find out by themselves.

@@ -14,12 +14,14 @@ import (
 // nodeLine is a node in the answer of `flotilla node list`.
 type nodeLine struct {
 	Node cluster.NodeID `json:"node"`
-	// Status is what is wanted of it: joining until it has registered, active, draining, removed.
+	// Status is what is wanted of it: joining until it has registered, active, draining, removing, removed.
 	Status  string `json:"status"`
 	Address string `json:"address"`
 	DC      string `json:"dc,omitempty"`
 	Zone    string `json:"zone,omitempty"`
-	Version string `json:"version,omitempty"`
+	// Successor takes over what the node holds, while it is removing.
+	Successor cluster.NodeID `json:"successor,omitempty"`
+	Version   string         `json:"version,omitempty"`
 	// MinLevel and MaxLevel are the cluster levels that it speaks.
 	MinLevel uint32 `json:"min_level"`
 	MaxLevel uint32 `json:"max_level"`
@@ -32,8 +34,6 @@ type nodeLine struct {
 	Err   string    `json:"error,omitempty"`
 	Seen  time.Time `json:"seen,omitzero"`
 }
-
-var nodeStatusNames = map[placement.NodeStatus]string{placement.Active: "active", placement.Draining: "draining", placement.Removed: "removed"}
 
 // Nodes implements admin.Backend.
 func (b backend) Nodes(ctx context.Context) (any, error) {
@@ -56,9 +56,9 @@ func nodeLines(m *placement.Map, all []Status, now time.Time) []nodeLine {
 	lines := []nodeLine{}
 	for i := range m.Nodes {
 		o := &m.Nodes[i]
-		l := nodeLine{Node: o.ID, Status: nodeStatusNames[o.Status], Address: o.Address, DC: o.DC, Zone: o.Zone, Version: o.Version,
+		l := nodeLine{Node: o.ID, Status: o.Status.String(), Address: o.Address, DC: o.DC, Zone: o.Zone, Successor: o.Successor, Version: o.Version,
 			MinLevel: o.MinLevel, MaxLevel: o.MaxLevel}
-		if o.MaxLevel == 0 && o.Status == placement.Active {
+		if o.Version == "" && o.Status == placement.Active {
 			l.Status = "joining"
 		}
 		l.count(m)
@@ -99,30 +99,26 @@ func (l *nodeLine) look(s *Status, now time.Time) {
 }
 
 // SetNode implements admin.Backend.
-func (b backend) SetNode(ctx context.Context, name, want string, force bool) error {
-	status, ok := map[string]placement.NodeStatus{admin.NodeActive: placement.Active, admin.NodeDrained: placement.Draining,
-		admin.NodeRemoved: placement.Removed}[want]
+func (b backend) SetNode(ctx context.Context, name, want, successor string) error {
+	status, ok := map[string]placement.NodeStatus{admin.NodeActive: placement.Active, admin.NodeDraining: placement.Draining,
+		admin.NodeRemoving: placement.Removing, admin.NodeRemoved: placement.Removed}[want]
 	if !ok {
-		return cluster.Errorf(cluster.KindBadRequest, "%q: want active, drained or removed", want)
+		return cluster.Errorf(cluster.KindBadRequest, "%q: want active, draining, removing or removed", want)
 	}
 	node := cluster.NodeID(name)
 	if status == placement.Removed {
-		if err := mayRemove(node, b.n.self, b.n.view.Map(), b.n.allStatus(ctx), force); err != nil {
+		if err := mayCutOff(node, b.n.self, b.n.view.Map(), b.n.allStatus(ctx)); err != nil {
 			return err
 		}
 	}
-	return b.n.mapOp(ctx, store.OpSetNodeStatus, &store.NodeStatusRequest{Node: node, Status: status, Force: force})
+	return b.n.mapOp(ctx, store.OpSetNodeStatus, &store.NodeStatusRequest{Node: node, Status: status,
+		Force: status == placement.Removed, Successor: cluster.NodeID(successor)})
 }
 
-// mayRemove refuses to take out the node that is asked, one that others still count on, and one that answers unless that is
-// forced: its machine goes on until somebody stops it.
-func mayRemove(node, self cluster.NodeID, m *placement.Map, all []Status, force bool) error {
+// mayCutOff refuses to take out at once the node that is asked, and one that others still count on.
+func mayCutOff(node, self cluster.NodeID, m *placement.Map, all []Status) error {
 	if node == self {
-		return cluster.Errorf(cluster.KindBadRequest, "%s cannot take itself out: ask another node, with --server or on its machine", node)
-	}
-	at := slices.IndexFunc(all, func(s Status) bool { return s.Node == node })
-	if at >= 0 && all[at].Err == "" && !force {
-		return cluster.Errorf(cluster.KindUnsafe, "%s answers: stop it first ('systemctl disable --now flotilla' on its machine), or say --force", node)
+		return cluster.Errorf(cluster.KindBadRequest, "%s cannot cut itself off: ask another node, with --server or on its machine", node)
 	}
 	if m.Node(node) == nil || m.Node(node).Status == placement.Removed {
 		return nil // the map's own answer says it better

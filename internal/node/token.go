@@ -115,8 +115,14 @@ func (b backend) NodeToken(ctx context.Context, q admin.TokenRequest) (*admin.To
 	if _, err := rand.Read(t.secret[:]); err != nil {
 		return nil, fmt.Errorf("draw token: %w", err)
 	}
+	replaces := cluster.NodeID(q.Replace)
+	if replaces != "" {
+		if err := mayReplace(replaces, b.n.allStatus(ctx)); err != nil {
+			return nil, err
+		}
+	}
 	raw, err := b.n.ops.Call(ctx, &ops.Request{Op: store.OpDrawToken, Space: store.Space,
-		Payload: wire.Marshal(&store.DrawTokenRequest{ID: t.id(), Hash: t.hash(), Valid: q.Valid})}, ops.Write)
+		Payload: wire.Marshal(&store.DrawTokenRequest{ID: t.id(), Hash: t.hash(), Valid: q.Valid, Replaces: replaces})}, ops.Write)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +131,14 @@ func (b backend) NodeToken(ctx context.Context, q admin.TokenRequest) (*admin.To
 		return nil, fmt.Errorf("decode token answer: %w", err)
 	}
 	return &admin.Token{Token: t.String(), Until: a.Until, Addresses: t.addresses}, nil
+}
+
+// mayReplace refuses to give the name of a node away that answers: two machines would have it.
+func mayReplace(node cluster.NodeID, all []Status) error {
+	if slices.ContainsFunc(all, func(s Status) bool { return s.Node == node && s.Err == "" }) {
+		return cluster.Errorf(cluster.KindUnsafe, "%s answers: stop it for good first. To move what it has to a node of another name, run 'flotilla node replace %s NODE'", node, node)
+	}
+	return nil
 }
 
 // tokenAddresses are where a new machine may ask: this node first, since it runs, then others that answer.

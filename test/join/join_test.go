@@ -3,11 +3,13 @@
 package join
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/smtp"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,7 +61,31 @@ func TestFourthNodeJoins(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitMail(t, c, "n4", 3)
+	moved(ctx, t, c)
 	removed(ctx, t, c)
+}
+
+// moved lets n4 come back at another address: it says so itself, and the others follow.
+func moved(ctx context.Context, t *testing.T, c *dev.Cluster) {
+	t.Helper()
+	path := filepath.Join(c.Dir, "n4", "flotilla.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, is := fmt.Sprintf("%s:%d", dev.Host("n4"), c.Port(7400)), fmt.Sprintf("127.0.0.44:%d", c.Port(7400))
+	if err := errors.Join(c.Stop(ctx, "n4"), os.WriteFile(path, bytes.ReplaceAll(b, []byte(was), []byte(is)), 0o600),
+		c.Start("n4"), c.ReadyNode(ctx, "n4", func(string) {})); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		all, err := nodes(ctx, c, "n1")
+		if n4 := all["n4"]; err == nil && (n4.Address != is || !n4.Ready) {
+			err = fmt.Errorf("n1 lists %+v", n4)
+		}
+		return err
+	})
+	awaitMail(t, c, "n4", 3)
 }
 
 func draw(ctx context.Context, t *testing.T, c *dev.Cluster, at string) string {
@@ -126,9 +152,9 @@ func count(c *dev.Cluster, at string) (found int, err error) {
 }
 
 type line struct {
-	Node, Status, Version string
-	Replicas, Votes       int
-	Ready                 bool
+	Node, Status, Version, Address string
+	Replicas, Votes                int
+	Ready                          bool
 }
 
 func nodes(ctx context.Context, c *dev.Cluster, at string) (map[string]line, error) {
@@ -198,7 +224,7 @@ func refused(ctx context.Context, t *testing.T, c *dev.Cluster, token string) {
 func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	t.Helper()
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
-		return c.Admin("n1").Do(ctx, "PUT", "/v1/nodes/n4/removed?force", nil, nil)
+		return c.Admin("n1").Do(ctx, "PUT", "/v1/nodes/n4/removed", nil, nil)
 	})
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
 		var s struct {
