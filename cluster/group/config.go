@@ -45,6 +45,9 @@ type Config struct {
 	GroupBytes           int64
 	// Heartbeat is raft's heartbeat and election timeout; 0 follows the number of groups (CLUSTER 6.4).
 	Heartbeat time.Duration
+	// DiskFull, when set, reports that the disk is below the lower mark of CLUSTER 5.5: entries and snapshots of other
+	// leaders are refused then, while heartbeats and votes pass.
+	DiskFull func() bool
 	// SnapshotsOut is how many snapshots the node sends at a time.
 	SnapshotsOut int
 	// SeedBytes is the size from which on a state is seeded, and not left to raft's own snapshot (CLUSTER 5.4).
@@ -80,6 +83,9 @@ func (c *Config) Defaults() {
 	setDefault(&c.LogKeepBytes, 32<<20)
 	setDefault(&c.LogAge, 10*time.Minute)
 	setDefault(&c.TruncateEvery, 10*time.Second)
+	if c.DiskFull == nil {
+		c.DiskFull = func() bool { return false }
+	}
 	if c.Clock == nil {
 		c.Clock = newMachineClock()
 	}

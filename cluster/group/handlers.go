@@ -104,10 +104,19 @@ func (h *Host) receiveAppend(in transport.Inbound) {
 		in.Refuse(cluster.Errorf(cluster.KindBadRequest, "%v", err))
 		return
 	}
-	if g := h.admitted(in, a.ID, to, nil); g != nil {
+	g := h.admitted(in, a.ID, to, nil)
+	switch {
+	case g == nil:
+	case len(a.Entries) > 0 && h.cfg.DiskFull():
+		in.Refuse(h.diskFull())
+	default:
 		g.trans.pledge(cluster.ServerID(a.ID), pledge{term: a.Term, index: lastOf(a)})
 		g.trans.receive(in, a, g.trans.acknowledge(a))
 	}
+}
+
+func (h *Host) diskFull() error {
+	return cluster.Errorf(cluster.KindDiskFull, "the disk of %s is full", h.cfg.Node)
 }
 
 func (h *Host) receiveVote(in transport.Inbound) {
@@ -291,6 +300,9 @@ func (h *Host) streamTarget(s *transport.Stream) (*Group, snapshotHeader, error)
 		return nil, head, cluster.Errorf(cluster.KindUnavailable, "group %d: replica %s is not running here", s.Group, head.to)
 	case head.from.Node() != s.Peer:
 		return nil, head, cluster.Errorf(cluster.KindBadRequest, "node %s speaks for replica %s", s.Peer, head.from)
+	}
+	if h.cfg.DiskFull() {
+		return nil, head, h.diskFull()
 	}
 	if err := g.probation.await(g.trans.ctx, s.Peer); err != nil {
 		return nil, head, err

@@ -207,13 +207,13 @@ func (t *raftTransport) progress(id cluster.ServerID) uint64 {
 	return t.matched[id]
 }
 
-// patientCall repeats a call that did not reach a replica until it does, or patience ends.
+// patientCall repeats a call that did not reach a replica, or one whose disk is full, until it does, or patience ends.
 func (t *raftTransport) patientCall(m transport.Message, term uint64) ([]byte, error) {
 	deadline := time.NewTimer(appendPatience)
 	defer deadline.Stop()
 	for {
 		b, err := t.call(appendTimeout, m)
-		if err == nil || cluster.KindOf(err) != cluster.KindUnavailable {
+		if kind := cluster.KindOf(err); err == nil || kind != cluster.KindUnavailable && kind != cluster.KindDiskFull {
 			return b, err
 		}
 		if !t.awaitPeer(m.To, deadline.C) || t.beyond(term) {
