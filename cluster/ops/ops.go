@@ -50,6 +50,8 @@ type Handler struct {
 	Update func(w space.Writer, q *Request) ([]byte, error)
 	// Serve handles an op of the modes Serve and Wait on the leader.
 	Serve func(ctx context.Context, rep *space.Replica, q *Request) ([]byte, error)
+	// Grows: the op brings in what stays. It is refused where the disk is nearly full (CLUSTER 5.5).
+	Grows bool
 }
 
 // Request is an op on its way. It is coded by internal/wire; tags are for ever.

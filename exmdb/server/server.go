@@ -111,7 +111,8 @@ func Handlers(config store.Config) []ops.Handler {
 	m := mailboxes{store.New(config)}
 	table := []ops.Handler{
 		{ID: ops.ID(exmdb.OpWatch.ID), Name: exmdb.OpWatch.Name, Mode: ops.Wait, Serve: m.watch},
-		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: m.uploadChunk},
+		{ID: ops.ID(exmdb.OpUploadChunk.ID), Name: exmdb.OpUploadChunk.Name, Mode: ops.Serve, Serve: m.uploadChunk,
+			Grows: exmdb.OpUploadChunk.Grows()},
 	}
 	for _, h := range m.Handlers() {
 		row := join(h)
@@ -125,7 +126,7 @@ func Handlers(config store.Config) []ops.Handler {
 
 // join gives a function of the store the form in which ops are served.
 func join(h store.Handler) ops.Handler {
-	row := ops.Handler{ID: ops.ID(h.ID), Name: h.Name}
+	row := ops.Handler{ID: ops.ID(h.ID), Name: h.Name, Grows: exmdb.OpInfo{ID: h.ID}.Grows()}
 	switch {
 	case h.View != nil:
 		row.View = func(r space.Reader, q *ops.Request) ([]byte, error) {

@@ -113,7 +113,7 @@ const (
 func Handlers() []ops.Handler {
 	table := []ops.Handler{
 		{ID: OpOpen, Name: "OpenQueue", Update: func(space.Writer, *ops.Request) ([]byte, error) { return nil, nil }},
-		{ID: OpKeep, Name: "KeepMail", Update: update(func(s *spool, q *KeepRequest) (any, error) {
+		{ID: OpKeep, Name: "KeepMail", Grows: true, Update: update(func(s *spool, q *KeepRequest) (any, error) {
 			if q.Source != (cluster.SpaceID{}) {
 				if done, err := space.Once(s.w, q.Source, q.Number); err != nil || done {
 					return &KeepResponse{}, err
