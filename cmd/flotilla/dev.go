@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -275,7 +277,7 @@ func devJoin(g *global) *cobra.Command {
 func devFault(g *global) *cobra.Command {
 	var peer string
 	c := &cobra.Command{
-		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
+		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -283,22 +285,36 @@ func devFault(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			f := admin.Fault{Peer: peer}
-			kind, value, has := strings.Cut(a[1], "=")
-			if f.Kind = kind; has != (kind == "latency" || kind == "clock" || kind == "disk-slow" || kind == "die-at") {
-				return usageError{fmt.Errorf("%s: want cut, latency=TIME, clock=TIME, disk-full, disk-slow=TIME, die-at=STEP or clear", a[1])}
+			f, err := parseFault(a[1])
+			if err != nil {
+				return usageError{fmt.Errorf("%s: %w: want cut, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP or clear", a[1], err)}
 			}
-			switch {
-			case kind == "die-at":
-				f.Step = value
-			case has:
-				if f.Value, err = time.ParseDuration(value); err != nil {
-					return usageError{err}
-				}
-			}
+			f.Peer = peer
 			return cl.Fault(c.Context(), names[0], f)
 		},
 	}
 	c.Flags().StringVar(&peer, "peer", "", "with cut, latency and clear: only between the node and this one (default: every other)")
 	return c
+}
+
+// parseFault reads a fault as it is written on the command line.
+func parseFault(text string) (f admin.Fault, err error) {
+	kind, value, has := strings.Cut(text, "=")
+	f.Kind = kind
+	switch kind {
+	case "latency", "clock", "disk-slow":
+		f.Value, err = time.ParseDuration(value)
+	case "die-at":
+		f.Step = value
+	case "disk-free":
+		f.Percent, err = strconv.Atoi(strings.TrimSuffix(value, "%"))
+		if err == nil && (f.Percent < 0 || f.Percent > 100) {
+			err = errors.New("no percentage")
+		}
+	default:
+		if has {
+			err = errors.New("takes no value")
+		}
+	}
+	return f, err
 }

@@ -109,12 +109,14 @@ type Change struct {
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
 type Fault struct {
-	// Kind is cut, latency, clock, disk-full, disk-slow, die-at or clear.
+	// Kind is cut, latency, clock, disk-full, disk-free, disk-slow, die-at or clear.
 	Kind  string        `json:"kind"`
 	Value time.Duration `json:"value,omitempty"`
 	Peer  string        `json:"peer,omitempty"`
 	// Step is the step of a move at which the node dies.
 	Step string `json:"step,omitempty"`
+	// Percent of its disk is what the node takes to be free, with disk-free.
+	Percent int `json:"percent,omitempty"`
 }
 
 // Server serves the API.

@@ -179,7 +179,7 @@ var rows = []asking{
 	{"GET /v1/groups/{group}/scrub", "/v1/groups/3/scrub", "", "scrub of 3", `"scrub"`},
 	{"DELETE /v1/groups/{group}/replicas/{node}", "/v1/groups/3/replicas/n2", "", "rebuild 3 on n2", `{"ok":true}`},
 	{"POST /v1/stop", "/v1/stop", "", "stop", `{"ok":true}`},
-	{"POST /v1/fault", "/v1/fault", `{"kind":"cut","peer":"b","value":5}`, "fault {Kind:cut Value:5ns Peer:b Step:}", `{"ok":true}`},
+	{"POST /v1/fault", "/v1/fault", `{"kind":"cut","peer":"b","value":5}`, "fault {Kind:cut Value:5ns Peer:b Step: Percent:0}", `{"ok":true}`},
 	{"GET /v1/domains", "/v1/domains", "", "domains", `[{"name":"example.test",`},
 	{"PUT /v1/domains/{name}", "/v1/domains/example.org", "", "add domain example.org", `{"ok":true}`},
 	{"DELETE /v1/domains/{name}", "/v1/domains/example.org", "", "remove domain example.org", `{"ok":true}`},

@@ -231,6 +231,8 @@ func (c *Cluster) config(name string) node.Config {
 	cfg.Node, cfg.External, cfg.Cluster = name, Host(name), "mail."+Domain
 	cfg.Dir, cfg.Zone = filepath.Join(c.Dir, name), name
 	cfg.BlockCache = 32 << 20 // several nodes share what memory somebody's own machine can spare
+	// The disk is somebody's own, and rarely empty.
+	cfg.Disk = node.Disk{Low: 2, Full: 1, Ballast: 1 << 20}
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
 	if c.Nodes < cfg.Replicas {
 		cfg.Replicas = 1 // two copies would stop when either does

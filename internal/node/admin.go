@@ -204,14 +204,17 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 		s.disk.NoSpace.Store(true)
 	case "die-at":
 		b.n.deadly.step.Store(&f.Step)
+	case "disk-free":
+		b.n.room.pretend(int64(f.Percent))
 	case "clear":
+		b.n.room.pretend(-1)
 		s.faults.Clear(peer)
 		s.clock.set(0)
 		s.disk.SyncDelay.Store(0)
 		s.disk.NoSpace.Store(false)
 		b.n.deadly.step.Store(nil)
 	default:
-		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-slow, die-at or clear", f.Kind)
+		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-free, disk-slow, die-at or clear", f.Kind)
 	}
 	b.n.log.Warn("fault set", "code", "FL-1012", "kind", f.Kind, "value", f.Value, "peer", f.Peer)
 	return nil

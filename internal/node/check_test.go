@@ -93,7 +93,7 @@ func TestRank(t *testing.T) {
 		return gossip.Node{ID: id, Alive: true, Meta: gossip.Meta{State: state}, Load: gossip.Load{Leaders: leads, SlowDisk: slow}}
 	}
 	order := rank([]gossip.Node{node("a", gossip.StateDraining, 0, false), node("b", gossip.StateServing, 1, false),
-		node("c", gossip.StateServing, 3, false), node("d", gossip.StateServing, 0, true)})
+		node("c", gossip.StateServing, 3, false), node("d", gossip.StateServing, 0, true)}, func(*gossip.Node) bool { return false })
 	var first []cluster.NodeID
 	for g := range cluster.GroupID(5) {
 		var voters []cluster.ServerID

@@ -45,6 +45,7 @@ type Config struct {
 	Listen Listen `toml:"listen" comment:"Addresses; an empty one turns the service off."`
 	Limits Limits `toml:"limits"`
 	Scrub  Scrub  `toml:"scrub" comment:"The replicas of a group are compared, and what lies on disk read, now and then."`
+	Disk   Disk   `toml:"disk" comment:"What is done when the disk under dir fills up."`
 	TLS    TLS    `toml:"tls"`
 	Log    Log    `toml:"log"`
 
@@ -94,6 +95,13 @@ type Scrub struct {
 	Rate  int      `toml:"rate" comment:"MB a second that a replica reads for it at most; 0 does not hold it back."`
 }
 
+// Disk holds the marks of CLUSTER 5.5, in hundredths of the disk.
+type Disk struct {
+	Low     int    `toml:"low" comment:"Below this percentage of free space the node hands over what it leads, and refuses mail for what it cannot hand over."`
+	Full    int    `toml:"full" comment:"Below this percentage its copies take nothing more from the other nodes."`
+	Ballast uint64 `toml:"ballast" comment:"Bytes set aside in dir/BALLAST and given up when the disk is full, so that cleaning up has room; at most 1% of the disk."`
+}
+
 // TLS names the certificate shown to clients; without one the cluster's own authority issues it.
 type TLS struct {
 	Certificate string `toml:"certificate" comment:"PEM files of the certificate shown to clients; empty: issued by the cluster's own authority."`
@@ -134,6 +142,7 @@ func Defaults() Config {
 			SoftDeleted: Duration(14 * 24 * time.Hour), QuotaWarning: 90,
 			ThrottleFailures: 10, ThrottleWindow: Duration(10 * time.Minute),
 		},
+		Disk:  Disk{Low: 10, Full: 3, Ballast: 256 << 20},
 		Scrub: Scrub{Every: Duration(7 * 24 * time.Hour), Rate: 20},
 		Log:   Log{Level: "info", Format: "text"},
 	}
@@ -189,6 +198,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("scrub.every = %q: want 1h at least, or 0s", time.Duration(c.Scrub.Every))
 	case c.Scrub.Rate < 0 || c.Scrub.Rate > 1<<20:
 		return fmt.Errorf("scrub.rate = %d: want 0 to 1048576", c.Scrub.Rate)
+	case c.Disk.Full < 1 || c.Disk.Low <= c.Disk.Full || c.Disk.Low > 50:
+		return fmt.Errorf("disk.low = %d, disk.full = %d: want low above full, and both from 1 to 50", c.Disk.Low, c.Disk.Full)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
 	}

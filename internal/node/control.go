@@ -171,6 +171,8 @@ type Status struct {
 	Trouble []string `wire:"8" json:"trouble,omitempty"`
 	// SlowDisk: syncs have taken so long that what the node led was moved away; nothing is moved back.
 	SlowDisk bool `wire:"9" json:"slow_disk,omitempty"`
+	// Disk is how much room the node's data has.
+	Disk DiskStatus `wire:"20" json:"disk"`
 	// Gossip is what was heard of the node, whether it answers or not; it never crosses a wire.
 	Gossip *heard `wire:"-" json:"gossip,omitempty"`
 	// Err says why the node did not answer; it never crosses a wire.
@@ -259,6 +261,10 @@ func (n *Node) ownStatus(ctx context.Context) *Status {
 	s.Trouble = troubles(s.Groups)
 	if s.SlowDisk = n.disk.slow(time.Now()); s.SlowDisk {
 		s.Trouble = append(s.Trouble, "the disk is slow")
+	}
+	var trouble string
+	if s.Disk, trouble = n.room.status(n.cfg.Dir); trouble != "" {
+		s.Trouble = append(s.Trouble, trouble)
 	}
 	// A replica that has not caught up would make the question wait.
 	if g := n.storage.host.Group(cluster.SystemGroup); g != nil && g.Stats().CaughtUp {

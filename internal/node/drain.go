@@ -120,18 +120,18 @@ func handOverErrors(all []group.HandOver) error {
 }
 
 // successors ranks the nodes that leaderships are handed to: those that serve before those that are about to go or have a
-// slow disk, and of these the one that leads least, what it was just given included. The hand-overs run side by side.
+// slow or full disk, and of these the one that leads least, what it was just given included. The hand-overs run side by side.
 func (n *Node) successors() group.Rank {
-	return rank(n.gossip.Nodes())
+	return rank(n.gossip.Nodes(), n.room.short)
 }
 
-func rank(nodes []gossip.Node) group.Rank {
+func rank(nodes []gossip.Node, short func(*gossip.Node) bool) group.Rank {
 	var mu sync.Mutex
 	leads, well := make(map[cluster.NodeID]uint32), make(map[cluster.NodeID]bool) // leads is guarded by mu
 	for i := range nodes {
 		o := &nodes[i]
 		leads[o.ID] = o.Load.Leaders
-		well[o.ID] = o.Alive && o.Meta.State == gossip.StateServing && !o.Load.SlowDisk
+		well[o.ID] = o.Alive && o.Meta.State == gossip.StateServing && !o.Load.SlowDisk && !short(o)
 	}
 	return func(_ cluster.GroupID, voters []cluster.ServerID) []cluster.ServerID {
 		mu.Lock()

@@ -283,16 +283,18 @@ func addHeard(s *clusterStatus, nodes []gossip.Node, sites []gossip.Site) {
 	}
 }
 
-// elsewhereSlow reports whether the disk of every other node is known to be slow as well: then nothing is gained by
-// moving away from this one.
-func elsewhereSlow(self cluster.NodeID, nodes []gossip.Node) bool {
+// slowDiskOf reports whether a node said that its disk is slow.
+func slowDiskOf(o *gossip.Node) bool { return o.Load.SlowDisk }
+
+// elsewhere reports whether every other node is known to be so: then nothing is gained by moving away from this one.
+func elsewhere(self cluster.NodeID, nodes []gossip.Node, is func(*gossip.Node) bool) bool {
 	others := 0
 	for i := range nodes {
 		o := &nodes[i]
 		if o.ID == self || !o.Alive {
 			continue
 		}
-		if !o.Load.SlowDisk {
+		if !is(o) {
 			return false
 		}
 		others++

@@ -196,7 +196,7 @@ func TestNothingIsGainedByMovingToASlowDisk(t *testing.T) {
 		"one is well":          {[]gossip.Node{node("n1", true, true), node("n2", true, true), node("n3", true, false)}, false},
 		"the well one is gone": {[]gossip.Node{node("n2", true, true), node("n3", false, false)}, true},
 	} {
-		if got := elsewhereSlow("n1", c.nodes); got != c.want {
+		if got := elsewhere("n1", c.nodes, slowDiskOf); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -61,7 +61,7 @@ func (n *Node) ownLoad(ctx context.Context) gossip.Load {
 	now := time.Now()
 	l := gossip.Load{SlowDisk: n.disk.slow(now)}
 	n.load.rates(&l, now, cpuUsed())
-	l.DiskFree, l.DiskTotal = diskSpace(n.cfg.Dir)
+	l.DiskFree, l.DiskTotal = n.room.space()
 	ctx, cancel := context.WithTimeout(ctx, gossipEvery)
 	defer cancel()
 	mailboxes, err := n.mailboxCounts(ctx)

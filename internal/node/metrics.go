@@ -238,13 +238,17 @@ var (
 	descSeed    = desc("group_seed_total_bytes", "Bytes that a replica which is being seeded will have.", "group")
 	descScrub   = desc("group_scrub_age_seconds", "Seconds since this node's replica was last hashed for a scrub, or was new.", "group")
 	descGateway = desc("gossip_gateway", "1 when the node carries between data centres what nodes tell each other.")
+	descFree    = desc("disk_free_bytes", "Bytes free on the disk of the node's data.")
+	descSize    = desc("disk_size_bytes", "Bytes of that disk.")
+	descRoom    = desc("disk_room", "0 when the disk has room, 1 when mail for what the node owns is refused, 2 when its replicas take nothing more.")
 	descHeard   = desc("data_centre_heard", "1 for another data centre that this node hears of by the gateways.", "dc")
 )
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReady, descExpiry, descSyncs, descLeads, descApplied, descEntries, descParts, descQueue, descLog,
-		descFenced, descScrub, descSeeded, descSeed, descGateway, descHeard} {
+		descFenced, descScrub, descSeeded, descSeed, descGateway, descHeard,
+		descFree, descSize, descRoom} {
 		ch <- d
 	}
 }
@@ -256,6 +260,10 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	show(descReady, prometheus.GaugeValue, boolFloat(m.n.serves() == nil))
 	show(descSyncs, prometheus.CounterValue, float64(m.n.storage.disk.Syncs.Load()))
+	disk, _ := m.n.room.status(m.n.cfg.Dir)
+	show(descFree, prometheus.GaugeValue, float64(disk.Free))
+	show(descSize, prometheus.GaugeValue, float64(disk.Total))
+	show(descRoom, prometheus.GaugeValue, float64(disk.Room))
 	now := m.n.storage.clock.Now()
 	for name, end := range m.n.certificateEnds() {
 		show(descExpiry, prometheus.GaugeValue, end.Sub(now).Seconds(), name)

@@ -62,6 +62,7 @@ type Node struct {
 	reconcile chan struct{}
 	damages   damages
 	disk      slowDisk
+	room      *watermarks
 	load      loadMeter
 	deadly    deadlyStep
 	told      told
@@ -104,6 +105,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
 	n.storage.clock = newClockShift()
+	n.room = newWatermarks(&n.cfg)
 	if err := n.useCertificates(t, n.storage.clock.Now()); err != nil {
 		return nil, err
 	}
@@ -155,6 +157,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.run("gossip", n.keepGossip)
 	n.run("own address", n.tellPlace)
+	n.run("room on the disk", n.keepRoom)
 	if err := n.form(ctx); err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (o *observer) digest(l *look) planner.Observed {
 		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}}
 	for i := range l.nodes {
 		if s := &l.nodes[i]; s.Err == "" {
-			seen.Alive[s.Node] = (s.Ready || !s.Draining) && !s.SlowDisk
+			seen.Alive[s.Node] = (s.Ready || !s.Draining) && !s.SlowDisk && s.Disk.Room == RoomEnough
 		}
 	}
 	commits := o.lead(l, &seen)

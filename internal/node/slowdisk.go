@@ -57,7 +57,7 @@ func (n *Node) syncSlow(running time.Duration) {
 	if !n.disk.note(time.Now()) || move == nil || n.ctx.Err() != nil {
 		return
 	}
-	if elsewhereSlow(n.self, n.gossip.Nodes()) {
+	if elsewhere(n.self, n.gossip.Nodes(), slowDiskOf) {
 		n.log.Warn("a sync of logs or votes takes long, as on every other node", "code", "FL-1039", "running", running)
 		return
 	}

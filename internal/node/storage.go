@@ -40,6 +40,7 @@ func (n *Node) openStorage() (err error) {
 	if err := os.MkdirAll(n.cfg.path("raft"), 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
+	n.lookAtRoom()
 	kind := raftlog.Pebble
 	if n.cfg.LogStore == "bolt" {
 		kind = raftlog.Bolt
@@ -96,7 +97,7 @@ func (n *Node) openTransport() error {
 	}
 	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
 		Stable: s.stable, Shared: s.shared, SeedBytes: n.cfg.seedBytes, Machine: space.MachineConfig{ScrubRate: int64(n.cfg.Scrub.Rate) << 20},
-		StrictReads: n.cfg.Reads == "strict", Events: n.compareEvents(n.groupEvents()),
+		StrictReads: n.cfg.Reads == "strict", DiskFull: n.room.full, Events: n.compareEvents(n.groupEvents()),
 		// One entry of a group under way at a time: what arrives meanwhile shares the next entry and its syncs. Measured
 		// on two cores, 6 groups: a quarter more deliveries at 16 connections and half more at 64 than with two.
 		GroupEntriesInFlight: 1,
