@@ -35,7 +35,9 @@ type Load struct {
 	Mailboxes   int
 	Connections int
 	Count       int
-	Seed        uint64
+	// First is how many mails were sent before, by another load: the numbers go on from there.
+	First int
+	Seed  uint64
 	// Think is how long a client pauses after a mail until Finish, so that the load lasts as long as the faults do.
 	Think time.Duration
 
@@ -104,7 +106,7 @@ func (w *worker) run(ctx context.Context) error {
 		if n > w.load.Count && w.load.finished.Load() {
 			return nil
 		}
-		m := w.compose(n)
+		m := w.compose(w.load.First + n)
 		for {
 			err := w.send(ctx, m)
 			if err == nil {
