@@ -44,6 +44,9 @@ ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; wi
 			if cluster.Nodes < 1 || cluster.Nodes > 9 {
 				return usageError{fmt.Errorf("--nodes %d: want 1 to 9", cluster.Nodes)}
 			}
+			if cluster.Frontends < 0 || cluster.Frontends >= cluster.Nodes {
+				return usageError{fmt.Errorf("--frontends %d of %d nodes: some have to hold the mailboxes", cluster.Frontends, cluster.Nodes)}
+			}
 			if err := cluster.Reconcile(c.Flags().Changed); err != nil {
 				return err
 			}
@@ -52,6 +55,7 @@ ended, with the nodes and groups that the first made. Ctrl-C stops the nodes; wi
 	}
 	f := c.Flags()
 	f.IntVar(&o.Nodes, "nodes", 3, "number of nodes")
+	f.IntVar(&o.Frontends, "frontends", 0, "so many of the nodes, the last ones, only serve clients and hold no mailboxes")
 	f.IntVar(&o.Users, "users", 0, "make users u1, u2, … as well")
 	f.IntVar(&o.Groups, "groups", 3, "mailbox groups to make")
 	f.StringVar(&o.DCs, "dc", "", "data centres of the nodes, in order: a,a,b puts n3 into another than n1 and n2")

@@ -34,6 +34,8 @@ type Options struct {
 	Dir string
 	// Nodes is how many form the cluster; Users how many users u1, u2, … beside alice, bob and carol.
 	Nodes, Users int
+	// Frontends is how many of those, the last ones, only serve clients and hold no mailboxes.
+	Frontends int
 	// Joined is how many nodes have joined it since.
 	Joined int
 	// Groups is how many mailbox groups to make.
@@ -101,6 +103,9 @@ func Open(dir, program string) (*Cluster, error) {
 		} else if cerr != nil {
 			return nil, cerr
 		}
+		if cerr == nil && !cfg.HasRole(node.RoleStore) {
+			c.Frontends++
+		}
 	}
 	c.DCs = written(dcs)
 	return c, err
@@ -129,7 +134,7 @@ func (c *Cluster) dcs() []string {
 }
 
 // Reconcile takes over what the cluster in Dir was made with, when there is one. given reports which of the options
-// "nodes", "groups", "dc", "plaintext" and "port-shift" somebody asked for: one that is otherwise there is refused, since
+// "nodes", "frontends", "groups", "dc", "plaintext" and "port-shift" somebody asked for: one that is otherwise there is refused, since
 // it would have no effect.
 func (c *Cluster) Reconcile(given func(option string) bool) error {
 	have, err := Open(c.Dir, c.Program)
@@ -144,7 +149,7 @@ func (c *Cluster) Reconcile(given func(option string) bool) error {
 		option    string
 		asked, is any
 	}{
-		{"nodes", c.Nodes, have.Nodes}, {"groups", c.Groups, have.Groups},
+		{"nodes", c.Nodes, have.Nodes}, {"frontends", c.Frontends, have.Frontends}, {"groups", c.Groups, have.Groups},
 		{"dc", written(c.dcs()), have.DCs},
 		{"plaintext", c.Plaintext, have.Plaintext}, {"port-shift", c.PortShift, have.PortShift},
 	} {
@@ -156,7 +161,7 @@ func (c *Cluster) Reconcile(given func(option string) bool) error {
 		return fmt.Errorf("the cluster in %s was made otherwise: %s. Leave that out, name another --dir, or remove the folder",
 			c.Dir, strings.Join(differ, ", "))
 	}
-	c.Joined = have.Joined
+	c.Frontends, c.Joined = have.Frontends, have.Joined
 	c.Nodes, c.Groups, c.DCs, c.Plaintext, c.PortShift = have.Nodes, have.Groups, have.DCs, have.Plaintext, have.PortShift
 	return nil
 }
@@ -196,6 +201,9 @@ func (c *Cluster) Setup() error {
 func (c *Cluster) setupNode(name, secret string) error {
 	cfg := c.config(name)
 	cfg.DC = c.dcs()[slices.Index(c.Names(), name)]
+	if slices.Index(c.Names(), name) >= c.Nodes-c.Frontends {
+		cfg.Roles = []string{node.RoleFrontend}
+	}
 	for _, n := range c.founders() {
 		cfg.Nodes = append(cfg.Nodes, n+"="+c.address(n))
 	}
@@ -234,7 +242,7 @@ func (c *Cluster) config(name string) node.Config {
 	// The disk is somebody's own, and rarely empty.
 	cfg.Disk = node.Disk{Low: 2, Full: 1, Ballast: 1 << 20}
 	cfg.Groups, cfg.Staging, cfg.Plaintext = c.Groups, true, c.Plaintext
-	if c.Nodes < cfg.Replicas {
+	if c.Nodes-c.Frontends < cfg.Replicas {
 		cfg.Replicas = 1 // two copies would stop when either does
 	}
 	cfg.Domains = []string{Domain}

@@ -294,7 +294,7 @@ func outOfReach(without cluster.NodeID, m *placement.Map, all []Status) []string
 		if s.Node == without || s.Err != "" {
 			continue
 		}
-		if s.Ready {
+		if o := m.Node(s.Node); s.Ready && (o == nil || o.Roles == 0 || o.Roles&placement.RoleFrontend != 0) {
 			others++
 		}
 		for j := range s.Groups {

@@ -57,6 +57,15 @@ type Config struct {
 	Plaintext bool `toml:"plaintext,omitempty" comment:"Admits sign-in without TLS, on loopback addresses only."`
 }
 
+// The roles.
+const (
+	RoleStore    = "store"
+	RoleFrontend = "frontend"
+)
+
+// HasRole reports whether the node does what a role says.
+func (c *Config) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
+
 // Listen holds the addresses of the services.
 type Listen struct {
 	Node        string `toml:"node" comment:"Node to node, mutual TLS."`
@@ -130,7 +139,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // Defaults are the settings of a production node, on the standard ports.
 func Defaults() Config {
 	return Config{
-		Dir: "/var/lib/flotilla", Roles: []string{"store", "frontend"}, Groups: 16, Replicas: 3,
+		Dir: "/var/lib/flotilla", Roles: []string{RoleStore, RoleFrontend}, Groups: 16, Replicas: 3,
 		LogStore: "pebble", BlockCache: 256 << 20, Reads: "lease", Gateway: "auto",
 		Listen: Listen{
 			Node: ":7400", Gossip: ":7946", SMTP: ":25", Submission: ":587", Submissions: ":465", LMTP: "127.0.0.1:24",
@@ -203,8 +212,11 @@ func (c *Config) Validate() error {
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
 		return errors.New("tls: certificate and key go together")
 	}
+	if len(c.Roles) == 0 {
+		return errors.New("roles is empty: want store, frontend or both")
+	}
 	for _, r := range c.Roles {
-		if r != "store" && r != "frontend" {
+		if r != RoleStore && r != RoleFrontend {
 			return fmt.Errorf("roles: %q: want store or frontend", r)
 		}
 	}

@@ -250,7 +250,7 @@ func (n *Node) register(ctx context.Context) error {
 	n.say("registering with the system group")
 	var roles placement.Roles
 	for _, r := range n.cfg.Roles {
-		roles |= map[string]placement.Roles{"store": placement.RoleStore, "frontend": placement.RoleFrontend}[r]
+		roles |= map[string]placement.Roles{RoleStore: placement.RoleStore, RoleFrontend: placement.RoleFrontend}[r]
 	}
 	return n.mapOp(ctx, store.OpPutNode, &placement.NodeState{ID: n.self, Roles: roles, Address: n.ownPlace(),
 		Gossip: n.cfg.Listen.Gossip, External: n.cfg.ExternalName(), DC: n.cfg.DC, Zone: n.cfg.Zone,

@@ -110,8 +110,11 @@ func (s *services) forget(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// startServices opens the listeners of clients.
+// startServices opens the listeners of clients, on a node that serves any.
 func (n *Node) startServices(_ context.Context) error {
+	if !n.cfg.HasRole(RoleFrontend) {
+		return nil
+	}
 	passwords, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,
 		Window: time.Duration(n.cfg.Limits.ThrottleWindow)}, n.storage.clock.Now)
 	if err != nil {

@@ -47,15 +47,14 @@ func drains(t *testing.T) (n int, long bool) {
 	return n, true
 }
 
-// crew is a client of each protocol on n2 and n3, for a mailbox of each group.
-func crew(t *testing.T, c *dev.Cluster, groups int) *probe.Crew {
-	t.Helper()
+// crew is a client of each protocol for a mailbox of each group, at the nodes in turn.
+func crew(c *dev.Cluster, groups int, nodes ...string) *probe.Crew {
 	w := &probe.Crew{}
 	ports := map[probe.Protocol]int{probe.IMAP: 2143, probe.SMTP: 2525, probe.LMTP: 2424}
 	protocols := []probe.Protocol{probe.IMAP, probe.SMTP, probe.LMTP}
 	for i := range 3 * groups {
 		protocol := protocols[i/groups]
-		node := c.Names()[1+i%2]
+		node := nodes[i%len(nodes)]
 		w.Clients = append(w.Clients, &probe.Client{Protocol: protocol, Address: fmt.Sprintf("u%d@%s", 1+i%groups, dev.Domain), Password: dev.Password,
 			Name: fmt.Sprintf("c%d", i), Pause: 25 * time.Millisecond,
 			Dial: func(ctx context.Context) (net.Conn, error) {
@@ -73,7 +72,7 @@ func TestDrainedOwner(t *testing.T) {
 	c := devtest.StartGroups(t, groups, groups)
 	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(times)*20*time.Second)
 	defer cancel()
-	w := crew(t, c, groups)
+	w := crew(c, groups, "n2", "n3")
 	w.Start(ctx)
 	defer w.Stop()
 	if err := w.Await(ctx, 4); err != nil {
