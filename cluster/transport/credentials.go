@@ -141,13 +141,13 @@ func (c *Credentials) verify(s tls.ConnectionState, usage x509.ExtKeyUsage, want
 		return fmt.Errorf("peer's %w", err)
 	}
 	if id != set.cluster {
-		return fmt.Errorf("peer belongs to cluster %s, this is cluster %s", id, set.cluster)
+		return fmt.Errorf("%w: peer belongs to cluster %s, this is cluster %s", ErrOtherAuthority, id, set.cluster)
 	}
 	opts := x509.VerifyOptions{Roots: set.roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
 	for _, i := range s.PeerCertificates[1:] {
 		opts.Intermediates.AddCert(i)
 	}
-	if _, err := leaf.Verify(opts); err != nil {
+	if err := verifyLeaf(leaf, opts); err != nil {
 		return fmt.Errorf("certificate of peer %s: %w", node, err)
 	}
 	if node == "" {

@@ -91,7 +91,7 @@ func (t *Transport) introduce(ctx context.Context, p *peer, w *wire, h hello, al
 		return opened{}, err
 	}
 	if answer.status != welcomeOK {
-		return opened{}, fmt.Errorf("refused by %s: %s", p.id, answer.text)
+		return opened{}, fmt.Errorf("refused by %s: %w", p.id, answer.refusal())
 	}
 	if !stop() {
 		return opened{}, ctx.Err()
@@ -103,8 +103,7 @@ func (t *Transport) introduce(ctx context.Context, p *peer, w *wire, h hello, al
 // is through, and without a reason.
 func (t *Transport) refusedBy(err error) error {
 	if strings.Contains(err.Error(), "remote error: tls") {
-		return fmt.Errorf("the peer refused this node's certificate (%w); %s",
-			err, t.cfg.Credentials.ownFault(time.Now()))
+		return fmt.Errorf("%w (%w); %s", ErrCertificateRefused, err, t.cfg.Credentials.ownFault(time.Now()))
 	}
 	return err
 }
@@ -216,7 +215,7 @@ func (t *Transport) receive(w *wire) (*peer, hello, opened, error) {
 		return nil, hello{}, opened{}, fmt.Errorf("welcome to %s: %w", node, w.explain(err))
 	}
 	if answer.status != welcomeOK {
-		return nil, hello{}, opened{}, fmt.Errorf("%s: %s", node, answer.text)
+		return nil, hello{}, opened{}, fmt.Errorf("%s: %w", node, answer.refusal())
 	}
 	if !stop() {
 		p.release(w)

@@ -101,16 +101,6 @@ type JoinConn struct {
 	Authority []byte
 }
 
-// Kinds of failure of DialJoin, apart from those of the network.
-var (
-	// ErrOtherAuthority: who answers is no node of the cluster that was meant.
-	ErrOtherAuthority = errors.New("it belongs to another cluster than the token")
-	// ErrCertificateTime: by this machine's clock the node's certificate is not valid now.
-	ErrCertificateTime = errors.New("its certificate is not valid now by this machine's clock")
-	// ErrNoJoins: the node's release knows no tokens.
-	ErrNoJoins = errors.New("it runs a release that lets no machine in by a token")
-)
-
 // DialJoin connects a machine to a node's port and sees to it that this is a node of the cluster whose authority's
 // certificate has the hash.
 func DialJoin(ctx context.Context, addr string, authority [sha256.Size]byte, now time.Time) (*JoinConn, error) {
@@ -144,12 +134,10 @@ func (j *JoinConn) judge(s tls.ConnectionState, authority [sha256.Size]byte, now
 	roots := x509.NewCertPool()
 	roots.AddCert(s.PeerCertificates[i])
 	leaf := s.PeerCertificates[0]
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	if invalid := (x509.CertificateInvalidError{}); errors.As(err, &invalid) && invalid.Reason == x509.Expired {
-		return fmt.Errorf("%w: it is from %s to %s", ErrCertificateTime, leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
-	}
+	opts := x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	err := verifyLeaf(leaf, opts)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOtherAuthority, err)
+		return err
 	}
 	if j.Cluster, j.Node, err = identity(leaf); err != nil || j.Node == "" {
 		return errors.Join(errors.New("its certificate is not a node's"), err)
