@@ -42,7 +42,11 @@ has.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "POST", "/v1/nodes/tokens", q, func(w *tabwriter.Writer, t *admin.Token) {
-				fmt.Fprintf(w, "%s\n\nGood once, until %s. On the new machine:\n\n  flotilla join TOKEN --name NAME\n", t.Token, moment(t.Until))
+				name := "NAME"
+				if q.Replace != "" {
+					name = q.Replace
+				}
+				fmt.Fprintf(w, "%s\n\nGood once, until %s. On the new machine:\n\n  flotilla join TOKEN --name %s\n", t.Token, moment(t.Until), name)
 			})
 		},
 	}
@@ -68,7 +72,7 @@ func nodeList(g *global) *cobra.Command {
 				fmt.Fprintf(w, "NODE\tSTATUS\tADDRESS\tPLACE\tVERSION\tLEVEL\tREPLICAS\tVOTES\tLEADS\tSEEN\t\n")
 				for _, l := range *all {
 					seen := "now"
-					if l.Error != "" {
+					if l.Error != "" || l.Seen.IsZero() {
 						seen = moment(l.Seen)
 					} else if !l.Ready {
 						seen = "now, not ready"

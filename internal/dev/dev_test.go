@@ -84,6 +84,36 @@ func TestOpenFindsWhatWasMade(t *testing.T) {
 	}
 }
 
+// A node that has joined is one of the cluster's, and none of those that formed it: their configuration stays as it is.
+func TestNodesThatJoined(t *testing.T) {
+	c := made(t, 3)
+	fourth := filepath.Join(c.Dir, "n4")
+	if err := os.CopyFS(fourth, os.DirFS(filepath.Join(c.Dir, "n3"))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open(c.Dir, c.Program)
+	if err != nil || got.Nodes != 3 || got.Joined != 1 || !slices.Equal(got.Names(), []string{"n1", "n2", "n3", "n4"}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	before, err := os.ReadFile(c.configPath("n1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &Cluster{Options{Dir: c.Dir, Nodes: 3}}
+	if err := again.Reconcile(func(option string) bool { return option == "nodes" }); err != nil || again.Joined != 1 {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	if err := again.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(c.configPath("n1")); err != nil || string(after) != string(before) {
+		t.Errorf("n1 is set up anew: %v", err)
+	}
+	if name, err := again.Join(t.Context(), "no token", ""); err == nil || name != "n5" || again.Joined != 1 {
+		t.Errorf("%s, %v", name, err)
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	c := made(t, 5)
 	asked := func(o Options, given ...string) (*Cluster, error) {

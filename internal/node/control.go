@@ -324,7 +324,7 @@ func (n *Node) allStatus(ctx context.Context) []Status {
 				err = wire.Unmarshal(b, &all[i])
 			}
 			if err != nil {
-				all[i] = Status{Node: p.ID, Err: err.Error()}
+				all[i] = Status{Node: p.ID, Err: advised(err)}
 			}
 			return nil
 		})

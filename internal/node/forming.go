@@ -145,6 +145,9 @@ func (n *Node) tryForm(ctx context.Context) error {
 		text, begin = "no node has the system group, and one that joined later does not begin it", false
 	}
 	if !begin {
+		if why := n.hindrance(all); why != "" {
+			text += "; " + why
+		}
 		n.say("%s", text)
 		return nil
 	}

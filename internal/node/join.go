@@ -147,7 +147,7 @@ func (j *joiner) askAt(ctx context.Context, addr string) (*joinAnswer, error) {
 		return nil, fmt.Errorf("%w (%s): set it, 'timedatectl set-ntp true' keeps it right, and run 'flotilla join' again",
 			err, time.Now().UTC().Format(time.RFC3339))
 	case errors.Is(err, transport.ErrOtherAuthority):
-		return nil, fmt.Errorf("%w: draw one with 'flotilla node token' on a node of the cluster that this machine is to join", err)
+		return nil, fmt.Errorf("%w than the token: draw one with 'flotilla node token' on a node of the cluster that this machine is to join", err)
 	case errors.Is(err, transport.ErrNoJoins):
 		return nil, fmt.Errorf("%w: install the same release on it, or use 'flotilla setup' with the cluster's secret", err)
 	case err != nil:

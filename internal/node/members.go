@@ -61,7 +61,7 @@ func (n *Node) barred(id cluster.NodeID) error {
 	if s == nil || s.Status != placement.Removed || id == n.self {
 		return nil
 	}
-	return fmt.Errorf("%s was removed from the cluster: its machine can come back under another name with 'flotilla join'", id)
+	return fmt.Errorf("%s was removed from the cluster", id)
 }
 
 // strange reports whether a node is none of those that the map knows. Without a map nobody is.

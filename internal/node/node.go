@@ -70,6 +70,7 @@ type Node struct {
 	replaced  replacements
 	scrubs    scrubs
 	attempts  attempts
+	rejected  repeats
 	stopping  chan struct{}
 	program   program
 	outOf     sync.Mutex // held while the node is taken out of service or back into it

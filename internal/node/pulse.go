@@ -59,6 +59,9 @@ func (n *Node) touch(ctx context.Context) {
 	err := systemReplica{n}.View(ctx, builtin.Space, space.ReadIndex, func(space.Reader) error { return nil })
 	if err != nil {
 		n.log.Debug("no contact with the system group", "err", err)
+		if why := n.hindrance(nil); why != "" && n.rejected.isNew(why, time.Now()) {
+			n.log.Warn("this node does not come together with others", "code", "FL-1053", "why", why)
+		}
 		return
 	}
 	n.contact.heard(asked)

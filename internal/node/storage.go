@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
@@ -179,10 +180,18 @@ func (n *Node) peerChanged(p cluster.NodeID, up bool, err error) {
 		n.log.Info("node connected", "peer", p)
 		return
 	}
+	if do := advice(err); do != "" {
+		n.log.Warn("node does not come together with this one", "code", "FL-1052", "peer", p, "err", err, "do", do)
+		return
+	}
 	n.log.Info("node disconnected", "peer", p, "err", err)
 }
 
 func (n *Node) peerRejected(remote net.Addr, p cluster.NodeID, err error) {
-	n.log.LogAttrs(n.ctx, slog.LevelWarn, "connection of a node refused", slog.String("code", "FL-1007"),
-		slog.Any("remote", remote), slog.String("peer", string(p)), slog.Any("err", err))
+	level := slog.LevelDebug // a node that is refused comes again every second
+	if host, _, serr := net.SplitHostPort(remote.String()); serr != nil || n.rejected.isNew(host+" "+string(p)+" "+advice(err), time.Now()) {
+		level = slog.LevelWarn
+	}
+	n.log.LogAttrs(n.ctx, level, "connection of a node refused", slog.String("code", "FL-1007"),
+		slog.Any("remote", remote), slog.String("peer", string(p)), slog.Any("err", err), slog.String("do", advice(err)))
 }
