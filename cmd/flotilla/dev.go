@@ -281,7 +281,7 @@ func devJoin(g *global) *cobra.Command {
 func devFault(g *global) *cobra.Command {
 	var peer string
 	c := &cobra.Command{
-		Use: "fault NODE cut|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
+		Use: "fault NODE cut|cut-in|cut-out|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -291,13 +291,13 @@ func devFault(g *global) *cobra.Command {
 			}
 			f, err := parseFault(a[1])
 			if err != nil {
-				return usageError{fmt.Errorf("%s: %w: want cut, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP or clear", a[1], err)}
+				return usageError{fmt.Errorf("%s: %w: want cut, cut-in, cut-out, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP or clear", a[1], err)}
 			}
 			f.Peer = peer
 			return cl.Fault(c.Context(), names[0], f)
 		},
 	}
-	c.Flags().StringVar(&peer, "peer", "", "with cut, latency and clear: only between the node and this one (default: every other)")
+	c.Flags().StringVar(&peer, "peer", "", "with the cuts, latency and clear: only between the node and this one (default: every other)")
 	return c
 }
 

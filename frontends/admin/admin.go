@@ -109,7 +109,7 @@ type Change struct {
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
 type Fault struct {
-	// Kind is cut, latency, clock, disk-full, disk-free, disk-slow, die-at or clear.
+	// Kind is cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at or clear.
 	Kind  string        `json:"kind"`
 	Value time.Duration `json:"value,omitempty"`
 	Peer  string        `json:"peer,omitempty"`

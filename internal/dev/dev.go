@@ -361,7 +361,7 @@ func (c *Cluster) Admin(name string) *adminclient.Client {
 // every other node when that is empty; the rest is the node's alone.
 func (c *Cluster) Fault(ctx context.Context, name string, f admin.Fault) error {
 	peers := []string{f.Peer}
-	network := f.Kind == "cut" || f.Kind == "latency"
+	network := strings.HasPrefix(f.Kind, "cut") || f.Kind == "latency"
 	switch {
 	case f.Peer == name:
 		return fmt.Errorf("%s has no connection to itself", name)

@@ -194,6 +194,10 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 	switch f.Kind {
 	case "cut":
 		s.faults.Cut(peer, transport.Both)
+	case "cut-in":
+		s.faults.Cut(peer, transport.Incoming)
+	case "cut-out":
+		s.faults.Cut(peer, transport.Outgoing)
 	case "latency":
 		s.faults.Latency(peer, f.Value)
 	case "clock":
@@ -214,7 +218,7 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 		s.disk.NoSpace.Store(false)
 		b.n.deadly.step.Store(nil)
 	default:
-		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, latency, clock, disk-full, disk-free, disk-slow, die-at or clear", f.Kind)
+		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at or clear", f.Kind)
 	}
 	b.n.log.Warn("fault set", "code", "FL-1012", "kind", f.Kind, "value", f.Value, "peer", f.Peer)
 	return nil

@@ -373,7 +373,7 @@ func (v *Verdict) told(b *box) {
 	}
 	for _, r := range b.views {
 		f := finals[r.Point]
-		if f != nil && !sameRows(f.State.Rows, rowsOf(r)) {
+		if f != nil && !SameRows(f.State.Rows, rowsOf(r)) {
 			v.add(RuleTold, b.name, "a client that is told of changes does not see what is there", apart(r, f), apart(f, r))
 			return
 		}
@@ -381,11 +381,11 @@ func (v *Verdict) told(b *box) {
 }
 
 func same(x, y *State) bool {
-	return x.UIDNext == y.UIDNext && x.ModSeq == y.ModSeq && x.UIDValidity == y.UIDValidity && sameRows(x.Rows, y.Rows)
+	return x.UIDNext == y.UIDNext && x.ModSeq == y.ModSeq && x.UIDValidity == y.UIDValidity && SameRows(x.Rows, y.Rows)
 }
 
-// sameRows leaves out change numbers that one of the two was not shown, and mails of which it knows the UID only.
-func sameRows(x, y []Row) bool {
+// SameRows compares what two readers show. It leaves out change numbers that one of the two was not shown, and mails of which it knows the UID only.
+func SameRows(x, y []Row) bool {
 	return slices.EqualFunc(x, y, func(a, b Row) bool {
 		return a.UID == b.UID && (a.Mail == b.Mail || a.Mail == "" || b.Mail == "") && slices.Equal(a.Flags, b.Flags) &&
 			(a.ModSeq == b.ModSeq || a.ModSeq == 0 || b.ModSeq == 0)
@@ -401,7 +401,7 @@ func apart(r, o *Record) *Record {
 	}
 	s.Rows = nil
 	for _, row := range rowsOf(r) {
-		if !slices.ContainsFunc(rowsOf(o), func(x Row) bool { return sameRows([]Row{row}, []Row{x}) }) {
+		if !slices.ContainsFunc(rowsOf(o), func(x Row) bool { return SameRows([]Row{row}, []Row{x}) }) {
 			s.Rows = append(s.Rows, row)
 		}
 	}

@@ -1,0 +1,106 @@
+package selftest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+)
+
+// Groups is `flotilla groups --json`, with hashes where they were asked for.
+type Groups []struct {
+	Group, Term uint64
+	Leader      string
+	Mailboxes   int
+	Entries     uint64
+	Operations  uint64
+	Replicas    []struct {
+		Node      string
+		Applied   uint64
+		Hash      string
+		HashIndex uint64 `json:"hash_index"`
+	}
+}
+
+// ReadGroups asks the first node of a dev cluster that answers.
+func ReadGroups(ctx context.Context, c *dev.Cluster, hash bool) (Groups, error) {
+	var all []*adminclient.Client
+	for _, n := range c.Names() {
+		all = append(all, c.Admin(n))
+	}
+	return readGroups(ctx, all, hash)
+}
+
+func readGroups(ctx context.Context, nodes []*adminclient.Client, hash bool) (Groups, error) {
+	path := "/v1/groups"
+	if hash {
+		path += "?hash"
+	}
+	var errs []error
+	for _, n := range nodes {
+		var raw json.RawMessage
+		err := n.Do(ctx, "GET", path, nil, &raw)
+		if err == nil {
+			var g Groups
+			return g, json.Unmarshal(raw, &g)
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// Busiest is the node that leads the mailbox group with the most operations.
+func (gs Groups) Busiest() (string, error) {
+	best, ops := "", uint64(0)
+	for _, g := range gs {
+		if g.Group != 0 && g.Leader != "" && g.Operations >= ops {
+			best, ops = g.Leader, g.Operations
+		}
+	}
+	if best == "" {
+		return "", errors.New("no group has a leader")
+	}
+	return best, nil
+}
+
+// Differ says which replicas do not show one hash at one index. Each group is to have so many.
+func (gs Groups) Differ(replicas int) error {
+	for _, g := range gs {
+		if len(g.Replicas) < replicas {
+			return fmt.Errorf("group %d shows %d replicas", g.Group, len(g.Replicas))
+		}
+		for _, r := range g.Replicas {
+			if r.Hash == "" || r.Hash != g.Replicas[0].Hash {
+				return fmt.Errorf("group %d: %s has %s at %d, %s has %s at %d", g.Group,
+					g.Replicas[0].Node, g.Replicas[0].Hash, g.Replicas[0].HashIndex, r.Node, r.Hash, r.HashIndex)
+			}
+		}
+	}
+	return nil
+}
+
+// sameHashes reads the groups until all replicas show one hash at one index. When ctx ends before, the error says what
+// differed, and the groups are as they were then.
+func sameHashes(ctx context.Context, replicas int, read func() (Groups, error)) (Groups, error) {
+	for {
+		groups, err := read()
+		if err == nil {
+			err = groups.Differ(replicas)
+		}
+		if err == nil || ctx.Err() != nil {
+			return groups, err
+		}
+		rest(ctx, 200*time.Millisecond)
+	}
+}
+
+// SameHashes waits until the replicas of every group of a dev cluster show one hash at one index; it returns what differed
+// when ctx ended before.
+func SameHashes(ctx context.Context, c *dev.Cluster) error {
+	_, err := sameHashes(ctx, min(3, c.Nodes), func() (Groups, error) { return ReadGroups(ctx, c, true) })
+	return err
+}

@@ -1,0 +1,178 @@
+package selftest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/selftest/history"
+)
+
+// answers is an admin API that says what it is told to.
+func answers(t *testing.T, path string, status any) *adminclient.Client {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != path {
+			http.NotFound(w, r)
+			return
+		}
+		if err := json.NewEncoder(w).Encode(status); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return adminclient.Port(s.URL, "")
+}
+
+type nodes map[string]any
+
+func TestAClusterThatIsNotReadyIsRefused(t *testing.T) {
+	well := nodes{"node": "n1", "ready": true}
+	for text, second := range map[string]nodes{
+		"":                        {"node": "n2", "ready": true},
+		"n2: waits for its group": {"node": "n2", "progress": "waits for its group"},
+		"n2 does not answer: cut": {"node": "n2", "error": "cut"},
+	} {
+		target := &Target{Admin: []*adminclient.Client{adminclient.Port("127.0.0.1:1", ""), answers(t, "/v1/status", nodes{"nodes": []nodes{well, second}})}}
+		history := filepath.Join(t.TempDir(), "h")
+		err := target.Ready(t.Context())
+		if text == "" {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want %q", err, text)
+		}
+		if _, err := Run(t.Context(), Config{Target: target, History: history}); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("a run: %v, want %q", err, text)
+		}
+		if _, err := os.Stat(history); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a history was begun: %v", err)
+		}
+	}
+}
+
+func TestFaultsAreForDevClusters(t *testing.T) {
+	target := &Target{Admin: []*adminclient.Client{answers(t, "/v1/status", nodes{"nodes": []nodes{}})}}
+	if _, err := Run(t.Context(), Config{Target: target, Trouble: true}); err == nil || !strings.Contains(err.Error(), "dev clusters") {
+		t.Errorf("%v", err)
+	}
+	if _, err := chosen([]Kind{Kill, "flood"}); err == nil || !strings.Contains(err.Error(), "flood") {
+		t.Errorf("%v", err)
+	}
+	if all, err := chosen(nil); err != nil || len(all) != len(kinds) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := Inflict(t.Context(), &dev.Cluster{}, "n1", "flood"); err == nil {
+		t.Error("a fault that there is not")
+	}
+}
+
+// TestATornTailIsOfTheNewestLog: octets are added at the end, nothing else is touched, and no log at all is an error.
+func TestATornTailIsOfTheNewestLog(t *testing.T) {
+	dir := t.TempDir()
+	if err := tear(dir); err == nil {
+		t.Error("no log was torn")
+	}
+	logs := filepath.Join(dir, "raft", "log", "pebble")
+	if err := os.MkdirAll(logs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000008.log", "000010.log"} {
+		if err := os.WriteFile(filepath.Join(logs, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tear(dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, longer := range map[string]bool{"000008.log": false, "000010.log": true} {
+		b, err := os.ReadFile(filepath.Join(logs, name))
+		if err != nil || !bytes.HasPrefix(b, []byte(name)) || (len(b) > len(name)) != longer {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
+
+func TestGroupsThatDiffer(t *testing.T) {
+	read := func(hashes string) Groups {
+		var g Groups
+		if err := json.Unmarshal([]byte(`[{"group":1,"leader":"n1","operations":3,"replicas":[`+hashes+`]},{"group":0,"leader":"n3","operations":9}]`), &g); err != nil {
+			t.Fatal(err)
+		}
+		return g[:1]
+	}
+	same := `{"node":"n1","hash":"a","hash_index":5},{"node":"n2","hash":"a","hash_index":5}`
+	if err := read(same).Differ(2); err != nil {
+		t.Error(err)
+	}
+	for what, g := range map[string]Groups{"too few": read(same), "different": read(strings.Replace(same, `"a"`, `"b"`, 1)), "not known": read(`{"node":"n1"},{"node":"n2"},{"node":"n3"}`)} {
+		if g.Differ(3) == nil {
+			t.Error(what)
+		}
+	}
+	if node, err := read(same).Busiest(); err != nil || node != "n1" {
+		t.Errorf("%q, %v", node, err)
+	}
+	if _, err := (Groups{}).Busiest(); err == nil {
+		t.Error("nobody leads nothing")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if g, err := sameHashes(ctx, 3, func() (Groups, error) { return read(same), nil }); err == nil || len(g) != 1 {
+		t.Errorf("%v, %v", g, err)
+	}
+}
+
+// TestAWatcherTakesInWhatItHears plays what a server says while a client idles.
+func TestAWatcherTakesInWhatItHears(t *testing.T) {
+	w := newWatcher(nil, &mailbox{}, 0)
+	w.rows = []history.Row{{UID: 4, Mail: "a"}, {UID: 6, Mail: "b"}, {UID: 9, Mail: "c"}}
+	told := w.handler()
+	told.Expunge(2)
+	two := uint32(2)
+	told.Mailbox(&imapclient.UnilateralDataMailbox{NumMessages: &two}) // as many as are left: nothing to fetch
+	w.hear(event{fetched: &imapclient.FetchMessageBuffer{SeqNum: 2, Flags: []imap.Flag{`\Seen`, `\Recent`, `\Flagged`}, ModSeq: 12}})
+	w.hear(event{fetched: &imapclient.FetchMessageBuffer{SeqNum: 3}}) // of a message that it does not know yet
+	if err := w.takeIn(nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []history.Row{{UID: 4, Mail: "a"}, {UID: 9, Mail: "c", Flags: []string{`\Flagged`, `\Seen`}}}
+	if got := w.view().Rows; !history.SameRows(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	w.hear(event{expunged: 3})
+	if w.takeIn(nil) == nil {
+		t.Error("a message that there is not was expunged")
+	}
+}
+
+// TestAClaimIsMadeOnce: no two clients do the same to a message.
+func TestAClaimIsMadeOnce(t *testing.T) {
+	l := newLoad(nil, history.NewLog(), nil)
+	c := claim{&mailbox{name: "b"}, 1, `\Seen`}
+	if !l.take(c) || l.take(c) || !l.take(claim{c.box, 1, `\Flagged`}) {
+		t.Error("claims")
+	}
+	if _, ok := l.pop(&l.lit); ok {
+		t.Error("popped of nothing")
+	}
+	l.push(&l.lit, c)
+	if got, ok := l.pop(&l.lit); !ok || got != c || len(l.lit) != 0 {
+		t.Errorf("%v, %v", got, ok)
+	}
+}
