@@ -14,7 +14,8 @@ LDFLAGS := -s -w -X $(MODULE)/internal/version.release=$(VERSION)
 FUZZTIME ?= 30s
 MAILS ?= 100000
 FAULTS ?= 200
-MINUTES ?= 120
+MINUTES ?=
+SIM ?=
 DRAINS ?= 100
 SEED ?=
 BENCH ?= .
@@ -59,9 +60,14 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
-chaos: build ## faults and drains under load, long form (SEED=1 MAILS=100000 FAULTS=200 DRAINS=100)
-	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) ./test/fault)
-	$(call phase,drains,FLOTILLA_DRAINS='$(DRAINS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 2h $(TAGS) ./test/drain)
+chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200, MINUTES=60 by time, or SIM=10000 simulated seeds
+ifneq ($(SIM),)
+	$(call phase,simulation,go test -count=1 -v -timeout 24h $(TAGS) ./test/sim -run '^TestSim$$' -seeds $(SIM) -from '$(or $(SEED),1)')
+else ifneq ($(MINUTES),)
+	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_SELFTEST_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestPromises$$' ./test/fault)
+else
+	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=240 FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestNothingAcknowledgedIsLost$$' ./test/fault)
+endif
 
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -v /testdata/ | sort -u | while IFS=: read -r file name; do \

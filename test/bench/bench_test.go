@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/selftest"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 	"github.com/flotilla-mail/flotilla/test/fault"
 )
@@ -175,9 +176,9 @@ func TestFailOver(t *testing.T) {
 	c := devtest.Start(t, 6)
 	results := map[string]any{}
 	for _, x := range []struct {
-		kind   fault.Kind
+		kind   selftest.Kind
 		rounds int
-	}{{fault.Kill, count("FLOTILLA_KILLS", 50)}, {fault.Freeze, count("FLOTILLA_FREEZES", 20)}, {fault.Cut, count("FLOTILLA_CUTS", 20)}} {
+	}{{selftest.Kill, count("FLOTILLA_KILLS", 50)}, {selftest.Freeze, count("FLOTILLA_FREEZES", 20)}, {selftest.Cut, count("FLOTILLA_CUTS", 20)}} {
 		var deliveries, reads []time.Duration
 		for range x.rounds {
 			d, r := gap(t, c, x.kind)
@@ -206,7 +207,7 @@ func count(name string, def int) int {
 
 // gap inflicts one fault on the owner of u1 and returns how long the longest delivery and the longest IMAP command
 // then took, seen from another node.
-func gap(t *testing.T, c *dev.Cluster, kind fault.Kind) (delivery, read time.Duration) {
+func gap(t *testing.T, c *dev.Cluster, kind selftest.Kind) (delivery, read time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -233,7 +234,7 @@ func gap(t *testing.T, c *dev.Cluster, kind fault.Kind) (delivery, read time.Dur
 	var g errgroup.Group
 	g.Go(func() error {
 		defer close(over)
-		return fault.Inflict(ctx, c, box.Owner, kind)
+		return selftest.Inflict(ctx, c, box.Owner, kind)
 	})
 	g.Go(func() (err error) {
 		delivery, err = longest(over, func(k int) error {

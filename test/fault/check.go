@@ -2,15 +2,12 @@ package fault
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"sort"
 	"strconv"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -150,68 +147,4 @@ func (v *Verdict) compare(node, user string, want []*Mail, found, first Found) {
 			v.note(&v.Foreign, "mail %d in %s at %s was never acknowledged", n, user, node)
 		}
 	}
-}
-
-// Groups is `flotilla groups --json --hash`.
-type Groups []struct {
-	Group, Term uint64
-	Leader      string
-	Mailboxes   int
-	Entries     uint64
-	Operations  uint64
-	Replicas    []struct {
-		Node      string
-		Applied   uint64
-		Hash      string
-		HashIndex uint64 `json:"hash_index"`
-	}
-}
-
-// ReadGroups asks the first node that answers.
-func ReadGroups(ctx context.Context, c *dev.Cluster, hash bool) (Groups, error) {
-	path := "/v1/groups"
-	if hash {
-		path += "?hash"
-	}
-	var errs []error
-	for _, n := range c.Names() {
-		var raw json.RawMessage
-		err := c.Admin(n).Do(ctx, "GET", path, nil, &raw)
-		if err == nil {
-			var g Groups
-			return g, json.Unmarshal(raw, &g)
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
-}
-
-// SameHashes waits until the replicas of every group show one hash at one index; it returns what differed when ctx
-// ended before.
-func SameHashes(ctx context.Context, c *dev.Cluster) error {
-	for {
-		groups, err := ReadGroups(ctx, c, true)
-		if err == nil {
-			err = groups.differ(c.Nodes)
-		}
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		rest(ctx, 200*time.Millisecond)
-	}
-}
-
-func (gs Groups) differ(nodes int) error {
-	for _, g := range gs {
-		if len(g.Replicas) != min(3, nodes) {
-			return fmt.Errorf("group %d shows %d replicas", g.Group, len(g.Replicas))
-		}
-		for _, r := range g.Replicas {
-			if r.Hash == "" || r.Hash != g.Replicas[0].Hash {
-				return fmt.Errorf("group %d: %s has %s at %d, %s has %s at %d", g.Group,
-					g.Replicas[0].Node, g.Replicas[0].Hash, g.Replicas[0].HashIndex, r.Node, r.Hash, r.HashIndex)
-			}
-		}
-	}
-	return nil
 }
