@@ -72,6 +72,9 @@ func TestFullDiskTakesNoSnapshot(t *testing.T) {
 	leader.truncate(1)
 	disks[full.id].Store(true)
 	full.start()
+	if ok, err := full.host.Seed(within(t), 2, ReplicaConfig{}, []cluster.NodeID{leader.id}); ok || cluster.KindOf(err) != cluster.KindDiskFull {
+		t.Errorf("seeded on a full disk: %v, %v", ok, err)
+	}
 	full.open(1)
 	refused := func() bool {
 		leader.mu.Lock()

@@ -519,6 +519,27 @@ func TestDamagedReplicaDoesNotStart(t *testing.T) {
 				return lsm.WriteFile(nd.fs, path, bytes.Repeat([]byte("garbage "), 1<<10))
 			})
 		},
+		"tail of the log": func(nd *node) error {
+			dir := nd.dir("log/pebble")
+			names, err := nd.fs.List(dir)
+			newest := ""
+			for _, name := range names {
+				if strings.HasSuffix(name, ".log") && name > newest {
+					newest = name
+				}
+			}
+			if err != nil {
+				return err
+			}
+			b, err := readFile(nd.fs, dir+"/"+newest)
+			if err != nil || len(b) < 64 {
+				return fmt.Errorf("%s of %d bytes: %w", newest, len(b), err)
+			}
+			for i := range 16 { // where the last entry is
+				b[len(b)-40+i] ^= 0x55
+			}
+			return lsm.WriteFile(nd.fs, dir+"/"+newest, b)
+		},
 		"pointer gone":  func(nd *node) error { return nd.fs.Remove(nd.dir("groups/g1/ACTIVE")) },
 		"other replica": func(nd *node) error { return nd.fs.Rename(nd.dir("groups/g1"), nd.dir("groups/g9")) },
 	} {
@@ -546,6 +567,9 @@ func TestDamagedReplicaDoesNotStart(t *testing.T) {
 			}
 			if nd.group(id) != nil {
 				t.Error("a damaged replica runs")
+			}
+			if name == "tail of the log" && !strings.Contains(err.Error(), "log lost its end") {
+				t.Errorf("the cause is not named: %v", err)
 			}
 			t.Log(err)
 		})

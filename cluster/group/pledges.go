@@ -66,6 +66,8 @@ func (s standing) forgotten(p pledge) string {
 
 // pledges are those of all servers that this node has heard, and of its own replicas since the process began.
 type pledges struct {
+	writing sync.Mutex // held while the file is written
+
 	mu      sync.Mutex
 	of      map[cluster.GroupID]map[cluster.ServerID]pledge // guarded by mu
 	changed bool                                            // since it was written; guarded by mu
@@ -205,6 +207,8 @@ func (p *pledges) load(fs lsm.FS, path string) error {
 
 // store writes the file if anything changed.
 func (p *pledges) store(fs lsm.FS, path string, self cluster.NodeID) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
 	changed := p.changed
 	p.changed = false

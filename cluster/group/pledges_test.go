@@ -261,6 +261,16 @@ func TestAllStartAtOnce(t *testing.T) {
 		eventually(t, fmt.Sprintf("%s takes part", nd.id), func() bool { return nd.noted("compared 1 with all") == 1 })
 	}
 	w.leader(1).mustGet(1, space.ReadLease, "a", "1")
+	again := w.nodes[0]
+	again.stop()
+	again.start()
+	again.open(1)
+	eventually(t, "it takes part again", func() bool { return again.noted("compared 1 with all") == 2 })
+	for _, nd := range w.nodes {
+		nd.mu.Lock()
+		t.Logf("%s compared for %v", nd.id, nd.compared) // the last is a restart beside nodes that run
+		nd.mu.Unlock()
+	}
 }
 
 // With one node gone for good another may be restarted: it waits a while for the word of all, and then goes on by the word

@@ -86,6 +86,9 @@ func (h *Host) beginSeed(id cluster.GroupID) (*seeding, error) {
 	if ident, err := dir.readIdentity(); err != nil || ident != nil {
 		return nil, errors.Join(err, fmt.Errorf("seed group %d: %w", id, cluster.ErrExists))
 	}
+	if h.cfg.DiskFull() {
+		return nil, fmt.Errorf("seed group %d: %w", id, h.diskFull())
+	}
 	s := &seeding{h: h, id: id, dir: dir, name: stateName(1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()

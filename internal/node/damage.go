@@ -115,7 +115,7 @@ func openStore[T any](n *Node, dir string, open func() (T, error)) (T, error) {
 
 func openEmpty[T any](n *Node, dir string, why error, open func() (T, error)) (none T, err error) {
 	aside := dir + ".damaged-" + time.Now().UTC().Format("20060102T150405.000")
-	n.log.Error("logs or votes are damaged: they are put aside, and the replicas that had them are made again from the others",
+	n.log.Error("logs or votes are damaged: they are put aside, and the replicas that had them are made again from the others; 'flotilla groups' shows when they are back",
 		"code", "FL-1030", "aside", aside, "err", why)
 	if err := os.Rename(dir, aside); err != nil {
 		return none, fmt.Errorf("put damaged store aside: %w", err)

@@ -16,8 +16,8 @@ func (n *Node) compareEvents(e group.Events) group.Events {
 			n.log.Info("replica takes part", "group", g, "compared", took)
 			return
 		}
-		n.log.Warn("replica takes part without the word of a node that is down: it has compared with as many as make a quorum with it",
-			"code", "FL-1070", "group", g, "compared", took, "down", nodeNames(missing))
+		n.log.Warn("replica takes part without the word of a node that is down, or that lost what it had heard: it has compared with as many as make a quorum with it",
+			"code", "FL-1070", "group", g, "compared", took, "without", nodeNames(missing))
 	}
 	e.AwaitsComparison = func(g cluster.GroupID, missing []cluster.NodeID) {
 		n.log.Warn("replica neither votes nor acknowledges before it has compared with more nodes: start 'systemctl start flotilla' there",

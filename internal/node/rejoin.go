@@ -31,7 +31,7 @@ func (n *Node) openSystem(ctx context.Context) error {
 // dropSystem destroys the replica of the system group, for another to be let in under a new id (CLUSTER 6.1). It waits
 // until another node leads the group: until then the files may be all that is left of it.
 func (n *Node) dropSystem(ctx context.Context, why error) error {
-	n.log.Error("copy of the system group lost: it is made again from the others", "code", "FL-1033", "err", why)
+	n.log.Error("copy of the system group lost: it is made again from the others; 'flotilla status' shows when it is back", "code", "FL-1033", "err", why)
 	for leadingNode(n.self, n.askAll(ctx)) == "" {
 		n.say("this node's copy of the system group cannot be used (%v): waiting for another node to lead the group", why)
 		if pause(ctx, 300*time.Millisecond); ctx.Err() != nil {

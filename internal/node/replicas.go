@@ -188,7 +188,7 @@ func (k *keeper) open(ctx context.Context, g *placement.Group, want *placement.R
 func (k *keeper) lose(ctx context.Context, g *placement.Group, want *placement.Replica, why error) error {
 	if !k.givenUp[want.Server] {
 		k.givenUp[want.Server] = true
-		k.n.log.Error("replica lost: it is given up and made again from the others", "code", "FL-1010", "group", g.ID,
+		k.n.log.Error("replica lost: it is given up and made again from the others; 'flotilla groups' shows when it is back", "code", "FL-1010", "group", g.ID,
 			"replica", want.Server, "err", why)
 	}
 	k.n.damages.note(g.ID, why)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,15 @@ import (
 )
 
 // fakeDisk is one of a hundred megabytes, of which a test says how many are free.
-type fakeDisk struct{ free uint64 }
+type fakeDisk struct{ free atomic.Uint64 }
 
 const megabyte = 1 << 20
 
 func fakeMarks(t *testing.T, free uint64) (*watermarks, *fakeDisk) {
-	d := &fakeDisk{free}
+	d := new(fakeDisk)
+	d.free.Store(free)
 	return &watermarks{marks: Disk{Low: 10, Full: 3, Ballast: 256 * megabyte}, ballast: filepath.Join(t.TempDir(), ballastFile),
-		statfs: func() (uint64, uint64) { return d.free * megabyte, 100 * megabyte }}, d
+		statfs: func() (uint64, uint64) { return d.free.Load() * megabyte, 100 * megabyte }}, d
 }
 
 // TestMarksHaveTwoSides: what passed a mark does not come back over it with the next byte that is freed.
@@ -39,7 +41,7 @@ func TestMarksHaveTwoSides(t *testing.T) {
 		{2, RoomFull, false}, {3, RoomFull, false}, {4, RoomFull, false}, {5, RoomLow, true}, {4, RoomLow, true}, {3, RoomLow, true},
 		{11, RoomLow, true}, {13, RoomEnough, true}, {0, RoomFull, false}, {90, RoomEnough, true},
 	} {
-		d.free = step.free
+		d.free.Store(step.free)
 		if _, now, err := w.look(); err != nil || now != step.want {
 			t.Fatalf("%d%% free: %v %v, want %v", step.free, now, err, step.want)
 		}
@@ -48,7 +50,7 @@ func TestMarksHaveTwoSides(t *testing.T) {
 			t.Fatalf("%d%% free: ballast %v %v", step.free, info, err)
 		}
 	}
-	d.free = 5
+	d.free.Store(5)
 	w.pretend(2)
 	if _, now, _ := w.look(); now != RoomFull {
 		t.Errorf("pretended 2%%: %v", now)
@@ -86,7 +88,7 @@ func TestLeadershipsLeaveAFullDisk(t *testing.T) {
 		n.run("room", n.keepRoom)
 		step := func(free uint64, d time.Duration, want Room, refuses bool, moved int32) {
 			t.Helper()
-			disk.free = free
+			disk.free.Store(free)
 			time.Sleep(d)
 			synctest.Wait()
 			if n.room.now() != want || n.room.refuses.Load() != refuses || moves.Load() != moved {
@@ -165,7 +167,7 @@ func TestOnlyWhatGrowsIsRefused(t *testing.T) {
 func TestAFullDiskIsSaid(t *testing.T) {
 	w, d := fakeMarks(t, 50)
 	for free, want := range map[uint64]string{50: "", 8: "nearly full (8 MB free)", 2: "is full (2 MB free)"} {
-		d.free = free
+		d.free.Store(free)
 		w.room.Store(0)
 		if _, _, err := w.look(); err != nil {
 			t.Fatal(err)
