@@ -334,7 +334,7 @@ func (a *applier) drop(h partHeader) (Outcome, error) {
 	if err != nil || o != Done {
 		return o, err
 	}
-	if err := a.clear(h.space, prefixData, prefixRequest, prefixJournal); err != nil {
+	if err := a.clear(h.space, prefixData, prefixRequest, prefixJournal, prefixLate); err != nil {
 		return 0, err
 	}
 	hdr.state, hdr.move = Dropped, move{}

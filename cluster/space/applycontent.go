@@ -92,6 +92,16 @@ func (a *applier) upload(h partHeader, r *wire.Reader) (Outcome, error) {
 	if err := r.Close(); err != nil {
 		return 0, err
 	}
+	var hdr *header
+	if h.space != (cluster.SpaceID{}) {
+		var err error
+		if hdr, err = a.header(h.space); err != nil {
+			return 0, err
+		}
+	}
+	if hdr != nil && (hdr.state == Frozen || hdr.state.gone()) { // it would not move with the space any more
+		return VoidSpace, nil
+	}
 	if len(c.stored) == 0 {
 		ok, err := a.hasContent(c.hash)
 		if err != nil {
@@ -104,8 +114,24 @@ func (a *applier) upload(h partHeader, r *wire.Reader) (Outcome, error) {
 		return 0, err
 	}
 	a.setUpload(c.hash, h.wall)
-	wall := binary.BigEndian.AppendUint64(nil, uint64(h.wall))
-	return Done, a.batch.Set(hashKey(prefixUpload, c.hash), wall)
+	mark := binary.BigEndian.AppendUint64(nil, uint64(h.wall))
+	if h.space != (cluster.SpaceID{}) {
+		mark = append(mark, h.space[:]...)
+	}
+	if hdr != nil && hdr.move.phase == phaseCopied {
+		if err := a.batch.Set(lateUploadKey(h.space, c.hash), nil); err != nil {
+			return 0, err
+		}
+	}
+	return Done, a.batch.Set(hashKey(prefixUpload, c.hash), mark)
+}
+
+// markTime is when the upload was that a mark is of.
+func markTime(mark []byte) (wall int64, ok bool) {
+	if len(mark) != 8 && len(mark) != 8+spaceLen {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint64(mark)), true
 }
 
 func appendContentPart(dst []byte, h partHeader, c inline) []byte {
@@ -183,10 +209,11 @@ func (a *applier) uploadedAfter(hash Hash, wall int64) (bool, error) {
 	if err != nil || b == nil {
 		return false, err
 	}
-	if len(b) != 8 {
+	at, ok := markTime(b)
+	if !ok {
 		return false, damaged("upload mark", hash[:], errSize)
 	}
-	return int64(binary.BigEndian.Uint64(b)) > wall, nil
+	return at > wall, nil
 }
 
 // held reports whether any space refers to the content.

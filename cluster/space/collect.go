@@ -86,7 +86,8 @@ func listKeys(prefix []byte) lister {
 // listUploads lists uploads marked at or before wall.
 func listUploads(wall int64) lister {
 	return listIf([]byte{prefixUpload}, func(mark []byte) bool {
-		return len(mark) == 8 && int64(binary.BigEndian.Uint64(mark)) <= wall
+		at, ok := markTime(mark)
+		return ok && at <= wall
 	})
 }
 

@@ -48,7 +48,7 @@ func TestNumbersAreForEver(t *testing.T) {
 		{"piece", prefixPiece}, {"group", prefixGroup}, {"body", prefixBody}, {"first local", localFrom},
 		{"applied", prefixApplied}, {"local", prefixLocal},
 		{"space outbox", reservedOutbox}, {"space mark", reservedMark}, {"space due", reservedDue},
-		{"space reserved", ReservedPrefix}, {"journal", prefixJournal}, {"cursor", prefixCursor}, {"space origin", reservedOrigin},
+		{"space reserved", ReservedPrefix}, {"journal", prefixJournal}, {"cursor", prefixCursor}, {"late upload", prefixLate}, {"space origin", reservedOrigin},
 	} {
 		row("prefix "+p.name, fmt.Sprintf("%#02x", p.n))
 	}

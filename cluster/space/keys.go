@@ -17,12 +17,13 @@ const (
 	prefixContent   byte = 0x04 // hash → size; says that the body is there, without reading it
 	prefixRef       byte = 0x05 // hash | space → empty
 	prefixHeld      byte = 0x06 // space | hash → empty, the mirror of prefixRef
-	prefixUpload    byte = 0x07 // hash → wall time of the upload
+	prefixUpload    byte = 0x07 // hash → wall time of the upload, and the space that it is for
 	prefixCandidate byte = 0x08 // hash → empty: a reference ended, collection may look
 	prefixPiece     byte = 0x09 // stage | number → wall time and bytes
 	prefixGroup     byte = 0x0A // → level and recovery epoch of the group
 	prefixBody      byte = 0x0B // hash → stored content
 	prefixJournal   byte = 0x0C // space | sequence → header or effect: what happened to a space since its move began
+	prefixLate      byte = 0x0E // space | hash → empty: uploaded for the space since its move began
 	prefixCursor    byte = 0x0D // space → how far a space that arrives has been copied
 
 	localFrom     byte = 0x80

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
@@ -218,8 +217,8 @@ func (r *Replica) Stored(h Hash) ([]byte, error) {
 	return db.Get(hashKey(prefixBody, h))
 }
 
-// PutStored makes the group hold content that came from another, for as long as an upload is kept.
-func (r *Replica) PutStored(ctx context.Context, h Hash, stored []byte) error {
+// PutStored makes the group hold content for a space that arrives, for as long as an upload is kept.
+func (r *Replica) PutStored(ctx context.Context, space cluster.SpaceID, h Hash, stored []byte) error {
 	b, err := r.machine.coders.unseal(stored)
 	if err != nil {
 		return cluster.Errorf(cluster.KindBadRequest, "content %x: %v", h[:8], err)
@@ -231,14 +230,7 @@ func (r *Replica) PutStored(ctx context.Context, h Hash, stored []byte) error {
 		return err
 	}
 	defer r.charge(-len(stored))
-	_, err = r.proposeGroup(ctx, func(head partHeader) []byte {
-		head.kind = partContent
-		return appendContentPart(make([]byte, 0, partHeaderMax+hashLen+8+len(stored)), head, inline{h, stored})
-	})
-	if err != nil {
-		return fmt.Errorf("content %x: %w", h[:8], err)
-	}
-	return nil
+	return r.proposeContent(ctx, space, inline{h, stored})
 }
 
 // Leads is nil on the replica that may take steps of moves, which is the leader's.

@@ -61,7 +61,7 @@ func (p *passage) bring(piece *Piece) {
 	for _, h := range piece.Needs {
 		stored, err := p.from.Stored(h)
 		p.must(err)
-		p.must(p.to.PutStored(p.Context(), h, stored))
+		p.must(p.to.PutStored(p.Context(), p.id, h, stored))
 	}
 }
 
@@ -315,6 +315,53 @@ func randomBytes(n int) []byte {
 		b[i] = byte(x)
 	}
 	return b
+}
+
+// TestUploadsMove has content uploaded before a move, during it and too late, all of it for updates that come after it.
+func TestUploadsMove(t *testing.T) {
+	p := openPassage(t)
+	put := func(r *LocalReplica, n int) error {
+		u, err := r.UploadFor(t.Context(), p.id)
+		p.must(err)
+		_, err = u.Put(t.Context(), big(n))
+		return errors.Join(err, u.Close())
+	}
+	names := func(late bool) map[Hash]bool {
+		list, err := p.from.MoveUploads(p.id, p.move, late)
+		p.must(err)
+		p.bring(&Piece{Needs: list})
+		m := map[Hash]bool{}
+		for _, h := range list {
+			m[h] = true
+		}
+		return m
+	}
+	other, err := p.from.Upload(t.Context()) // for nobody in particular
+	p.must(err)
+	_, err = other.Put(t.Context(), big(9))
+	p.must(errors.Join(err, other.Close()))
+	p.must(put(p.from, 1))
+	p.begin()
+	for p.piece(1 << 10) {
+	}
+	p.must(put(p.from, 2))
+	p.must(put(p.from, 1)) // it is there, and wanted once more
+	if all := names(false); len(all) != 2 || !all[HashOf(big(1))] || !all[HashOf(big(2))] {
+		t.Fatalf("uploads of the space: %v", all)
+	}
+	p.must(put(p.from, 3))
+	p.must(p.from.FreezeMove(t.Context(), p.id, p.move, 1))
+	p.refused(put(p.from, 4), cluster.KindMoving)
+	if late := names(true); len(late) != 3 || !late[HashOf(big(3))] {
+		t.Fatalf("uploads since the move began: %v", late)
+	}
+	p.finish(1)
+	update(t, p.to.Replica, p.id, func(w Writer) ([]byte, error) {
+		for n := range 3 {
+			w.Ref(HashOf(big(n + 1)))
+		}
+		return nil, nil
+	})
 }
 
 // TestWatchEndsWithMoved has watchers told when the space leaves under them.

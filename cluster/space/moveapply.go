@@ -54,7 +54,7 @@ func (a *applier) begin(h partHeader, hdr *header, s moveStep) (Outcome, error) 
 	case hdr.state == Frozen:
 		return VoidSpace, nil
 	}
-	if err := a.clear(h.space, prefixJournal); err != nil {
+	if err := a.clear(h.space, prefixJournal, prefixLate); err != nil {
 		return 0, err
 	}
 	was := *hdr
@@ -104,7 +104,7 @@ func (a *applier) stay(h partHeader, hdr *header, s moveStep) (Outcome, error) {
 	if hdr.move.id != s.id || hdr.state != Frozen && hdr.state != Active {
 		return VoidSpace, nil
 	}
-	if err := a.clear(h.space, prefixJournal); err != nil {
+	if err := a.clear(h.space, prefixJournal, prefixLate); err != nil {
 		return 0, err
 	}
 	return a.set(h, hdr, Active, move{})
@@ -118,7 +118,7 @@ func (a *applier) leave(h partHeader, hdr *header, s moveStep) (Outcome, error) 
 	case hdr.state == Moved:
 		return Done, nil
 	}
-	if err := a.clear(h.space, prefixData, prefixRequest, prefixJournal); err != nil {
+	if err := a.clear(h.space, prefixData, prefixRequest, prefixJournal, prefixLate); err != nil {
 		return 0, err
 	}
 	return a.set(h, hdr, Moved, move{id: s.id, phase: phaseLeft})
@@ -262,6 +262,10 @@ func (a *applier) replayed(h partHeader, hdr *header, p *replayed) (Outcome, err
 func journalKey(id cluster.SpaceID, sequence uint64) []byte {
 	k := appendSpaceKey(make([]byte, 0, dataStart+8), prefixJournal, id)
 	return binary.BigEndian.AppendUint64(k, sequence)
+}
+
+func lateUploadKey(id cluster.SpaceID, h Hash) []byte {
+	return append(appendSpaceKey(make([]byte, 0, dataStart+hashLen), prefixLate, id), h[:]...)
 }
 
 func originKey(sequence uint64) []byte {

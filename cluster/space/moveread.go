@@ -217,6 +217,25 @@ func present(from lsm.Reader, hashes []Hash) (list []Hash, err error) {
 	return list, nil
 }
 
+// MoveUploads is the content that was uploaded for the space and may not have been referred to yet. With late it is only
+// what came since the move began, which is quickly found; else all uploads of the group are looked through.
+func (r *Replica) MoveUploads(id cluster.SpaceID, m MoveID, late bool) (list []Hash, err error) {
+	lo, mine := []byte{prefixUpload}, func(mark []byte) bool { return bytes.HasSuffix(mark[min(8, len(mark)):], id[:]) }
+	if late {
+		lo, mine = appendSpaceKey(nil, prefixLate, id), func([]byte) bool { return true }
+	}
+	err = r.moving(id, m, func(from lsm.Reader, _ *header) error {
+		it := from.NewIter(lo, prefixEnd(lo))
+		for ok := it.First(); ok; ok = it.Next() {
+			if mine(it.Value()) && len(it.Key()) == len(lo)+hashLen {
+				list = append(list, Hash(it.Key()[len(lo):]))
+			}
+		}
+		return it.Close()
+	})
+	return list, err
+}
+
 // origin says that a space left a group when its sequence was this.
 type origin struct {
 	sequence uint64

@@ -14,6 +14,7 @@ import (
 // Put and Wait belong to one goroutine. Wait, or Close, ends what Put began and must be called.
 type Upload struct {
 	r      *Replica
+	space  cluster.SpaceID
 	window chan struct{}
 	work   sync.WaitGroup
 
@@ -23,10 +24,15 @@ type Upload struct {
 
 // Upload begins an upload. It is refused where updates would be.
 func (r *Replica) Upload(ctx context.Context) (*Upload, error) {
+	return r.UploadFor(ctx, cluster.SpaceID{})
+}
+
+// UploadFor begins an upload for an update of one space, with which it moves if the space does before the update comes.
+func (r *Replica) UploadFor(ctx context.Context, space cluster.SpaceID) (*Upload, error) {
 	if _, err := r.repl.Lead(ctx); err != nil {
 		return nil, err
 	}
-	return &Upload{r: r, window: make(chan struct{}, r.config.Window)}, nil
+	return &Upload{r: r, space: space, window: make(chan struct{}, r.config.Window)}, nil
 }
 
 // Put begins to send a chunk and returns its name; it waits while the window is full. The chunk is the
@@ -52,7 +58,7 @@ func (u *Upload) Put(ctx context.Context, chunk []byte) (Hash, error) {
 	u.work.Go(func() {
 		defer func() { <-u.window }()
 		defer u.r.charge(-len(chunk))
-		u.keep(u.r.putChunk(ctx, h, chunk))
+		u.keep(u.putChunk(ctx, h, chunk))
 	})
 	return h, nil
 }
@@ -109,29 +115,39 @@ func (r *Replica) acquire(ctx context.Context, n int) error {
 	}
 }
 
-func (r *Replica) putChunk(ctx context.Context, h Hash, chunk []byte) error {
-	held, err := r.HasContent(h)
+func (u *Upload) putChunk(ctx context.Context, h Hash, chunk []byte) error {
+	held, err := u.r.HasContent(h)
 	if err != nil {
 		return err
 	}
 	if held {
-		outcome, err := r.proposeGroup(ctx, func(head partHeader) []byte {
-			head.kind = partContent
-			return appendContentPart(nil, head, inline{hash: h})
-		})
-		if err != nil || outcome == Done {
+		err := u.r.proposeContent(ctx, u.space, inline{hash: h})
+		if cluster.KindOf(err) != cluster.KindContentMissing {
 			return err
 		}
 	}
-	stored, err := r.machine.coders.seal(nil, chunk, compressContent)
+	stored, err := u.r.machine.coders.seal(nil, chunk, compressContent)
 	if err != nil {
 		return err
 	}
-	_, err = r.proposeGroup(ctx, func(head partHeader) []byte {
-		head.kind = partContent
-		return appendContentPart(make([]byte, 0, partHeaderMax+hashLen+8+len(stored)), head, inline{h, stored})
+	return u.r.proposeContent(ctx, u.space, inline{h, stored})
+}
+
+// proposeContent replicates content for a space, or only keeps what is there of it.
+func (r *Replica) proposeContent(ctx context.Context, space cluster.SpaceID, c inline) error {
+	outcome, err := r.proposeGroup(ctx, func(head partHeader) []byte {
+		head.kind, head.space = partContent, space
+		return appendContentPart(make([]byte, 0, partHeaderMax+hashLen+8+len(c.stored)), head, c)
 	})
-	return err
+	switch {
+	case err != nil:
+		return err
+	case outcome == VoidContent:
+		return cluster.Errorf(cluster.KindContentMissing, "content %x is not held by the group", c.hash[:8])
+	case outcome == VoidSpace:
+		return cluster.Errorf(cluster.KindMoving, "space %s is moving", space)
+	}
+	return nil
 }
 
 // HasContent reports whether this replica holds content. It may be collected at any time unless a space refers to it.

@@ -59,7 +59,7 @@ func (m mailboxes) uploadChunk(ctx context.Context, rep *space.Replica, q *ops.R
 	if len(req.Data) == 0 || len(req.Data) > exmdb.MaxChunk {
 		return nil, cluster.Errorf(cluster.KindTooLarge, "chunk of %d bytes", len(req.Data))
 	}
-	up, err := rep.Upload(ctx)
+	up, err := rep.UploadFor(ctx, q.Space)
 	if err != nil {
 		return nil, err
 	}

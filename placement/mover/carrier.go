@@ -226,6 +226,9 @@ func (c *carrier) copy(ctx context.Context, there *status) (*status, error) {
 		}
 		wait(ctx, time.Since(start)) // the other half of the time is the other mailboxes'
 	}
+	if err := c.bringUploads(ctx, false); err != nil {
+		return nil, err
+	}
 	for range chases {
 		if c.glance(); c.move.State != placement.MoveCopying {
 			return there, nil
@@ -255,12 +258,8 @@ func (c *carrier) replay(ctx context.Context, there *status, whole uint64) (*sta
 
 // bring gives the target the content of a piece or a run, and then that.
 func (c *carrier) bring(ctx context.Context, p *space.Piece, op ops.ID, q *stepRequest) (*status, error) {
-	for needs := p.Needs; len(needs) > 0; {
-		n := min(len(needs), runOfNames)
-		if err := c.bringContent(ctx, needs[:n]); err != nil {
-			return nil, err
-		}
-		needs = needs[n:]
+	if err := c.bringAll(ctx, p.Needs); err != nil {
+		return nil, err
 	}
 	there, err := c.target(ctx, op, q)
 	if err != nil {
@@ -271,6 +270,27 @@ func (c *carrier) bring(ctx context.Context, p *space.Piece, op ops.ID, q *stepR
 
 // runOfNames is how many contents are asked for at once.
 const runOfNames = 4096
+
+func (c *carrier) bringAll(ctx context.Context, needs []space.Hash) error {
+	for len(needs) > 0 {
+		n := min(len(needs), runOfNames)
+		if err := c.bringContent(ctx, needs[:n]); err != nil {
+			return err
+		}
+		needs = needs[n:]
+	}
+	return nil
+}
+
+// bringUploads gives the target what clients have uploaded and not referred to yet; with late, what came since the copy
+// began.
+func (c *carrier) bringUploads(ctx context.Context, late bool) error {
+	uploads, err := c.Replica.MoveUploads(c.move.Space, c.id(), late)
+	if err != nil {
+		return err
+	}
+	return c.bringAll(ctx, uploads)
+}
 
 func (c *carrier) bringContent(ctx context.Context, needs []space.Hash) error {
 	q := &stepRequest{Content: make([]content, len(needs))}
@@ -299,8 +319,11 @@ func (c *carrier) bringContent(ctx context.Context, needs []space.Hash) error {
 			continue
 		}
 		stored, err := c.Replica.Stored(needs[i])
-		if err != nil || stored == nil { // let go of since: who needs it is told, and the piece made again
+		if err != nil {
 			return errors.Join(err, g.Wait())
+		}
+		if stored == nil { // let go of since: if anything needs it, that is void and made again
+			continue
 		}
 		list, size = append(list, content{needs[i], stored}), size+len(stored)
 		if size >= contentBytes {
@@ -346,6 +369,9 @@ func (c *carrier) freezeAndFlip(ctx context.Context, there *status) error {
 			return err
 		}
 		there = next
+	}
+	if err := c.bringUploads(ctx, true); err != nil {
+		return err
 	}
 	if err := c.arrow("flip"); err != nil {
 		return err

@@ -180,7 +180,7 @@ func putContent(ctx context.Context, rep *space.Replica, q *stepRequest, _ *stat
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(putAtOnce)
 	for _, c := range q.Content {
-		g.Go(func() error { return rep.PutStored(ctx, c.Hash, c.Stored) })
+		g.Go(func() error { return rep.PutStored(ctx, q.Space, c.Hash, c.Stored) })
 	}
 	return g.Wait()
 }

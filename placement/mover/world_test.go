@@ -50,6 +50,8 @@ type write struct {
 	key    string
 	value  string
 	body   []byte
+	ahead  bool // the body comes, or has come, ahead
+	upload bool // and is still to come
 	answer string
 }
 
@@ -157,10 +159,13 @@ func (w *world) place() (p placement.Place) {
 }
 
 // write makes an update where the map has the space, and tells the model when it is acknowledged.
-func (w *world) write(x write) bool {
+func (w *world) write(x *write) bool {
 	w.Helper()
 	if time.Since(x.id.Drawn) < 0 {
 		w.Fatal("request id from the future")
+	}
+	if x.upload {
+		return w.ahead(x)
 	}
 	for range 4 {
 		answer, err := w.groups[w.known.Group].Update(w.Context(), w.box, x.id, func(wr space.Writer) ([]byte, error) {
@@ -168,7 +173,11 @@ func (w *world) write(x write) bool {
 				return nil, err
 			}
 			wr.Set([]byte(x.key), []byte(x.value))
-			wr.PutContent(x.body)
+			if x.ahead {
+				wr.Ref(space.HashOf(x.body))
+			} else {
+				wr.PutContent(x.body)
+			}
 			wr.Unref(space.HashOf(w.content(int(x.body[0]) + 3)))
 			wr.Schedule(space.Due{At: time.Unix(int64(x.body[0]), 0), Op: 1})
 			wr.Intend(space.Intent{Target: "queue", Op: 1, Payload: []byte(x.value)})
@@ -188,8 +197,29 @@ func (w *world) write(x write) bool {
 		x.answer = string(answer)
 		w.pairs[x.key], w.held[space.HashOf(x.body)] = x.value, true
 		delete(w.held, space.HashOf(w.content(int(x.body[0])+3)))
-		w.sent = append(w.sent, x)
+		w.sent = append(w.sent, *x)
 		return true
+	}
+	return false
+}
+
+// ahead uploads the body of a write, which is then still to be made.
+func (w *world) ahead(x *write) bool {
+	for x.upload {
+		u, err := w.groups[w.known.Group].UploadFor(w.Context(), w.box)
+		if err == nil {
+			_, err = u.Put(w.Context(), x.body)
+			err = errors.Join(err, u.Close())
+		}
+		switch kind := cluster.KindOf(err); {
+		case err == nil:
+			x.upload = false
+		case kind == cluster.KindMoving || kind == cluster.KindNoSpace:
+			w.known = w.place()
+			return false
+		case !cluster.Retryable(err):
+			w.Fatal(err)
+		}
 	}
 	return false
 }
@@ -200,7 +230,7 @@ func (w *world) content(n int) []byte { return bytes.Repeat([]byte{byte(n % 12)}
 func (w *world) client() {
 	w.Helper()
 	if len(w.pending) > 0 {
-		if w.write(w.pending[0]) {
+		if w.write(&w.pending[0]) {
 			w.pending = w.pending[1:]
 		}
 		return
@@ -216,9 +246,10 @@ func (w *world) client() {
 		return
 	}
 	w.next++
+	ahead := w.rng.IntN(3) == 0
 	x := write{cluster.RequestID{ID: [16]byte{1, w.next, byte(w.rng.IntN(256)), byte(len(w.sent) >> 8), byte(len(w.sent))}, Drawn: time.Now()},
-		fmt.Sprint("key", w.rng.IntN(40)), fmt.Sprint("value", w.effects, w.next), w.content(w.rng.IntN(12)), ""}
-	if !w.write(x) {
+		fmt.Sprint("key", w.rng.IntN(40)), fmt.Sprint("value", w.effects, w.next), w.content(w.rng.IntN(12)), ahead, ahead, ""}
+	if !w.write(&x) {
 		w.pending = append(w.pending, x)
 	}
 }
