@@ -312,7 +312,7 @@ func importOps() []causing {
 		causes(exmdb.OpImportDeletes, "of a folder", func(b *told) *exmdb.ImportDeletesRequest {
 			return &exmdb.ImportDeletesRequest{Folder: b.a, Folders: true, SourceKeys: [][]byte{b.key(b.made.Counter())}}
 		}).after(made),
-		causes(exmdb.OpImportMove, "is a deletion and a creation", func(b *told) *exmdb.ImportMoveRequest {
+		causes(exmdb.OpImportMove, "", func(b *told) *exmdb.ImportMoveRequest {
 			v := someVersion()
 			return &exmdb.ImportMoveRequest{Folder: b.b, From: b.a, SourceKey: b.key(mid.Counter()), Target: b.granted(), PCL: v.PCL, ChangeKey: v.ChangeKey}
 		}).after(message),

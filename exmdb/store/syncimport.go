@@ -228,8 +228,7 @@ func importMove(t *tx, req *exmdb.ImportMoveRequest) (*exmdb.ImportResponse, err
 		return nil, err
 	}
 	s.into = req.Folder
-	target, err := t.edit(req.Folder)
-	if err != nil {
+	if _, err := t.edit(req.Folder); err != nil {
 		return nil, err
 	}
 	fid, m, err := t.find(move.source)
@@ -248,38 +247,47 @@ func importMove(t *tx, req *exmdb.ImportMoveRequest) (*exmdb.ImportResponse, err
 	if err := t.notDeleted(req.Folder, move.target.Counter(), midsOf); err != nil {
 		return nil, err
 	}
-	version, err := t.predecessors(versionOf(&m.row))
+	outcome, err := s.carryAs(move, m)
 	if err != nil {
 		return nil, err
-	}
-	var left schema.Tombstone
-	bury(&left, m)
-	t.take(req.From, s.counts, m)
-	if _, err := t.tombstone(req.From, s.counts, left); err != nil {
-		return nil, err
-	}
-	own, err := t.reader(req.From)
-	if err != nil {
-		return nil, err
-	}
-	told := own.readCN(&m.row)
-	if err := t.takeSeen(req.From, &m.row); err != nil {
-		return nil, err
-	}
-	outcome, err := t.versionMoved(&m.row, move, version)
-	if err != nil {
-		return nil, err
-	}
-	m.row.MID, m.row.Bits = move.target, m.row.Bits|schema.RowGrantedMID
-	if m.uid, err = t.placeAs(req.Folder, target, &m.row); err != nil {
-		return nil, err
-	}
-	if told != 0 {
-		if err := t.tellRead(req.Folder, target, m); err != nil {
-			return nil, err
-		}
 	}
 	return t.importedAs(outcome, req.Folder, m)
+}
+
+// carryAs moves a message to where the set's are carried, under the number that a client gave it.
+func (s *messageSet) carryAs(move *importedMove, m *message) (outcome exmdb.ImportOutcome, err error) {
+	version, err := s.predecessors(versionOf(&m.row))
+	if err != nil {
+		return 0, err
+	}
+	var gone schema.Tombstone
+	bury(&gone, m)
+	s.take(s.fid, s.counts, m)
+	own, err := s.reader(s.fid)
+	if err != nil {
+		return 0, err
+	}
+	told := own.readCN(&m.row)
+	if err := s.takeSeen(s.fid, &m.row); err != nil {
+		return 0, err
+	}
+	if outcome, err = s.versionMoved(&m.row, move, version); err != nil {
+		return 0, err
+	}
+	target, err := s.edit(s.into)
+	if err != nil {
+		return 0, err
+	}
+	m.row.MID, m.row.Bits = move.target, m.row.Bits|schema.RowGrantedMID
+	if m.uid, err = s.placeAs(s.into, target, &m.row); err != nil {
+		return 0, err
+	}
+	carried := carriage{from: s.fid, to: s.into}
+	carried.add(s.tx, move.source, &m.row)
+	if err := s.moved(s.counts, gone, &carried); err != nil || told == 0 {
+		return outcome, err
+	}
+	return outcome, s.tellRead(s.into, target, m)
 }
 
 // tellRead gives the read state of a message a stamp, though it is as it was. A client that has moved a message counts it
