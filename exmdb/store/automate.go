@@ -149,11 +149,20 @@ func (in *incoming) target(m *mapi.MoveAction) (mapi.FID, bool, error) {
 			return 0, false, err
 		}
 	}
-	c, err := in.folderCounts(fid)
-	if err != nil && cluster.KindOf(err) == exmdb.KindNoFolder {
-		return 0, false, nil
+	fid, err := in.holdsMessages(fid)
+	return fid, err == nil && fid != 0, err
+}
+
+// holdsMessages is a folder if it is there and no search folder, else zero.
+func (v *view) holdsMessages(fid mapi.FID) (mapi.FID, error) {
+	c, err := v.folderCounts(fid)
+	switch {
+	case err != nil && cluster.KindOf(err) == exmdb.KindNoFolder, err == nil && c.Search:
+		return 0, nil
+	case err != nil:
+		return 0, err
 	}
-	return fid, err == nil && !c.Search, err
+	return fid, nil
 }
 
 // folderNamed is the folder of this mailbox that an entry id names, zero if it names none.

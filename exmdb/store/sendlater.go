@@ -295,21 +295,22 @@ func (t *tx) putAway(mid mapi.MID) error {
 	return t.moved(source, gone, &carried)
 }
 
-// sentFolder is the folder that a message names for itself once it is sent, zero where it names none that is there.
+// sentFolder is the folder that a message names for itself once it is sent, by server id or, from clients with stores of their
+// own, by entry id. It is zero where neither names one that is there and holds messages.
 func (t *tx) sentFolder(bag *mapi.PropBag) (mapi.FID, error) {
-	v, ok := bag.Get(mapi.PidTagSentMailSvrEID).(mapi.Opaque)
-	if !ok {
-		return 0, nil
-	}
-	id, err := oxcdata.ServerIDOf(v)
-	if err != nil || !id.Ours {
-		return 0, nil
-	}
-	if _, err := t.folderCounts(id.FID); err != nil {
-		if cluster.KindOf(err) == exmdb.KindNoFolder {
-			err = nil
+	fid := mapi.FID(0)
+	if v, is := bag.Get(mapi.PidTagSentMailSvrEID).(mapi.Opaque); is {
+		if id, err := oxcdata.ServerIDOf(v); err == nil && id.Ours {
+			fid = id.FID
 		}
-		return 0, err
+	} else if v, is := bag.Get(mapi.PidTagSentMailEntryId).(mapi.Binary); is {
+		var err error
+		if fid, err = t.folderNamed(v); err != nil {
+			return 0, err
+		}
 	}
-	return id.FID, nil
+	if fid == 0 {
+		return 0, nil
+	}
+	return t.holdsMessages(fid)
 }

@@ -61,6 +61,35 @@ func TestSubmittedMessagesGo(t *testing.T) {
 	b.audit("all sent")
 }
 
+// TestSentMailIsPutWhereItSays: by server id or by entry id; the former is what counts, and where it cannot be kept the
+// message stays.
+func TestSentMailIsPutWhereItSays(t *testing.T) {
+	b := newBox(t, 0)
+	filed := b.newFolder("filed")
+	search := b.searchBelow(finder, "found")
+	entry := func(fid mapi.FID) mapi.Value { return b.prop(exmdb.ObjectID{Folder: fid}, mapi.PidTagEntryId) }
+	for name, c := range map[string]struct {
+		props []any
+		want  mapi.FID
+	}{
+		"an entry id":              {[]any{mapi.PidTagSentMailEntryId, entry(filed)}, filed},
+		"both":                     {[]any{mapi.PidTagSentMailEntryId, entry(filed), mapi.PidTagSentMailSvrEID, sentTo(schema.Sent)}, schema.Sent},
+		"no entry id":              {[]any{mapi.PidTagSentMailEntryId, mapi.Binary("x")}, mapi.LocalFID(outboxCounter)},
+		"a folder that is not":     {[]any{mapi.PidTagSentMailSvrEID, sentTo(0x999)}, mapi.LocalFID(outboxCounter)},
+		"a search folder":          {[]any{mapi.PidTagSentMailEntryId, entry(search)}, mapi.LocalFID(outboxCounter)},
+		"another mailbox's":        {[]any{mapi.PidTagSentMailEntryId, mapi.Binary(oxcdata.FolderOf(mapi.NewMailboxID(), mapi.GID{Counter: filed.Counter()}).Append(nil))}, mapi.LocalFID(outboxCounter)},
+		"a search folder's number": {[]any{mapi.PidTagSentMailSvrEID, sentTo(search)}, mapi.LocalFID(outboxCounter)},
+	} {
+		was := b.folder(c.want).Messages
+		b.submit(b.written(c.props...))
+		if is := b.folder(c.want).Messages; is != was+1 {
+			t.Errorf("%s: %d messages where %d were", name, is, was)
+		}
+	}
+	b.finishAll(7, b.outgoing()[0].Message.Recipe.Size())
+	b.audit("put away")
+}
+
 func TestMessagesWaitUntilTheirTime(t *testing.T) {
 	b := newBox(t, 0)
 	hour := mapi.FileTimeOf(b.now.Add(time.Hour))
