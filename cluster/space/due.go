@@ -152,7 +152,7 @@ func (d *DueRunner) dueUntil(ctx context.Context, id cluster.SpaceID, now time.T
 		}
 		return it.Close()
 	})
-	return list, failed, next, err
+	return list, failed, next, unlessGone(err)
 }
 
 // rest copies what stands at key or behind it.

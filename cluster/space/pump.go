@@ -173,7 +173,7 @@ func (m *Machine) firstKey(id cluster.SpaceID, prefix byte) (first []byte, err e
 
 // findTargets starts a lane for each target that the space's outbox names.
 func (p *Pump) findTargets(ctx context.Context, id cluster.SpaceID) error {
-	return p.r.View(ctx, id, ReadLease, func(v Reader) error {
+	err := p.r.View(ctx, id, ReadLease, func(v Reader) error {
 		it := v.(*reader).iter([]byte{reservedOutbox}, []byte{reservedOutbox + 1})
 		for ok := it.Next(); ok; {
 			n, err := decodeIntent(it.Key(), it.Value())
@@ -185,6 +185,15 @@ func (p *Pump) findTargets(ctx context.Context, id cluster.SpaceID) error {
 		}
 		return it.Close()
 	})
+	return unlessGone(err)
+}
+
+// unlessGone is err, but nil where the space was dropped or has moved away: what there was to do has gone with it.
+func unlessGone(err error) error {
+	if err != nil && cluster.KindOf(err) == cluster.KindNoSpace {
+		return nil
+	}
+	return err
 }
 
 // performAtOnce and performBytes bound how many intents are read, performed and then deleted together.
@@ -257,7 +266,7 @@ func (p *Pump) oldest(ctx context.Context, which lane) (list []numbered, more bo
 		}
 		return it.Close()
 	})
-	return list, more, err
+	return list, more, unlessGone(err)
 }
 
 // Discard empties the space's outbox inside an update: a restored space must not repeat what it once sent
