@@ -170,10 +170,15 @@ func identity(q *ops.Request) (*exmdb.Identity, error) {
 type Due struct {
 	Replica *space.Replica
 	Config  store.Config
+	// Unplace takes a space that lives here under an epoch out of the map. Nil: there is none.
+	Unplace func(ctx context.Context, id cluster.SpaceID, epoch uint64) error
 }
 
 // PerformDue implements space.DuePerformer.
 func (d Due) PerformDue(ctx context.Context, id cluster.SpaceID, work space.Due) error {
+	if work.Op == store.DueDropMailbox {
+		return d.drop(ctx, id)
+	}
 	m := mailboxes{store.New(d.Config)}
 	defer exmdb.Rest(ctx, time.Now())
 	_, err := d.Replica.Update(ctx, id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
@@ -184,4 +189,30 @@ func (d Due) PerformDue(ctx context.Context, id cluster.SpaceID, work space.Due)
 		return nil, m.PerformDue(w, work)
 	})
 	return err
+}
+
+// drop ends the space of a deleted mailbox. The map comes first: the work that drops the space is in it, and is found again by
+// whoever leads the group next, or has the space by then.
+func (d Due) drop(ctx context.Context, id cluster.SpaceID) error {
+	var deleted bool
+	var epoch uint64
+	err := d.Replica.View(ctx, id, space.ReadLease, func(r space.Reader) (err error) {
+		epoch = r.Epoch()
+		deleted, err = store.Deleted(r)
+		return err
+	})
+	switch {
+	case err != nil && cluster.KindOf(err) == cluster.KindNoSpace:
+		return nil
+	case err != nil:
+		return err
+	case !deleted:
+		return cluster.Errorf(cluster.KindInternal, "space %s is to be dropped with a mailbox in it", id)
+	}
+	if d.Unplace != nil {
+		if err := d.Unplace(ctx, id, epoch); err != nil {
+			return err
+		}
+	}
+	return d.Replica.Drop(ctx, id)
 }

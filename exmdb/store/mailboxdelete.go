@@ -12,11 +12,15 @@ import (
 )
 
 // A mailbox is deleted for good: its header says so from the first step on, and nothing else in it is there for anybody. Then
-// its content is let go in bounded steps, and its records as one range. The header stays, since the id of a space is never used
-// again; what was scheduled or meant to go out finds that there is nothing to do.
+// its content is let go in bounded steps, and its records as one range. What was scheduled or meant to go out finds that there
+// is nothing to do. Then the space is taken out of the map and dropped; its id is never used again.
 
 // DuePurgeMailbox is the work at a time that goes on with the deletion of a mailbox. It has no key. The number is on disk.
 const DuePurgeMailbox uint16 = 7
+
+// DueDropMailbox is the work at a time that takes the space of a deleted mailbox out of its group. It is none of the store's:
+// it ends with the space, this work included. It has no key. The number is on disk.
+const DueDropMailbox uint16 = 8
 
 // stepContent bounds the content that one step lets go.
 const stepContent = 2000
@@ -62,7 +66,15 @@ func purgeMailbox(w space.Writer) (done bool, err error) {
 		return false, err
 	}
 	w.DeleteRange([]byte{schema.PrefixHeader + 1}, []byte{schema.EndOfPrefixes})
+	w.Schedule(space.Due{At: w.Now(), Op: DueDropMailbox})
 	return true, nil
+}
+
+// Deleted reports whether a space is that of a deleted mailbox.
+func Deleted(r space.Reader) (bool, error) {
+	var h schema.Header
+	found, err := load(r, schema.HeaderKey(), &h)
+	return found && !h.Deleted.IsZero(), err
 }
 
 // letContentGo lets go of some of what the mailbox holds, however often, and reports whether there is more.

@@ -322,7 +322,7 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	made, err := b.change(ctx, builtin.OpAdd, req)
 	if refusedForGood(err) && !req.Object.Mailbox.IsZero() {
 		// Another has taken the address since it was looked for: nothing will ever lead to this mailbox.
-		err = errors.Join(err, b.purge(ctx, req.Object.Mailbox))
+		err = errors.Join(err, b.abandon(ctx, req.Object.Mailbox))
 	}
 	return made, err
 }
@@ -339,6 +339,22 @@ func refusedForGood(err error) bool {
 // purgeTime bounds the wait for a mailbox to be emptied; it goes on by itself.
 const purgeTime = time.Minute
 
+// abandon deletes a mailbox to which nothing leads: now, or when its group can be reached.
+func (b backend) abandon(ctx context.Context, box mapi.MailboxID) error {
+	if _, err := b.change(ctx, builtin.OpAbandon, &builtin.AbandonRequest{Mailbox: box}); err != nil {
+		return fmt.Errorf("abandon mailbox %v: %w", box, err)
+	}
+	b.purgeNow(ctx, box)
+	return nil
+}
+
+// purgeNow deletes a mailbox of which the directory has noted that it is to be deleted.
+func (b backend) purgeNow(ctx context.Context, box mapi.MailboxID) {
+	if err := b.purge(ctx, box); err != nil {
+		b.n.log.Info("mailbox is deleted when its group can be reached", "mailbox", box, "err", err)
+	}
+}
+
 // purge deletes a mailbox for good. When it returns nil, there is nothing of it for anybody; what is left of its content is let
 // go by itself.
 func (b backend) purge(ctx context.Context, box mapi.MailboxID) error {
@@ -348,6 +364,8 @@ func (b backend) purge(ctx context.Context, box mapi.MailboxID) error {
 	return exmdb.InSteps(limited, func() (bool, error) {
 		r, err := exmdb.Do(limited, b.n.mail, exmdb.System, box, exmdb.OpDeleteMailbox, &exmdb.Empty{})
 		switch {
+		case err != nil && cluster.KindOf(err) == exmdb.KindNoMailbox:
+			return false, nil
 		case err != nil && begun:
 			b.n.log.Info("mailbox is deleted, its content is let go by itself", "mailbox", box, "err", err)
 			return false, nil
@@ -417,11 +435,11 @@ func (b backend) ChangeObject(ctx context.Context, address string, c admin.Chang
 
 // RemoveObject implements admin.Backend. The directory comes first: a mailbox that is being deleted is nobody's any more.
 func (b backend) RemoveObject(ctx context.Context, address string, purge bool) error {
-	o, err := b.change(ctx, builtin.OpRemove, &builtin.AddressRequest{Address: address})
-	if err != nil || !purge || o.Mailbox.IsZero() {
-		return err
+	o, err := b.change(ctx, builtin.OpRemove, &builtin.AddressRequest{Address: address, Purge: purge})
+	if err == nil && purge && !o.Mailbox.IsZero() {
+		b.purgeNow(ctx, o.Mailbox)
 	}
-	return b.purge(ctx, o.Mailbox)
+	return err
 }
 
 // Object implements admin.Backend.

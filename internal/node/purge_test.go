@@ -1,15 +1,19 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/queue"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/placement/store"
 )
 
 // TestMailboxesThatNothingLeadsToAreDeleted: of two who make a user of one address at a time one is refused, and of his mailbox
@@ -58,6 +62,19 @@ func TestMailboxesThatNothingLeadsToAreDeleted(t *testing.T) {
 	if len(living) != 4 || living[gone.Mailbox] {
 		t.Errorf("%d people have mailboxes", len(living))
 	}
+	// With its last step the mailbox has no place any more, and its group has dropped it, though another leads by then.
+	for id := range cluster.GroupID(2) {
+		handOver(t, all, id+1)
+	}
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		return all["n3"].storage.host.Group(cluster.SystemGroup).Replica().View(ctx, store.Space, space.ReadIndex, func(r space.Reader) error {
+			p, placed, err := store.Lookup(r, cluster.SpaceID(gone.Mailbox))
+			if err == nil && placed {
+				err = fmt.Errorf("mailbox %v is in %+v", gone.Mailbox, p)
+			}
+			return err
+		})
+	})
 	for _, box := range placedBoxes(t, all["n1"]) {
 		_, err := exmdb.Do(t.Context(), all["n1"].mail, exmdb.System, box, exmdb.OpMailboxInfo, &exmdb.Empty{})
 		if alive := err == nil; alive != living[box] || err != nil && cluster.KindOf(err) != exmdb.KindNoMailbox {

@@ -83,7 +83,7 @@ type dueWork struct {
 }
 
 func (n *Node) dueWork(rep *space.Replica) dueWork {
-	return dueWork{server.Due{Replica: rep, Config: n.mailboxes()}, queue.Work{Replica: rep, Mail: n.mail, Locator: n.mail, Now: n.storage.clock.Now,
+	return dueWork{server.Due{Replica: rep, Config: n.mailboxes(), Unplace: n.unplace}, queue.Work{Replica: rep, Mail: n.mail, Locator: n.mail, Now: n.storage.clock.Now,
 		Events: n.queueEvents()}}
 }
 

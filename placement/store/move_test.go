@@ -76,7 +76,9 @@ func TestPlaceGoesWhileMoving(t *testing.T) {
 	if _, err := b.move(StartMove, q); err != nil {
 		t.Fatal(err)
 	}
-	b.do(func(w space.Writer) error { return RemoveSpace(w, cluster.SpaceID{1}) })
+	b.do(func(w space.Writer) error {
+		return RemoveSpace(w, &RemoveSpaceRequest{Space: cluster.SpaceID{1}, Epoch: 1})
+	})
 	if m, err := b.move(FlipMove, q); err != nil || m.State != placement.MoveAborted || m.Trouble == "" {
 		t.Fatalf("%+v, %v", m, err)
 	}

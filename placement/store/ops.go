@@ -16,6 +16,7 @@ const (
 	OpSetReplicaState ops.ID = 1501
 	OpPlaceSpace      ops.ID = 1502
 	OpReadMap         ops.ID = 1503
+	OpRemoveSpace     ops.ID = 1504
 )
 
 // ReplicaStateRequest raises a replica's state.
@@ -41,6 +42,13 @@ type PlaceSpaceRequest struct {
 	Space cluster.SpaceID `wire:"1"`
 	// Domain is that of the mailbox's address, for which there may be a rule.
 	Domain string `wire:"2"`
+}
+
+// RemoveSpaceRequest ends the place of a space that is about to be dropped, where it lives under an epoch. One that has moved
+// on since is ended where it is now.
+type RemoveSpaceRequest struct {
+	Space cluster.SpaceID `wire:"1"`
+	Epoch uint64          `wire:"2"`
 }
 
 // Handlers is the table of ops on the placement space.
@@ -70,6 +78,13 @@ func mapHandlers() []ops.Handler {
 				return nil, err
 			}
 			return wire.Marshal(&MapResponse{Sequence: m.Sequence, Level: m.Level, Groups: m.Groups, Nodes: m.Nodes}), nil
+		}},
+		{ID: OpRemoveSpace, Name: "RemoveSpace", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
+			var r RemoveSpaceRequest
+			if err := decode(q, &r); err != nil {
+				return nil, err
+			}
+			return nil, RemoveSpace(w, &r)
 		}},
 		{ID: OpPlaceSpace, Name: "PlaceSpace", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
 			var r PlaceSpaceRequest

@@ -326,17 +326,20 @@ func Lookup(r space.Reader, id cluster.SpaceID) (p placement.Place, ok bool, err
 	return p, true, wire.Unmarshal(v, &p)
 }
 
-// RemoveSpace ends a place, after the space was dropped.
-func RemoveSpace(w space.Writer, id cluster.SpaceID) error {
-	p, ok, err := Lookup(w, id)
+// RemoveSpace ends a place, before the space is dropped: what drops it is remembered in the space itself.
+func RemoveSpace(w space.Writer, q *RemoveSpaceRequest) error {
+	p, ok, err := Lookup(w, q.Space)
 	if err != nil || !ok {
 		return err
+	}
+	if p.Epoch != q.Epoch {
+		return cluster.Errorf(cluster.KindMoving, "space %s is in its place under epoch %d, not %d", q.Space, p.Epoch, q.Epoch)
 	}
 	n, err := number(w, groupKey(prefixCount, p.Group))
 	if err != nil {
 		return err
 	}
-	w.Delete(placeKey(id))
+	w.Delete(placeKey(q.Space))
 	w.Set(groupKey(prefixCount, p.Group), binary.AppendUvarint(nil, max(n, 1)-1))
 	return nil
 }

@@ -240,7 +240,13 @@ func TestPlaces(t *testing.T) {
 		for range rapid.IntRange(1, 30).Draw(rt, "ops") {
 			id := cluster.SpaceID{byte(rapid.IntRange(0, 9).Draw(rt, "space"))}
 			if rapid.IntRange(0, 2).Draw(rt, "op") == 0 {
-				b.do(func(w space.Writer) error { return RemoveSpace(w, id) })
+				if p, ok := model[id]; ok && rapid.Bool().Draw(rt, "late") {
+					err := b.try(func(w space.Writer) error { return RemoveSpace(w, &RemoveSpaceRequest{Space: id, Epoch: 2}) })
+					if cluster.KindOf(err) != cluster.KindMoving {
+						rt.Fatalf("the place in group %d was removed under another epoch: %v", p, err)
+					}
+				}
+				b.do(func(w space.Writer) error { return RemoveSpace(w, &RemoveSpaceRequest{Space: id, Epoch: 1}) })
 				if g, ok := model[id]; ok {
 					counts[g]--
 					delete(model, id)
@@ -317,6 +323,7 @@ func TestOps(t *testing.T) {
 		OpUseToken:        &UseTokenRequest{ID: TokenID{1}, Hash: [32]byte{2}, Key: [32]byte{3}, Node: placement.NodeState{ID: "n4", Address: "d:1", MinLevel: 1, MaxLevel: 1}},
 		OpNodeAddress:     &NodeAddressRequest{Node: "n4", Address: "e:1"},
 		OpSetNodeStatus:   &NodeStatusRequest{Node: "n4", Status: placement.Draining},
+		OpRemoveSpace:     &RemoveSpaceRequest{Space: cluster.SpaceID{9}, Epoch: 1}, // the next ones need the other
 		OpSetLevel:        &SetLevelRequest{Level: 1},
 		OpSetPolicy:       &SetPolicyRequest{Pairs: []string{"replicas=5"}},
 		OpStartMove:       &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2},
@@ -438,7 +445,7 @@ func TestFormsAreForEver(t *testing.T) {
 		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
 			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
 		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"},
-		&SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2}} {
+		&RemoveSpaceRequest{Space: cluster.SpaceID{7}, Epoch: 3}, &SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {

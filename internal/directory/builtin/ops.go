@@ -5,6 +5,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -18,6 +19,14 @@ const (
 	OpIndex        ops.ID = 1005
 	OpGrant        ops.ID = 1006
 	OpSenders      ops.ID = 1007
+	OpAbandon      ops.ID = 1008
+)
+
+// TargetMailbox, with a mailbox's id behind it, performs what the directory wants done with that one: IntentDelete deletes it.
+// The id is the payload too. So a mailbox that cannot be reached keeps no other waiting.
+const (
+	TargetMailbox        = "mailbox "
+	IntentDelete  uint16 = 1
 )
 
 // DomainRequest names a domain.
@@ -33,9 +42,16 @@ type AddRequest struct {
 	Credential []byte           `wire:"2"`
 }
 
-// AddressRequest names an object by one of its addresses.
+// AddressRequest names an object by one of its addresses. Of one that is removed Purge deletes the mailbox too, whoever is away
+// at the time.
 type AddressRequest struct {
 	Address string `wire:"1"`
+	Purge   bool   `wire:"2"`
+}
+
+// AbandonRequest deletes a mailbox to which no object leads.
+type AbandonRequest struct {
+	Mailbox mapi.MailboxID `wire:"1"`
 }
 
 // ChangeRequest changes what is set.
@@ -93,6 +109,7 @@ func Handlers() []ops.Handler {
 		row(OpChange, "ChangeObject", change),
 		row(OpGrant, "Grant", grant),
 		row(OpSenders, "SetSenders", setSenders),
+		row(OpAbandon, "AbandonMailbox", abandon),
 		{ID: OpIndex, Name: "DirectoryIndex", Mode: ops.Read, View: func(r space.Reader, _ *ops.Request) ([]byte, error) {
 			return wire.Marshal(&Answer{Sequence: r.Sequence()}), nil
 		}},

@@ -277,7 +277,32 @@ func remove(w space.Writer, q *AddressRequest) (*directory.Object, error) {
 	}
 	w.Delete(objectKey(o.GUID))
 	w.Delete(credentialKey(o.GUID))
+	if q.Purge && !o.Mailbox.IsZero() {
+		deleteMailbox(w, o.Mailbox)
+	}
 	return o, nil
+}
+
+// deleteMailbox has a mailbox deleted, now or when its group can be reached (CLUSTER 2.1).
+func deleteMailbox(w space.Writer, box mapi.MailboxID) {
+	w.Intend(space.Intent{Target: TargetMailbox + box.String(), Op: IntentDelete, Payload: box[:]})
+}
+
+// abandon has a mailbox deleted that was made for an object which was then refused.
+func abandon(w space.Writer, q *AbandonRequest) (*directory.Object, error) {
+	used := false
+	err := list(w, prefixObject, func(o *directory.Object) error {
+		used = used || o.Mailbox == q.Mailbox
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case used || q.Mailbox.IsZero():
+		return nil, cluster.Errorf(exmdb.KindInUse, "somebody has mailbox %v", q.Mailbox)
+	}
+	deleteMailbox(w, q.Mailbox)
+	return nil, nil
 }
 
 func find(r space.Reader, address string) (*directory.Object, error) {
