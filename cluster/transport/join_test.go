@@ -80,6 +80,32 @@ func TestDialJoinNamesTheCause(t *testing.T) {
 	}
 }
 
+// Machines that hold their connections keep no more than so many others out, and no node.
+func TestMachinesAreBounded(t *testing.T) {
+	n := newNetwork(t)
+	n2 := doorman(n, "n2")
+	dial := func() *JoinConn {
+		conn, err := DialJoin(within(t), n2.Addr().String(), n.authority.Hash(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	for range maxJoins {
+		dial()
+	}
+	eventually(t, "all places to be taken", func() bool { return len(n2.joining) == maxJoins })
+	late := dial()
+	if _, err := late.Read(make([]byte, 1)); err == nil {
+		t.Error("one too many is served")
+	}
+	n1 := n.start(n.config("n1"))
+	if _, err := ask(within(t), n1, echo("n2", Control, "")); err != nil {
+		t.Errorf("a node is kept out: %v", err)
+	}
+}
+
 // A machine gets nothing but the handler: neither frames nor calls go over its connection, and where there is no handler
 // it is refused.
 func TestMachinesAreNoNodes(t *testing.T) {
