@@ -55,15 +55,16 @@ func (l *load) take(c claim) bool {
 	return !was
 }
 
-// pop takes the first of a list.
-func (l *load) pop(list *[]claim) (c claim, ok bool) {
+// pop takes the first of a list that fits.
+func (l *load) pop(list *[]claim, fits func(claim) bool) (c claim, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(*list) == 0 {
+	i := slices.IndexFunc(*list, fits)
+	if i < 0 {
 		return c, false
 	}
-	c = (*list)[0]
-	*list = (*list)[1:]
+	c = (*list)[i]
+	*list = slices.Delete(*list, i, i+1)
 	return c, true
 }
 
@@ -233,14 +234,9 @@ func (u *user) set(ctx context.Context, flag string, then *[]claim) error {
 	return err
 }
 
-// here takes the first of a list, if the session shows it: a command for a message that it does not know does nothing.
+// here takes the first of a list that the session shows: a command for a message that it does not know does nothing.
 func (u *user) here(list *[]claim) (claim, bool) {
-	c, ok := u.pop(list)
-	if ok && (c.box != u.at.box || !slices.Contains(u.rows[c.uid], c.what)) {
-		u.push(list, c)
-		return c, false
-	}
-	return c, ok
+	return u.pop(list, func(c claim) bool { return c.box == u.at.box && slices.Contains(u.rows[c.uid], c.what) })
 }
 
 func (u *user) clearFlag(ctx context.Context) error {

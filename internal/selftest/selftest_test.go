@@ -168,11 +168,13 @@ func TestAClaimIsMadeOnce(t *testing.T) {
 	if !l.take(c) || l.take(c) || !l.take(claim{c.box, 1, `\Flagged`}) {
 		t.Error("claims")
 	}
-	if _, ok := l.pop(&l.lit); ok {
-		t.Error("popped of nothing")
-	}
+	of := func(uid uint32) func(claim) bool { return func(c claim) bool { return c.uid == uid } }
+	l.push(&l.lit, claim{c.box, 2, `\Seen`})
 	l.push(&l.lit, c)
-	if got, ok := l.pop(&l.lit); !ok || got != c || len(l.lit) != 0 {
+	if _, ok := l.pop(&l.lit, of(3)); ok {
+		t.Error("popped what does not fit")
+	}
+	if got, ok := l.pop(&l.lit, of(1)); !ok || got != c || len(l.lit) != 1 {
 		t.Errorf("%v, %v", got, ok)
 	}
 }

@@ -5,10 +5,10 @@
 package sim
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,7 +58,7 @@ func TestSim(t *testing.T) {
 	}
 	work.Wait()
 	t.Logf("%+v in %v", total.all, time.Since(began).Round(time.Second))
-	if *seedsFlag != 0 && !t.Failed() {
+	if *seedsFlag != 0 || *forFlag >= time.Minute {
 		total.record(t, time.Since(began))
 	}
 }
@@ -74,7 +74,11 @@ type outcome struct {
 // simulate runs one seed in a bubble of its own.
 func simulate(t *testing.T, seed uint64) *outcome {
 	o := &outcome{seed: seed, verdict: &history.Verdict{}}
-	dir := memoryDir(t)
+	dir, err := memoryDir()
+	if err != nil {
+		o.err = err
+		return o
+	}
 	defer func() {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
@@ -89,17 +93,12 @@ func simulate(t *testing.T, seed uint64) *outcome {
 
 // memoryDir is a folder in memory where there is such a file system: terms and votes are real files, whose syncs would
 // otherwise be most of what a run costs.
-func memoryDir(t *testing.T) string {
-	t.Helper()
+func memoryDir() (string, error) {
 	base := "/dev/shm"
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
 		base = ""
 	}
-	dir, err := os.MkdirTemp(base, "flotilla-sim")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return os.MkdirTemp(base, "flotilla-sim")
 }
 
 func (o *outcome) ok() bool { return o.err == nil && o.verdict.OK() }
@@ -143,13 +142,13 @@ func (o *outcome) keep(t *testing.T) string {
 	}
 	f, err := os.CreateTemp(dir, fmt.Sprintf("sim-%d-*.history", o.seed))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return "no file"
 	}
-	defer f.Close()
-	if err := history.Write(f, o.result.Records); err != nil {
+	if err := errors.Join(history.Write(f, o.result.Records), f.Close()); err != nil {
 		t.Error(err)
 	}
-	return filepath.Clean(f.Name())
+	return f.Name()
 }
 
 // sums adds up what runs came to.
@@ -173,6 +172,9 @@ func (s *sums) add(t *testing.T, o *outcome) {
 	if o.result != nil {
 		s.all.Faults += o.result.Faults
 		s.virtual += o.result.Virtual
+	}
+	if s.all.Seeds%100 == 0 {
+		t.Logf("%+v", s.all)
 	}
 }
 
