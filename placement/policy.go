@@ -70,6 +70,14 @@ type Class struct {
 	Sites string
 }
 
+// SiteList is Sites as a group has them.
+func (c Class) SiteList() []string {
+	if c.Sites == "" {
+		return nil
+	}
+	return strings.Split(c.Sites, ",")
+}
+
 // Class is that of the groups which the rule's mailboxes live in.
 func (r *Rule) Class() Class { return Class{r.Home, strings.Join(r.Sites, ",")} }
 

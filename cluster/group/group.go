@@ -303,6 +303,9 @@ func (g *Group) Leader() (cluster.ServerID, uint64) {
 	return cluster.ServerID(id), term
 }
 
+// Size is what the replica's state takes on disk, in bytes.
+func (g *Group) Size() uint64 { return g.snaps.db.Size() }
+
 // Members is the latest membership in the replica's log.
 func (g *Group) Members() []Member { return membersOf(g.raft.GetConfiguration().Configuration()) }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/placement"
 )
 
 // Config is flotilla.toml. The comments are the manual: `flotilla config default` prints them.
@@ -33,8 +34,9 @@ type Config struct {
 	// Joined is written by Join.
 	Joined   bool     `toml:"joined,omitempty" comment:"This node came to a cluster that was there: it never begins one."`
 	Domains  []string `toml:"domains" comment:"Mail domains created when the cluster forms; later ones with 'flotilla domain add'."`
-	Groups   int      `toml:"groups" comment:"Mailbox groups made when the cluster forms."`
+	Groups   int      `toml:"groups" comment:"What the placement policy begins with when the cluster forms; later 'flotilla placement policy set' changes it. Mailbox groups."`
 	Replicas int      `toml:"replicas" comment:"Voting copies of every group: 3 or 5."`
+	Grace    Duration `toml:"grace" comment:"How long a node may be silent before what it holds is made elsewhere."`
 	LogStore string   `toml:"log_store" comment:"Log of mailbox groups: pebble, or bolt (slower, one file a group)."`
 	// BlockCache is for all files of the node, in bytes.
 	BlockCache int64  `toml:"block_cache" comment:"Memory for what was read from disk, in bytes. It fills up with use."`
@@ -65,6 +67,13 @@ const (
 
 // HasRole reports whether the node does what a role says.
 func (c *Config) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
+
+// policy is the placement policy that a new cluster begins with.
+func (c *Config) policy() placement.Policy {
+	p := placement.DefaultPolicy()
+	p.Replicas, p.Groups, p.Grace = c.Replicas, c.Groups, time.Duration(c.Grace)
+	return p
+}
 
 // Listen holds the addresses of the services.
 type Listen struct {
@@ -139,7 +148,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // Defaults are the settings of a production node, on the standard ports.
 func Defaults() Config {
 	return Config{
-		Dir: "/var/lib/flotilla", Roles: []string{RoleStore, RoleFrontend}, Groups: 16, Replicas: 3,
+		Dir: "/var/lib/flotilla", Roles: []string{RoleStore, RoleFrontend}, Groups: 16, Replicas: 3, Grace: Duration(placement.DefaultGrace),
 		LogStore: "pebble", BlockCache: 256 << 20, Reads: "lease", Gateway: "auto",
 		Listen: Listen{
 			Node: ":7400", Gossip: ":7946", SMTP: ":25", Submission: ":587", Submissions: ":465", LMTP: "127.0.0.1:24",
@@ -193,6 +202,8 @@ func (c *Config) Validate() error {
 		return errors.New("dir is empty: name the folder for this node's data")
 	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
 		return fmt.Errorf("replicas = %d: want 3 or 5 (1 only for trying out)", c.Replicas)
+	case time.Duration(c.Grace) < placement.MinGrace:
+		return fmt.Errorf("grace = %v: want at least %v", time.Duration(c.Grace), placement.MinGrace)
 	case c.Groups < 1 || c.Groups > 256:
 		return fmt.Errorf("groups = %d: want 1 to 256", c.Groups)
 	case c.LogStore != "pebble" && c.LogStore != "bolt":

@@ -12,8 +12,8 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/group"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/internal/wire"
-	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
+	"github.com/flotilla-mail/flotilla/placement/planner"
 )
 
 // leading follows which groups this node leads: their due work is done here, and the leader of the system group makes
@@ -73,11 +73,14 @@ func (n *Node) control(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	c := controller.Controller{System: g.Replica(), Cluster: clusterControl{n, newObserver()}, Every: time.Second,
-		Policy: placement.Policy{Replicas: min(n.cfg.Replicas, len(n.peers)), Groups: n.cfg.Groups},
-		Events: controller.Events{Step: func(step string, took time.Duration, err error) {
-			n.log.Info("placement", "step", step, "took", took, "err", err)
-		}}}
+	c := controller.New(g.Replica(), clusterControl{n, newObserver()}, controller.Events{
+		Step: func(step planner.Step, took time.Duration, err error) {
+			n.log.Info("placement", "step", step.String(), "why", step.Why, "took", took, "err", err)
+		},
+		Look: func(err error) { n.log.Info("placement not looked at", "err", err) },
+	}, time.Second)
+	n.planning.Store(c)
+	defer n.planning.CompareAndSwap(c, nil)
 	c.Run(ctx)
 }
 
@@ -101,6 +104,7 @@ const (
 	memberPromote  memberVerb = 2
 	memberRemove   memberVerb = 3
 	memberTransfer memberVerb = 4
+	memberDemote   memberVerb = 5
 )
 
 func (n *Node) changeMember(ctx context.Context, req []byte) error {
@@ -117,6 +121,8 @@ func (n *Node) changeMember(ctx context.Context, req []byte) error {
 		return g.AddNonvoter(ctx, q.Server)
 	case memberPromote:
 		return g.Promote(ctx, q.Server)
+	case memberDemote:
+		return g.Demote(ctx, q.Server)
 	case memberRemove:
 		return g.Remove(ctx, q.Server)
 	case memberTransfer:
@@ -155,6 +161,11 @@ func (c clusterControl) AddLearner(ctx context.Context, id cluster.GroupID, s cl
 // Promote implements controller.Cluster.
 func (c clusterControl) Promote(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
 	return c.member(ctx, "", memberRequest{Group: id, Verb: memberPromote, Server: s})
+}
+
+// Demote implements controller.Cluster.
+func (c clusterControl) Demote(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
+	return c.member(ctx, "", memberRequest{Group: id, Verb: memberDemote, Server: s})
 }
 
 // Remove implements controller.Cluster.
@@ -210,6 +221,10 @@ type GroupStatus struct {
 	SeedTotal uint64 `wire:"21" json:"seed_total,omitempty"`
 	// Awaits are nodes that the replica has to compare with before it votes and acknowledges.
 	Awaits []cluster.NodeID `wire:"14" json:"awaits,omitempty"`
+	// Bytes is the size of the replica's state on disk.
+	Bytes uint64 `wire:"15" json:"bytes"`
+	// Voters are the members that vote.
+	Voters []cluster.ServerID `wire:"16" json:"voters"`
 }
 
 // runs reports whether the replica takes part in its group.
@@ -284,7 +299,9 @@ func (n *Node) ownStatus(ctx context.Context) *Status {
 func (n *Node) ownReplicas() []GroupStatus {
 	var all []GroupStatus
 	for _, g := range n.storage.host.Groups() {
-		all = append(all, groupStatus(g.ID(), g.Self(), g.Stats(), g.Members()))
+		s := groupStatus(g.ID(), g.Self(), g.Stats(), g.Members())
+		s.Bytes = g.Size()
+		all = append(all, s)
 	}
 	return showSeeds(n.damages.show(all), n.storage.host.Seeds())
 }
@@ -298,6 +315,9 @@ func groupStatus(id cluster.GroupID, self cluster.ServerID, st group.Stats, memb
 	g.Awaits = st.Awaits
 	for _, m := range members {
 		g.Members = append(g.Members, m.ID)
+		if m.Suffrage == group.Voter {
+			g.Voters = append(g.Voters, m.ID)
+		}
 	}
 	return g
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/controller"
 	"github.com/flotilla-mail/flotilla/placement/store"
 	"github.com/flotilla-mail/flotilla/placement/view"
 )
@@ -60,6 +61,7 @@ type Node struct {
 	draining  atomic.Bool
 	progress  atomic.Pointer[string]
 	reconcile chan struct{}
+	planning  atomic.Pointer[controller.Controller] // while this node leads the system group
 	damages   damages
 	disk      slowDisk
 	room      *watermarks

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/gossip"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/planner"
 )
@@ -20,6 +22,12 @@ const (
 	behindAtMost = 512
 	// stableFor is how long a replica must have been so before it is given a vote or a leadership.
 	stableFor = 2 * time.Second
+	// steadyFor is how long one that is new on its node has to have been so.
+	steadyFor = 10 * time.Second
+	// fullDisk is the share of a disk below which a node is given nothing more (CLUSTER 5.5).
+	fullDisk = 0.10
+	// opsOver is over how long the operations of a group are averaged: what is moved for a burst would be moved back.
+	opsOver = 2 * time.Minute
 	// settledFor is how long a node must have run one process with one replica of the system group, and how long its
 	// former replica must have been silent, before the new one is let in (CLUSTER 6.1, 6.4).
 	settledFor = 3 * time.Second
@@ -32,6 +40,17 @@ type observer struct {
 	keptUp  map[cluster.ServerID]time.Time
 	runs    map[cluster.NodeID]process
 	barred  map[cluster.NodeID]cluster.ServerID // told of
+	// silent is since when nodes have not answered, busy how much groups do.
+	silent map[cluster.NodeID]time.Time
+	busy   map[cluster.GroupID]busy
+}
+
+// busy is how many operations a group's leader had done, and does in a second.
+type busy struct {
+	leader cluster.ServerID
+	ops    uint64
+	at     time.Time
+	rate   float64
 }
 
 // process is what a node has been running, since when.
@@ -51,11 +70,14 @@ type look struct {
 	replaced    map[cluster.NodeID]time.Time
 	// silence is how long each member of the system group has not answered its leader, which looks.
 	silence map[cluster.ServerID]time.Duration
+	// heard is what the gossip says of nodes.
+	heard []gossip.Node
 }
 
 // Observe implements controller.Cluster.
 func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
-	l := look{nodes: c.n.allStatus(ctx), incarnation: map[cluster.NodeID]uint64{}, replaced: c.n.replaced.all()}
+	l := look{nodes: c.n.allStatus(ctx), incarnation: map[cluster.NodeID]uint64{}, replaced: c.n.replaced.all(),
+		heard: c.n.gossip.Nodes()}
 	var err error
 	if l.silence, err = c.n.silences(); err != nil {
 		return planner.Observed{}, err
@@ -113,13 +135,15 @@ func (n *Node) silences() (map[cluster.ServerID]time.Duration, error) {
 
 func newObserver() *observer {
 	return &observer{keptUp: map[cluster.ServerID]time.Time{}, runs: map[cluster.NodeID]process{},
-		barred: map[cluster.NodeID]cluster.ServerID{}}
+		barred: map[cluster.NodeID]cluster.ServerID{}, silent: map[cluster.NodeID]time.Time{}, busy: map[cluster.GroupID]busy{}}
 }
 
 func (o *observer) digest(l *look) planner.Observed {
 	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
-		Members: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
-		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}}
+		Members: map[cluster.ServerID]bool{}, Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
+		Steady: map[cluster.ServerID]bool{}, System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{},
+		Silent: map[cluster.NodeID]time.Duration{}, Unfit: unfit(l), Holds: map[cluster.NodeID]int{},
+		Load: map[cluster.GroupID]planner.Load{}}
 	for i := range l.nodes {
 		if s := &l.nodes[i]; s.Err == "" {
 			seen.Alive[s.Node] = (s.Ready || !s.Draining) && !s.SlowDisk && s.Disk.Room == RoomEnough
@@ -128,6 +152,7 @@ func (o *observer) digest(l *look) planner.Observed {
 	commits := o.lead(l, &seen)
 	o.keepUp(l, &seen, commits)
 	o.settle(l, &seen)
+	o.hush(l, &seen)
 	for server, silent := range l.silence {
 		seen.Heard[server] = silent < settledFor
 	}
@@ -161,6 +186,10 @@ func (o *observer) lead(l *look, seen *planner.Observed) map[cluster.GroupID]uin
 		for _, m := range g.Members {
 			seen.Members[m] = true
 		}
+		for _, m := range g.Voters {
+			seen.Voting[m] = true
+		}
+		seen.Load[id] = planner.Load{Bytes: g.Bytes, Ops: o.rate(l.at, g)}
 	}
 	o.leaders = seen.Leaders
 	return commits
@@ -181,8 +210,77 @@ func (o *observer) keepUp(l *look, seen *planner.Observed, commits map[cluster.G
 		now[g.Server] = since
 		leads := seen.Leaders[g.Group] == node && g.Leader == g.Server
 		seen.CaughtUp[g.Server] = leads || l.at.Sub(since) >= stableFor
+		seen.Steady[g.Server] = leads || l.at.Sub(since) >= steadyFor
 	})
 	o.keptUp = now
+}
+
+// rate averages how many operations a group does in a second. Another leader counts from nought.
+func (o *observer) rate(at time.Time, g *GroupStatus) float64 {
+	b := o.busy[g.Group]
+	seconds := at.Sub(b.at).Seconds()
+	if b.leader == g.Server && g.Parts >= b.ops && seconds > 0 {
+		part := min(1, seconds/opsOver.Seconds())
+		b.rate += part * (float64(g.Parts-b.ops)/seconds - b.rate)
+	}
+	b.leader, b.ops, b.at = g.Server, g.Parts, at
+	o.busy[g.Group] = b
+	return b.rate
+}
+
+// hush notes for how long nodes have been silent. Of one that does not answer here but is heard by others, the gossip says
+// so; it also says since when, which outlives a controller.
+func (o *observer) hush(l *look, seen *planner.Observed) {
+	now := make(map[cluster.NodeID]time.Time)
+	for i := range l.nodes {
+		s := &l.nodes[i]
+		if s.Err == "" {
+			for j := range s.Groups {
+				if s.Groups[j].Group != cluster.SystemGroup {
+					seen.Holds[s.Node]++
+				}
+			}
+			continue
+		}
+		since, known := o.silent[s.Node]
+		if !known {
+			since = l.at
+		}
+		heard := slices.IndexFunc(l.heard, func(h gossip.Node) bool { return h.ID == s.Node })
+		if heard >= 0 && l.heard[heard].Alive {
+			continue
+		}
+		if heard >= 0 && l.heard[heard].Since.Before(since) {
+			since = l.heard[heard].Since
+		}
+		now[s.Node] = since
+		seen.Silent[s.Node] = l.at.Sub(since)
+	}
+	o.silent = now
+}
+
+// unfit are the nodes that are to be given nothing, and why. Where all disks are full none is worse than another.
+func unfit(l *look) map[cluster.NodeID]string {
+	bad, alive := make(map[cluster.NodeID]string), 0
+	for i := range l.heard {
+		h := &l.heard[i]
+		if !h.Alive {
+			continue
+		}
+		alive++
+		if h.Load.DiskTotal > 0 && float64(h.Load.DiskFree) < fullDisk*float64(h.Load.DiskTotal) {
+			bad[h.ID] = "its disk is nearly full"
+		}
+	}
+	if len(bad) == alive {
+		clear(bad)
+	}
+	for i := range l.nodes {
+		if s := &l.nodes[i]; s.SlowDisk {
+			bad[s.Node] = "its disk is slow"
+		}
+	}
+	return bad
 }
 
 // settle notes which replica of the system group each other node runs, once that has been so for long enough.

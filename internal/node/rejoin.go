@@ -9,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/placement"
 )
 
 // openSystem opens the replica of the system group, or makes one. A damaged one is made anew once another node leads the
@@ -90,6 +91,11 @@ func (n *Node) keepSystem(ctx context.Context) error {
 		if why == nil || passing || !again.due() {
 			continue
 		}
+		if n.wasRemoved(ctx) {
+			n.ready.Store(false)
+			n.say("this node was removed from the cluster, which has everything it held: stop it")
+			return nil
+		}
 		n.log.Error("the copy of the system group has stopped", "code", "FL-1034", "err", why)
 		wasReady = n.ready.Swap(false) || wasReady
 		if err := n.restoreSystem(ctx); err != nil {
@@ -102,6 +108,12 @@ func (n *Node) keepSystem(ctx context.Context) error {
 			n.say("ready")
 		}
 	}
+}
+
+// wasRemoved reports whether the administrator has removed this node: by its own map, and the group goes on without it.
+func (n *Node) wasRemoved(ctx context.Context) bool {
+	s := n.view.Map().Node(n.self)
+	return s != nil && (s.Status == placement.Removing || s.Status == placement.Removed) && n.replacedBy(ctx) != ""
 }
 
 func (n *Node) restoreSystem(ctx context.Context) error {

@@ -66,6 +66,9 @@ func (n *Node) keepReplicas(ctx context.Context) error {
 				n.log.Warn("replica not as the map wants it", "code", "FL-1009", "group", g.ID, "err", err)
 			}
 		}
+		if err := k.dropSurplus(ctx); err != nil && ctx.Err() == nil {
+			n.log.Warn("a replica that others have now is not removed yet", "code", "FL-1090", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

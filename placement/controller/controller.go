@@ -11,6 +11,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -33,25 +35,53 @@ type Cluster interface {
 	Transfer(ctx context.Context, group cluster.GroupID, from, to cluster.NodeID) error
 	AddLearner(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
 	Promote(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
+	Demote(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
 	Remove(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
 }
 
-// Events are told of steps; nil funcs are left out.
+// Events are told of steps, of those that are taken now and of looks that failed; nil funcs are left out.
 type Events struct {
-	Step func(step string, took time.Duration, err error)
+	Step func(step planner.Step, took time.Duration, err error)
+	Look func(err error)
+}
+
+// Look is what the controller saw when it last planned, and what came of it.
+type Look struct {
+	Map    *placement.Map
+	Policy placement.Policy
+	Seen   planner.Observed
+	Plan   []planner.Step
+	// Failed counts how often in a row a step that is still planned has failed.
+	Failed map[string]int
 }
 
 // Controller plans and acts while this node leads the system group.
 type Controller struct {
 	System  System
 	Cluster Cluster
-	Policy  placement.Policy
 	Events  Events
 	// Every is the pause between looks when nothing is to be done.
 	Every time.Duration
 
-	// failed counts how often in a row a step that is still planned has failed.
-	failed map[string]int
+	failed map[string]int       // as in Look
+	last   atomic.Pointer[Look] // nil before the first
+	wake   chan struct{}
+}
+
+// New makes a controller; see Run.
+func New(s System, c Cluster, e Events, every time.Duration) *Controller {
+	return &Controller{System: s, Cluster: c, Events: e, Every: every, wake: make(chan struct{}, 1)}
+}
+
+// Last is what the controller saw at its last look, nil before the first. Nobody changes it.
+func (c *Controller) Last() *Look { return c.last.Load() }
+
+// Wake has the controller look now instead of after its pause.
+func (c *Controller) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run acts until ctx ends, which is when the leadership does.
@@ -63,10 +93,11 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		case <-c.wake:
 		}
 		again, err := c.Once(ctx)
-		if err != nil && ctx.Err() == nil && c.Events.Step != nil {
-			c.Events.Step("plan", 0, err)
+		if err != nil && ctx.Err() == nil && !again && c.Events.Look != nil {
+			c.Events.Look(err)
 		}
 		pause := c.Every
 		if again && err == nil {
@@ -79,30 +110,34 @@ func (c *Controller) Run(ctx context.Context) {
 // Once carries out the most urgent step of a fresh plan; it reports whether there was one. Steps that failed come after
 // the others, so that a group that cannot be helped does not keep the rest from it. Once is for one goroutine.
 func (c *Controller) Once(ctx context.Context) (bool, error) {
-	var m *placement.Map
+	var look Look
 	err := c.System.View(ctx, store.Space, space.ReadLease, func(r space.Reader) (err error) {
-		m, err = store.Load(r)
+		if look.Map, err = store.Load(r); err == nil {
+			look.Policy, err = store.LoadPolicy(r)
+		}
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("read map: %w", err)
 	}
-	seen, err := c.Cluster.Observe(ctx)
-	if err != nil {
+	if look.Seen, err = c.Cluster.Observe(ctx); err != nil {
 		return false, fmt.Errorf("observe: %w", err)
 	}
-	plan := planner.Plan(m, seen, c.Policy)
-	if len(plan) == 0 {
+	look.Plan = planner.Plan(look.Map, look.Seen, look.Policy)
+	c.forget(look.Plan)
+	look.Failed = maps.Clone(c.failed)
+	c.last.Store(&look)
+	if len(look.Plan) == 0 {
 		return false, nil
 	}
-	step := c.next(plan)
+	step := c.next(look.Plan)
 	start := time.Now()
 	err = c.do(ctx, step)
 	if ctx.Err() != nil {
 		return false, ctx.Err() // the term has ended, perhaps by this very step
 	}
 	if c.Events.Step != nil {
-		c.Events.Step(step.String(), time.Since(start), err)
+		c.Events.Step(step, time.Since(start), err)
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return true, nil
@@ -113,18 +148,26 @@ func (c *Controller) Once(ctx context.Context) (bool, error) {
 	return true, err
 }
 
-// next is the step that failed least, the most urgent of these. What is not planned any more is forgotten.
+// next is the step that failed least, the most urgent of these.
 func (c *Controller) next(plan []planner.Step) planner.Step {
-	still := make(map[string]int)
 	best := plan[0]
 	for _, s := range plan {
-		still[s.String()] = c.failed[s.String()]
 		if c.failed[s.String()] < c.failed[best.String()] {
 			best = s
 		}
 	}
-	c.failed = still
 	return best
+}
+
+// forget drops the failures of what is not planned any more.
+func (c *Controller) forget(plan []planner.Step) {
+	still := make(map[string]int)
+	for _, s := range plan {
+		if n := c.failed[s.String()]; n > 0 {
+			still[s.String()] = n
+		}
+	}
+	c.failed = still
 }
 
 func (c *Controller) do(ctx context.Context, s planner.Step) error {
@@ -133,21 +176,19 @@ func (c *Controller) do(ctx context.Context, s planner.Step) error {
 		return c.update(ctx, func(w space.Writer) error { return store.AdmitReplica(w, s.Admit.Group, s.Admit.Server) })
 	case s.Create != nil:
 		return c.create(ctx, s.Create)
-	case s.Replace != nil:
-		server, err := newServer(s.Replace.Lost.Node())
+	case s.Add != nil:
+		server, err := newServer(s.Add.Node)
 		if err != nil {
 			return err
 		}
-		return c.update(ctx, func(w space.Writer) error { return store.AddReplica(w, s.Replace.Group, server) })
+		r := placement.Replica{Server: server, Replaces: s.Add.Replaces, Cause: s.Add.Cause}
+		return c.update(ctx, func(w space.Writer) error { return store.AddReplica(w, s.Add.Group, r) })
 	case s.Join != nil:
 		return c.Cluster.AddLearner(ctx, s.Join.Group, s.Join.Server)
 	case s.Promote != nil:
-		if err := c.Cluster.Promote(ctx, s.Promote.Group, s.Promote.Server); err != nil {
-			return err
-		}
-		return c.update(ctx, func(w space.Writer) error {
-			return store.SetSuffrage(w, s.Promote.Group, s.Promote.Server, placement.Voter)
-		})
+		return c.vote(ctx, s.Promote, c.Cluster.Promote, placement.Voter)
+	case s.Demote != nil:
+		return c.vote(ctx, s.Demote, c.Cluster.Demote, placement.Nonvoter)
 	case s.Remove != nil:
 		if err := c.Cluster.Remove(ctx, s.Remove.Group, s.Remove.Server); err != nil {
 			return err
@@ -157,8 +198,21 @@ func (c *Controller) do(ctx context.Context, s planner.Step) error {
 		})
 	case s.Transfer != nil:
 		return c.Cluster.Transfer(ctx, s.Transfer.Group, s.Transfer.From, s.Transfer.To)
+	case s.Retire != nil:
+		return c.update(ctx, func(w space.Writer) error {
+			return store.SetNodeStatus(w, &store.NodeStatusRequest{Node: s.Retire.Node, Status: placement.Removed})
+		})
 	}
 	return fmt.Errorf("a step without content")
+}
+
+// vote gives a replica its vote or takes it, first in Raft and then in the map.
+func (c *Controller) vote(ctx context.Context, r *planner.ChangeReplica,
+	change func(context.Context, cluster.GroupID, cluster.ServerID) error, as placement.Suffrage) error {
+	if err := change(ctx, r.Group, r.Server); err != nil {
+		return err
+	}
+	return c.update(ctx, func(w space.Writer) error { return store.SetSuffrage(w, r.Group, r.Server, as) })
 }
 
 func (c *Controller) create(ctx context.Context, s *planner.CreateGroup) error {
@@ -169,7 +223,9 @@ func (c *Controller) create(ctx context.Context, s *planner.CreateGroup) error {
 			return err
 		}
 	}
-	return c.update(ctx, func(w space.Writer) error { return store.CreateGroup(w, placement.Group{ID: s.Group}, servers) })
+	return c.update(ctx, func(w space.Writer) error {
+		return store.CreateGroup(w, placement.Group{ID: s.Group, Home: s.Class.Home, Sites: s.Class.SiteList()}, servers)
+	})
 }
 
 func (c *Controller) update(ctx context.Context, fn func(space.Writer) error) error {

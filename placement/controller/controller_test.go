@@ -32,7 +32,9 @@ func system(t testing.TB, nodes int) (rep *space.LocalReplica, end func()) {
 	}
 	_, err = rep.Create(context.Background(), store.Space, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
 		g := placement.Group{ID: cluster.SystemGroup}
-		err := store.Init(w, placement.FirstLevel)
+		policy := placement.DefaultPolicy()
+		policy.Groups = 3
+		err := errors.Join(store.Init(w, placement.FirstLevel), store.InitPolicy(w, policy))
 		for i := range nodes {
 			id := cluster.NodeID(fmt.Sprintf("n%d", i+1))
 			err = errors.Join(err, store.PutNode(w, placement.NodeState{ID: id, Roles: placement.RoleStore}))
@@ -155,7 +157,7 @@ func (f *fleet) lose(g *placement.Group, node cluster.NodeID) {
 // Observe implements Cluster.
 func (f *fleet) Observe(context.Context) (planner.Observed, error) {
 	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
-		Members: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
+		Members: map[cluster.ServerID]bool{}, Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
 		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}}
 	m := f.load()
 	for i := range m.Nodes {
@@ -166,9 +168,9 @@ func (f *fleet) Observe(context.Context) (planner.Observed, error) {
 	}
 	for id, leader := range f.leaders {
 		seen.Leaders[id] = leader
-		for s := range f.votes[id] {
+		for s, votes := range f.votes[id] {
 			r := m.Group(id).Server(s)
-			seen.Members[s] = true
+			seen.Members[s], seen.Voting[s] = true, votes
 			seen.CaughtUp[s] = r != nil && r.State == placement.Created &&
 				(id != cluster.SystemGroup || f.system[s.Node()] == s)
 		}
@@ -221,13 +223,18 @@ func (f *fleet) Promote(_ context.Context, g cluster.GroupID, s cluster.ServerID
 	return f.call(fmt.Sprintf("promote %d", g), func() { f.member(g, s, true) })
 }
 
+// Demote implements Cluster.
+func (f *fleet) Demote(_ context.Context, g cluster.GroupID, s cluster.ServerID) error {
+	return f.call(fmt.Sprintf("demote %d", g), func() { f.member(g, s, false) })
+}
+
 // Remove implements Cluster.
 func (f *fleet) Remove(_ context.Context, g cluster.GroupID, s cluster.ServerID) error {
 	if f.leaders[g] == s.Node() {
 		f.t.Errorf("group %d: its leader's replica %s is removed", g, s)
 	}
-	if r := f.load().Group(g).Server(s); r == nil || r.State != placement.Lost {
-		f.t.Errorf("group %d: %s is removed, which is %v", g, s, r)
+	if r := f.load().Group(g).Server(s); r == nil {
+		f.t.Errorf("group %d: %s is removed, which the map does not know", g, s)
 	}
 	return f.call(fmt.Sprintf("remove %d", g), func() { delete(f.votes[g], s) })
 }
@@ -290,7 +297,7 @@ func (s flaky) View(ctx context.Context, id cluster.SpaceID, mode space.ReadMode
 }
 
 func (f *fleet) controller() *Controller {
-	return &Controller{System: flaky{f}, Cluster: f, Policy: placement.Policy{Replicas: 3, Groups: 3}}
+	return New(flaky{f}, f, Events{}, time.Hour)
 }
 
 // run lets controller and nodes work until neither has anything to do. Now and then another controller takes over.
@@ -396,7 +403,9 @@ func TestAChangedMapIsPlannedAnew(t *testing.T) {
 	}
 	var steps []string
 	c := f.controller()
-	c.Events.Step = func(step string, _ time.Duration, err error) { steps = append(steps, fmt.Sprintf("%s: %v", step, err)) }
+	c.Events.Step = func(step planner.Step, _ time.Duration, err error) {
+		steps = append(steps, fmt.Sprintf("%s: %v", step, err))
+	}
 	again, err := c.Once(t.Context())
 	if !again || err != nil || len(steps) != 1 || !strings.Contains(steps[0], store.ErrConflict.Error()) {
 		t.Fatalf("%v, %v, %q", again, err, steps)
@@ -422,7 +431,8 @@ func TestRunGoesOnUntilItsTermEnds(t *testing.T) {
 	told := make(chan string, 100)
 	c := f.controller()
 	c.Every = time.Millisecond
-	c.Events.Step = func(step string, _ time.Duration, err error) { told <- fmt.Sprintf("%s: %v", step, err) }
+	c.Events.Step = func(step planner.Step, _ time.Duration, err error) { told <- fmt.Sprintf("%s: %v", step, err) }
+	c.Events.Look = func(err error) { told <- fmt.Sprint(err) }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -444,7 +454,7 @@ func TestRunGoesOnUntilItsTermEnds(t *testing.T) {
 			}
 		}
 	}
-	want("plan: observe: nobody answers")
+	want("observe: nobody answers")
 	silent.Store(false)
 	for id := 1; id <= 3; id++ {
 		want(fmt.Sprintf("create group %d on [n1 n2 n3]: <nil>", id))

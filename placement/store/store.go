@@ -210,17 +210,18 @@ func changeReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID, 
 	return nil
 }
 
-// AddReplica assigns another copy of a group, as a learner.
-func AddReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) error {
+// AddReplica assigns another copy of a group, as a learner. A node is assigned one at a time.
+func AddReplica(w space.Writer, id cluster.GroupID, r placement.Replica) error {
 	g, err := getGroup(w, id)
 	if err != nil {
 		return err
 	}
-	if g.Server(server) == nil {
-		g.Replicas = append(g.Replicas, placement.Replica{
-			Server: server, Suffrage: placement.Nonvoter, State: placement.Assigned})
-		putGroup(w, g)
+	if o := g.Replica(r.Server.Node()); o != nil && o.State != placement.Lost || r.Replaces != "" && g.Server(r.Replaces) == nil {
+		return fmt.Errorf("group %d, replica %s: %w", id, r.Server, ErrConflict)
 	}
+	r.Suffrage, r.State = placement.Nonvoter, placement.Assigned
+	g.Replicas = append(g.Replicas, r)
+	putGroup(w, g)
 	return nil
 }
 
@@ -234,12 +235,13 @@ func AdmitReplica(w space.Writer, id cluster.GroupID, server cluster.ServerID) e
 	if g.Server(server) != nil {
 		return nil
 	}
+	r := placement.Replica{Server: server, Suffrage: placement.Nonvoter, State: placement.Created}
 	for i := range g.Replicas {
-		if g.Replicas[i].Server.Node() == server.Node() {
-			g.Replicas[i].State = placement.Lost
+		if o := &g.Replicas[i]; o.Server.Node() == server.Node() {
+			o.State, r.Replaces, r.Cause = placement.Lost, o.Server, placement.CauseLost
 		}
 	}
-	g.Replicas = append(g.Replicas, placement.Replica{Server: server, Suffrage: placement.Nonvoter, State: placement.Created})
+	g.Replicas = append(g.Replicas, r)
 	putGroup(w, g)
 	return nil
 }

@@ -144,13 +144,18 @@ func TestLifeOfAReplica(t *testing.T) {
 	b.do(state(4, "n2.a", placement.Lost, ""))
 	b.do(state(4, "n2.a", placement.Created, "")) // too late: lost is for ever
 	b.shows(4, "n1.a created initial, n2.a lost initial")
-	add := func(w space.Writer) error { return AddReplica(w, 4, "n2.2") }
-	b.do(add)
-	b.do(add)
+	add := func(replaces cluster.ServerID) func(w space.Writer) error {
+		return func(w space.Writer) error {
+			return AddReplica(w, 4, placement.Replica{Server: "n2.2", Replaces: replaces, Cause: placement.CauseLost})
+		}
+	}
+	b.refused(add("n9.9"))
+	b.do(add("n2.a"))
+	b.refused(add("n2.a"))
 	b.do(state(4, "n2.2", placement.Created, "n2.b"))
 	b.shows(4, "n1.a created initial, n2.a lost initial, n2.b learner created")
-	if r := b.load().Group(4).Replica("n2"); r.Server != "n2.b" {
-		t.Errorf("n2's replica is %s", r.Server)
+	if r := b.load().Group(4).Replica("n2"); r.Server != "n2.b" || r.Replaces != "n2.a" || r.Cause != placement.CauseLost {
+		t.Errorf("n2's replica is %+v", r)
 	}
 	b.do(func(w space.Writer) error { return RemoveReplica(w, 4, "n2.a") })
 	b.do(func(w space.Writer) error { return SetSuffrage(w, 4, "n2.b", placement.Voter) })
@@ -158,7 +163,7 @@ func TestLifeOfAReplica(t *testing.T) {
 	b.refused(state(4, "n2.a", placement.Created, ""))
 	b.refused(state(5, "n2.a", placement.Created, ""))
 	b.refused(func(w space.Writer) error { return SetSuffrage(w, 4, "n3.1", placement.Voter) })
-	b.refused(func(w space.Writer) error { return AddReplica(w, 5, "n3.1") })
+	b.refused(func(w space.Writer) error { return AddReplica(w, 5, placement.Replica{Server: "n3.1"}) })
 	b.refused(func(w space.Writer) error { return RemoveReplica(w, 5, "n3.1") })
 }
 
