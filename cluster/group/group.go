@@ -76,6 +76,9 @@ var ErrNoReplica = errors.New("node holds no replica")
 // openGroup makes or finds the replica's files, checks that they belong together, and starts raft.
 func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	dir := h.dir(id)
+	if err := unfinished(dir, id); err != nil {
+		return nil, err
+	}
 	ident, err := dir.readIdentity()
 	if err != nil {
 		return nil, err
@@ -125,7 +128,10 @@ func (h *Host) makeReplica(dir replicaDir, id cluster.GroupID, rc ReplicaConfig,
 	if rc.Suffrage == 0 {
 		rc.Suffrage = Voter
 	}
-	incarnation, err := drawIncarnation()
+	incarnation, err := a.incarnation, error(nil)
+	if incarnation == 0 {
+		incarnation, err = drawIncarnation()
+	}
 	if err != nil {
 		return nil, err
 	}

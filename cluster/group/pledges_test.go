@@ -150,7 +150,7 @@ func (nd *node) refused(g *Group, what string) {
 	if cluster.KindOf(err) != cluster.KindDamaged {
 		t.Fatalf("refused as %v", err)
 	}
-	for _, text := range []string{"an old copy of the data directory came back", what, "flotilla group recover"} {
+	for _, text := range []string{"an old copy of the data directory came back", what, "flotilla groups recover"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q does not say %q", err, text)
 		}

@@ -92,7 +92,7 @@ func (p *probation) verdict(witness cluster.NodeID, what string) error {
 		return nil
 	}
 	return cluster.Errorf(cluster.KindDamaged, "an old copy of the data directory came back: by the word of %s %s; "+
-		"the replica is made again from the others, and when they have no quorum without it, put the newest directory back, or run 'flotilla group recover' on the nodes that are left", witness, what)
+		"the replica is made again from the others, and when they have no quorum without it, put the newest directory back, or run 'flotilla groups recover' on the nodes that are left", witness, what)
 }
 
 // enough are how many other voters cross every quorum that this replica may have been part of, and how many make a

@@ -400,6 +400,8 @@ type adopted struct {
 	name        string
 	index, term uint64
 	recovery    uint32
+	incarnation uint64 // of the replica to be; 0 draws one
+	suffrage    Suffrage
 }
 
 // adopt makes a state that is there, whole and durable, that of a new replica under a new server id. Raft starts from it

@@ -210,6 +210,22 @@ func (nd *node) noted(text string) int {
 	return n
 }
 
+// openStores opens what the groups of the node are kept in.
+func (nd *node) openStores() {
+	t := nd.w.t
+	t.Helper()
+	err := nd.fs.MkdirAll(nd.dir("groups"), 0o755)
+	nd.shared = lsm.NewShared(lsm.Budget{CacheBytes: 8 << 20})
+	fatal := func(err error) { nd.note("fatal: %v", err) }
+	var lerr, verr error
+	nd.logs, lerr = raftlog.Open(raftlog.Options{Dir: nd.dir("log"), FS: nd.fs, Shared: nd.shared, Fatal: fatal,
+		Events: raftlog.Events{SyncDone: nd.synced}})
+	nd.votes, verr = raftlog.OpenStable(raftlog.StableOptions{Dir: nd.stable, Fatal: fatal})
+	if err := errors.Join(err, lerr, verr); err != nil {
+		t.Fatalf("%s: %v", nd.id, err)
+	}
+}
+
 // start opens stores, transport and host, and every group that the node holds a replica of.
 func (nd *node) start() {
 	t := nd.w.t
@@ -221,14 +237,7 @@ func (nd *node) start() {
 		}
 	}
 	var err error
-	must(nd.fs.MkdirAll(nd.dir("groups"), 0o755))
-	nd.shared = lsm.NewShared(lsm.Budget{CacheBytes: 8 << 20})
-	fatal := func(err error) { nd.note("fatal: %v", err) }
-	nd.logs, err = raftlog.Open(raftlog.Options{Dir: nd.dir("log"), FS: nd.fs, Shared: nd.shared, Fatal: fatal,
-		Events: raftlog.Events{SyncDone: nd.synced}})
-	must(err)
-	nd.votes, err = raftlog.OpenStable(raftlog.StableOptions{Dir: nd.stable, Fatal: fatal})
-	must(err)
+	nd.openStores()
 	nd.net, err = transport.New(nd.transportConfig())
 	must(err)
 	cfg := Config{Node: nd.id, Dir: nd.dir("groups"), FS: nd.fs, Net: nd.net, Log: nd.logs, Stable: nd.votes,

@@ -64,6 +64,9 @@ func (n *Node) control(ctx context.Context) {
 		if g = n.storage.host.Group(cluster.SystemGroup); g != nil {
 			err := n.initSystem(ctx, g)
 			if err == nil {
+				err = n.recoverSystem(ctx, g)
+			}
+			if err == nil {
 				break
 			}
 			n.log.Warn("system group not ready", "code", "FL-1011", "err", err)

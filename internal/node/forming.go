@@ -40,6 +40,8 @@ type hello struct {
 	Holds bool `wire:"6"`
 	// Stranger says that the map of this node, which reads one, has no node of the asker's name.
 	Stranger bool `wire:"7"`
+	// Recovery is the recovery epoch of the node's copy of the system group (CLUSTER 7.3).
+	Recovery uint32 `wire:"8"`
 }
 
 func (n *Node) hello() *hello {
@@ -54,6 +56,7 @@ func (n *Node) hello() *hello {
 	}
 	h.Formed = len(h.Members) > 0
 	h.Leads = g.State() == group.Leader
+	h.Recovery = recoveryOf(g)
 	return h
 }
 
@@ -79,6 +82,9 @@ func (n *Node) nodesHash() [32]byte {
 // only when all named nodes answer that they know of none and were set up alike; when any has one, this node is let in
 // by the one that leads it.
 func (n *Node) form(ctx context.Context) error {
+	if err := n.refuseOld(ctx); err != nil {
+		return err
+	}
 	for {
 		if err := n.openSystem(ctx); err != nil {
 			return err
@@ -97,6 +103,9 @@ func (n *Node) form(ctx context.Context) error {
 		}
 		n.say("waiting for the system group to have a leader")
 		if replaced, err := n.awaitSystem(ctx); !replaced || err != nil {
+			return err
+		}
+		if err := n.outlived(ctx); err != nil {
 			return err
 		}
 		why := n.damages.known(cluster.SystemGroup)

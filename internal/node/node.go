@@ -171,6 +171,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run("level", n.keepLevel)
 	n.run("replicas", n.keepReplicas)
 	n.run("system replica", n.keepSystem)
+	n.run("recoveries of the system group", n.watchRecovery)
 	n.run("collect content", n.collectContent)
 	n.run("certificates", n.keepCertificates)
 	n.run("sessions of changed users", n.watchPeople)

@@ -18,7 +18,7 @@ import (
 type keeper struct {
 	n       *Node
 	restart map[cluster.GroupID]*backoff // of replicas that stopped
-	givenUp map[cluster.ServerID]bool    // so that each is told of once
+	givenUp map[cluster.ServerID]bool    // or recovered: each is told of once
 	seeds   map[cluster.GroupID]*seedRun
 }
 
@@ -88,6 +88,8 @@ func (k *keeper) keep(ctx context.Context, g *placement.Group) error {
 	switch {
 	case want.State == placement.Assigned:
 		return k.make(ctx, g, want, open)
+	case open != nil && open.RecoveryEpoch() > g.RecoveryEpoch:
+		return k.recovered(ctx, g, open)
 	case want.State == placement.Lost:
 		if open != nil && open.Self() == want.Server {
 			k.n.closeReplica(ctx, g.ID)
@@ -179,6 +181,8 @@ func (k *keeper) open(ctx context.Context, g *placement.Group, want *placement.R
 	switch {
 	case err == nil && open.Self() == want.Server:
 		return k.begin(ctx, g, open)
+	case err == nil && open.RecoveryEpoch() > g.RecoveryEpoch:
+		return k.recovered(ctx, g, open)
 	case err == nil:
 		err = fmt.Errorf("the data here is that of replica %s, the map has %s", open.Self(), want.Server)
 	case !isDamage(err) && !errors.Is(err, group.ErrNoReplica):

@@ -53,7 +53,7 @@ type RemoveSpaceRequest struct {
 
 // Handlers is the table of ops on the placement space.
 func Handlers() []ops.Handler {
-	return slices.Concat(mapHandlers(), policyHandlers(), tokenHandlers(), moveHandlers(), levelHandlers())
+	return slices.Concat(mapHandlers(), policyHandlers(), tokenHandlers(), moveHandlers(), levelHandlers(), recoveryHandlers())
 }
 
 func mapHandlers() []ops.Handler {

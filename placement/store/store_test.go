@@ -337,6 +337,7 @@ func TestOps(t *testing.T) {
 		OpAbortMove:       &MoveRequest{Space: cluster.SpaceID{7}},
 		OpEndMove:         &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{2}},
 		OpListMoves:       &struct{}{},
+		OpRecoverGroup:    &Recovery{Group: 2, Server: "n3.5", Epoch: 1},
 	}
 	var place placement.Place
 	// The last rows need what the first have written.
@@ -450,7 +451,8 @@ func TestFormsAreForEver(t *testing.T) {
 		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
 			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
 		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"},
-		&RemoveSpaceRequest{Space: cluster.SpaceID{7}, Epoch: 3}, &SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2}} {
+		&RemoveSpaceRequest{Space: cluster.SpaceID{7}, Epoch: 3}, &SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2},
+		&Recovery{Group: 1, Server: "n3.5", Epoch: 1, Index: 9, At: time.Unix(5, 0), Dropped: []cluster.ServerID{"n1.1"}}} {
 		lines = append(lines, fmt.Sprintf("%T %s\n", q, hex.EncodeToString(wire.Marshal(q))))
 	}
 	for _, h := range Handlers() {
