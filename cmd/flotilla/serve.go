@@ -53,7 +53,7 @@ func serve(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg, log, os.Exit)
+	n, err := node.New(cfg, log, exit)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,18 @@ func serve(ctx context.Context, cfg node.Config) error {
 		return err
 	}
 	return beginAnew(n.Restart())
+}
+
+// exit ends the process at once. After a drill it begins anew, as it would under a supervisor: what it had open is gone,
+// and nobody was told.
+func exit(code int) {
+	if code == node.ExitDrill {
+		if self, err := os.Executable(); err == nil {
+			_ = beginAnew(self) // it returns only when it failed; then the supervisor starts it
+		}
+		code = exitRestart
+	}
+	os.Exit(code)
 }
 
 // beginAnew puts another program in the place of this one. The process stays the same for whoever supervises it: systemd

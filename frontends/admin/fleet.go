@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+
+	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 // FleetBackend is what the node does about nodes: taking them out of service and back, and saying whether that is safe.
@@ -25,6 +27,10 @@ type FleetBackend interface {
 	// SwitchProgram lets a node go over to its staged program, or back to the previous one: it is checked, drained and begins
 	// anew. The answer comes before the node stops.
 	SwitchProgram(ctx context.Context, node, to string, force bool) error
+	// Drill strikes the leader of a group, of any for group 0, and measures what clients of another node notice; Drills is
+	// what came of those before.
+	Drill(ctx context.Context, kind string, group cluster.GroupID) (any, error)
+	Drills(ctx context.Context) (any, error)
 }
 
 // fleetRoutes are the rows of the API about nodes.
@@ -46,6 +52,14 @@ var fleetRoutes = []route{
 	{"POST /v1/upgrade/switch", false, func(s *Server, r *http.Request) (any, error) {
 		q := r.URL.Query()
 		return okay, s.backend.SwitchProgram(r.Context(), q.Get("node"), q.Get("to"), q.Has("force"))
+	}},
+	{"GET /v1/drills", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Drills(r.Context()) }},
+	{"POST /v1/drills/{kind}/{group}", false, func(s *Server, r *http.Request) (any, error) {
+		g, err := groupOf(r)
+		if err != nil {
+			return nil, err
+		}
+		return s.backend.Drill(r.Context(), r.PathValue("kind"), g)
 	}},
 	{"POST /v1/upgrade/finalize", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Finalize(r.Context()) }},
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 func (b *straw) Check(_ context.Context, w string) (any, error) {
@@ -27,6 +29,11 @@ func (b *straw) SwitchProgram(_ context.Context, n, to string, force bool) error
 	return b.note("switch %q to %s force=%v", n, to, force)
 }
 
+func (b *straw) Drills(context.Context) (any, error) { return "drills", b.note("drills") }
+func (b *straw) Drill(_ context.Context, kind string, g cluster.GroupID) (any, error) {
+	return "drill", b.note("drill %s of group %d", kind, g)
+}
+
 // fleetRows are the requests of the routes about nodes.
 var fleetRows = []asking{
 	{"GET /v1/check", "/v1/check?without=n2", "", `check without "n2"`, `"check"`},
@@ -35,6 +42,8 @@ var fleetRows = []asking{
 	{"GET /v1/upgrade", "/v1/upgrade", "", "upgrade state", `"state"`},
 	{"POST /v1/upgrade/stage", "/v1/upgrade/stage?sum=ab", "ELF", `stage ab of "ELF"`, `"staged"`},
 	{"POST /v1/upgrade/switch", "/v1/upgrade/switch?node=n2&to=staged&force", "", `switch "n2" to staged force=true`, `{"ok":true}`},
+	{"GET /v1/drills", "/v1/drills", "", "drills", `"drills"`},
+	{"POST /v1/drills/{kind}/{group}", "/v1/drills/kill-leader/3", "", "drill kill-leader of group 3", `"drill"`},
 	{"POST /v1/upgrade/finalize", "/v1/upgrade/finalize", "", "finalize", `"final"`},
 	{"POST /v1/undrain", "/v1/undrain?node=n2", "", `undrain "n2"`, `{"ok":true}`},
 }

@@ -53,6 +53,9 @@ func TestDefaultsAreComplete(t *testing.T) {
 	walk = func(rt reflect.Type) {
 		for i := range rt.NumField() {
 			f := rt.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			name, option, _ := strings.Cut(f.Tag.Get("toml"), ",")
 			if f.Type.Kind() == reflect.Struct {
 				walk(f.Type)

@@ -20,6 +20,7 @@ var (
 
 func (n *Node) registerFleet() {
 	n.registerUpgrade()
+	n.registerDrills()
 	handle(n, methodDrain, func(ctx context.Context, q *drainRequest) (*DrainReport, error) { return n.drainHere(ctx, q.Force) })
 	handle(n, methodUndrain, func(ctx context.Context, _ *nothing) (*nothing, error) { return &nothing{}, n.Undrain(ctx) })
 	handle(n, methodHealth, func(ctx context.Context, _ *nothing) (*health, error) { return n.ownHealth(ctx), nil })

@@ -75,6 +75,7 @@ type Node struct {
 	rejected  repeats
 	stopping  chan struct{}
 	program   program
+	drilling  sync.Mutex // held while this node leads a drill
 	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
 	mu     sync.Mutex

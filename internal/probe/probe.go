@@ -30,6 +30,8 @@ const (
 // Client uses one mailbox until its context ends.
 type Client struct {
 	Protocol Protocol
+	// Do, if it is set, is the operation of a protocol that has no connection of its own; Dial and what follows is not used then.
+	Do func(ctx context.Context) error
 	// Dial connects to whichever node the client would go to next.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Address is the mailbox's; Password is for IMAP.
@@ -123,6 +125,11 @@ func (c *Client) Run(ctx context.Context) {
 
 // try performs one operation, on a new connection if there is none.
 func (c *Client) try(ctx context.Context) (stored bool, err error) {
+	if c.Do != nil {
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		return false, c.Do(ctx)
+	}
 	if c.current() == nil {
 		if err := c.connect(ctx); err != nil {
 			return false, err
