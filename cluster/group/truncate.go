@@ -28,12 +28,17 @@ func (h *Host) truncateLoop() {
 }
 
 // truncate cuts the log's front when it has grown long or old: only what the state holds durably, only what no
-// snapshot on its way needs, and never the newest LogKeepBytes, from which a follower that was away catches up.
+// snapshot on its way needs, and never the newest LogKeepBytes, from which a follower that was away catches up. A full disk
+// makes do with less.
 func (g *Group) truncate(now time.Time) error {
 	cfg := &g.host.cfg
 	bytes, oldest := g.log.Bytes(), g.log.Oldest()
-	long := bytes > cfg.LogBytes
-	old := bytes > cfg.LogKeepBytes && !oldest.IsZero() && now.Sub(oldest) > cfg.LogAge
+	longest, kept := cfg.LogBytes, cfg.LogKeepBytes
+	if cfg.DiskFull() {
+		longest, kept = kept/4, kept/8
+	}
+	long := bytes > longest
+	old := bytes > kept && !oldest.IsZero() && now.Sub(oldest) > cfg.LogAge
 	if !long && !old {
 		return nil
 	}
@@ -45,9 +50,9 @@ func (g *Group) truncate(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Entries are taken to be of one size. When they are not, more or less than LogKeepBytes is kept, never too little
+	// Entries are taken to be of one size. When they are not, more or less than was meant is kept, never too little
 	// for this replica itself.
-	keep := uint64(float64(last-first+1) * float64(cfg.LogKeepBytes) / float64(bytes))
+	keep := uint64(float64(last-first+1) * float64(kept) / float64(bytes))
 	if first == 0 || keep >= last-first {
 		return nil
 	}

@@ -55,7 +55,7 @@ func (n *Node) ownHealth(ctx context.Context) *health {
 		h.Certificates = append(h.Certificates, certificateEnd{name, ends[name].Unix()})
 	}
 	h.Groups = n.confirmGroups(ctx)
-	h.DiskFree, h.DiskTotal = diskSpace(n.cfg.Dir)
+	h.DiskFree, h.DiskTotal = n.room.space()
 	h.Wall = n.storage.clock.Now().UnixNano()
 	return h
 }
