@@ -23,7 +23,7 @@ func TestPromises(t *testing.T) {
 	config := selftest.Config{Target: target, Duration: time.Duration(minutes) * time.Minute, Seed: uint64(setting(t, "SEED", 1)),
 		Trouble: true, History: filepath.Join(t.TempDir(), "history")}
 	if minutes == 0 {
-		config.Duration, config.Faults = 10*time.Second, []selftest.Kind{selftest.CutIn, selftest.TornTail}
+		config.Duration, config.Faults = 8*time.Second, []selftest.Kind{selftest.CutIn, selftest.TornTail}
 	}
 	if dir := os.Getenv("FLOTILLA_HISTORY"); dir != "" {
 		config.History = filepath.Join(dir, time.Now().UTC().Format("20060102-150405")+".history")

@@ -1,0 +1,133 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+)
+
+// inNetwork runs fn in a bubble with a connection from a to b.
+func inNetwork(t *testing.T, fn func(t *testing.T, n *network, a, b net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(rand.New(rand.NewPCG(1, 1)))
+		l := n.listen("b")
+		a, err := n.dial(t.Context(), direction{"a", "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, n, a, b)
+		if err := errors.Join(a.Close(), b.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func send(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	if _, err := c.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func expect(t *testing.T, c net.Conn, text string) (took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	b := make([]byte, len(text))
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != text {
+		t.Fatalf("%q, %v, want %q", b, err, text)
+	}
+	return time.Since(began)
+}
+
+func TestAConnectionKeepsItsOrder(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
+		n.change(func() { n.lossy = 300 })
+		want := ""
+		for i := range 100 {
+			text := string(rune('a' + i%26))
+			send(t, a, text)
+			want += text
+		}
+		if took := expect(t, b, want); took < resend {
+			t.Errorf("with a third of the bytes lost it took %v", took)
+		}
+	})
+}
+
+func TestACutHoldsOneWay(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
+		n.change(func() { n.cut[direction{"a", "b"}] = true })
+		send(t, a, "held")
+		send(t, b, "passes")
+		expect(t, a, "passes")
+		if err := b.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("through a cut: %v", err)
+		}
+		if err := b.SetReadDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		limited, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := n.dial(limited, direction{"b", "a"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a dial whose answer is cut: %v", err)
+		}
+		n.change(func() { clear(n.cut) })
+		expect(t, b, "held")
+	})
+}
+
+func TestAProcessThatEndsAndAHostThatDoes(t *testing.T) {
+	for _, hostToo := range []bool{false, true} {
+		inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
+			send(t, b, "last words")
+			n.vanish("b", hostToo)
+			expect(t, a, "last words")
+			if err := a.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			want := error(io.EOF)
+			if hostToo {
+				want = os.ErrDeadlineExceeded
+			}
+			if _, err := a.Read(make([]byte, 1)); !errors.Is(err, want) {
+				t.Errorf("host too %t: %v, want %v", hostToo, err, want)
+			}
+			limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := n.dial(limited, direction{"a", "b"})
+			if refused := errors.Is(err, syscall.ECONNREFUSED); refused == hostToo {
+				t.Errorf("host too %t: a dial ends with %v", hostToo, err)
+			}
+			n.appear("b")
+			if err := a.SetReadDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			if hostToo {
+				if _, err := a.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("a connection that the new process does not know: %v", err)
+				}
+			}
+			n.listen(cluster.NodeID("b"))
+			if _, err := n.dial(t.Context(), direction{"a", "b"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
