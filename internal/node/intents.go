@@ -44,7 +44,7 @@ func (p purger) Perform(ctx context.Context, _ cluster.SpaceID, _ uint64, in spa
 	if n := copy(box[:], in.Payload); n != len(box) || len(in.Payload) != n || in.Op != builtin.IntentDelete || in.Target != builtin.TargetMailbox+box.String() {
 		return cluster.Errorf(cluster.KindInternal, "the directory intends %d for %q, of %d bytes", in.Op, in.Target, len(in.Payload))
 	}
-	return backend{p.n}.purge(ctx, box)
+	return backend(p).purge(ctx, box)
 }
 
 // unplace takes the space of a mailbox that was deleted out of the map.
