@@ -58,7 +58,9 @@ type Rule struct {
 	Home    string          `wire:"3" json:"home,omitempty"`
 	Sites   []string        `wire:"4" json:"sites,omitempty"`
 	// Groups is how many groups are made for what the rule speaks of, together with others that want the same.
-	Groups  int          `wire:"5" json:"groups,omitempty"`
+	Groups int `wire:"5" json:"groups,omitempty"`
+	// Of names the mailbox where a rule is shown.
+	Of      string       `wire:"-" json:"mailbox,omitempty"`
 	Unknown wire.Unknown `json:"-"`
 }
 

@@ -51,6 +51,7 @@ type Backend interface {
 	FleetBackend
 	MovesBackend
 	NodesBackend
+	PlacementBackend
 
 	// Queue lists the mail that waits; the others show one mail of it, as it is after they have done their work.
 	Queue(ctx context.Context) (any, error)
@@ -221,7 +222,7 @@ var routes = []route{
 
 // allRoutes are the routes of the API.
 func allRoutes() []route {
-	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes, moveRoutes)
+	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes, moveRoutes, placementRoutes)
 }
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {

@@ -234,7 +234,7 @@ func ask(t *testing.T, method, url, body, token string) (int, string, http.Heade
 func TestEveryRoute(t *testing.T) {
 	b, port, _, _ := serve(t, token)
 	tried, routes := make(map[string]bool), allRoutes()
-	for _, r := range slices.Concat(rows, fleetRows, moveRows) {
+	for _, r := range slices.Concat(rows, fleetRows, moveRows, placementRows) {
 		tried[r.pattern] = true
 		i := slices.IndexFunc(routes, func(x route) bool { return x.pattern == r.pattern })
 		if i < 0 {

@@ -313,6 +313,9 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 			req.Object.Quota = o.Quota
 		}
 		req.Object.Mailbox, req.Object.GUID = mapi.NewMailboxID(), mapi.NewGUID()
+		if err := b.place(ctx, req.Object.Mailbox, directory.DomainOf(address)); err != nil {
+			return nil, err
+		}
 		_, err := b.n.mail.CreateMailbox(ctx, req.Object.Mailbox, &exmdb.CreateMailboxRequest{Kind: mk, Owner: req.Object.GUID,
 			Language: o.Language, Quota: o.Quota})
 		if err != nil {

@@ -19,6 +19,7 @@ var (
 )
 
 func (n *Node) registerFleet() {
+	handle(n, methodPlacement, n.answerPlacement)
 	n.registerUpgrade()
 	n.registerDrills()
 	handle(n, methodDrain, func(ctx context.Context, q *drainRequest) (*DrainReport, error) { return n.drainHere(ctx, q.Force) })

@@ -76,11 +76,11 @@ func (w *world) comeBack() bool {
 	}
 	w.up[n.ID] = true
 	delete(w.grace, n.ID)
-	for id, members := range w.raft {
-		for s := range members {
-			if r := w.m.Group(id).Server(s); s.Node() == n.ID && r != nil && r.State == placement.Created {
-				w.behind[s], w.fresh[s] = true, true
-				w.catchUp(s)
+	for i := range w.m.Groups {
+		for _, r := range w.m.Groups[i].Replicas {
+			if _, member := w.raft[w.m.Groups[i].ID][r.Server]; member && r.Server.Node() == n.ID && r.State == placement.Created {
+				w.behind[r.Server], w.fresh[r.Server] = true, true
+				w.catchUp(r.Server)
 			}
 		}
 	}

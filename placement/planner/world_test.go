@@ -42,15 +42,16 @@ type world struct {
 // quiet is what plans did since something happened.
 type quiet struct {
 	// made are replicas, with the node of the one whose place they took, or their own.
-	made  map[cluster.ServerID]cluster.NodeID
-	voted map[cluster.ServerID]bool
+	made map[cluster.ServerID]cluster.NodeID
+	// demoted have lost their vote.
+	demoted map[cluster.ServerID]bool
 	// handed is the group of the last step, if that was a hand-over, and left the node that led it.
 	handed cluster.GroupID
 	left   cluster.NodeID
 }
 
 func (w *world) calm() {
-	w.quiet = quiet{made: map[cluster.ServerID]cluster.NodeID{}, voted: map[cluster.ServerID]bool{}}
+	w.quiet = quiet{made: map[cluster.ServerID]cluster.NodeID{}, demoted: map[cluster.ServerID]bool{}}
 }
 
 // chance is true once in n times.
@@ -274,10 +275,7 @@ func (w *world) join(c *ChangeReplica) {
 func (w *world) catchUp(s cluster.ServerID) {
 	w.soon(func() {
 		delete(w.behind, s)
-		w.soon(func() {
-			delete(w.fresh, s)
-			w.quiet.voted = map[cluster.ServerID]bool{} // it may be a better choice than who got the vote before
-		})
+		w.soon(func() { delete(w.fresh, s) })
 	})
 }
 
@@ -291,11 +289,11 @@ func (w *world) vote(c *ChangeReplica, votes bool, as placement.Suffrage) error 
 	if votes && !was && w.fresh[c.Server] && r.Replaces.Node() != r.Server.Node() {
 		return fmt.Errorf("%+v is to vote at once", c)
 	}
-	if !votes && was && w.quiet.voted[c.Server] {
+	if !votes && was && w.quiet.demoted[c.Server] {
 		return fmt.Errorf("the vote of %s is taken again", c.Server)
 	}
-	w.quiet.voted[c.Server] = votes
 	if w.fate() {
+		w.quiet.demoted[c.Server] = w.quiet.demoted[c.Server] || !votes && was
 		w.raft[c.Group][c.Server] = votes
 		if w.fate() {
 			r.Suffrage = as
@@ -311,9 +309,6 @@ func (w *world) remove(c *ChangeReplica) error {
 		return fmt.Errorf("group %d: its leader's replica %s is removed", c.Group, c.Server)
 	case w.quiet.made[c.Server] != "" && !slices.ContainsFunc(g.Replicas, func(r placement.Replica) bool { return r.Replaces == c.Server }):
 		return fmt.Errorf("group %d: %s was made and is removed again", c.Group, c.Server)
-	}
-	if c.Group == cluster.SystemGroup { // how many ought to vote changes with it
-		w.quiet.voted = map[cluster.ServerID]bool{}
 	}
 	if w.fate() {
 		delete(w.raft[c.Group], c.Server)
