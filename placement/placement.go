@@ -78,7 +78,9 @@ type Group struct {
 	// RecoveryEpoch counts forced recoveries (CLUSTER 7.3).
 	RecoveryEpoch uint32 `wire:"4"`
 	// Sites are those that the group's copies may be in, in order; empty for what the policy says.
-	Sites   []string `wire:"5"`
+	Sites []string `wire:"5"`
+	// Into is the group that this one's mailboxes go to, one after the other; zero while it keeps them.
+	Into    cluster.GroupID `wire:"6"`
 	Unknown wire.Unknown
 }
 

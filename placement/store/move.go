@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -23,7 +24,15 @@ const (
 	OpAbortMove ops.ID = 1533
 	OpEndMove   ops.ID = 1534
 	OpListMoves ops.ID = 1535
+	// OpMergeGroup says that a group's spaces go to another, or no longer do. It answers with nothing.
+	OpMergeGroup ops.ID = 1536
 )
+
+// MergeRequest names a group and the one that its spaces go to, zero to keep those that are still there.
+type MergeRequest struct {
+	Group cluster.GroupID `wire:"1"`
+	Into  cluster.GroupID `wire:"2"`
+}
 
 // MoveRequest names a move; what else is set depends on the op.
 type MoveRequest struct {
@@ -65,6 +74,13 @@ func moveHandlers() []ops.Handler {
 	return []ops.Handler{
 		step(OpStartMove, "StartMove", StartMove), step(OpFlipMove, "FlipMove", FlipMove), step(OpThawMove, "ThawMove", ThawMove),
 		step(OpAbortMove, "AbortMove", AbortMove), step(OpEndMove, "EndMove", EndMove),
+		{ID: OpMergeGroup, Name: "MergeGroup", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
+			var r MergeRequest
+			if err := decode(q, &r); err != nil {
+				return nil, err
+			}
+			return nil, MergeGroup(w, &r)
+		}},
 		{ID: OpListMoves, Name: "ListMoves", Mode: ops.Read, View: func(r space.Reader, _ *ops.Request) ([]byte, error) {
 			moves, err := Moves(r)
 			return wire.Marshal(&MovesResponse{Moves: moves}), err
@@ -124,8 +140,8 @@ func StartMove(w space.Writer, q *MoveRequest) (placement.Move, error) {
 	case q.To == cluster.SystemGroup || q.ID == placement.MoveID{}:
 		return m, cluster.Errorf(cluster.KindBadRequest, "a mailbox lives in no system group, and its move has an id")
 	}
-	if v, err := w.Get(groupKey(prefixGroup, q.To)); err != nil || v == nil {
-		return m, wrapMissing(q.To, err)
+	if _, err := takes(w, q.To); err != nil {
+		return m, err
 	}
 	list, err := Moves(w)
 	if err != nil || len(list) >= maxMoves {
@@ -137,11 +153,72 @@ func StartMove(w space.Writer, q *MoveRequest) (placement.Move, error) {
 	return m, nil
 }
 
-func wrapMissing(id cluster.GroupID, err error) error {
+// takes returns a group of the map if spaces may go to it.
+func takes(r space.Reader, id cluster.GroupID) (*placement.Group, error) {
+	g, err := getGroup(r, id)
+	switch {
+	case errors.Is(err, ErrConflict) || err == nil && id == cluster.SystemGroup:
+		return nil, cluster.Errorf(cluster.KindBadRequest, "there is no group %d of mailboxes", id)
+	case err == nil && g.Into != 0:
+		return nil, cluster.Errorf(cluster.KindBadRequest, "the mailboxes of group %d go to group %d themselves", id, g.Into)
+	}
+	return g, err
+}
+
+// MergeGroup says that a group's spaces go to another: it gets no new ones, and those it has are moved one after the other.
+func MergeGroup(w space.Writer, q *MergeRequest) error {
+	g, err := getGroup(w, q.Group)
+	if errors.Is(err, ErrConflict) || q.Group == cluster.SystemGroup {
+		return cluster.Errorf(cluster.KindBadRequest, "there is no group %d of mailboxes", q.Group)
+	}
+	if err != nil || g.Into == q.Into {
+		return err
+	}
+	if q.Into != 0 {
+		if err := mergeable(w, q); err != nil {
+			return err
+		}
+	}
+	g.Into = q.Into
+	putGroup(w, g)
+	return nil
+}
+
+// mergeable refuses what would send spaces round in circles.
+func mergeable(r space.Reader, q *MergeRequest) error {
+	if q.Into == q.Group {
+		return cluster.Errorf(cluster.KindBadRequest, "group %d is merged into another, not into itself", q.Group)
+	}
+	if _, err := takes(r, q.Into); err != nil {
+		return err
+	}
+	m, err := Load(r)
 	if err != nil {
 		return err
 	}
-	return cluster.Errorf(cluster.KindBadRequest, "there is no group %d", id)
+	for i := range m.Groups {
+		if m.Groups[i].Into == q.Group {
+			return cluster.Errorf(cluster.KindBadRequest, "the mailboxes of group %d go to group %d", m.Groups[i].ID, q.Group)
+		}
+	}
+	return nil
+}
+
+// Sample finds some of a group's spaces: the first from an id on, and then from the lowest.
+func Sample(r space.Reader, g cluster.GroupID, from cluster.SpaceID, limit int) (list []cluster.SpaceID, err error) {
+	for _, span := range [][2][]byte{{placeKey(from), {prefixPlace + 1}}, {{prefixPlace}, placeKey(from)}} {
+		it := r.Iter(span[0], span[1])
+		for err == nil && len(list) < limit && it.Next() {
+			var p placement.Place
+			if err = wire.Unmarshal(it.Value(), &p); err == nil && p.Group == g && len(it.Key()) == 1+len(from) {
+				list = append(list, cluster.SpaceID(it.Key()[1:]))
+			}
+		}
+		if err = errors.Join(err, it.Close()); err != nil {
+			return nil, fmt.Errorf("read places: %w", err)
+		}
+	}
+	return list, nil
 }
 
 func overloaded(n int, err error) error {

@@ -166,3 +166,53 @@ func (b *board) placed(t *rapid.T, want placement.Place) {
 		return err
 	})
 }
+
+// TestMerge: a group that is merged takes nothing more, spaces are found wherever the search begins, and nothing goes round.
+func TestMerge(t *testing.T) {
+	b, end := newMoves(t)
+	defer end()
+	refused := func(group, into cluster.GroupID) {
+		t.Helper()
+		err := b.try(func(w space.Writer) error { return MergeGroup(w, &MergeRequest{Group: group, Into: into}) })
+		if cluster.KindOf(err) != cluster.KindBadRequest {
+			t.Errorf("group %d into %d: %v", group, into, err)
+		}
+	}
+	refused(1, 1)
+	refused(1, 9)
+	refused(9, 1)
+	refused(0, 1)
+	b.do(func(w space.Writer) error { return MergeGroup(w, &MergeRequest{Group: 1, Into: 2}) })
+	refused(2, 3)
+	refused(3, 1)
+	for n := range byte(6) {
+		b.do(func(w space.Writer) error {
+			p, err := PlaceSpace(w, &PlaceSpaceRequest{Space: cluster.SpaceID{n + 2}})
+			if p.Group == 1 {
+				t.Errorf("space %d went to a group that is merged", n+2)
+			}
+			return err
+		})
+	}
+	if _, err := b.move(StartMove, MoveRequest{Space: cluster.SpaceID{2}, ID: placement.MoveID{1}, To: 1}); cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Errorf("moved to a group that is merged: %v", err)
+	}
+	b.view(func(r space.Reader) error {
+		one, err := Sample(r, 1, cluster.SpaceID{5}, 10)
+		if err != nil || len(one) != 1 || one[0] != (cluster.SpaceID{1}) {
+			t.Errorf("of group 1: %v, %v", one, err)
+		}
+		for from := range byte(9) {
+			two, err := Sample(r, 2, cluster.SpaceID{from}, 2)
+			three, terr := Sample(r, 3, cluster.SpaceID{from}, 10)
+			if err != nil || terr != nil || len(two) != 2 || len(three) != 3 {
+				t.Errorf("from %d: %v and %v, %v, %v", from, two, three, err, terr)
+			}
+		}
+		return nil
+	})
+	b.do(func(w space.Writer) error { return MergeGroup(w, &MergeRequest{Group: 1}) })
+	if g := b.load().Group(1); g.Into != 0 {
+		t.Errorf("after it was taken back: %+v", g)
+	}
+}

@@ -306,7 +306,7 @@ func emptiest(r space.Reader, class placement.Class) (cluster.GroupID, error) {
 	var best cluster.GroupID
 	for i := range m.Groups {
 		id := m.Groups[i].ID
-		if id != cluster.SystemGroup && m.Groups[i].Class() == class && (best == cluster.SystemGroup || counts[id] < counts[best]) {
+		if id != cluster.SystemGroup && m.Groups[i].Class() == class && m.Groups[i].Into == 0 && (best == cluster.SystemGroup || counts[id] < counts[best]) {
 			best = id
 		}
 	}

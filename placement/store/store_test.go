@@ -338,6 +338,7 @@ func TestOps(t *testing.T) {
 		OpEndMove:         &MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{2}},
 		OpListMoves:       &struct{}{},
 		OpRecoverGroup:    &Recovery{Group: 2, Server: "n3.5", Epoch: 1},
+		OpMergeGroup:      &MergeRequest{Group: 2, Into: 1},
 	}
 	var place placement.Place
 	// The last rows need what the first have written.
@@ -450,6 +451,7 @@ func TestFormsAreForEver(t *testing.T) {
 		&NodeStatusRequest{Node: "n4", Status: placement.Removed, Force: true, Successor: "n2"},
 		&placement.Move{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, From: 1, To: 2, Epoch: 3, State: placement.MoveAborted,
 			Attempt: 2, Since: time.Unix(5, 0), Cause: "admin", Trouble: "why"},
+		&MergeRequest{Group: 1, Into: 2}, &placement.Group{ID: 1, Into: 2},
 		&MoveRequest{Space: cluster.SpaceID{7}, ID: placement.MoveID{1}, To: 2, Cause: "admin", Attempt: 2, Trouble: "why"},
 		&RemoveSpaceRequest{Space: cluster.SpaceID{7}, Epoch: 3}, &SetLevelRequest{Level: 2}, &SetLevelAnswer{Before: 1, Level: 2},
 		&Recovery{Group: 1, Server: "n3.5", Epoch: 1, Index: 9, At: time.Unix(5, 0), Dropped: []cluster.ServerID{"n1.1"}}} {
