@@ -153,3 +153,26 @@ func printMove(c *cobra.Command, g *global, m *admin.Move) error {
 	showMove(w, m)
 	return w.Flush()
 }
+
+func groupsMerge(g *global) *cobra.Command {
+	var into uint32
+	var undo bool
+	c := &cobra.Command{Use: "merge GROUP", Short: "Move all mailboxes of a Raft group into another",
+		Long: `Moves all mailboxes of a Raft group into another, one after the other and while they are used; 'flotilla mailbox moves' shows the
+one that is on its way, 'flotilla groups' how many are left. The group gets no new mailboxes; it stays, empty. With --undo it keeps
+those that it still has.`,
+		Example: "  flotilla groups merge 5 --into 2\n  flotilla groups merge 5 --undo",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			if undo == (into != 0) {
+				return usageError{fmt.Errorf("say which group with --into, or --undo")}
+			}
+			if undo {
+				return call(c, g, "DELETE", adminclient.Path("v1", "groups", a[0], "into"), nil, showNothing)
+			}
+			return call(c, g, "PUT", adminclient.Path("v1", "groups", a[0], "into", fmt.Sprint(into)), nil, showNothing)
+		}}
+	c.Flags().Uint32Var(&into, "into", 0, "number of the group that gets the mailboxes")
+	c.Flags().BoolVar(&undo, "undo", false, "merge no further")
+	return c
+}

@@ -3,7 +3,10 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
 )
 
 // MovesBackend moves mailboxes between groups.
@@ -16,6 +19,8 @@ type MovesBackend interface {
 	AbortMove(ctx context.Context, address string) (*Move, error)
 	// Moves lists the moves that are under way.
 	Moves(ctx context.Context) ([]Move, error)
+	// MergeGroup has a group's mailboxes moved into another, one after the other; into zero it keeps those it still has.
+	MergeGroup(ctx context.Context, group, into cluster.GroupID) error
 }
 
 // MoveNone is the state of a mailbox that does not move; the others are copying, moved and aborted.
@@ -56,5 +61,15 @@ var moveRoutes = []route{
 	{"DELETE /v1/mailboxes/{address}/move", false, func(s *Server, r *http.Request) (any, error) {
 		return s.backend.AbortMove(r.Context(), r.PathValue("address"))
 	}},
+	{"PUT /v1/groups/{group}/into/{other}", false, withGroup(func(s *Server, r *http.Request, g cluster.GroupID) (any, error) {
+		into, err := strconv.ParseUint(r.PathValue("other"), 10, 32)
+		if err != nil {
+			return nil, cluster.Errorf(cluster.KindBadRequest, "group %q: want a number", r.PathValue("other"))
+		}
+		return okay, s.backend.MergeGroup(r.Context(), g, cluster.GroupID(into))
+	})},
+	{"DELETE /v1/groups/{group}/into", false, withGroup(func(s *Server, r *http.Request, g cluster.GroupID) (any, error) {
+		return okay, s.backend.MergeGroup(r.Context(), g, 0)
+	})},
 	{"GET /v1/moves", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Moves(r.Context()) }},
 }

@@ -111,6 +111,8 @@ type groupLine struct {
 	Replicas  []replicaLine   `json:"replicas"`
 	// Placed is what the placement map has of the group: more than run while a lost replica is made again.
 	Placed []placedLine `json:"placed"`
+	// Into is the group that this one's mailboxes are moved into.
+	Into cluster.GroupID `json:"into,omitempty"`
 }
 
 type placedLine struct {
@@ -159,7 +161,7 @@ func (b backend) Groups(ctx context.Context, hash bool) (any, error) {
 	byID := make(map[cluster.GroupID]*groupLine)
 	m := b.n.view.Map()
 	for i := range m.Groups {
-		l := &groupLine{Group: m.Groups[i].ID, Mailboxes: counts[m.Groups[i].ID], Placed: placed(&m.Groups[i])}
+		l := &groupLine{Group: m.Groups[i].ID, Mailboxes: counts[m.Groups[i].ID], Placed: placed(&m.Groups[i]), Into: m.Groups[i].Into}
 		lines, byID[l.Group] = append(lines, l), l
 	}
 	for _, s := range b.n.allStatus(ctx) {

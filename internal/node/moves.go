@@ -52,8 +52,6 @@ func (d *deadlyStep) at(_ *placement.Move, step string) error {
 	return cluster.Errorf(cluster.KindUnavailable, "the node dies at step %s of a move", step)
 }
 
-var _ admin.MovesBackend = backend{}
-
 // moveTarget is the group that a group's number or a node's name stands for: of those that the node leads, the one with the
 // fewest mailboxes.
 func (b backend) moveTarget(ctx context.Context, to string) (cluster.GroupID, error) {
