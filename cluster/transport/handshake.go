@@ -185,7 +185,7 @@ func (t *Transport) receive(w *wire) (*peer, hello, opened, error) {
 	defer stop()
 	conn := tls.Server(w, t.cfg.Credentials.server())
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, hello{}, opened{}, fmt.Errorf("handshake: %w", w.explain(err))
+		return nil, hello{}, opened{}, fmt.Errorf("handshake: %w", t.refusedBy(w.explain(err)))
 	}
 	if conn.ConnectionState().NegotiatedProtocol == alpnJoin {
 		return nil, hello{class: classJoin}, opened{conn: conn}, nil

@@ -21,7 +21,7 @@ func advice(err error) string {
 			"'flotilla setup' with this cluster's secret, or 'flotilla join' with a token of it"},
 		{transport.ErrCertificateTime, "compare the two clocks ('timedatectl'); a certificate that has ended is made anew by 'flotilla setup' with the " +
 			"cluster's secret on its machine"},
-		{transport.ErrCertificateRefused, "compare the two clocks ('timedatectl') and see the other node's log for FL-1007; certificates are made anew by " +
+		{transport.ErrCertificateRefused, "compare the two clocks ('timedatectl') and see the other node's log for FL-1007 and FL-1052; certificates are made anew by " +
 			"'flotilla setup' with the cluster's secret"},
 		{transport.ErrVersions, "upgrade by one release at a time: install one in between on the older node"},
 		{transport.ErrBarred, "stop the node that was removed ('systemctl disable --now flotilla' on its machine) and erase its data; 'flotilla join' brings the " +
