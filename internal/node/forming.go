@@ -296,6 +296,9 @@ func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 		}
 		select {
 		case <-look.C:
+			if why := n.hindrance(nil); why != "" {
+				n.say("waiting for the system group to have a leader; %s", why)
+			}
 			now := n.replacedBy(ctx) != ""
 			if now && before {
 				return true, nil
