@@ -348,10 +348,10 @@ func (w *world) step(s Step) error {
 	if s.Transfer == nil { // who could lead changes with it
 		w.quiet.left = ""
 	}
-	before := map[cluster.GroupID]bool{}
+	before, voters := map[cluster.GroupID]bool{}, map[cluster.GroupID]int{}
 	for i := range w.m.Groups {
 		live, all := w.quorum(&w.m.Groups[i])
-		before[w.m.Groups[i].ID] = live*2 > all
+		before[w.m.Groups[i].ID], voters[w.m.Groups[i].ID] = live*2 > all, all
 	}
 	if err := w.carryOut(s); err != nil {
 		return fmt.Errorf("%s: %w", s, err)
@@ -362,7 +362,7 @@ func (w *world) step(s Step) error {
 		if was, old := before[g.ID]; live*2 <= all && (was || !old) {
 			return fmt.Errorf("group %d has %d of %d voters after: %s", g.ID, live, all, s)
 		}
-		if most := max(w.policy.Replicas, 3) + 1; g.ID != cluster.SystemGroup && all > most && s.Promote != nil && s.Promote.Group == g.ID {
+		if most := max(w.policy.Replicas, 3) + 1; g.ID != cluster.SystemGroup && all > most && all > voters[g.ID] && before[g.ID] {
 			return fmt.Errorf("group %d has %d voters after: %s", g.ID, all, s)
 		}
 	}
