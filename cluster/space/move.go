@@ -192,10 +192,17 @@ func outcomeOf(id cluster.SpaceID, o Outcome, err error) error {
 	return errStep(id, o)
 }
 
-// ActivateMove makes the copy, whole for an attempt, the space. The caller knows that it was decided that the space lives
-// here, and which group it came from.
-func (r *Replica) ActivateMove(ctx context.Context, id cluster.SpaceID, epoch uint64, m MoveID, attempt uint64, from cluster.GroupID) error {
-	err := r.moveStep(ctx, id, epoch, moveStep{verb: verbActivate, id: m, attempt: attempt, from: from})
+// Decision is what was decided of a move: that the space lives in the target under Epoch, on the strength of the freeze of
+// Attempt, and came from a group.
+type Decision struct {
+	Move           MoveID
+	Epoch, Attempt uint64
+	From           cluster.GroupID
+}
+
+// ActivateMove makes the copy, whole for the attempt, the space. The caller knows that it was decided so.
+func (r *Replica) ActivateMove(ctx context.Context, id cluster.SpaceID, d Decision) error {
+	err := r.moveStep(ctx, id, d.Epoch, moveStep{verb: verbActivate, id: d.Move, attempt: d.Attempt, from: d.From})
 	if err == nil {
 		r.announceWork(id)
 	}

@@ -98,7 +98,7 @@ func (p *passage) finish(attempt uint64) {
 	p.Helper()
 	p.must(p.from.FreezeMove(p.Context(), p.id, p.move, attempt))
 	p.replay(attempt, 100)
-	p.must(p.to.ActivateMove(p.Context(), p.id, p.epoch, p.move, attempt, 7))
+	p.must(p.to.ActivateMove(p.Context(), p.id, Decision{p.move, p.epoch, attempt, 7}))
 	p.must(p.from.LeaveMove(p.Context(), p.id, p.move))
 }
 
@@ -243,7 +243,7 @@ func TestFreezeIsGivenUp(t *testing.T) {
 	p.refused(p.from.FreezeMove(ctx, p.id, p.move, 1), cluster.KindNoSpace) // it comes late
 	update(t, p.from.Replica, p.id, set("after", "thaw"))
 	p.replay(0, 1000)
-	p.refused(p.to.ActivateMove(ctx, p.id, p.epoch, p.move, 1, 7), cluster.KindNoSpace)
+	p.refused(p.to.ActivateMove(ctx, p.id, Decision{p.move, p.epoch, 1, 7}), cluster.KindNoSpace)
 	p.must(p.from.FreezeMove(ctx, p.id, p.move, 2))
 	p.must(p.from.StayMove(ctx, p.id, p.move))
 	p.must(p.to.DiscardMove(ctx, p.id, p.move))

@@ -116,7 +116,7 @@ func Handlers() []ops.Handler {
 			return rep.ApplyReplay(ctx, q.Space, q.Epoch, q.After, q.Body)
 		}),
 		door(opActivate, "MoveActivate", func(ctx context.Context, rep *space.Replica, q *stepRequest, _ *status) error {
-			return rep.ActivateMove(ctx, q.Space, q.Epoch, space.MoveID(q.ID), q.Attempt, q.From)
+			return rep.ActivateMove(ctx, q.Space, space.Decision{Move: space.MoveID(q.ID), Epoch: q.Epoch, Attempt: q.Attempt, From: q.From})
 		}),
 		door(opDiscard, "MoveDiscard", func(ctx context.Context, rep *space.Replica, q *stepRequest, _ *status) error {
 			return rep.DiscardMove(ctx, q.Space, space.MoveID(q.ID))

@@ -154,7 +154,7 @@ func (m *Mover) take(ctx context.Context, mv placement.Move) {
 // be gone.
 func (m *Mover) receive(ctx context.Context, mv placement.Move) {
 	m.insist(ctx, &mv, func() error {
-		err := m.Replica.ActivateMove(ctx, mv.Space, mv.Epoch+1, space.MoveID(mv.ID), mv.Attempt, mv.From)
+		err := m.Replica.ActivateMove(ctx, mv.Space, space.Decision{Move: space.MoveID(mv.ID), Epoch: mv.Epoch + 1, Attempt: mv.Attempt, From: mv.From})
 		if err == nil || cluster.KindOf(err) == cluster.KindNoSpace { // it may have gone on from here by now
 			return errEnded
 		}
