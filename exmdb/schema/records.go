@@ -67,6 +67,8 @@ type Counters struct {
 	// was.
 	WarnDue time.Time `wire:"15"`
 	Warned  time.Time `wire:"16"`
+	// Plain says that the mailbox does nothing by itself: there is no Automation, which a delivery would look for.
+	Plain   bool `wire:"17"`
 	Unknown wire.Unknown
 }
 

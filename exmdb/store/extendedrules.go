@@ -45,7 +45,7 @@ func (t *tx) indexRule(object mapi.ObjectNumber, is bool) error {
 		a.Extended--
 		t.w.Delete(key)
 	}
-	t.set(schema.AutomationKey(), a)
+	t.setAutomation(a)
 	return nil
 }
 

@@ -75,6 +75,9 @@ func audit(v *view) ([]string, error) {
 	if err := l.records(); err != nil {
 		return nil, err
 	}
+	if b, err := v.r.Get(schema.AutomationKey()); err != nil || v.counters.Plain == (b != nil) {
+		l.wrong = append(l.wrong, fmt.Sprintf("the mailbox is plain: %v, with a record of %d bytes, %v", v.counters.Plain, len(b), err))
+	}
 	return l.wrong, l.folders()
 }
 

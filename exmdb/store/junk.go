@@ -60,7 +60,7 @@ func setJunk(t *tx, req *exmdb.SetJunkRequest) (*exmdb.Empty, error) {
 	if a.JunkEntries > maxJunkEntries {
 		return nil, cluster.Errorf(exmdb.KindTooBig, "%d entries of senders, %d at most", a.JunkEntries, maxJunkEntries)
 	}
-	t.set(schema.AutomationKey(), a)
+	t.setAutomation(a)
 	return &exmdb.Empty{}, nil
 }
 

@@ -45,7 +45,7 @@ func (s *Store) create(w space.Writer, as *exmdb.Identity, req *exmdb.CreateMail
 	t := &tx{view: v, w: w, now: w.Now(), counts: make(map[mapi.FID]*openCounts)}
 	t.header = schema.Header{Kind: req.Kind, Owner: req.Owner, ReplicaGUID: mapi.NewGUID(), Signature: mapi.NewGUID(), Epoch: 1,
 		Quota: req.Quota, Created: t.now, Language: req.Language}
-	t.counters.Global = schema.FirstCustom - 1
+	t.counters.Global, t.counters.Plain = schema.FirstCustom-1, true
 	// A mailbox made again under an old address must not repeat a validity the client has seen there.
 	t.counters.UIDValidity = uint32(t.now.Unix())
 	t.set(schema.HeaderKey(), &t.header)

@@ -47,7 +47,7 @@ func setOOF(t *tx, req *exmdb.OOFSettings) (*exmdb.Empty, error) {
 		t.w.DeleteRange([]byte{schema.PrefixAnswered}, []byte{schema.PrefixAnswered + 1})
 	}
 	a.OOF = exmdb.OOFSettings{State: req.State, Audience: req.Audience, Start: req.Start, End: req.End}
-	t.set(schema.AutomationKey(), a)
+	t.setAutomation(a)
 	t.set(schema.OOFTextsKey(), &schema.OOFTexts{Internal: req.Internal, External: req.External})
 	return &exmdb.Empty{}, nil
 }

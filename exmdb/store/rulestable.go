@@ -15,8 +15,16 @@ import (
 // automation is what the mailbox does by itself; of a new mailbox it is the zero record.
 func (v *view) automation() (*schema.Automation, error) {
 	a := new(schema.Automation)
+	if v.counters.Plain {
+		return a, nil
+	}
 	_, err := load(v.r, schema.AutomationKey(), a)
 	return a, err
+}
+
+func (t *tx) setAutomation(a *schema.Automation) {
+	t.counters.Plain = false
+	t.set(schema.AutomationKey(), a)
 }
 
 // standardRules are the standard rules of a folder.
@@ -150,7 +158,7 @@ func (t *tx) setRules(fid mapi.FID, list *schema.Rules, a *schema.Automation, ha
 	case had && !has:
 		a.Folders--
 	}
-	t.set(schema.AutomationKey(), a)
+	t.setAutomation(a)
 	if !has {
 		t.w.Delete(schema.RulesKey(fid))
 		return nil
