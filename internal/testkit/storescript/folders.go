@@ -72,11 +72,17 @@ func (r *run) newFolder() error {
 	return err
 }
 
+// placing is a folder, and where and as what it is to be.
+func (r *run) placing() (fid, parent mapi.FID, name string, err error) {
+	fid, err = r.folder(r.cmd.words[0])
+	above, name := split(r.cmd.words[1])
+	parent, err2 := r.folder(above)
+	return fid, parent, name, errors.Join(err, err2)
+}
+
 func (r *run) rename() error {
-	fid, err := r.folder(r.cmd.words[0])
-	parent, name := split(r.cmd.words[1])
-	to, err2 := r.folder(parent)
-	if err := errors.Join(err, err2); err != nil {
+	fid, to, name, err := r.placing()
+	if err != nil {
 		return err
 	}
 	resp, err := do(r, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: fid, Parent: to, Name: name})
@@ -87,10 +93,8 @@ func (r *run) rename() error {
 }
 
 func (r *run) copyFolder() error {
-	fid, err := r.folder(r.cmd.words[0])
-	parent, name := split(r.cmd.words[1])
-	to, err2 := r.folder(parent)
-	if err := errors.Join(err, err2); err != nil {
+	fid, to, name, err := r.placing()
+	if err != nil {
 		return err
 	}
 	q := &exmdb.CopyFolderRequest{Folder: fid, Parent: to, Name: name, Recursive: r.cmd.is("deep")}
