@@ -12,9 +12,10 @@ import (
 
 // The fixed folders that automation refers to.
 const (
-	DeferredAction = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x02)
-	Contacts       = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x13)
-	Junk           = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x17)
+	DeferredAction      = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x02)
+	Contacts            = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x13)
+	Junk                = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x17)
+	ConversationActions = mapi.FID(uint64(mapi.LocalReplica)<<48 | 0x1D)
 )
 
 // Automation is what every delivery needs to know of what the mailbox does by itself; what is long is in other records.
@@ -32,7 +33,9 @@ type Automation struct {
 	Junk  exmdb.JunkSettings `wire:"7"`
 	// Version is drawn at random whenever a standard rule changes: who knows the rules of a version need not read them.
 	Version uint64 `wire:"8"`
-	Unknown wire.Unknown
+	// Conversations counts the messages that hold an action on a conversation.
+	Conversations uint32 `wire:"9"`
+	Unknown       wire.Unknown
 }
 
 // Rules are the standard rules of a folder, in the order in which they were added: the properties of each.
@@ -80,6 +83,25 @@ func ParseExtendedRuleKey(k []byte) (mapi.ObjectNumber, error) {
 		return 0, err
 	}
 	return mapi.ObjectNumber(binary.BigEndian.Uint64(k[1:])), nil
+}
+
+// ConversationOfKey is on which conversation a message acts, if it does.
+func ConversationOfKey(o mapi.ObjectNumber) []byte { return objectKey(PrefixConversationOf, o) }
+
+// EndOfObjects is above all objects.
+const EndOfObjects = mapi.ObjectNumber(1<<64 - 1)
+
+// ConversationActionKey is present for each message that acts on a conversation.
+func ConversationActionKey(conversation []byte, o mapi.ObjectNumber) []byte {
+	return binary.BigEndian.AppendUint64(append(newKey(PrefixConversationAction), conversation...), uint64(o))
+}
+
+// ParseConversationActionKey reads what ConversationActionKey made of 16 bytes.
+func ParseConversationActionKey(k []byte) (mapi.ObjectNumber, error) {
+	if err := checkKey(k, PrefixConversationAction, 25); err != nil {
+		return 0, err
+	}
+	return mapi.ObjectNumber(binary.BigEndian.Uint64(k[17:])), nil
 }
 
 // JunkKey is present for each entry of a list of senders; with an empty entry it is the bound below the list.

@@ -61,6 +61,9 @@ const (
 	PrefixJunk          = 0x7C // list (1), address or @domain: empty
 	PrefixAnswered      = 0x7D // scope (8), hash of the sender (16): Answered
 	PrefixOutgoing      = 0x7E // number (8): Outgoing
+
+	PrefixConversationOf     = 0x66 // object (8): the conversation on which a message acts
+	PrefixConversationAction = 0x7F // conversation (16), object (8): empty
 )
 
 // EndOfPrefixes is the bound above all of them: from there on keys are the cluster's.

@@ -83,7 +83,7 @@ func sampleKeys() []string {
 		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), DelegatesKey(), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
-		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8),
+		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8), ConversationOfKey(8), ConversationActionKey(g[:], 8),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -303,6 +303,9 @@ func TestKeysOfAutomationComeBack(t *testing.T) {
 	if o, err := ParseExtendedRuleKey(ExtendedRuleKey(1 << 40)); err != nil || o != 1<<40 {
 		t.Errorf("%v, %v", o, err)
 	}
+	if o, err := ParseConversationActionKey(ConversationActionKey(make([]byte, 16), 1<<40)); err != nil || o != 1<<40 {
+		t.Errorf("%v, %v", o, err)
+	}
 	list, entry, err := ParseJunkKey(JunkKey(exmdb.JunkSafeSenders, "@Example.test"))
 	if err != nil || list != exmdb.JunkSafeSenders || entry != "@example.test" {
 		t.Errorf("%v %q, %v", list, entry, err)
@@ -310,6 +313,9 @@ func TestKeysOfAutomationComeBack(t *testing.T) {
 	for _, k := range [][]byte{nil, {PrefixJunk}, JunkKey(exmdb.JunkBlocked, ""), OutgoingKey(1)} {
 		if _, _, err := ParseJunkKey(k); err == nil {
 			t.Errorf("%x is no entry of a list", k)
+		}
+		if _, err := ParseConversationActionKey(k); err == nil {
+			t.Errorf("%x is no action on a conversation", k)
 		}
 		if _, err := ParseExtendedRuleKey(k); err == nil {
 			t.Errorf("%x is no extended rule", k)

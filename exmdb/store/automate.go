@@ -26,6 +26,8 @@ type incoming struct {
 	plan *rules.Plan
 	// away says that the sender is told by the out-of-office settings.
 	away bool
+	// keywordIDs are the categories that an action on the mail's conversation gives it.
+	keywordIDs []uint16
 	// row is that of the first place, once the mail is there; places are where it is in all.
 	row    *schema.Row
 	places int
@@ -65,6 +67,9 @@ func (t *tx) receive(req *exmdb.DeliverRequest) (*incoming, error) {
 		return in, nil
 	}
 	if err := in.applyRules(fid); err != nil {
+		return nil, err
+	}
+	if err := in.applyConversation(); err != nil {
 		return nil, err
 	}
 	return in, in.tellAway()
@@ -255,6 +260,7 @@ func (in *incoming) prepare(row *schema.Row) error {
 	if in.plan.Read {
 		row.Bits |= schema.RowBits(exmdb.FlagSeen)
 	}
+	row.Keywords = wanted{mode: exmdb.FlagsAdd, keywords: in.keywordIDs}.newKeywords(row.Keywords)
 	tags := in.plan.Tags
 	if len(in.plan.Deferred) > 0 {
 		tags = append(tags, mapi.Prop{Tag: mapi.PidTagHasDeferredActionMessages, Value: mapi.Boolean(true)})

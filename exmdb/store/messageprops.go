@@ -6,7 +6,6 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
-	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
@@ -216,11 +215,7 @@ func (s *shownMessage) topic() string {
 	return s.text(mapi.PidTagNormalizedSubject)
 }
 
-func (s *shownMessage) conversation() []byte {
-	index, _ := s.contents().Get(mapi.PidTagConversationIndex).(mapi.Binary)
-	tracked, _ := s.contents().Get(mapi.PidTagConversationIndexTracking).(mapi.Boolean)
-	return oxcmsg.ConversationID(index, bool(tracked), s.topic())
-}
+func (s *shownMessage) conversation() []byte { return conversationOf(s.contents()) }
 
 func octets(b []byte) mapi.Value {
 	if b == nil {

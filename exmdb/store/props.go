@@ -193,6 +193,9 @@ func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Ha
 	if err := t.noteRule(row, bag); err != nil {
 		return err
 	}
+	if err := t.noteConversation(row, bag); err != nil {
+		return err
+	}
 	if err := t.noteReminder(row, old, bag); err != nil {
 		return err
 	}
@@ -254,6 +257,9 @@ func (t *tx) destroyProps(row *schema.Row) error {
 	if err := t.noteRule(row, new(mapi.PropBag)); err != nil {
 		return err
 	}
+	if err := t.noteConversation(row, new(mapi.PropBag)); err != nil {
+		return err
+	}
 	if err := t.dropReminder(row); err != nil {
 		return err
 	}
@@ -308,6 +314,9 @@ func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
 		return err
 	}
 	if err := t.copyRule(from, to); err != nil {
+		return err
+	}
+	if err := t.copyConversation(from, to); err != nil {
 		return err
 	}
 	if err := t.copyReminder(from, to); err != nil {
