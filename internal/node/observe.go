@@ -24,8 +24,6 @@ const (
 	stableFor = 2 * time.Second
 	// steadyFor is how long one that is new on its node has to have been so.
 	steadyFor = 10 * time.Second
-	// fullDisk is the share of a disk below which a node is given nothing more (CLUSTER 5.5).
-	fullDisk = 0.10
 	// opsOver is over how long the operations of a group are averaged: what is moved for a burst would be moved back.
 	opsOver = 2 * time.Minute
 	// settledFor is how long a node must have run one process with one replica of the system group, and how long its
@@ -146,7 +144,7 @@ func (o *observer) digest(l *look) planner.Observed {
 		Load: map[cluster.GroupID]planner.Load{}}
 	for i := range l.nodes {
 		if s := &l.nodes[i]; s.Err == "" {
-			seen.Alive[s.Node] = (s.Ready || !s.Draining) && !s.SlowDisk && s.Disk.Room == RoomEnough
+			seen.Alive[s.Node] = (s.Ready || !s.Draining) && seen.Unfit[s.Node] == ""
 		}
 	}
 	commits := o.lead(l, &seen)
@@ -262,14 +260,14 @@ func (o *observer) hush(l *look, seen *planner.Observed) {
 // unfit are the nodes that are to be given nothing, and why. Where all disks are full none is worse than another.
 func unfit(l *look) map[cluster.NodeID]string {
 	bad, alive := make(map[cluster.NodeID]string), 0
-	for i := range l.heard {
-		h := &l.heard[i]
-		if !h.Alive {
+	for i := range l.nodes {
+		s := &l.nodes[i]
+		if s.Err != "" {
 			continue
 		}
 		alive++
-		if h.Load.DiskTotal > 0 && float64(h.Load.DiskFree) < fullDisk*float64(h.Load.DiskTotal) {
-			bad[h.ID] = "its disk is nearly full"
+		if s.Disk.Room != RoomEnough {
+			bad[s.Node] = "its disk is nearly full"
 		}
 	}
 	if len(bad) == alive {

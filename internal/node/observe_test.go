@@ -68,6 +68,20 @@ func TestLeadersAreThoseOfTheHighestTerm(t *testing.T) {
 	}
 }
 
+// TestFullDisksAreGivenNothing, by what each node says of its own marks; where all are full none is worse than another.
+func TestFullDisksAreGivenNothing(t *testing.T) {
+	w := newWatched()
+	w.l.nodes[0].Disk.Room, w.l.nodes[1].Disk.Room = RoomLow, RoomFull
+	seen := w.pass(0)
+	if seen.Unfit["n1"] == "" || seen.Unfit["n2"] == "" || seen.Unfit["n3"] != "" || seen.Alive["n1"] || seen.Alive["n2"] || !seen.Alive["n3"] {
+		t.Errorf("two full disks: unfit %v, alive %v", seen.Unfit, seen.Alive)
+	}
+	w.l.nodes[2].Disk.Room = RoomLow
+	if seen = w.pass(0); len(seen.Unfit) != 0 || !seen.Alive["n1"] || !seen.Alive["n2"] || !seen.Alive["n3"] {
+		t.Errorf("all disks full: unfit %v, alive %v", seen.Unfit, seen.Alive)
+	}
+}
+
 // TestCaughtUpTakesAWhile: a replica is trusted when it has been close to its leader for stableFor, and no more after one
 // look at which it was not.
 func TestCaughtUpTakesAWhile(t *testing.T) {

@@ -44,6 +44,7 @@ func startThreeWith(t *testing.T, tune func(*Config)) (all map[cluster.NodeID]*N
 		cfg := Defaults()
 		cfg.Node, cfg.External, cfg.Dir, cfg.Zone = name, host, t.TempDir(), name
 		cfg.Nodes, cfg.Groups, cfg.Domains = names, 2, []string{"example.test"}
+		cfg.Disk = Disk{Low: 2, Full: 1, Ballast: 1 << 20} // how full this machine's disk is says nothing here
 		cfg.Listen = Listen{Node: address[name], Gossip: fmt.Sprintf("%s:%d", host, testkit.FreePort(t, host))}
 		tune(&cfg)
 		if err := Setup(cfg, secret, cfg.path("flotilla.toml")); err != nil {
