@@ -348,8 +348,8 @@ func (w *world) rightSystem(g *placement.Group) error {
 			votes++
 		}
 	}
-	if votes == 2 && nodes-away < 3 {
-		return nil // the third is away; one alone would be worse
+	if (votes == 1 || votes == 2) && nodes-away < 3 {
+		return nil // the third is away: who has two keeps them, who had one waits for it
 	}
 	if votes%2 == 0 || votes > systemVoters || votes < min(3, odd(nodes)) {
 		return fmt.Errorf("%d voters on %d nodes", votes, nodes)

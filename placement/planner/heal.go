@@ -155,7 +155,7 @@ func (f *fleet) relieve(g *placement.Group, r *placement.Replica) (Step, bool) {
 }
 
 // dropSurplus takes a voter away where the policy asks for fewer, or there are nodes for fewer and what remains is odd, or
-// one has to go.
+// one has to go. Below three copies nothing is taken: a node that is to be removed waits for another.
 func (f *fleet) dropSurplus(g *placement.Group) (Step, bool) {
 	have, goes := votes(g), false
 	for i := range g.Replicas {
@@ -168,7 +168,7 @@ func (f *fleet) dropSurplus(g *placement.Group) (Step, bool) {
 	switch {
 	case have > f.policy.Replicas:
 		return f.remove(g, f.worstVoter(g), "the policy asks for fewer copies")
-	case have > f.copies() && (have%2 == 0 || goes):
+	case have > f.copies() && f.copies() > 2 && (have%2 == 0 || goes):
 		return f.remove(g, f.worstVoter(g), "there are nodes for fewer copies")
 	}
 	return Step{}, false
