@@ -228,15 +228,15 @@ func (s *seeding) receive(from io.Reader, offer *seedOffer, have []hadFile) erro
 	n, err := io.CopyBuffer(struct{ io.Writer }{w}, from, make([]byte, streamBuffer))
 	switch {
 	case err != nil:
-		return errors.Join(err, w.abort())
+		return errors.Join(err, w.abort(), target.abandon())
 	case n > 0:
 		err = w.finish()
 	}
 	if err == nil {
-		err = target.settle()
+		err = errors.Join(target.settle(), target.settle())
 	}
 	if err != nil {
-		return errors.Join(err, w.abort())
+		return errors.Join(err, w.abort(), target.abandon())
 	}
 	return s.complete(offer.files)
 }
@@ -271,11 +271,19 @@ func (s *seeding) finish() error {
 // partSuffix is of a file that is not whole.
 const partSuffix = ".part"
 
-// seedTarget writes files that get their names when they have arrived whole.
+// seedTarget writes files that get their names when they have arrived whole and are durable. One is made durable while
+// the next arrives.
 type seedTarget struct {
 	snapshotFiles
-	s    *seeding
-	last string // arrived, or about to; without its name yet
+	s      *seeding
+	last   *arriving // the file that arrives, or did
+	before *arriving // the one before it
+}
+
+// arriving is a file without its name.
+type arriving struct {
+	name    string
+	durable chan error // tells how making it durable ended, once it is closed
 }
 
 // Create implements fileTarget. That the next file begins says that the one before was whole.
@@ -287,25 +295,47 @@ func (t *seedTarget) Create(name string) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.last = name
+	t.last = &arriving{name: name, durable: make(chan error, 1)}
 	if info, err := t.fs.Stat(t.fs.PathJoin(t.dir, name)); err == nil {
 		t.s.bytes.Add(-info.Size()) // counted as here, and sent again
 	}
-	return countedFile{w, t.s}, nil
+	return countedFile{w, t.s, t.last}, nil
 }
 
+// settle names the file before the last, which may still be on its way to the disk.
 func (t *seedTarget) settle() error {
-	if t.last == "" {
+	a := t.before
+	t.before, t.last = t.last, nil
+	if a == nil {
 		return nil
 	}
-	name := t.last
-	t.last = ""
-	return t.fs.Rename(t.fs.PathJoin(t.dir, name+partSuffix), t.fs.PathJoin(t.dir, name))
+	if err := <-a.durable; err != nil {
+		return err
+	}
+	return t.fs.Rename(t.fs.PathJoin(t.dir, a.name+partSuffix), t.fs.PathJoin(t.dir, a.name))
+}
+
+// abandon waits for what is still being made durable. The file that was arriving has been closed.
+func (t *seedTarget) abandon() error {
+	var err error
+	for _, a := range []*arriving{t.before, t.last} {
+		if a != nil {
+			err = errors.Join(err, <-a.durable)
+		}
+	}
+	return err
 }
 
 type countedFile struct {
 	io.WriteCloser
 	s *seeding
+	a *arriving
+}
+
+// Close begins to make the file durable.
+func (c countedFile) Close() error {
+	go func() { c.a.durable <- c.WriteCloser.Close() }() // waited for by settle or abandon
+	return nil
 }
 
 func (c countedFile) Write(p []byte) (int, error) {

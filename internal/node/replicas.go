@@ -130,6 +130,9 @@ func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.R
 // earlier one goes only now: the controller assigns a successor when others lead the group, and until then the files may be
 // all that is left of it.
 func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.Replica) (*group.Group, error) {
+	if k.seeds[g.ID].running() {
+		return nil, nil
+	}
 	host := k.n.storage.host
 	open, err := host.Group(g.ID), error(nil)
 	if open == nil {
