@@ -41,6 +41,7 @@ func drainCommand(g *global) *cobra.Command {
 		Use: "drain [NODE]", Short: "Take a node out of service: hand over what it leads and end its clients' sessions in order",
 		Long: `Take a node out of service: its listeners close, what it leads is handed over, and its clients' sessions end in their
 protocols' own words. The node goes on as a replica until it is stopped, started again, or taken back by 'flotilla undrain'.
+'flotilla node drain' is for longer: it holds over starts, and the node goes on serving clients.
 Without a name it is the node that is asked; any node can be asked to drain another.
 
 Refused, with exit code 4, while no other node is ready or a group would be left without a majority.`,

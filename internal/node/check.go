@@ -17,7 +17,7 @@ import (
 
 // From where on `flotilla check` warns, and from where on it says no.
 const (
-	diskWarns, diskRefuses   = 0.20, 0.10 // free; at 10% leaders move away and mail is refused (CLUSTER 5.5)
+	diskWarns                = 0.20 // free; where the node hands over what it leads is its own setting (CLUSTER 5.5)
 	clockWarns, clockRefuses = time.Second, 30 * time.Second
 	certificateWarns         = 14 * 24 * time.Hour
 	groupWarns               = time.Second // for a majority's answer
@@ -221,7 +221,7 @@ func (r *CheckReport) node(s *Status, h *seenHealth, now time.Time) {
 	if h.DiskTotal > 0 {
 		line.DiskFree = float64(h.DiskFree) / float64(h.DiskTotal)
 		switch {
-		case line.DiskFree < diskRefuses && !goes:
+		case s.Disk.Room != RoomEnough && !goes:
 			r.problem("%s has %.0f%% of its disk free: too little to take over more", s.Node, 100*line.DiskFree)
 		case line.DiskFree < diskWarns:
 			r.warn("%s has %.0f%% of its disk free", s.Node, 100*line.DiskFree)

@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 		"that which goes lags": {"c", func(w *world) { w.all[2].Groups[0].Applied = 100 }, "", "group 0 on c is 900 entries behind"},
 		"fenced":               {"c", func(w *world) { w.all[2].Trouble = []string{"replica of group 1 is fenced"} }, "", "c: replica of group 1 is fenced"},
 		"no leader":            {"c", func(w *world) { w.all[1].Groups[1].Leader = "" }, "group 1 has no leader", ""},
-		"disk":                 {"c", func(w *world) { w.found["a"].DiskFree = 7 }, "a has 7% of its disk free", ""},
+		"disk":                 {"c", func(w *world) { w.found["a"].DiskFree, w.all[0].Disk.Room = 7, RoomLow }, "a has 7% of its disk free", ""},
 		"disk gets full":       {"c", func(w *world) { w.found["a"].DiskFree = 15 }, "", "a has 15% of its disk free"},
 		"disk of that":         {"c", func(w *world) { w.found["c"].DiskFree = 7 }, "", "c has 7% of its disk free"},
 		"clock":                {"c", func(w *world) { w.found["b"].ahead = -time.Hour }, "the clock of b is off by -1h0m0s", ""},
