@@ -213,7 +213,7 @@ type policyShown struct {
 
 // policy reads policy and map as they are now.
 func (b backend) policy(ctx context.Context) (p placement.Policy, m *placement.Map, err error) {
-	err = systemReplica{b.n}.View(ctx, store.Space, space.ReadIndex, func(r space.Reader) (err error) {
+	err = systemReplica(b).View(ctx, store.Space, space.ReadIndex, func(r space.Reader) (err error) {
 		if m, err = store.Load(r); err == nil {
 			p, err = store.LoadPolicy(r)
 		}
