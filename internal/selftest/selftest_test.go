@@ -146,8 +146,9 @@ func TestAWatcherTakesInWhatItHears(t *testing.T) {
 	told.Expunge(2)
 	two := uint32(2)
 	told.Mailbox(&imapclient.UnilateralDataMailbox{NumMessages: &two}) // as many as are left: nothing to fetch
-	w.hear(event{fetched: &imapclient.FetchMessageBuffer{SeqNum: 2, Flags: []imap.Flag{`\Seen`, `\Recent`, `\Flagged`}, ModSeq: 12}})
-	w.hear(event{fetched: &imapclient.FetchMessageBuffer{SeqNum: 3}}) // of a message that it does not know yet
+	w.hear(event{fetched: &imapclient.FetchMessageBuffer{UID: 9, Flags: []imap.Flag{`\Seen`, `\Recent`, `\Flagged`}, ModSeq: 12}})
+	w.hear(event{fetched: &imapclient.FetchMessageBuffer{UID: 9, Flags: []imap.Flag{`\Seen`}, ModSeq: 11}}) // overtaken
+	w.hear(event{fetched: &imapclient.FetchMessageBuffer{UID: 10}})                                         // not shown yet
 	if err := w.takeIn(nil); err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (w *watcher) stay(ctx context.Context, n Node) error {
 }
 
 func (w *watcher) start(s *session) error {
-	data, err := s.client.Select("INBOX", nil).Wait()
+	data, err := s.client.Select("INBOX", &imap.SelectOptions{CondStore: true}).Wait()
 	if err != nil {
 		return err
 	}
@@ -135,48 +135,64 @@ func (w *watcher) idle(ctx context.Context, s *session) error {
 	return s.within(context.WithoutCancel(ctx), answerTime, func() error { return errors.Join(idle.Close(), <-ended) })
 }
 
-// takeIn brings the view up to what was heard, in order, and fetches the messages that are new.
+// takeIn brings the view up to what was heard and fetches the messages that are new, once nothing else is to be taken in:
+// only then are the sequence numbers those of the server.
 func (w *watcher) takeIn(s *session) error {
+	exists := 0
 	for {
 		w.heardMu.Lock()
 		heard := w.heard
 		w.heard = nil
 		w.heardMu.Unlock()
-		if len(heard) == 0 {
-			return nil
-		}
 		for _, e := range heard {
-			if err := w.take(s, e); err != nil {
+			if e.exists != 0 {
+				exists = int(e.exists)
+			}
+			if e.expunged != 0 {
+				exists = max(exists-1, 0)
+			}
+			if err := w.take(e); err != nil {
 				return err
 			}
 		}
-	}
-}
-
-func (w *watcher) take(s *session, e event) error {
-	w.mu.Lock()
-	have := uint32(len(w.rows))
-	w.mu.Unlock()
-	switch {
-	case e.expunged > have || e.fetched != nil && e.fetched.SeqNum > have+1000:
-		return fmt.Errorf("message %d of %d", e.expunged, have)
-	case e.expunged != 0:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.rows = slices.Delete(w.rows, int(e.expunged)-1, int(e.expunged))
-	case e.exists > have:
-		rows, err := s.rows(imap.SeqSet{imap.SeqRange{Start: have + 1, Stop: e.exists}})
+		if len(heard) > 0 {
+			continue
+		}
+		have := w.size()
+		if exists <= have {
+			return nil
+		}
+		rows, err := s.rows(imap.SeqSet{imap.SeqRange{Start: uint32(have + 1), Stop: uint32(exists)}})
 		if err != nil {
 			return err
 		}
 		w.mu.Lock()
-		defer w.mu.Unlock()
 		w.rows = append(w.rows, rows...)
-	case e.fetched != nil && e.fetched.SeqNum <= have:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		row := &w.rows[e.fetched.SeqNum-1]
-		row.Flags, row.ModSeq = flagNames(e.fetched.Flags), e.fetched.ModSeq
+		w.mu.Unlock()
+	}
+}
+
+func (w *watcher) size() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.rows)
+}
+
+// take changes the view by one response. Those with flags come in any order, for the client's library hands each to a
+// goroutine: the UID says what they are about and the MODSEQ which of two is the later one.
+func (w *watcher) take(e event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case int(e.expunged) > len(w.rows):
+		return fmt.Errorf("message %d of %d is expunged", e.expunged, len(w.rows)) // one that was never shown: begin again
+	case e.expunged != 0:
+		w.rows = slices.Delete(w.rows, int(e.expunged)-1, int(e.expunged))
+	case e.fetched != nil:
+		i := slices.IndexFunc(w.rows, func(r history.Row) bool { return r.UID == uint32(e.fetched.UID) })
+		if i >= 0 && e.fetched.ModSeq >= w.rows[i].ModSeq {
+			w.rows[i].Flags, w.rows[i].ModSeq = flagNames(e.fetched.Flags), e.fetched.ModSeq
+		}
 	}
 	return nil
 }
