@@ -84,7 +84,9 @@ func (f *fleet) endStep(g *placement.Group) (Step, bool) {
 // has to go.
 func (f *fleet) dropLost(g *placement.Group, r *placement.Replica) (Step, bool) {
 	next, before := successor(g, r), g.Server(r.Replaces)
-	if r.Suffrage == placement.Voter && before == nil && votes(g) <= f.policy.Replicas && (next == nil || !f.ready(next)) {
+	enough := votes(g) > f.policy.Replicas ||
+		f.must(r.Server.Node()) == placement.CauseLeaving && f.copies() > 2 && votes(g) > f.copies()
+	if r.Suffrage == placement.Voter && before == nil && !enough && (next == nil || !f.ready(next)) {
 		return Step{}, false
 	}
 	return f.remove(g, r, "it is lost")
