@@ -19,6 +19,8 @@ const (
 	// drainBeforeTransfer is how long a hand-over waits for entries in flight, which would else end with an unknown
 	// outcome.
 	drainBeforeTransfer = time.Second
+	// readyBeforeTransfer is how long a hand-over waits for a leader that has just won.
+	readyBeforeTransfer = time.Second
 	// handOverTimeout bounds the word to the successor; without it the successor waits.
 	handOverTimeout = 500 * time.Millisecond
 	transfersAtOnce = 8
@@ -110,6 +112,7 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 	if err := g.canTakeOver(to); err != nil {
 		return err
 	}
+	g.awaitReady(ctx)
 	g.queue.hold()
 	defer g.queue.resume()
 	g.queue.settle(ctx, drainBeforeTransfer)
@@ -124,6 +127,14 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, g.raftError(err))
 	}
 	return nil
+}
+
+// awaitReady waits until this leader may answer itself. One that has just won has no lease to give up, and its successor
+// would wait for all of it; callers wait for this one meanwhile as they would for that one.
+func (g *Group) awaitReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyBeforeTransfer)
+	defer cancel()
+	_, _ = g.Lead(ctx) // a leader that is not ready by then hands over all the same
 }
 
 // canTakeOver refuses a successor that would not lead at once: while a hand-over waits for it, the group stands still.
