@@ -36,7 +36,7 @@ func (n *Node) leading(id cluster.GroupID, leads bool) {
 		n.wg.Go(func() { n.shiftSpaces(ctx) })
 		n.wg.Go(func() {
 			n.pump(ctx, id, purger{n}, func(_ cluster.SpaceID, err error) {
-				n.log.Warn("a mailbox that is to be deleted waits", "code", "FL-1075", "err", err)
+				n.log.Warn("a mailbox that is to be deleted waits", "code", "FL-1086", "err", err)
 			})
 		})
 		return

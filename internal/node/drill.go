@@ -144,7 +144,7 @@ func (n *Node) drill(ctx context.Context, q *drillRequest) (_ *DrillReport, err 
 	if err != nil {
 		return nil, err
 	}
-	n.log.Warn("drill begins", "code", "FL-1062", "kind", r.Kind, "peer", r.Node, "group", r.Group)
+	n.log.Warn("drill begins", "code", "FL-1084", "kind", r.Kind, "peer", r.Node, "group", r.Group)
 	crew := n.drillCrew(address, password)
 	crew.Start(ctx)
 	defer crew.Stop()

@@ -81,7 +81,7 @@ func (n *Node) suffer(kind string) error {
 	default:
 		return cluster.Errorf(cluster.KindBadRequest, "drill %q is nothing that a node suffers", kind)
 	}
-	n.log.Warn("drill: this node is struck", "code", "FL-1063", "kind", kind)
+	n.log.Warn("drill: this node is struck", "code", "FL-1085", "kind", kind)
 	n.wg.Go(func() {
 		if pause(n.ctx, faultPause); n.ctx.Err() == nil {
 			fault()

@@ -68,7 +68,7 @@ func (n *Node) keepLevel(ctx context.Context) error {
 	for {
 		changed := n.view.Changed()
 		if err := n.takeLevel(ctx); err != nil && ctx.Err() == nil {
-			n.log.Warn("the cluster's level is not in every log yet", "code", "FL-1060", "err", err)
+			n.log.Warn("the cluster's level is not in every log yet", "code", "FL-1082", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -85,7 +85,7 @@ func (n *Node) takeLevel(ctx context.Context) error {
 		return nil
 	}
 	if !levels().Has(level) {
-		n.fatal("FL-1061", "this program does not speak the cluster's level: the process ends before it meets a format that it does not know",
+		n.fatal("FL-1083", "this program does not speak the cluster's level: the process ends before it meets a format that it does not know",
 			fmt.Errorf("the cluster is at level %d, %s speaks %s", level, versionString(), levels()))
 		return nil
 	}
