@@ -9,8 +9,8 @@ import (
 )
 
 // heardNode is what the gossip says of a node.
-func heardNode(id cluster.NodeID, alive bool, since time.Time, free uint64) gossip.Node {
-	return gossip.Node{ID: id, Alive: alive, Since: since, Load: gossip.Load{DiskFree: free, DiskTotal: 100}}
+func heardNode(id cluster.NodeID, alive bool, since time.Time) gossip.Node {
+	return gossip.Node{ID: id, Alive: alive, Since: since}
 }
 
 // TestSilenceIsTheGossips: who does not answer the controller is silent only if nobody hears it, and for as long as the
@@ -24,11 +24,11 @@ func TestSilenceIsTheGossips(t *testing.T) {
 	if seen := w.pass(3); seen.Silent["n2"] != 3*time.Second || len(seen.Holds) != 2 {
 		t.Errorf("the gossip knows nothing: silent %v, holds %v", seen.Silent, seen.Holds)
 	}
-	w.l.heard = []gossip.Node{heardNode("n2", true, w.l.at, 50)}
+	w.l.heard = []gossip.Node{heardNode("n2", true, w.l.at)}
 	if seen := w.pass(1); len(seen.Silent) != 0 {
 		t.Errorf("others hear it: silent %v", seen.Silent)
 	}
-	w.l.heard[0] = heardNode("n2", false, w.l.at.Add(-time.Hour), 50)
+	w.l.heard[0] = heardNode("n2", false, w.l.at.Add(-time.Hour))
 	if seen := w.pass(1); seen.Silent["n2"] != time.Hour+time.Second {
 		t.Errorf("it has been gone for an hour: silent %v", seen.Silent)
 	}
@@ -46,19 +46,6 @@ func TestSteadyTakesLonger(t *testing.T) {
 	}
 	if seen := w.pass(1); !seen.Steady["n3.1"] {
 		t.Error("not steady after 10 s")
-	}
-}
-
-// TestUnfitNodes: a full disk tells against a node only where another's is not.
-func TestUnfitNodes(t *testing.T) {
-	l := &look{heard: []gossip.Node{heardNode("n1", true, time.Time{}, 5), heardNode("n2", true, time.Time{}, 50),
-		heardNode("n3", false, time.Time{}, 5)}, nodes: []Status{{Node: "n2", SlowDisk: true}}}
-	if got := unfit(l); len(got) != 2 || got["n1"] == "" || got["n2"] == "" {
-		t.Errorf("unfit %v", got)
-	}
-	l.heard[1].Load.DiskFree, l.nodes = 5, nil
-	if got := unfit(l); len(got) != 0 {
-		t.Errorf("all disks are full: %v", got)
 	}
 }
 

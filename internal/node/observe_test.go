@@ -68,7 +68,8 @@ func TestLeadersAreThoseOfTheHighestTerm(t *testing.T) {
 	}
 }
 
-// TestFullDisksAreGivenNothing, by what each node says of its own marks; where all are full none is worse than another.
+// TestFullDisksAreGivenNothing, by what each node says of its own marks; where all are full none is worse
+// than another, but for one that is slow too.
 func TestFullDisksAreGivenNothing(t *testing.T) {
 	w := newWatched()
 	w.l.nodes[0].Disk.Room, w.l.nodes[1].Disk.Room = RoomLow, RoomFull
@@ -79,6 +80,10 @@ func TestFullDisksAreGivenNothing(t *testing.T) {
 	w.l.nodes[2].Disk.Room = RoomLow
 	if seen = w.pass(0); len(seen.Unfit) != 0 || !seen.Alive["n1"] || !seen.Alive["n2"] || !seen.Alive["n3"] {
 		t.Errorf("all disks full: unfit %v, alive %v", seen.Unfit, seen.Alive)
+	}
+	w.l.nodes[1].SlowDisk = true
+	if seen = w.pass(0); len(seen.Unfit) != 1 || seen.Alive["n2"] || !seen.Alive["n3"] {
+		t.Errorf("all disks full, one slow: unfit %v, alive %v", seen.Unfit, seen.Alive)
 	}
 }
 
