@@ -34,7 +34,7 @@ func readme(t *testing.T, c *site) {
 			t.Fatal(err)
 		}
 	}
-	wants := []string{"250 2.0.0 Stored", "Subject: hello", "still here", "n3    ready", "n4    active"}
+	wants := []string{"250 2.0.0 Stored", "Subject: hello", "still here", "n3    ready", "n4 has joined"}
 	blocks := regexp.MustCompile("(?s)```\n(.*?)```").FindAllStringSubmatch(tour, -1)
 	if len(blocks) != len(wants) {
 		t.Fatalf("the tour has %d blocks of commands, the test knows %d", len(blocks), len(wants))
