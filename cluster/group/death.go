@@ -182,14 +182,23 @@ func (u *undertaker) forget() {
 	}
 }
 
-// leaders are the other nodes that lead groups which have a replica here.
+// leaders are the other nodes that lead groups which have a replica here, or might: of a group that has no leader they are
+// all its voters.
 func (u *undertaker) leaders() map[cluster.NodeID]bool {
 	nodes := map[cluster.NodeID]bool{}
 	for _, g := range u.h.Groups() {
-		if leader, _ := g.Leader(); leader != "" && leader != g.self {
+		leader, _ := g.Leader()
+		switch {
+		case leader == g.self:
+		case leader != "":
 			nodes[leader.Node()] = true
+		default:
+			for _, v := range g.voters() {
+				nodes[v.Node()] = true
+			}
 		}
 	}
+	delete(nodes, u.h.cfg.Node)
 	return nodes
 }
 
@@ -197,12 +206,21 @@ func (u *undertaker) leaders() map[cluster.NodeID]bool {
 func (u *undertaker) ledBy(node cluster.NodeID) []*Group {
 	var led []*Group
 	for _, g := range u.h.Groups() {
-		if leader, _ := g.Leader(); leader.Node() == node && g.State() == Follower &&
+		if leader, _ := g.Leader(); g.bereft(leader, node) && g.State() == Follower &&
 			suffrageOf(g.Members(), g.self) == Voter {
 			led = append(led, g)
 		}
 	}
 	return led
+}
+
+// bereft reports whether a replica with that leader has none without the node. A voter on the node that has just been elected,
+// or handed the group, may not have said so to anybody: with it goes what a replica without a leader waits for.
+func (g *Group) bereft(leader cluster.ServerID, node cluster.NodeID) bool {
+	if leader != "" {
+		return leader.Node() == node
+	}
+	return slices.ContainsFunc(g.voters(), func(v cluster.ServerID) bool { return v.Node() == node })
 }
 
 // word is this node's own suspicion.
@@ -414,7 +432,7 @@ func (p position) before(o position, id, other cluster.ServerID) bool {
 func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, rank int) {
 	leader, term := g.Leader()
 	u.mu.Lock()
-	again := c.stood[g.id] >= term || leader.Node() != node
+	again := c.stood[g.id] >= term || !g.bereft(leader, node)
 	if !again {
 		c.stood[g.id] = term
 	}

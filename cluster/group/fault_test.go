@@ -803,3 +803,24 @@ func TestRaftSnapshotFlushes(t *testing.T) {
 		t.Error("leads no more")
 	}
 }
+
+// TestBereft: with a node goes the leader of those who follow it, and what those wait for who follow nobody, if it votes.
+func TestBereft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	defer w.dump()
+	leader := w.form(1)
+	g, other := leader.group(1), w.others(leader)[0].group(1).self
+	for _, c := range []struct {
+		leader cluster.ServerID
+		node   cluster.NodeID
+		want   bool
+	}{
+		{other, other.Node(), true}, {other, g.self.Node(), false}, {other, "elsewhere", false},
+		{"", other.Node(), true}, {"", "elsewhere", false},
+	} {
+		if got := g.bereft(c.leader, c.node); got != c.want {
+			t.Errorf("leader %q without %s: %v", c.leader, c.node, got)
+		}
+	}
+}
