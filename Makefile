@@ -61,7 +61,7 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
-chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200, MINUTES=60 by time, SIM=10000 simulated seeds, or CLUSTERS=100000 random clusters for the planner
+chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100, MINUTES=60 by time, SIM=10000 simulated seeds, or CLUSTERS=100000 random clusters for the planner
 ifneq ($(CLUSTERS),)
 	$(call phase,planner,SEED='$(or $(SEED),1)' FLOTILLA_CLUSTERS='$(CLUSTERS)' go test -count=1 -v -timeout 24h $(TAGS) -run '^(TestClusters|TestANodeMoreTakesItsShare)$$' ./placement/planner)
 else ifneq ($(SIM),)
@@ -70,6 +70,7 @@ else ifneq ($(MINUTES),)
 	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_SELFTEST_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestPromises$$' ./test/fault)
 else
 	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=240 FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestNothingAcknowledgedIsLost$$' ./test/fault)
+	$(call phase,drains,FLOTILLA_DRAINS='$(DRAINS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 2h $(TAGS) ./test/drain)
 endif
 
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
