@@ -13,6 +13,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 )
 
 func mailboxMove(g *global) *cobra.Command {
@@ -129,16 +130,7 @@ func moveNow(ctx context.Context, g *global, path string) (m admin.Move, err err
 	}
 }
 
-func nap(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func nap(ctx context.Context, d time.Duration) error { return clock.System{}.Sleep(ctx, d) }
 
 func printMove(c *cobra.Command, g *global, m *admin.Move) error {
 	if g.json {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -250,14 +251,7 @@ func (s *Server) cut() {
 }
 
 // pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func pause(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // handshake puts TLS on the connection.
 func (c *conn) handshake(ctx context.Context, config *tls.Config) error {

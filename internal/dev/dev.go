@@ -25,6 +25,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/node"
 )
 
@@ -343,14 +344,7 @@ func (c *Cluster) Kill(name string) error {
 	return nil
 }
 
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func wait(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // Admin is the admin API of a node.
 func (c *Cluster) Admin(name string) *adminclient.Client {

@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/exmdb/client"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
@@ -241,14 +242,7 @@ func (n *Node) followMap(ctx context.Context) error {
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func pause(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // register tells the map what this node is.
 func (n *Node) register(ctx context.Context) error {

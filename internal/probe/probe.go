@@ -15,6 +15,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/clock"
 )
 
 // Protocol is what a client speaks.
@@ -186,14 +188,7 @@ func moved(err error) bool {
 		errors.As(err, &lost) && !lost.Timeout()
 }
 
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func rest(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // link is one connection.
 type link struct {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/node"
 )
 
@@ -262,11 +263,4 @@ func worse(was, is, now *node.ProgramState, all *node.UpgradeState) string {
 	return ""
 }
 
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func rest(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }

@@ -17,6 +17,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/store"
@@ -201,14 +202,7 @@ func (m *Mover) failed(ctx context.Context, mv *placement.Move, err error) {
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func wait(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // sweep forgets moves of which the map has no record any more: a step of theirs came late. A record begins before the first
 // step and ends after the last, and ids are never used again, so what has none now is over.

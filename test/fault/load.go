@@ -20,6 +20,8 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+
+	"github.com/flotilla-mail/flotilla/internal/clock"
 )
 
 // Mail is one mail that was sent.
@@ -136,14 +138,7 @@ func (w *worker) run(ctx context.Context) error {
 	}
 }
 
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
+func rest(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
 // compose makes a mail of 0.3 to 8 KiB, now and then one of up to 300 KiB.
 func (w *worker) compose(n int) *Mail {

@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/client"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/dev"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/testkit/storescript"
@@ -126,16 +127,7 @@ func (n *nodeOps) learn(id cluster.SpaceID, resp *admin.SpaceOpAnswer) {
 	n.places[id] = place{resp.Owner, uint64(resp.Group)}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func pause(ctx context.Context, d time.Duration) error { return clock.System{}.Sleep(ctx, d) }
 
 // Create implements storescript.Site.
 func (c *Cluster) Create(ctx context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error) {
