@@ -134,24 +134,32 @@ func (s *site) roll(ctx context.Context, t *testing.T, to rollout.Target, releas
 	if err != nil || len(steps) != 3 || steps[2].Node != "n1" {
 		t.Fatalf("%+v: %v", steps, err)
 	}
-	s.runs(ctx, t, release, 1)
+	s.runs(t, release, 1)
 	s.unharmed(ctx, t, "to "+release)
 }
 
-func (s *site) runs(ctx context.Context, t *testing.T, release string, level placement.Level) {
+// runs waits until every node runs the release and takes part in all of its groups: in one that is just being handed on to
+// another node nobody does. The level is what it is at once.
+func (s *site) runs(t *testing.T, release string, level placement.Level) {
 	t.Helper()
-	var u node.UpgradeState
-	if err := s.Admin("n1").Do(ctx, "GET", "/v1/upgrade", nil, &u); err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range u.Nodes {
-		if x.Release != release || !x.Ready || len(x.Behind) > 0 {
-			t.Errorf("%+v, want %s", x, release)
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		var u node.UpgradeState
+		if err := s.Admin("n1").Do(ctx, "GET", "/v1/upgrade", nil, &u); err != nil {
+			return err
 		}
-	}
-	if u.Level != level || u.Self != "n1" {
-		t.Errorf("level %d, asked %s", u.Level, u.Self)
-	}
+		if u.Level != level || u.Self != "n1" {
+			t.Fatalf("level %d, asked %s", u.Level, u.Self)
+		}
+		for _, x := range u.Nodes {
+			if x.Release != release {
+				t.Fatalf("%+v, want %s", x, release)
+			}
+			if !x.Ready || len(x.Behind) > 0 {
+				return fmt.Errorf("%+v", x)
+			}
+		}
+		return nil
+	})
 }
 
 // TestUpgrade: three nodes go over to a new program under load, back, over again, and the level rises. `make upgrade-test`
@@ -177,7 +185,7 @@ func TestUpgrade(t *testing.T) {
 		s.roll(ctx, t, rollout.Staged, newRelease)
 	}
 	refused(t, s.finalize(ctx), "")
-	s.runs(ctx, t, newRelease, 2)
+	s.runs(t, newRelease, 2)
 	s.unharmed(ctx, t, "finalizing")
 	back := rollout.Rollout{API: s.Admin("n1"), Target: rollout.Previous, Progress: func(string, string) {}}
 	_, err := back.Run(ctx)
