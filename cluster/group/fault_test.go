@@ -214,7 +214,9 @@ func TestFailedHandOverEndsTheLease(t *testing.T) {
 	leader.mustPut(1, "a", "1")
 	g, target := leader.group(1), w.others(leader)[0]
 	term, _ := g.lead.term()
-	g.promise(within(t), target.group(1).Self(), term)
+	if err := g.promise(within(t), target.group(1).Self(), term); err != nil {
+		t.Fatal(err)
+	}
 	if leader.mustGet(1, space.ReadLease, "a", "1"); g.lead.holds(term) {
 		t.Error("a lease in the term in which it was given up")
 	}
@@ -240,6 +242,32 @@ func TestNoHandOverToASilentSuccessor(t *testing.T) {
 	}
 	leader.mustPut(1, "a", "1")
 	if leader.group(1).Term() != term {
+		t.Error("the leader gave up its term")
+	}
+}
+
+// A successor that falls silent while the group waits for it is given up, at whatever point that is, and the leader leads on in
+// its term.
+func TestSuccessorFallsSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	defer w.dump()
+	leader := w.form(1)
+	leader.create(1)
+	leader.mustPut(1, "a", "1")
+	g, target := leader.group(1), w.others(leader)[0]
+	term, _ := g.lead.term()
+	to := target.group(1).Self()
+	target.faults.Cut("", transport.Both)
+	leader.mustPut(1, "a", "2") // which the successor lacks
+	for what, err := range map[string]error{"the promise": g.promise(within(t), to, term), "the take-over": g.handTo(within(t), to, term)} {
+		if cluster.KindOf(err) != cluster.KindUnavailable {
+			t.Errorf("%s, without a successor: %v", what, err)
+		}
+	}
+	leader.mustPut(1, "a", "3")
+	leader.mustGet(1, space.ReadLease, "a", "3")
+	if g.Term() != term {
 		t.Error("the leader gave up its term")
 	}
 }

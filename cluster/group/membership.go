@@ -21,14 +21,17 @@ const (
 	drainBeforeTransfer = time.Second
 	// readyBeforeTransfer is how long a hand-over waits for a leader that has just won.
 	readyBeforeTransfer = time.Second
-	// handOverTimeout bounds the word to the successor; without it the successor waits.
+	// handOverTimeout bounds the word to the successor.
 	handOverTimeout = 500 * time.Millisecond
 	transfersAtOnce = 8
 	// successorSilence and successorLag are how long a successor may have been silent, and how many entries behind.
 	successorSilence = 400 * time.Millisecond
 	successorLag     = 4096
-	// successorLook is how often a leader that handed over looks for who leads now.
-	successorLook = 5 * time.Millisecond
+	// successorLook is how often a leader that hands over looks how far the successor is, and for who leads now.
+	successorLook = 2 * time.Millisecond
+	// takeOverTimeout bounds how long the group stands still for a successor: its log, an election and the word of it, at up
+	// to 100 ms between nodes.
+	takeOverTimeout = time.Second
 )
 
 // AddNonvoter makes a server a member that receives the log and has no vote. It runs on the leader.
@@ -116,15 +119,45 @@ func (g *Group) Transfer(ctx context.Context, to cluster.ServerID) error {
 	g.queue.hold()
 	defer g.queue.resume()
 	g.queue.settle(ctx, drainBeforeTransfer)
-	g.promise(ctx, to, term)
-	err := g.await(ctx, func() error {
-		return g.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(to)).Error()
-	})
+	err := g.promise(ctx, to, term)
 	if err == nil {
-		err = g.awaitSuccessor(ctx, term)
+		err = g.handTo(ctx, to, term)
 	}
 	if err != nil {
-		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, g.raftError(err))
+		return fmt.Errorf("group %d: hand over to %s: %w", g.id, to, err)
+	}
+	return nil
+}
+
+// handTo asks the successor to stand once it holds the whole log, and waits until it leads. raft's own transfer does the same,
+// and keeps the group from writing for an election timeout when the successor is gone by then; this one leads on.
+func (g *Group) handTo(ctx context.Context, to cluster.ServerID, term uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, takeOverTimeout)
+	defer cancel()
+	for g.trans.progress(to) < g.raft.LastIndex() {
+		if err := g.unlessSilent(ctx, to); err != nil {
+			return err
+		}
+	}
+	if err := g.trans.askToStand(ctx, to); err != nil {
+		return cluster.Errorf(cluster.KindUnavailable, "%s was asked to stand: %v", to.Node(), err)
+	}
+	for !g.succeeded(term) {
+		if err := g.unlessSilent(ctx, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlessSilent pauses for a look, and gives up when the successor is not heard any more or its time is over. What it was asked
+// may still make it stand.
+func (g *Group) unlessSilent(ctx context.Context, to cluster.ServerID) error {
+	if state, ok := g.host.cfg.Net.PeerState(to.Node()); !ok || state.Silent > successorSilence {
+		return cluster.Errorf(cluster.KindUnavailable, "%s has fallen silent", to.Node())
+	}
+	if err := pause(ctx, successorLook, nil, g.stopped); err != nil {
+		return cluster.Errorf(cluster.KindUnavailable, "%s does not take over: %v", to.Node(), err)
 	}
 	return nil
 }
@@ -166,8 +199,9 @@ func (g *Group) successor() cluster.ServerID {
 }
 
 // promise ends the lease for the rest of term and tells the successor so, which then need not wait. A leader that
-// still waits itself has nothing to give: its own predecessor's lease may not have ended.
-func (g *Group) promise(ctx context.Context, to cluster.ServerID, term uint64) {
+// still waits itself has nothing to give: its own predecessor's lease may not have ended. A successor that does not answer
+// is not waited for any longer.
+func (g *Group) promise(ctx context.Context, to cluster.ServerID, term uint64) error {
 	l := &g.lead
 	l.mu.Lock()
 	ready := l.now.term == term && l.now.applied && l.now.remaining(g.host.cfg.Clock.Mono()) == 0
@@ -176,28 +210,26 @@ func (g *Group) promise(ctx context.Context, to cluster.ServerID, term uint64) {
 	}
 	l.mu.Unlock()
 	if !ready {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
 	defer cancel()
 	call, err := g.host.cfg.Net.Send(ctx, transport.Message{To: to.Node(), Class: transport.Control, Group: g.id,
 		Kind: kindHandOver, Payload: [][]byte{encodeHandOver(g.self, to, term)}})
 	if err == nil {
-		_, _, _ = call.Wait(ctx) // without an answer the successor may not know, and waits
+		_, _, err = call.Wait(ctx)
 	}
+	if err != nil {
+		return cluster.Errorf(cluster.KindUnavailable, "no answer of %s: %v", to.Node(), err)
+	}
+	return nil
 }
 
-// awaitSuccessor waits until this replica knows that its term is over and who leads now.
-func (g *Group) awaitSuccessor(ctx context.Context, term uint64) error {
-	for {
-		leader, _ := g.Leader()
-		if now, leads := g.lead.term(); !leads && leader != "" && leader != g.self || leads && now != term {
-			return nil
-		}
-		if err := pause(ctx, successorLook, nil, g.stopped); err != nil {
-			return fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, err)
-		}
-	}
+// succeeded reports whether this replica knows that its term is over and who leads now.
+func (g *Group) succeeded(term uint64) bool {
+	leader, _ := g.Leader()
+	now, leads := g.lead.term()
+	return !leads && leader != "" && leader != g.self || leads && now != term
 }
 
 // HandOver is what became of one leadership.

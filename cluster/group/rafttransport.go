@@ -283,10 +283,20 @@ func (t *raftTransport) vote(kind transport.Kind, v voteRequest) (cluster.Server
 
 // TimeoutNow implements raft.Transport.
 func (t *raftTransport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, _ *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	b := appendID(appendID(nil, t.self), cluster.ServerID(id))
-	_, err := t.call(heartbeatTimeout, transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindTimeout,
-		Payload: [][]byte{b}})
+	ctx, cancel := context.WithTimeout(t.ctx, heartbeatTimeout)
+	defer cancel()
 	*resp = raft.TimeoutNowResponse{RPCHeader: header(cluster.ServerID(id))}
+	return t.askToStand(ctx, cluster.ServerID(id))
+}
+
+// askToStand makes another replica a candidate at once.
+func (t *raftTransport) askToStand(ctx context.Context, id cluster.ServerID) error {
+	c, err := t.net.Send(ctx, transport.Message{To: id.Node(), Class: transport.Control, Group: t.group, Kind: kindTimeout,
+		Payload: [][]byte{appendID(appendID(nil, t.self), id)}})
+	if err != nil {
+		return err
+	}
+	_, _, err = c.Wait(ctx)
 	return err
 }
 
