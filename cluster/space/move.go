@@ -240,6 +240,16 @@ func (r *Replica) PutStored(ctx context.Context, space cluster.SpaceID, h Hash, 
 	return r.proposeContent(ctx, space, inline{h, stored})
 }
 
+// KeepStored makes the group keep content that it has for a space that arrives, for as long as an upload; false when it is
+// not there any more.
+func (r *Replica) KeepStored(ctx context.Context, space cluster.SpaceID, h Hash) (bool, error) {
+	err := r.proposeContent(ctx, space, inline{hash: h})
+	if cluster.KindOf(err) == cluster.KindContentMissing {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Leads is nil on the replica that may take steps of moves, which is the leader's.
 func (r *Replica) Leads(ctx context.Context) error {
 	_, err := r.repl.Lead(ctx)

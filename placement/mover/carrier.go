@@ -258,7 +258,7 @@ func (c *carrier) replay(ctx context.Context, there *status, whole uint64) (*sta
 
 // bring gives the target the content of a piece or a run, and then that.
 func (c *carrier) bring(ctx context.Context, p *space.Piece, op ops.ID, q *stepRequest) (*status, error) {
-	if err := c.bringAll(ctx, p.Needs); err != nil {
+	if err := c.bringAll(ctx, p.Needs, &stepRequest{}); err != nil {
 		return nil, err
 	}
 	there, err := c.target(ctx, op, q)
@@ -271,10 +271,11 @@ func (c *carrier) bring(ctx context.Context, p *space.Piece, op ops.ID, q *stepR
 // runOfNames is how many contents are asked for at once.
 const runOfNames = 4096
 
-func (c *carrier) bringAll(ctx context.Context, needs []space.Hash) error {
+// bringAll gives the target content; how it is asked for what it lacks, lacks says.
+func (c *carrier) bringAll(ctx context.Context, needs []space.Hash, lacks *stepRequest) error {
 	for len(needs) > 0 {
 		n := min(len(needs), runOfNames)
-		if err := c.bringContent(ctx, needs[:n]); err != nil {
+		if err := c.bringContent(ctx, needs[:n], *lacks); err != nil {
 			return err
 		}
 		needs = needs[n:]
@@ -283,21 +284,25 @@ func (c *carrier) bringAll(ctx context.Context, needs []space.Hash) error {
 }
 
 // bringUploads gives the target what clients have uploaded and not referred to yet; with late, what came since the copy
-// began.
+// began. What the target has already it may be about to let go of: there is no effect yet that would be void without it,
+// and so be made again.
 func (c *carrier) bringUploads(ctx context.Context, late bool) error {
 	uploads, err := c.Replica.MoveUploads(c.move.Space, c.id(), late)
 	if err != nil {
 		return err
 	}
-	return c.bringAll(ctx, uploads)
+	return c.bringAll(ctx, uploads, &stepRequest{Keep: true})
 }
 
-func (c *carrier) bringContent(ctx context.Context, needs []space.Hash) error {
-	q := &stepRequest{Content: make([]content, len(needs))}
+func (c *carrier) bringContent(ctx context.Context, needs []space.Hash, q stepRequest) error {
+	q.Content = make([]content, len(needs))
 	for i := range needs {
 		q.Content[i].Hash = needs[i]
 	}
-	there, err := c.target(ctx, opLacks, q)
+	there, err := c.target(ctx, opLacks, &q)
+	if err == nil {
+		err = there.refusal()
+	}
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,8 @@ type stepRequest struct {
 	// Body is the start of a move, a piece, or a run.
 	Body    []byte    `wire:"7"`
 	Content []content `wire:"8"`
+	// Keep, of opLacks: what the group has is kept as long as an upload, for nothing may refer to it yet.
+	Keep bool `wire:"9"`
 }
 
 // content is a chunk, or without bytes the name of one.
@@ -160,27 +162,39 @@ func (s *status) fill(rep *space.Replica, id cluster.SpaceID) error {
 	return nil
 }
 
-func lacks(_ context.Context, rep *space.Replica, q *stepRequest, answer *status) error {
-	for i := range q.Content {
-		has, err := rep.HasContent(q.Content[i].Hash)
-		if err != nil {
-			return err
+func lacks(ctx context.Context, rep *space.Replica, q *stepRequest, answer *status) error {
+	has := make([]bool, len(q.Content))
+	err := sideBySide(ctx, len(has), func(ctx context.Context, i int) (err error) {
+		if has[i], err = rep.HasContent(q.Content[i].Hash); has[i] && q.Keep {
+			has[i], err = rep.KeepStored(ctx, q.Space, q.Content[i].Hash)
 		}
-		if !has {
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range has {
+		if !has[i] {
 			answer.Lacks = append(answer.Lacks, uint32(i))
 		}
 	}
 	return nil
 }
 
+func putContent(ctx context.Context, rep *space.Replica, q *stepRequest, _ *status) error {
+	return sideBySide(ctx, len(q.Content), func(ctx context.Context, i int) error {
+		return rep.PutStored(ctx, q.Space, q.Content[i].Hash, q.Content[i].Stored)
+	})
+}
+
 // putAtOnce is how many contents of one request are proposed side by side: small ones share entries then.
 const putAtOnce = 32
 
-func putContent(ctx context.Context, rep *space.Replica, q *stepRequest, _ *status) error {
+func sideBySide(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(putAtOnce)
-	for _, c := range q.Content {
-		g.Go(func() error { return rep.PutStored(ctx, q.Space, c.Hash, c.Stored) })
+	for i := range n {
+		g.Go(func() error { return do(ctx, i) })
 	}
 	return g.Wait()
 }

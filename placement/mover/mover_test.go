@@ -2,6 +2,7 @@ package mover
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"slices"
 	"testing"
@@ -110,6 +111,33 @@ func TestSweep(t *testing.T) {
 	}
 	w.carry(2)
 	w.compare()
+}
+
+// TestUploadsAreKept moves an upload that nothing refers to yet to a group that has the content, but is about to let go of
+// it: there it is kept as if it had been uploaded anew.
+func TestUploadsAreKept(t *testing.T) {
+	w := newWorld(t, 1)
+	body := w.content(5)
+	upload := func(g cluster.GroupID, id cluster.SpaceID) {
+		u, err := w.groups[g].UploadFor(t.Context(), id)
+		w.must(err)
+		_, err = u.Put(t.Context(), body)
+		w.must(errors.Join(err, u.Close()))
+	}
+	upload(2, cluster.SpaceID{2}) // somebody's, who does not come back
+	w.now = w.now.Add(40 * time.Minute)
+	upload(1, w.box)
+	mv := w.step(store.OpStartMove, store.MoveRequest{Space: w.box, ID: placement.MoveID{3}, To: 2})
+	New(Config{Group: 1, Replica: w.groups[1].Replica, Ops: w, Map: w}).carry(t.Context(), mv)
+	if w.place().Group != 2 {
+		t.Fatalf("it is in %+v", w.place())
+	}
+	w.now = w.now.Add(40 * time.Minute)
+	_, err := w.groups[2].Collect(t.Context())
+	w.must(err)
+	if has, err := w.groups[2].HasContent(space.HashOf(body)); err != nil || !has {
+		t.Fatalf("the upload is there: %v, %v", has, err)
+	}
 }
 
 // TestRun carries a move that the map gets while the movers of both groups run.
