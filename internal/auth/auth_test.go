@@ -11,6 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 type fakeUsers struct {
@@ -267,5 +268,32 @@ func TestVerifiersRefuseForeignCosts(t *testing.T) {
 	}
 	if errors.Is(errBadPassword, errThrottled) {
 		t.Fatal("kinds must differ")
+	}
+}
+
+// TestNewPasswordsTakeTurns: what is hashed for new passwords counts with the sign-ins.
+func TestNewPasswordsTakeTurns(t *testing.T) {
+	p, err := NewPasswords(nil, Throttle{}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxHashing {
+		if err := p.turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Verifiers(gone, "secret"); cluster.KindOf(err) != cluster.KindUnavailable {
+		t.Fatalf("with all turns taken: %v", err)
+	}
+	<-p.hashing
+	coded, err := p.Verifiers(t.Context(), "secret")
+	if err != nil || len(p.hashing) != maxHashing-1 {
+		t.Fatalf("%d of %d turns are taken after: %v", len(p.hashing), maxHashing, err)
+	}
+	var v Verifiers
+	if err := wire.Unmarshal(coded, &v); err != nil || !v.verify("secret") {
+		t.Fatalf("verifiers do not fit: %v", err)
 	}
 }

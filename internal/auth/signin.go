@@ -181,14 +181,31 @@ func (p *Passwords) matches(ctx context.Context, o *directory.Object, coded []by
 	return p.hash(ctx, &v, password)
 }
 
-func (p *Passwords) hash(ctx context.Context, v *Verifiers, password string) (bool, error) {
+func (p *Passwords) hash(ctx context.Context, v *Verifiers, password string) (fits bool, err error) {
+	if err := p.turn(ctx); err != nil {
+		return false, err
+	}
+	defer func() { <-p.hashing }()
+	return p.verify(v, password), nil
+}
+
+// turn waits until one more argon2id computation may run.
+func (p *Passwords) turn(ctx context.Context) error {
 	select {
 	case p.hashing <- struct{}{}:
-		defer func() { <-p.hashing }()
-		return p.verify(v, password), nil
+		return nil
 	case <-ctx.Done():
-		return false, &cluster.Error{Kind: cluster.KindUnavailable, Text: "too many sign-ins at a time"}
+		return &cluster.Error{Kind: cluster.KindUnavailable, Text: "too many passwords to hash at a time"}
 	}
+}
+
+// Verifiers is NewVerifiers when it is this call's turn among the sign-ins and the other new passwords.
+func (p *Passwords) Verifiers(ctx context.Context, password string) ([]byte, error) {
+	if err := p.turn(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-p.hashing }()
+	return NewVerifiers(password)
 }
 
 func (p *Passwords) sum(o *directory.Object, password string) [sha256.Size]byte {

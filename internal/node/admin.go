@@ -17,7 +17,6 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
-	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -305,7 +304,7 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
 		Aliases: o.Aliases, Members: o.Members, Senders: senders}}
 	if o.Password != "" {
-		if req.Credential, err = auth.NewVerifiers(o.Password); err != nil {
+		if req.Credential, err = b.n.passwords.Verifiers(ctx, o.Password); err != nil {
 			return nil, err
 		}
 	}
@@ -426,7 +425,7 @@ func (b backend) ChangeObject(ctx context.Context, address string, c admin.Chang
 	}
 	var err error
 	if c.Password != nil {
-		if req.Credential, err = auth.NewVerifiers(*c.Password); err != nil {
+		if req.Credential, err = b.n.passwords.Verifiers(ctx, *c.Password); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,12 @@ func townsfolk(t *testing.T) builtin.Reader {
 
 // A refused add makes no mailbox: the node of this test has nothing that could make one.
 func TestRefusedAddMakesNoMailbox(t *testing.T) {
-	b := backend{&Node{people: townsfolk(t)}}
+	people := townsfolk(t)
+	passwords, err := auth.NewPasswords(people, auth.Throttle{}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := backend{&Node{people: people, passwords: passwords}}
 	many := make([]string, builtin.MaxAliases+1)
 	for i := range many {
 		many[i] = fmt.Sprintf("x%d@example.test", i)

@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/ops"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/exmdb/client"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/placement"
@@ -42,15 +43,16 @@ type Node struct {
 	credentials *transport.Credentials          // towards nodes
 	shown       atomic.Pointer[tls.Certificate] // to clients
 
-	storage  storage
-	view     *view.View
-	server   *ops.Server
-	ops      *ops.Client
-	mail     client.Client
-	asked    *standings // mail for the front-ends
-	people   builtin.Reader
-	services services
-	gossip   *gossip.Gossip
+	storage   storage
+	view      *view.View
+	server    *ops.Server
+	ops       *ops.Client
+	mail      client.Client
+	asked     *standings // mail for the front-ends
+	people    builtin.Reader
+	passwords *auth.Passwords
+	services  services
+	gossip    *gossip.Gossip
 
 	ctx    context.Context // ends when Stop begins
 	cancel context.CancelFunc
@@ -116,6 +118,10 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	}
 	n.view = view.New(systemReplica{n})
 	n.people = builtin.Reader{System: systemReplica{n}, Age: n.contact.age}
+	if n.passwords, err = auth.NewPasswords(n.people, auth.Throttle{Failures: cfg.Limits.ThrottleFailures,
+		Window: time.Duration(cfg.Limits.ThrottleWindow)}, n.storage.clock.Now); err != nil {
+		return nil, err
+	}
 	if err := n.makeGossip(); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/auth"
@@ -115,12 +114,7 @@ func (n *Node) startServices(_ context.Context) error {
 	if !n.cfg.HasRole(RoleFrontend) {
 		return nil
 	}
-	passwords, err := auth.NewPasswords(n.people, auth.Throttle{Failures: n.cfg.Limits.ThrottleFailures,
-		Window: time.Duration(n.cfg.Limits.ThrottleWindow)}, n.storage.clock.Now)
-	if err != nil {
-		return err
-	}
-	users := countedSignIns{passwords, n.metrics}
+	users := countedSignIns{n.passwords, n.metrics}
 	if err := os.MkdirAll(n.spool(), 0o700); err != nil {
 		return fmt.Errorf("make spool folder: %w", err)
 	}
