@@ -179,7 +179,15 @@ func (f *fleet) heirs(g *placement.Group) []*placement.NodeState {
 	return nodes
 }
 
-// handOver moves a leadership away from a node, to the heir that leads least.
+// steadyOn reports whether a group's replica on a node has kept up for long: a node that came back a moment ago may go
+// again, and then takes with it what it was just handed.
+func (f *fleet) steadyOn(g *placement.Group, n *placement.NodeState) bool {
+	r := g.Replica(n.ID)
+	return r != nil && f.seen.Steady[r.Server]
+}
+
+// handOver moves a leadership away from a node, to the heir that leads least; to one that is not steady only where no
+// other is.
 func (f *fleet) handOver(g *placement.Group, from cluster.NodeID, why string) (Step, bool) {
 	heirs := f.heirs(g)
 	if len(heirs) == 0 {
@@ -187,7 +195,7 @@ func (f *fleet) handOver(g *placement.Group, from cluster.NodeID, why string) (S
 	}
 	leads := f.leading()
 	to := slices.MinFunc(heirs, func(a, b *placement.NodeState) int {
-		return cmp.Or(cmp.Compare(leads[a.ID]/weight(a), leads[b.ID]/weight(b)), byName(a, b))
+		return cmp.Or(first(f.steadyOn(g, a), f.steadyOn(g, b)), cmp.Compare(leads[a.ID]/weight(a), leads[b.ID]/weight(b)), byName(a, b))
 	})
 	return Step{Transfer: &TransferLeader{g.ID, from, to.ID}, Why: why}, true
 }
@@ -209,8 +217,8 @@ func (f *fleet) vacate() []Step {
 }
 
 // spreadLeaders moves one leadership: home, else from the node that leads most to one that leads less. Groups are moved
-// only when all of them have a leader: an election under way comes first. The system group stays where it is while a
-// replica is on its way, since another leader would have to watch it anew.
+// only when all of them have a leader: an election under way comes first; and only to nodes that are steady. The system
+// group stays where it is while a replica is on its way, since another leader would have to watch it anew.
 func (f *fleet) spreadLeaders() []Step {
 	leads := f.leading()
 	var best Step
@@ -226,6 +234,9 @@ func (f *fleet) spreadLeaders() []Step {
 		}
 		half, home := f.lead(g)/2, f.policy.HomeOf(g)
 		for _, to := range f.heirs(g) {
+			if !f.steadyOn(g, to) {
+				continue
+			}
 			if home != "" && to.Site() == home && from.Site() != home {
 				return []Step{{Transfer: &TransferLeader{g.ID, from.ID, to.ID}, Why: home + " is its home"}}
 			}

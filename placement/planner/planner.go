@@ -27,7 +27,8 @@ type Observed struct {
 	// which that have a vote there.
 	Members, Voting map[cluster.ServerID]bool
 	// CaughtUp are the replicas whose log is within a few entries of their leader's, for a while; Steady those of which
-	// that has been so for as long as a replica on a node that is new to the group has to wait for its vote.
+	// that has been so for as long as a replica on a node that is new to the group has to wait for its vote, and one on a node
+	// that comes back for a leadership that nobody else has to give up.
 	CaughtUp, Steady map[cluster.ServerID]bool
 	// System is the replica of the system group that a node runs, for nodes whose process has been one and the same
 	// for a while.

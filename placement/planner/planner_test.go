@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -89,4 +90,55 @@ func letIn(m *placement.Map) {
 	g.Replicas[2].State = placement.Lost
 	g.Replicas = append(g.Replicas, placement.Replica{Server: "n3.2", Suffrage: placement.Nonvoter, State: placement.Created,
 		Replaces: "n3.1"})
+}
+
+// TestHandOversAreNotHasty: a node that has just come back is handed nothing for balance's sake, and where somebody has to be
+// handed a group, it comes last.
+func TestHandOversAreNotHasty(t *testing.T) {
+	m, seen := rejoin()
+	m.Nodes[0].Roles, m.Nodes[1].Roles, m.Nodes[2].Roles = placement.RoleStore, placement.RoleStore, placement.RoleStore
+	seen.System, seen.Steady = nil, map[cluster.ServerID]bool{}
+	for g := range cluster.GroupID(7) {
+		if g > 0 {
+			m.Groups = append(m.Groups, placement.Group{ID: g})
+		}
+		m.Groups[g].Replicas = nil
+		seen.Leaders[g] = "n1"
+		for _, n := range []cluster.NodeID{"n1", "n2", "n3"} {
+			s := cluster.NewServerID(n, uint64(10*g))
+			m.Groups[g].Replicas = append(m.Groups[g].Replicas, placement.Replica{Server: s, Suffrage: placement.Voter, State: placement.Created})
+			seen.Members[s], seen.Voting[s], seen.CaughtUp[s], seen.Steady[s] = true, true, true, n != "n2"
+		}
+	}
+	policy := placement.Policy{Replicas: 3, Groups: 6}
+	handed := func() string {
+		plan := Plan(m, seen, policy)
+		if len(plan) == 0 || plan[0].Transfer == nil {
+			return fmt.Sprint(plan)
+		}
+		if len(plan) > 1 && plan[0].Why != plan[1].Why {
+			return "several at a time"
+		}
+		return string(plan[0].Transfer.From + " to " + plan[0].Transfer.To)
+	}
+	if got := handed(); got != "n1 to n3" {
+		t.Errorf("n1 leads most, n2 has just come back: %s", got)
+	}
+	for g := range cluster.GroupID(7) {
+		seen.Leaders[g] = []cluster.NodeID{"n1", "n3"}[g%2]
+	}
+	if got := handed(); got != "[]" {
+		t.Errorf("n2 leads nothing, and has just come back: %s", got)
+	}
+	m.Nodes[2].Status = placement.Draining
+	if got := handed(); got != "n3 to n1" {
+		t.Errorf("n3 drains: %s", got)
+	}
+	m.Nodes[2].Status = placement.Active
+	for s := range seen.Steady {
+		seen.Steady[s] = true
+	}
+	if got := handed(); got != "n1 to n2" {
+		t.Errorf("n2 has been there for long: %s", got)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"time"
 
@@ -187,7 +188,7 @@ func (w *world) carryOut(s Step) error {
 	case s.Remove != nil:
 		return w.remove(s.Remove)
 	case s.Transfer != nil:
-		return w.transfer(s.Transfer)
+		return w.transfer(s.Transfer, s.Why)
 	case s.Retire != nil:
 		for i := range w.m.Groups {
 			if r := w.m.Groups[i].Replica(s.Retire.Node); r != nil {
@@ -322,11 +323,17 @@ func (w *world) remove(c *ChangeReplica) error {
 	return nil
 }
 
-func (w *world) transfer(t *TransferLeader) error {
+// spreads are how the reasons end for which a leadership moves that could stay where it is.
+var spreads = regexp.MustCompile(` leads more than n\d+$| is its home$`)
+
+func (w *world) transfer(t *TransferLeader, why string) error {
 	g := w.m.Group(t.Group)
 	r := g.Replica(t.To)
 	if w.leaders[t.Group] != t.From || r == nil || !w.raft[t.Group][r.Server] || !w.lives(g, r.Server) {
 		return fmt.Errorf("cannot be handed over: %+v", t)
+	}
+	if w.fresh[r.Server] && spreads.MatchString(why) {
+		return fmt.Errorf("handed to a node that has just come back: %+v", t)
 	}
 	if w.quiet.handed == t.Group && w.quiet.left == t.To {
 		return fmt.Errorf("group %d goes back to %s", t.Group, t.To)
