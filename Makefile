@@ -63,7 +63,7 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 
 chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100, MINUTES=60 by time, SIM=10000 simulated seeds, or CLUSTERS=100000 random clusters for the planner
 ifneq ($(CLUSTERS),)
-	$(call phase,planner,SEED='$(or $(SEED),1)' FLOTILLA_CLUSTERS='$(CLUSTERS)' go test -count=1 -v -timeout 24h $(TAGS) -run '^(TestClusters|TestANodeMoreTakesItsShare)$$' ./placement/planner)
+	$(call phase,planner,SEED='$(or $(SEED),1)' FLOTILLA_CLUSTERS='$(CLUSTERS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^(TestClusters|TestANodeMoreTakesItsShare)$$' ./placement/planner)
 else ifneq ($(SIM),)
 	$(call phase,simulation,go test -count=1 -v -timeout 24h $(TAGS) ./test/sim -run '^TestSim$$' -seeds $(SIM) -from '$(or $(SEED),1)')
 else ifneq ($(MINUTES),)

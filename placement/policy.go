@@ -45,8 +45,10 @@ type Policy struct {
 	// MaxGroup is the size in bytes from which a group is full: new mailboxes go to others. Zero is none.
 	MaxGroup uint64 `wire:"6" json:"max_group,omitempty"`
 	// Grace is how long a node may be silent before what it holds is made elsewhere.
-	Grace   time.Duration `wire:"7" json:"-"`
-	Unknown wire.Unknown  `json:"-"`
+	Grace time.Duration `wire:"7" json:"-"`
+	// MaxOps is how many operations a second make a group hot: mailboxes leave it for others. Zero is none.
+	MaxOps  uint32       `wire:"8" json:"max_ops,omitempty"`
+	Unknown wire.Unknown `json:"-"`
 	// Rules are for domains and mailboxes; each is a record of its own.
 	Rules []Rule `wire:"-" json:"rules,omitempty"`
 }
@@ -188,6 +190,14 @@ var settings = []setting{
 		p.MaxGroup, err = parseSize(v)
 		return err
 	}},
+	{"max-ops", false, func(p *Policy, v string) error {
+		n, err := strconv.ParseUint(v, 10, 32)
+		if err != nil {
+			return fmt.Errorf("want a number of operations a second, or 0 for no limit")
+		}
+		p.MaxOps = uint32(n)
+		return nil
+	}},
 	{"grace", false, func(p *Policy, v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < MinGrace {
@@ -252,21 +262,31 @@ func (p *Policy) set(pairs []string, allowed func(setting) bool) error {
 }
 
 // Check refuses what the cluster cannot do: sites that no node is in, a home outside of the sites, fewer groups than
-// there are.
-func (p *Policy) Check(m *Map) error {
+// there are, where another number was asked for before.
+func (p *Policy) Check(m *Map, before int) error {
 	if err := checkSites(m, p.Home, p.Sites); err != nil {
 		return err
 	}
-	have := 0
-	for i := range m.Groups {
-		if g := &m.Groups[i]; g.ID != cluster.SystemGroup && g.Class() == (Class{}) {
-			have++
-		}
-	}
-	if p.Groups < have {
+	if have := m.CountGroups(Class{}); p.Groups != before && p.Groups < have {
 		return &SettingError{"groups", strconv.Itoa(p.Groups), fmt.Sprintf("there are %d, and no setting merges groups", have)}
 	}
 	return nil
+}
+
+// CountGroups is how many groups of a class there are, those that are merged included: they stay.
+func (m *Map) CountGroups(c Class) int {
+	n := 0
+	for i := range m.Groups {
+		if g := &m.Groups[i]; g.ID != cluster.SystemGroup && g.Class() == c {
+			n++
+		}
+	}
+	return n
+}
+
+// Full reports whether a group of a size, with so many operations a second, is to take nothing more.
+func (p *Policy) Full(bytes uint64, ops float64) bool {
+	return p.MaxGroup > 0 && bytes >= p.MaxGroup || p.MaxOps > 0 && ops >= float64(p.MaxOps)
 }
 
 // Check refuses a rule that the cluster cannot follow, or that says nothing.
@@ -310,7 +330,7 @@ func (p *Policy) String() string {
 	if len(p.Sites) > 0 {
 		s = append(s, "sites="+strings.Join(p.Sites, ","))
 	}
-	return strings.Join(append(s, fmt.Sprintf("max-group=%s grace=%v", sizeText(p.MaxGroup), p.Grace)), " ")
+	return strings.Join(append(s, fmt.Sprintf("max-group=%s max-ops=%d grace=%v", sizeText(p.MaxGroup), p.MaxOps, p.Grace)), " ")
 }
 
 // sizeText is a size as it is set.

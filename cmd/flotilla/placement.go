@@ -59,7 +59,8 @@ func policyCommand(g *global) *cobra.Command {
   survive=node|zone|site what two copies never share, as long as that can be avoided
   home=SITE              where groups should be led; empty for anywhere
   sites=SITE,SITE        where copies may be; empty for anywhere
-  max-group=200G         when all groups are as large, another is made; 0 for never
+  max-group=200G         a larger group gives mailboxes to others; when all are as large, another is made; 0 for never
+  max-ops=2000           the same for a group that does so many operations a second
   grace=30m              how long a node may be silent before its copies are made elsewhere
   weight.NODE=100        a node's share of copies and leaderships against others
 

@@ -28,12 +28,16 @@ type move struct {
 	old   *placement.Replica
 	to    *placement.NodeState
 	gain  float64
+	// now is what is wrong with the group as it is, after with the group after the move; see worsens.
+	now, after cost
 }
 
-// cost is what is wrong with the group after the move.
-func (m *move) cost(f *fleet) cost {
-	nodes := slices.DeleteFunc(f.nodesOf(m.group), func(n cluster.NodeID) bool { return n == m.old.Server.Node() })
-	return f.cost(m.group, append(nodes, m.to.ID))
+// worsens fills in what is wrong with the group after the move, and compares it with what is now.
+func (m *move) worsens(f *fleet) int {
+	nodes := f.nodesOf(m.group)
+	nodes[slices.Index(nodes, m.old.Server.Node())] = m.to.ID
+	m.after = f.cost(m.group, nodes)
+	return m.after.compare(m.now)
 }
 
 // moves calls fn with every replica that could go to another node: of groups that are whole, and when none is healed, so
@@ -47,14 +51,15 @@ func (f *fleet) moves(fn func(m move)) {
 		if g.ID == cluster.SystemGroup || !f.whole(g) {
 			continue
 		}
+		now := f.cost(g, f.nodesOf(g))
 		for _, to := range f.places(g) {
 			if f.coming[to.ID] >= comingAtMost {
 				continue
 			}
 			for j := range g.Replicas {
 				old := &g.Replicas[j]
-				if n := f.node[old.Server.Node()]; n != nil && n.Status == placement.Active {
-					fn(move{group: g, old: old, to: to})
+				if n := f.node[old.Server.Node()]; n != nil && n.Status == placement.Active && successor(g, old) == nil {
+					fn(move{group: g, old: old, to: to, now: now})
 				}
 			}
 		}
@@ -72,10 +77,7 @@ func (f *fleet) whole(g *placement.Group) bool {
 func (f *fleet) improve() []Step {
 	var best *move
 	f.moves(func(m move) {
-		if m.cost(f).compare(f.cost(m.group, f.nodesOf(m.group))) >= 0 {
-			return
-		}
-		if best == nil || f.rather(&m, best) {
+		if !f.flawless(m.group, m.now) && m.worsens(f) < 0 && (best == nil || f.rather(&m, best)) {
 			best = &m
 		}
 	})
@@ -88,7 +90,7 @@ func (f *fleet) improve() []Step {
 // rather orders moves for the policy's sake: the first group, what is right afterwards, the emptiest node, from the
 // fullest.
 func (f *fleet) rather(a, b *move) bool {
-	return cmp.Or(cmp.Compare(a.group.ID, b.group.ID), a.cost(f).compare(b.cost(f)),
+	return cmp.Or(cmp.Compare(a.group.ID, b.group.ID), a.after.compare(b.after),
 		cmp.Compare(f.level(a.to.ID, 0), f.level(b.to.ID, 0)),
 		cmp.Compare(f.level(b.old.Server.Node(), 0), f.level(a.old.Server.Node(), 0))) < 0
 }
@@ -111,7 +113,7 @@ func (f *fleet) balance() []Step {
 		if near || back || m.gain < worth*mean || best != nil && !f.better(&m, best) {
 			return
 		}
-		if m.cost(f).compare(f.cost(m.group, f.nodesOf(m.group))) <= 0 {
+		if m.worsens(f) <= 0 {
 			best = &m
 		}
 	})

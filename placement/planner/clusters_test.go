@@ -5,11 +5,11 @@ import (
 	"math"
 	"os"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -199,13 +199,13 @@ func (w *world) live() error {
 		if !h.do(w) {
 			continue
 		}
-		w.log = append(w.log, "-- "+h.name)
+		w.log = append(w.log, step{happened: h.name})
 		w.calm()
 		if err := w.work(w.r.IntN(40)); err != nil {
 			return err
 		}
 	}
-	w.log = append(w.log, "-- peace")
+	w.log = append(w.log, step{happened: "peace"})
 	w.unfit = map[cluster.NodeID]string{}
 	for i := range w.m.Nodes {
 		n := &w.m.Nodes[i]
@@ -381,6 +381,9 @@ func someCluster(seed uint64) *world {
 		w.policy.Home = w.m.Nodes[0].DC
 	}
 	if w.chance(4) {
+		w.policy.MaxGroup, w.policy.MaxOps = 6<<30, 250
+	}
+	if w.chance(4) {
 		w.policy.Rules = []placement.Rule{{Domain: "example.org", Home: w.m.Nodes[0].DC, Groups: 1 + r.IntN(2)}}
 	}
 	return w
@@ -404,26 +407,36 @@ func clustersAsked(t *testing.T) (n, seed uint64) {
 	return n, seed
 }
 
+// record keeps the figures of a long run.
+func record(t *testing.T, name string, results map[string]any) {
+	t.Helper()
+	if os.Getenv("FLOTILLA_RECORD") != "" {
+		testkit.Record(t, name, results)
+	}
+}
+
 // TestClusters holds what plans promise for random clusters to which things happen: no step takes a quorum, copies end up
 // spread as the policy wants it, plans end, and what a plan did the next does not undo.
 func TestClusters(t *testing.T) {
 	n, seed := clustersAsked(t)
-	steps, moved := 0, 0
+	steps, moved, handed, longest, begin := 0, 0, 0, 0, time.Now()
 	for i := range n {
 		w := someCluster(seed + i)
 		if err := w.live(); err != nil {
-			t.Fatalf("seed %d: %v\n%+v\n%v\n%s", seed+i, err, w.policy, w.m.Nodes, strings.Join(w.log, "\n"))
+			t.Fatalf("seed %d: %v\n%+v\n%v\n%s", seed+i, err, w.policy, w.m.Nodes, w.story())
 		}
-		steps, moved = steps+w.steps, moved+w.moved
+		steps, moved, handed, longest = steps+w.steps, moved+w.moved, handed+w.handed, max(longest, w.steps)
 	}
-	t.Logf("%d clusters from seed %d on: %d steps, %d replicas moved", n, seed, steps, moved)
+	t.Logf("%d clusters from seed %d on: %d steps, %d replicas moved, %d leaderships", n, seed, steps, moved, handed)
+	record(t, "planner", map[string]any{"clusters": n, "first seed": seed, "steps": steps, "most steps of a cluster": longest,
+		"copies moved that could have stayed": moved, "leaderships moved": handed, "seconds taken": time.Since(begin).Seconds(), "violations": 0})
 }
 
 // TestANodeMoreTakesItsShare: replicas go to the new node, hardly more than it has to be given, until every node is within
 // a tenth of its share, or as near as whole replicas allow.
 func TestANodeMoreTakesItsShare(t *testing.T) {
 	n, seed := clustersAsked(t)
-	moved, least := 0, 0
+	moved, least, far := 0, 0, 0.0
 	for i := range n / 20 {
 		w := newWorld(seed+i, 3, placement.DefaultPolicy())
 		nodes := 3 + w.r.IntN(6)
@@ -442,23 +455,27 @@ func TestANodeMoreTakesItsShare(t *testing.T) {
 		}
 		w.moved = 0
 		if err := w.settle(); err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed+i, err, strings.Join(w.log, "\n"))
+			t.Fatalf("seed %d: %v\n%s", seed+i, err, w.story())
 		}
 		if w.moved > must+nodes {
-			t.Fatalf("seed %d: %d replicas were moved, %d had to be\n%s", seed+i, w.moved, must, strings.Join(w.log, "\n"))
+			t.Fatalf("seed %d: %d replicas were moved, %d had to be\n%s", seed+i, w.moved, must, w.story())
 		}
 		held, share = w.shares()
 		for node, s := range share {
 			if share[id] > float64(w.policy.Groups) {
 				break // it cannot hold more than one of each
 			}
-			if off := math.Abs(float64(held[node]) - s); off > max(band*s, 1.5+worth*s) {
+			off := math.Abs(float64(held[node]) - s)
+			far = max(far, off)
+			if off > max(band*s, 1.5+worth*s) {
 				t.Fatalf("seed %d: %s holds %d, its share is %.1f; %v", seed+i, node, held[node], s, held)
 			}
 		}
 		moved, least = moved+w.moved, least+must
 	}
 	t.Logf("%d replicas moved, %d had to be", moved, least)
+	record(t, "planner-a-node-more", map[string]any{"clusters": n / 20, "first seed": seed, "copies moved": moved, "copies that had to be": least,
+		"copies that a node is from its share at most": far})
 }
 
 // shares is how many replicas each node holds, and how many it should by its weight.

@@ -118,6 +118,12 @@ func (f *fleet) cost(g *placement.Group, nodes []cluster.NodeID) cost {
 	return c
 }
 
+// flawless reports whether nothing could be better: every copy of the group is in a place of its own.
+func (f *fleet) flawless(g *placement.Group, c cost) bool {
+	n := len(g.Replicas)
+	return c[0] == 0 && c[1] == 0 && (c[2] == 0 || c[2] == n || c[2] == n<<16+n)
+}
+
 // place is what one loss takes: zones of two sites are never the same.
 type place struct{ site, zone string }
 
@@ -205,13 +211,14 @@ func (f *fleet) formed() bool {
 }
 
 // missing are the classes of the groups that there are too few of, each as often as one is missing. Where all groups of a
-// class are full, one more is.
+// class are full or hot, one more is.
 func (f *fleet) missing() []placement.Class {
 	have, room := make(map[placement.Class]int), make(map[placement.Class]bool)
 	for i := range f.m.Groups {
 		if g := &f.m.Groups[i]; g.ID != cluster.SystemGroup {
 			have[g.Class()]++
-			room[g.Class()] = room[g.Class()] || f.policy.MaxGroup == 0 || f.seen.Load[g.ID].Bytes < f.policy.MaxGroup
+			load := f.seen.Load[g.ID]
+			room[g.Class()] = room[g.Class()] || g.Into == 0 && !f.policy.Full(load.Bytes, load.Ops)
 		}
 	}
 	var all []placement.Class

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -35,9 +36,29 @@ type world struct {
 	later []func()
 	// quiet is what was done since the last event; nothing of it is undone before the next.
 	quiet quiet
-	moved int
-	steps int
-	log   []string
+	seen  Observed // of the last look
+	// moved are copies that could have stayed, handed leaderships, steps all that was done.
+	moved, handed, steps int
+	log                  []step
+}
+
+// step is one of the log, or what happened besides.
+type step struct {
+	Step
+	happened string
+}
+
+// story is what went on, in words.
+func (w *world) story() string {
+	var b strings.Builder
+	for _, s := range w.log {
+		if s.happened != "" {
+			fmt.Fprintf(&b, "-- %s\n", s.happened)
+		} else {
+			fmt.Fprintf(&b, "%s: %s\n", s.Step, s.Why)
+		}
+	}
+	return b.String()
 }
 
 // quiet is what plans did since something happened.
@@ -62,7 +83,7 @@ func newWorld(seed uint64, nodes int, policy placement.Policy) *world {
 	w := &world{r: rand.New(rand.NewPCG(seed, 1)), policy: policy, raft: map[cluster.GroupID]map[cluster.ServerID]bool{}, //nolint:gosec // a seed that can be given again
 		leaders: map[cluster.GroupID]cluster.NodeID{}, up: map[cluster.NodeID]bool{}, grace: map[cluster.NodeID]bool{},
 		behind: map[cluster.ServerID]bool{}, fresh: map[cluster.ServerID]bool{}, system: map[cluster.NodeID]cluster.ServerID{},
-		heard: map[cluster.ServerID]bool{}, unfit: map[cluster.NodeID]string{}, load: map[cluster.GroupID]Load{}}
+		heard: map[cluster.ServerID]bool{}, unfit: map[cluster.NodeID]string{}, load: map[cluster.GroupID]Load{}, seen: looksAtNothing()}
 	w.calm()
 	g := placement.Group{ID: cluster.SystemGroup}
 	w.raft[g.ID] = map[cluster.ServerID]bool{}
@@ -135,11 +156,20 @@ func (w *world) quorum(g *placement.Group) (live, all int) {
 	return live, all
 }
 
-// observe is what a controller sees.
+// observe is what a controller sees. It is good until the next call.
 func (w *world) observe() Observed {
-	seen := Observed{Alive: maps.Clone(w.up), Leaders: maps.Clone(w.leaders), Members: map[cluster.ServerID]bool{}, Voting: map[cluster.ServerID]bool{},
-		CaughtUp: map[cluster.ServerID]bool{}, Steady: map[cluster.ServerID]bool{}, System: map[cluster.NodeID]cluster.ServerID{},
-		Heard: map[cluster.ServerID]bool{}, Silent: map[cluster.NodeID]time.Duration{}, Unfit: w.unfit, Holds: map[cluster.NodeID]int{}, Load: w.load}
+	seen := w.seen
+	seen.Unfit, seen.Load = w.unfit, w.load
+	for _, m := range []map[cluster.ServerID]bool{seen.Members, seen.Voting, seen.CaughtUp, seen.Steady, seen.Heard} {
+		clear(m)
+	}
+	clear(seen.Alive)
+	clear(seen.Leaders)
+	clear(seen.System)
+	clear(seen.Silent)
+	clear(seen.Holds)
+	maps.Copy(seen.Alive, w.up)
+	maps.Copy(seen.Leaders, w.leaders)
 	for i := range w.m.Groups {
 		g := &w.m.Groups[i]
 		for s, votes := range w.raft[g.ID] {
@@ -165,6 +195,14 @@ func (w *world) observe() Observed {
 	}
 	maps.Copy(seen.Heard, w.heard)
 	return seen
+}
+
+// looksAtNothing is an observation to be filled.
+func looksAtNothing() Observed {
+	return Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{}, Members: map[cluster.ServerID]bool{},
+		Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{}, Steady: map[cluster.ServerID]bool{},
+		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}, Silent: map[cluster.NodeID]time.Duration{},
+		Holds: map[cluster.NodeID]int{}}
 }
 
 // fate is what becomes of half a step.
@@ -247,6 +285,9 @@ func (w *world) add(a *AddReplica) error {
 		n.Roles&placement.RoleStore == 0 || w.unfit[a.Node] != "" || !allowed(w.policy.SitesOf(g), n.DC)):
 		return fmt.Errorf("%s is given a replica of group %d: %+v", a.Node, g.ID, n)
 	}
+	if err := w.apart(g, a); err != nil {
+		return err
+	}
 	if a.Cause == placement.CauseBalance || a.Cause == placement.CausePolicy {
 		w.moved++
 	}
@@ -259,6 +300,34 @@ func (w *world) add(a *AddReplica) error {
 			r.State = max(r.State, placement.Created)
 		}
 	})
+	return nil
+}
+
+// apart checks that a copy is put where it shares as little as can be, of the nodes that could be given it, with those that
+// the group has: with none if that can be avoided.
+func (w *world) apart(g *placement.Group, a *AddReplica) error {
+	if a.Cause == placement.CauseLost {
+		return nil // it is made again where it was
+	}
+	shared, home := map[string]int{}, w.policy.HomeOf(g)
+	for i := range g.Replicas {
+		r := &g.Replicas[i]
+		if n := w.m.Node(r.Server.Node()); successor(g, r) == nil && r.Server != a.Replaces {
+			shared[w.domain(n)]++
+			if n.DC == home {
+				home = "" // has one, and asks for no other
+			}
+		}
+	}
+	to := w.m.Node(a.Node)
+	for i := range w.m.Nodes {
+		n := &w.m.Nodes[i]
+		could := n.Status == placement.Active && w.up[n.ID] && n.Roles&placement.RoleStore != 0 && w.unfit[n.ID] == "" &&
+			allowed(w.policy.SitesOf(g), n.DC) && g.Replica(n.ID) == nil && (home == "" || n.DC == home || to.DC != home)
+		if could && shared[w.domain(n)] < shared[w.domain(to)] {
+			return fmt.Errorf("%s is given a copy of group %d, whose place has %d; %s's has %d", to.ID, g.ID, shared[w.domain(to)], n.ID, shared[w.domain(n)])
+		}
+	}
 	return nil
 }
 
@@ -339,6 +408,7 @@ func (w *world) transfer(t *TransferLeader, why string) error {
 		return fmt.Errorf("group %d goes back to %s", t.Group, t.To)
 	}
 	if w.fate() {
+		w.handed++
 		w.leaders[t.Group] = t.To
 		w.quiet.handed, w.quiet.left = t.Group, t.From
 	}
@@ -348,30 +418,33 @@ func (w *world) transfer(t *TransferLeader, why string) error {
 // step carries out one step and checks that no group is worse for it.
 func (w *world) step(s Step) error {
 	w.steps++
-	w.log = append(w.log, s.String()+": "+s.Why)
-	if s.String() == "nothing" || s.Why == "" {
+	w.log = append(w.log, step{Step: s})
+	if _, ok := s.Group(); s.Why == "" || !ok && s.Retire == nil {
 		return fmt.Errorf("a step without words: %+v", s)
 	}
 	if s.Transfer == nil { // who could lead changes with it
 		w.quiet.left = ""
 	}
-	before, voters := map[cluster.GroupID]bool{}, map[cluster.GroupID]int{}
-	for i := range w.m.Groups {
-		live, all := w.quorum(&w.m.Groups[i])
-		before[w.m.Groups[i].ID], voters[w.m.Groups[i].ID] = live*2 > all, all
+	id, ok := s.Group()
+	if !ok {
+		return w.carryOut(s)
+	}
+	was, voters := true, 0
+	if g := w.m.Group(id); g != nil {
+		var live int
+		live, voters = w.quorum(g)
+		was = live*2 > voters
 	}
 	if err := w.carryOut(s); err != nil {
 		return fmt.Errorf("%s: %w", s, err)
 	}
-	for i := range w.m.Groups {
-		g := &w.m.Groups[i]
-		live, all := w.quorum(g)
-		if was, old := before[g.ID]; live*2 <= all && (was || !old) {
-			return fmt.Errorf("group %d has %d of %d voters after: %s", g.ID, live, all, s)
-		}
-		if most := max(w.policy.Replicas, 3) + 1; g.ID != cluster.SystemGroup && all > most && all > voters[g.ID] && before[g.ID] {
-			return fmt.Errorf("group %d has %d voters after: %s", g.ID, all, s)
-		}
+	g := w.m.Group(id)
+	live, all := w.quorum(g)
+	if live*2 <= all && was {
+		return fmt.Errorf("group %d has %d of %d voters after: %s", g.ID, live, all, s)
+	}
+	if most := max(w.policy.Replicas, 3) + 1; g.ID != cluster.SystemGroup && all > most && all > voters && was {
+		return fmt.Errorf("group %d has %d voters after: %s", g.ID, all, s)
 	}
 	return nil
 }
@@ -380,9 +453,12 @@ func (w *world) step(s Step) error {
 func (w *world) settle() error {
 	bound := w.steps + 200 + 60*len(w.m.Groups)*w.policy.Replicas + 60*w.policy.Groups*len(w.policy.Classes())
 	for w.steps < bound {
+		if w.chance(4) && w.advance() {
+			continue
+		}
 		plan := Plan(&w.m, w.observe(), w.policy)
-		if len(plan) == 0 || w.chance(4) {
-			if !w.advance() && len(plan) == 0 {
+		if len(plan) == 0 {
+			if !w.advance() {
 				return nil
 			}
 			continue
@@ -398,8 +474,11 @@ func (w *world) settle() error {
 // work is settle for at most so many rounds.
 func (w *world) work(rounds int) error {
 	for range rounds {
+		if w.chance(4) && w.advance() {
+			continue
+		}
 		plan := Plan(&w.m, w.observe(), w.policy)
-		if len(plan) == 0 || w.chance(4) {
+		if len(plan) == 0 {
 			w.advance()
 			continue
 		}

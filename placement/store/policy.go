@@ -84,6 +84,7 @@ func SetPolicy(w space.Writer, q *SetPolicyRequest) error {
 		return err
 	}
 	var pairs []string
+	groups := p.Groups
 	for _, pair := range q.Pairs {
 		node, weight, ok := strings.Cut(strings.TrimPrefix(pair, weightSetting), "=")
 		if !ok || !strings.HasPrefix(pair, weightSetting) {
@@ -92,7 +93,7 @@ func SetPolicy(w space.Writer, q *SetPolicyRequest) error {
 			return err
 		}
 	}
-	if err := errors.Join(p.Set(pairs), p.Check(m)); err != nil {
+	if err := errors.Join(p.Set(pairs), p.Check(m, groups)); err != nil {
 		return err
 	}
 	w.Set([]byte{prefixPolicy}, wire.Marshal(&p))
