@@ -100,6 +100,7 @@ var broken = []struct{ want, pkg, imp string }{
 	{"pure engines", "exmdb/rules", "cluster/space"},
 	{"pure engines", "placement/planner", "os"},
 	{"engines log nothing", "exmdb/store", "log/slog"},
+	{"full text knows no mailbox", "exmdb/fulltext", "exmdb/schema"},
 	{"engines log nothing", "cluster/rpc", "github.com/prometheus/client_golang/prometheus"},
 	{"raft's door", "cluster/space", "github.com/hashicorp/raft"},
 	{"raft's door", "internal/node", "github.com/hashicorp/raft-boltdb/v2"},

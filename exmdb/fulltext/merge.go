@@ -1,0 +1,193 @@
+package fulltext
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+const (
+	// mergeWidth is how many runs of about one size become one, firstRun the size of the smallest.
+	mergeWidth = 8
+	firstRun   = 32
+	// mergeMost is the most messages in a run that is merged again, mergeBytes what is written at a time.
+	mergeMost  = 1 << 18
+	mergeBytes = 1 << 20
+)
+
+// level is how often runs were merged to make one of so many messages.
+func level(count uint64) int {
+	l := 0
+	for n := uint64(firstRun * mergeWidth); n <= count; n *= mergeWidth {
+		l++
+	}
+	return l
+}
+
+// due is the runs that are to be merged next, nil if none are.
+func due(runs []run) []run {
+	byLevel := make(map[int][]run)
+	for _, r := range runs {
+		l := level(r.count)
+		if byLevel[l] = append(byLevel[l], r); len(byLevel[l]) == mergeWidth && r.count < mergeMost {
+			return byLevel[l]
+		}
+	}
+	return nil
+}
+
+// Merge puts runs of a folder together if there are enough of one size, and reports whether there were. What ends in the
+// middle is begun anew by the next call.
+func (ix *Index) Merge(ctx context.Context, m Mailbox, f mapi.FID) (bool, error) {
+	ix.write.Lock()
+	defer ix.write.Unlock()
+	record, found, err := ix.record(ix.db, m, f)
+	if err != nil || !found {
+		return false, err
+	}
+	runs, err := runsOf(ix.db, m.Space, f)
+	if err != nil {
+		return false, ix.noticed(err)
+	}
+	runs = due(runs)
+	if runs == nil && record.merging == 0 {
+		return false, nil
+	}
+	w := &merging{ix: ix, box: m, folder: f, record: record, batch: ix.db.NewBatch()}
+	defer w.batch.Close()
+	return runs != nil, ix.noticed(w.run(ctx, runs))
+}
+
+// merging is runs on their way into one.
+type merging struct {
+	ix     *Index
+	box    Mailbox
+	folder mapi.FID
+	record folderRecord
+	batch  *lsm.Batch
+	key    []byte
+	uids   []uint32
+}
+
+func (w *merging) run(ctx context.Context, runs []run) error {
+	if old := w.record.merging; old != 0 { // a merge that was not finished
+		if err := w.forget(prefixTerm, old); err != nil {
+			return err
+		}
+		w.record.merging = 0
+	}
+	var number uint64
+	if runs != nil {
+		number = w.record.next
+		w.record.next++
+		w.record.merging = number
+	}
+	if err := errors.Join(w.putRecord(), w.commit()); err != nil || runs == nil {
+		return err
+	}
+	w.key = runKey(prefixTerm, w.box.Space, w.folder, number)
+	if err := w.terms(ctx, runs); err != nil {
+		return err
+	}
+	return w.finish(number, runs)
+}
+
+func (w *merging) putRecord() error {
+	return w.batch.Set(folderKey(prefixFolder, w.box.Space, w.folder), w.record.encode())
+}
+
+func (w *merging) forget(prefix byte, number uint64) error {
+	lo := runKey(prefix, w.box.Space, w.folder, number)
+	return w.batch.DeleteRange(lo, after(lo))
+}
+
+func (w *merging) commit() error {
+	err := w.batch.Commit(false)
+	w.batch.Reset()
+	return err
+}
+
+// terms writes all terms of the runs.
+func (w *merging) terms(ctx context.Context, runs []run) (err error) {
+	its := make([]*lsm.Iter, len(runs))
+	for i, r := range runs {
+		lo := runKey(prefixTerm, w.box.Space, w.folder, r.number)
+		its[i] = w.ix.db.NewIter(lo, after(lo))
+		defer func() { err = errors.Join(err, its[i].Close()) }()
+		its[i].First()
+	}
+	var term []byte
+	for ctx.Err() == nil {
+		term = least(term[:0], its)
+		if len(term) == 0 {
+			return nil
+		}
+		w.uids = w.uids[:0]
+		for _, it := range its {
+			if err := w.gather(it, term); err != nil {
+				return err
+			}
+		}
+		if err := w.put(term); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// least is the lowest term that any iterator stands on, empty when all are at their end.
+func least(dst []byte, its []*lsm.Iter) []byte {
+	for _, it := range its {
+		if it.Valid() && (len(dst) == 0 || bytes.Compare(termOf(it.Key()), dst) < 0) {
+			dst = append(dst[:0], termOf(it.Key())...)
+		}
+	}
+	return dst
+}
+
+// gather takes the messages of a term off an iterator.
+func (w *merging) gather(it *lsm.Iter, term []byte) error {
+	for it.Valid() && bytes.Equal(termOf(it.Key()), term) {
+		if err := eachPosting(it.Key(), it.Value(), func(uid uint32) { w.uids = append(w.uids, uid) }); err != nil {
+			return err
+		}
+		it.Next()
+	}
+	return it.Err()
+}
+
+// put writes a term with the messages that were gathered.
+func (w *merging) put(term []byte) error {
+	if !slices.IsSorted(w.uids) {
+		slices.Sort(w.uids)
+	}
+	for part := range slices.Chunk(slices.Compact(w.uids), postingsInKey) {
+		w.key = append(append(w.key[:termStart], term...), endOfTerm)
+		w.key = binary.BigEndian.AppendUint32(w.key, part[0])
+		if err := w.batch.Set(w.key, appendPostings(nil, part)); err != nil {
+			return err
+		}
+	}
+	if w.batch.Len() < mergeBytes {
+		return nil
+	}
+	return w.commit()
+}
+
+// finish puts the new run in place of the old ones.
+func (w *merging) finish(number uint64, runs []run) error {
+	count := uint64(0)
+	for _, r := range runs {
+		count += r.count
+		if err := errors.Join(w.forget(prefixTerm, r.number), w.batch.Delete(runKey(prefixRun, w.box.Space, w.folder, r.number))); err != nil {
+			return err
+		}
+	}
+	w.record.merging = 0
+	return errors.Join(w.batch.Set(runKey(prefixRun, w.box.Space, w.folder, number), binary.AppendUvarint(nil, count)), w.putRecord(), w.commit())
+}

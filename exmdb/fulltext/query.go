@@ -1,0 +1,274 @@
+package fulltext
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Query says what is searched for. A nil Query is one that the index cannot narrow: every message may pass.
+type Query struct {
+	// all and any are of a compound query, one of them; fields and probes of one that looks for a string.
+	all, any []*Query
+	fields   Fields
+	probes   []probe
+}
+
+// probe is a question to the terms of one field.
+type probe struct {
+	how  how
+	term string
+	// head is what stands in one piece whole of a word with term in it, if that is longer.
+	head string
+}
+
+type how uint8
+
+const (
+	is     how = iota // the term itself
+	begins            // terms that begin with it
+	holds             // terms that it is in, or may be in
+)
+
+// All passes what every query passes. Those that cannot narrow are left out.
+func All(list ...*Query) *Query {
+	var kept []*Query
+	for _, q := range list {
+		if q != nil {
+			kept = append(kept, q)
+		}
+	}
+	if len(kept) < 2 {
+		kept = append(kept, nil)
+		return kept[0]
+	}
+	return &Query{all: kept}
+}
+
+// Any passes what one of the queries passes.
+func Any(list ...*Query) *Query {
+	if len(list) == 0 {
+		return nil
+	}
+	for _, q := range list {
+		if q == nil {
+			return nil
+		}
+	}
+	return &Query{any: list}
+}
+
+// Contains finds what has text in one of the fields, anywhere: the first word of text may be the end of one there, and
+// the last one the beginning.
+func Contains(in Fields, text string) *Query { return newQuery(in, text, true, true) }
+
+// Prefix finds what has the words of text in one of the fields, the last of them as the beginning of a word.
+func Prefix(in Fields, text string) *Query { return newQuery(in, text, false, true) }
+
+// Words finds what has the words of text in one of the fields.
+func Words(in Fields, text string) *Query { return newQuery(in, text, false, false) }
+
+func newQuery(in Fields, text string, openLeft, openRight bool) *Query {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, iotaBelow) {
+		return nil
+	}
+	q := &Query{fields: in}
+	for _, w := range words(text) {
+		q.probes = append(q.probes, w.probes(openLeft, openRight)...)
+	}
+	if len(q.probes) == 0 {
+		return nil
+	}
+	return q
+}
+
+// word is letters, or ideographs, that follow each other in what is searched for.
+type word struct {
+	class       class
+	runes       []rune
+	first, last bool // nothing stands in front of it, nothing behind
+}
+
+func words(text string) []word {
+	var folded []rune
+	for _, r := range text {
+		folded = appendFolded(folded, r)
+	}
+	var list []word
+	before := space
+	for i, r := range folded {
+		c := classOf(r)
+		if c != space && c != before {
+			list = append(list, word{class: c, first: i == 0})
+		}
+		if c != space {
+			w := &list[len(list)-1]
+			w.runes, w.last = append(w.runes, r), i == len(folded)-1
+		}
+		before = c
+	}
+	return list
+}
+
+func (w *word) probes(openLeft, openRight bool) []probe {
+	openLeft, openRight = openLeft && w.first, openRight && w.last
+	text := string(w.runes)
+	switch {
+	case w.class == ideograph && len(w.runes) == 1:
+		return []probe{{how: begins, term: text}}
+	case w.class == ideograph:
+		var list []probe
+		for i := range len(w.runes) - 1 {
+			list = append(list, probe{how: is, term: string(w.runes[i : i+2])})
+		}
+		return list
+	case openLeft:
+		return []probe{{how: holds, term: text, head: string(w.runes[:min(len(w.runes), pieceOverlap+1)])}}
+	case openRight && len(w.runes) <= pieceRunes:
+		return []probe{{how: begins, term: text}}
+	case openRight:
+		return []probe{{how: is, term: string(w.runes[:pieceRunes])}}
+	}
+	var list []probe
+	s := newSplitter(func(term []byte) { list = append(list, probe{how: is, term: string(term)}) })
+	_, _ = s.Write([]byte(text)) // never fails
+	s.end()
+	return list
+}
+
+// Found is what a query finds in a folder.
+type Found struct {
+	// Synced is the stamp up to which the folder is indexed: what has changed since may pass as well.
+	Synced mapi.Stamp
+	UIDs   *Set
+}
+
+// Find finds the messages of a folder that may pass a query; nil if the folder is not indexed.
+func (ix *Index) Find(m Mailbox, f mapi.FID, q *Query) (*Found, error) {
+	if err := ix.Err(); err != nil || q == nil {
+		return nil, err
+	}
+	snap := ix.db.Snapshot()
+	defer snap.Close()
+	past, err := snap.Get(spaceKey(m.Space))
+	if err != nil || string(past) != string(m.Past[:]) {
+		return nil, ix.noticed(err)
+	}
+	record, found, err := ix.record(snap, m, f)
+	if err != nil || !found {
+		return nil, err
+	}
+	runs, err := runsOf(snap, m.Space, f)
+	if err != nil {
+		return nil, ix.noticed(err)
+	}
+	s := &search{its: make([]*lsm.Iter, len(runs))}
+	for i, r := range runs {
+		lo := runKey(prefixTerm, m.Space, f, r.number)
+		s.its[i] = snap.NewIter(lo, after(lo))
+		s.los = append(s.los, lo)
+	}
+	out := &Found{record.synced, s.find(q)}
+	return out, ix.noticed(orElse(s.close(), s.err))
+}
+
+// search is one query over the runs of a folder.
+type search struct {
+	its []*lsm.Iter
+	los [][]byte
+	err error
+}
+
+func (s *search) close() error {
+	var err error
+	for _, it := range s.its {
+		err = orElse(err, it.Close())
+	}
+	return err
+}
+
+func (s *search) find(q *Query) *Set {
+	switch {
+	case q.all != nil:
+		out := s.find(q.all[0])
+		for _, part := range q.all[1:] {
+			out.Intersect(s.find(part))
+		}
+		return out
+	case q.any != nil:
+		out := NewSet()
+		for _, part := range q.any {
+			out.Union(s.find(part))
+		}
+		return out
+	}
+	out := NewSet()
+	for f := range fields {
+		if q.fields&In(f) != 0 {
+			out.Union(s.inField(f, q.probes))
+		}
+	}
+	return out
+}
+
+// inField is the messages in whose field all probes succeed, and those whose field is not indexed whole.
+func (s *search) inField(f Field, probes []probe) *Set {
+	out := s.probe(f, probes[0])
+	for _, p := range probes[1:] {
+		if len(out.chunks) == 0 {
+			break
+		}
+		out.Intersect(s.probe(f, p))
+	}
+	out.Union(s.probe(f, probe{how: is, term: partial}))
+	return out
+}
+
+func (s *search) probe(f Field, p probe) *Set {
+	out := NewSet()
+	prefix := string(rune(f)) + p.term // fields are ASCII
+	switch p.how {
+	case is:
+		prefix += string(rune(endOfTerm))
+	case holds:
+		prefix = string(rune(f))
+	}
+	for i := range s.its {
+		s.scan(i, []byte(prefix), &p, out)
+	}
+	return out
+}
+
+// scan adds the messages of a run's terms that begin with prefix and that the probe asks for.
+func (s *search) scan(i int, prefix []byte, p *probe, out *Set) {
+	it := s.its[i]
+	add := func(uid uint32) { out.Add(mapi.UID(uid)) }
+	for ok := it.SeekGE(append(s.los[i][:termStart:termStart], prefix...)); ok; ok = it.Next() {
+		key := it.Key()
+		if len(key) < termStart+1+1+uidLen {
+			s.err = orElse(s.err, malformed("term"))
+			return
+		}
+		if !bytes.HasPrefix(key[termStart:], prefix) {
+			break
+		}
+		if p.how == holds && !p.in(termOf(key)[1:]) {
+			continue
+		}
+		s.err = orElse(s.err, eachPosting(key, it.Value(), add))
+	}
+	s.err = orElse(s.err, it.Err())
+}
+
+// in reports whether a term has what is searched for in it, or is a piece of a word that may go on with it.
+func (p *probe) in(term []byte) bool {
+	return contains(term, p.term) ||
+		len(p.head) < len(p.term) && len(term) >= pieceRunes && contains(term, p.head) && utf8.RuneCount(term) == pieceRunes
+}
+
+func contains(b []byte, s string) bool {
+	return len(b) >= len(s) && bytes.Contains(b, []byte(s))
+}
