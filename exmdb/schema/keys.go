@@ -63,6 +63,7 @@ const (
 	PrefixOutgoing      = 0x7E // number (8): Outgoing
 
 	PrefixConversationOf     = 0x66 // object (8): the conversation on which a message acts
+	PrefixConversationWork   = 0x67 // conversation (16): ConversationWork
 	PrefixConversationAction = 0x7F // conversation (16), object (8): empty
 )
 

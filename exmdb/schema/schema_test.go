@@ -83,7 +83,7 @@ func sampleKeys() []string {
 		PermissionsKey(fid), DeletedKey(fid, 0x0190ABCDEF01, mapi.NewMID(1, 0x123456789A)), DeletedFolderKey(fid), CopyTaskKey(0x345), DelegatesKey(), AutomationKey(), RulesKey(fid), ExtendedRuleKey(8), OOFTextsKey(), JunkKey(exmdb.JunkBlocked, "a@example.test"),
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
-		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8), ConversationOfKey(8), ConversationActionKey(g[:], 8),
+		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8), ConversationOfKey(8), ConversationActionKey(g[:], 8), ConversationWorkKey(g[:]),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -101,7 +101,8 @@ func TestGolden(t *testing.T) {
 	got = append(got, "# records")
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
 		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
-		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}, Origin{}, FolderOrigin{}, FolderTrace{}, TombstonePart{}} {
+		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}, Origin{}, FolderOrigin{}, FolderTrace{}, TombstonePart{},
+		ConversationWork{}, ConversationChange{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")
@@ -202,7 +203,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(wire.Marshal(&Counters{Global: 4, Stamp: 5}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, r := range []any{&Header{}, &Counters{}, &Folder{}, &FolderCounts{}, &Tombstone{}, &Change{}, &Delivery{}, &Attachment{},
-			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}, &Delegates{}, &ReadState{}} {
+			&Permissions{}, &Deleted{}, &DeletedFolder{}, &CopyTask{}, &Delegates{}, &ReadState{}, &ConversationWork{}} {
 			if err := Decode(data, r); err == nil {
 				if err := Decode(wire.Marshal(r), r); err != nil {
 					t.Fatalf("%T: what was written does not read: %v", r, err)

@@ -22,6 +22,7 @@ var dueWorks = []dueWork{
 	{DueCopyOver, (*tx).forgetCopy},
 	{DueQuotaWarning, (*tx).warnOfQuota},
 	{DueSend, (*tx).dueSend},
+	{DueConversation, (*tx).conversationStep},
 }
 
 // ofFolder is work whose key is the counter of a folder.

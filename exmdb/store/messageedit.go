@@ -94,6 +94,9 @@ func (d *draft) apply(edit *exmdb.MessageEdit) error {
 		d.shown = d.shown || differs(mimeShows, old, bag)
 		d.body = d.body || differs(bodyProps, old, bag)
 	}
+	if err := d.actOnPast(old, bag); err != nil {
+		return err
+	}
 	return d.setBag(&d.after.row, old, bag, d.staged.inline)
 }
 

@@ -184,24 +184,16 @@ func moveByMID(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResp
 		return nil, err
 	}
 	s.into = req.Target
-	target, err := t.edit(req.Target)
-	if err != nil {
+	if _, err := t.edit(req.Target); err != nil { // refused before anything is looked at
 		return nil, err
 	}
 	resp := &exmdb.CarryMessagesResponse{}
 	var gone schema.Tombstone
 	carried := carriage{from: req.Folder, to: req.Target}
 	err = s.each(req.Messages, func(m *message) error {
-		was := m.row.MID
-		bury(&gone, m)
-		t.take(req.Folder, s.counts, m)
-		if err := t.takeSeen(req.Folder, &m.row); err != nil {
-			return err
-		}
-		resp.From = append(resp.From, was)
-		_, err := t.place(req.Target, target, &m.row)
+		resp.From = append(resp.From, m.row.MID)
+		err := t.carry(&carried, &gone, m)
 		resp.To = append(resp.To, m.row.MID)
-		carried.add(t, was, &m.row)
 		return err
 	})
 	if err != nil {

@@ -25,6 +25,29 @@ func (g *carriage) add(t *tx, old mapi.MID, row *schema.Row) {
 	}
 }
 
+// carry moves a message on its way, and buries it where it was; moved ends the way of all.
+func (t *tx) carry(g *carriage, gone *schema.Tombstone, m *message) error {
+	source, err := t.edit(g.from)
+	if err != nil {
+		return err
+	}
+	target, err := t.edit(g.to)
+	if err != nil {
+		return err
+	}
+	was := m.row.MID
+	bury(gone, m)
+	t.take(g.from, source, m)
+	if err := t.takeSeen(g.from, &m.row); err != nil {
+		return err
+	}
+	if _, err := t.place(g.to, target, &m.row); err != nil {
+		return err
+	}
+	g.add(t, was, &m.row)
+	return nil
+}
+
 func (t *tx) noteOrigin(kind schema.OriginKind, s mapi.Stamp, g *carriage) {
 	t.set(schema.OriginKey(g.to, s), &schema.Origin{Kind: kind, From: g.from.Counter(), Old: g.old, New: g.new})
 }

@@ -278,20 +278,10 @@ func (t *tx) putAway(mid mapi.MID) error {
 	if err != nil || target == 0 || target == fid {
 		return err
 	}
-	counts, err := t.edit(target)
-	if err != nil {
+	carried := carriage{from: fid, to: target}
+	if err := t.carry(&carried, &gone, m); err != nil {
 		return err
 	}
-	carried, was := carriage{from: fid, to: target}, m.row.MID
-	bury(&gone, m)
-	t.take(fid, source, m)
-	if err := t.takeSeen(fid, &m.row); err != nil {
-		return err
-	}
-	if _, err := t.place(target, counts, &m.row); err != nil {
-		return err
-	}
-	carried.add(t, was, &m.row)
 	return t.moved(source, gone, &carried)
 }
 
