@@ -110,6 +110,23 @@ func (p *Policy) Rule(box cluster.SpaceID, domain string) *Rule {
 	return found
 }
 
+// RuleOf is the rule that is for exactly a domain or a mailbox, nil when there is none.
+func (p *Policy) RuleOf(box cluster.SpaceID, domain string) *Rule {
+	i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.Domain == domain && r.Mailbox == box })
+	if i < 0 {
+		return nil
+	}
+	return &p.Rules[i]
+}
+
+// ClassOf is that of the groups which a mailbox is to live in.
+func (p *Policy) ClassOf(box cluster.SpaceID, domain string) Class {
+	if rule := p.Rule(box, domain); rule != nil {
+		return rule.Class()
+	}
+	return Class{}
+}
+
 // Classes are the kinds of groups that are wanted, and how many of each.
 func (p *Policy) Classes() map[Class]int {
 	all := map[Class]int{{}: p.Groups}

@@ -138,7 +138,7 @@ func groupsCommand(g *global) *cobra.Command {
 			})
 		},
 	}
-	cmd.AddCommand(groupsScrub(g), groupsRebuild(g), groupsRecover(g), groupsMerge(g))
+	cmd.AddCommand(groupsScrub(g), groupsRebuild(g), groupsRecover(g), groupsMerge(g), groupsCreate(g))
 	cmd.Flags().BoolVar(&hash, "hash", false, "with --json: hash the content of every replica, to compare them")
 	return cmd
 }

@@ -146,13 +146,39 @@ func printMove(c *cobra.Command, g *global, m *admin.Move) error {
 	return w.Flush()
 }
 
+func groupsCreate(g *global) *cobra.Command {
+	var q admin.GrowRequest
+	c := &cobra.Command{Use: "create", Short: "Make another Raft group for mailboxes",
+		Long: `Asks for one Raft group more: for mailboxes that no rule speaks of, or with --domain or --mailbox for what that rule speaks of.
+A group that was merged and is empty is taken into use again; else the policy's 'groups' is raised, and the group is made when
+nothing more urgent is to be done. It gets new mailboxes while it has the fewest, and others from groups that are too large or
+too busy for the policy ('max-group', 'max-ops').`,
+		Example: "  flotilla groups create\n  flotilla groups create --domain example.org --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if q.Domain != "" && q.Mailbox != "" {
+				return usageError{fmt.Errorf("a rule is for a domain or for a mailbox")}
+			}
+			return call(c, g, "POST", "/v1/groups", q, func(w *tabwriter.Writer, a *admin.Grown) {
+				if a.Reopened != 0 {
+					fmt.Fprintf(w, "group %d takes mailboxes again\n", a.Reopened)
+				} else {
+					fmt.Fprintln(w, "a group is made; 'flotilla placement plan' says what comes first")
+				}
+			})
+		}}
+	c.Flags().StringVar(&q.Domain, "domain", "", "for what the rule for this domain speaks of")
+	c.Flags().StringVar(&q.Mailbox, "mailbox", "", "for this mailbox, which has a rule")
+	return c
+}
+
 func groupsMerge(g *global) *cobra.Command {
 	var into uint32
 	var undo bool
 	c := &cobra.Command{Use: "merge GROUP", Short: "Move all mailboxes of a Raft group into another",
 		Long: `Moves all mailboxes of a Raft group into another, one after the other and while they are used; 'flotilla mailbox moves' shows the
-one that is on its way, 'flotilla groups' how many are left. The group gets no new mailboxes; it stays, empty. With --undo it keeps
-those that it still has.`,
+one that is on its way, 'flotilla groups' how many are left. The group gets no new mailboxes; it stays, empty, and 'flotilla groups
+create' takes it into use again. With --undo it keeps those that it still has.`,
 		Example: "  flotilla groups merge 5 --into 2\n  flotilla groups merge 5 --undo",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {

@@ -65,7 +65,8 @@ func policyCommand(g *global) *cobra.Command {
   weight.NODE=100        a node's share of copies and leaderships against others
 
 A site is the data centre that nodes are set up with (--dc). A rule for a domain or a mailbox takes home, sites and
-groups; it says where mailboxes made from then on live.`,
+groups; it says where their mailboxes live. Those that live elsewhere are moved, one after the other and while they are used;
+'flotilla placement plan' shows it.`,
 		Example: `  flotilla placement policy set survive=site grace=1h
   flotilla placement policy set --domain example.org home=fra sites=fra,muc groups=4
   flotilla placement policy set --mailbox anna@example.org home=muc

@@ -21,6 +21,20 @@ type MovesBackend interface {
 	Moves(ctx context.Context) ([]Move, error)
 	// MergeGroup has a group's mailboxes moved into another, one after the other; into zero it keeps those it still has.
 	MergeGroup(ctx context.Context, group, into cluster.GroupID) error
+	// GrowGroups asks for one group more, for what a rule speaks of, or for what none does.
+	GrowGroups(ctx context.Context, q GrowRequest) (*Grown, error)
+}
+
+// GrowRequest names the domain or the mailbox that the rule is for; neither is for what no rule speaks of.
+type GrowRequest struct {
+	Domain  string `json:"domain,omitempty"`
+	Mailbox string `json:"mailbox,omitempty"`
+}
+
+// Grown says where the group comes from.
+type Grown struct {
+	// Reopened is a group that was merged and empty, and takes mailboxes again; zero says that one is made.
+	Reopened uint32 `json:"reopened"`
 }
 
 // MoveNone is the state of a mailbox that does not move; the others are copying, moved and aborted.
@@ -70,6 +84,9 @@ var moveRoutes = []route{
 	})},
 	{"DELETE /v1/groups/{group}/into", false, withGroup(func(s *Server, r *http.Request, g cluster.GroupID) (any, error) {
 		return okay, s.backend.MergeGroup(r.Context(), g, 0)
+	})},
+	{"POST /v1/groups", false, withBody(func(s *Server, r *http.Request, q *GrowRequest) (any, error) {
+		return s.backend.GrowGroups(r.Context(), *q)
 	})},
 	{"GET /v1/moves", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Moves(r.Context()) }},
 }

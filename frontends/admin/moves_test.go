@@ -24,6 +24,10 @@ func (b *straw) MergeGroup(_ context.Context, g, into cluster.GroupID) error {
 	return b.note("merge %d into %d", g, into)
 }
 
+func (b *straw) GrowGroups(_ context.Context, q GrowRequest) (*Grown, error) {
+	return &Grown{Reopened: 4}, b.note("grow for %q %q", q.Domain, q.Mailbox)
+}
+
 // moveRows are the requests of the routes about moves.
 var moveRows = []asking{
 	{"POST /v1/mailboxes/{address}/move", "/v1/mailboxes/a%2Fb@b/move", `{"to":"n2"}`, "move a/b@b to n2", `"state":"copying"`},
@@ -31,5 +35,6 @@ var moveRows = []asking{
 	{"DELETE /v1/mailboxes/{address}/move", "/v1/mailboxes/a@b/move", "", "abort move of a@b", `"trouble":"why"`},
 	{"PUT /v1/groups/{group}/into/{other}", "/v1/groups/4/into/2", "", "merge 4 into 2", `{"ok":true}`},
 	{"DELETE /v1/groups/{group}/into", "/v1/groups/4/into", "", "merge 4 into 0", `{"ok":true}`},
+	{"POST /v1/groups", "/v1/groups", `{"domain":"b"}`, `grow for "b" ""`, `{"reopened":4}`},
 	{"GET /v1/moves", "/v1/moves", "", "moves", `[]`},
 }

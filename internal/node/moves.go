@@ -52,11 +52,27 @@ func (d *deadlyStep) at(_ *placement.Move, step string) error {
 	return cluster.Errorf(cluster.KindUnavailable, "the node dies at step %s of a move", step)
 }
 
-// moveTarget is the group that a group's number or a node's name stands for: of those that the node leads, the one with the
-// fewest mailboxes.
-func (b backend) moveTarget(ctx context.Context, to string) (cluster.GroupID, error) {
-	if g, err := strconv.ParseUint(to, 10, 32); err == nil {
-		return cluster.GroupID(g), nil
+// moveTarget is the group that a group's number or a node's name stands for: of those that the node leads, and that are made
+// for what the rule for the mailbox asks for, the one with the fewest mailboxes. A group that is made for something else is
+// refused: the mailbox would be moved back.
+func (b backend) moveTarget(ctx context.Context, address, to string) (cluster.GroupID, error) {
+	box, err := b.mailboxOf(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	policy, m, err := b.policy(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rule := policy.Rule(cluster.SpaceID(box), domainOf(address))
+	want := policy.ClassOf(cluster.SpaceID(box), domainOf(address))
+	if n, err := strconv.ParseUint(to, 10, 32); err == nil {
+		g := m.Group(cluster.GroupID(n))
+		if g != nil && g.ID != cluster.SystemGroup && g.Class() != want {
+			return 0, cluster.Errorf(cluster.KindBadRequest, "%s, and group %d is for %s: change the rule with 'flotilla placement policy set', "+
+				"and the mailbox moves by itself", ruleWords(rule), n, classWords(g.Class()))
+		}
+		return cluster.GroupID(n), nil
 	}
 	if b.n.view.Map().Node(cluster.NodeID(to)) == nil {
 		return 0, cluster.Errorf(cluster.KindBadRequest, "%q is neither a group nor a node", to)
@@ -67,7 +83,7 @@ func (b backend) moveTarget(ctx context.Context, to string) (cluster.GroupID, er
 	}
 	best := cluster.SystemGroup
 	for g, leader := range b.n.view.Leaders() {
-		if g == cluster.SystemGroup || string(leader.Node) != to {
+		if of := m.Group(g); g == cluster.SystemGroup || string(leader.Node) != to || of == nil || of.Class() != want || of.Into != 0 {
 			continue
 		}
 		if best == cluster.SystemGroup || counts[g] < counts[best] || counts[g] == counts[best] && g < best {
@@ -75,7 +91,7 @@ func (b backend) moveTarget(ctx context.Context, to string) (cluster.GroupID, er
 		}
 	}
 	if best == cluster.SystemGroup {
-		return 0, cluster.Errorf(cluster.KindUnavailable, "node %s leads no group of mailboxes", to)
+		return 0, cluster.Errorf(cluster.KindUnavailable, "node %s leads no group of mailboxes for %s", to, classWords(want))
 	}
 	return best, nil
 }
@@ -102,7 +118,7 @@ func (b backend) moveOp(ctx context.Context, address string, op ops.ID, q store.
 
 // MoveMailbox implements admin.Backend.
 func (b backend) MoveMailbox(ctx context.Context, address, to string) (*admin.Move, error) {
-	g, err := b.moveTarget(ctx, to)
+	g, err := b.moveTarget(ctx, address, to)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/placement/controller"
+	"github.com/flotilla-mail/flotilla/placement/planner"
 	"github.com/flotilla-mail/flotilla/placement/store"
 	"github.com/flotilla-mail/flotilla/placement/view"
 )
@@ -65,6 +66,7 @@ type Node struct {
 	progress  atomic.Pointer[string]
 	reconcile chan struct{}
 	planning  atomic.Pointer[controller.Controller] // while this node leads the system group
+	shifting  atomic.Pointer[[]planner.Shift]       // what goes next, meanwhile
 	damages   damages
 	disk      slowDisk
 	room      *watermarks

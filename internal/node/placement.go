@@ -73,12 +73,13 @@ func (n *Node) answerPlacement(_ context.Context, q *placementRequest) (*placeme
 	var answer any
 	switch q.Verb {
 	case placementPlan:
-		answer = showPlan(look)
+		answer = n.showPlan(look)
 	case placementExplain:
 		e := planner.Explain(look.Map, look.Seen, look.Policy, q.Group)
 		if e == nil {
 			return nil, cluster.Errorf(cluster.KindBadRequest, "there is no group %d", q.Group)
 		}
+		e.Next = append(e.Next, n.shiftsShown(q.Group)...)
 		answer = e
 	default:
 		return nil, cluster.Errorf(cluster.KindNoMethod, "placement verb %d", q.Verb)
@@ -87,12 +88,8 @@ func (n *Node) answerPlacement(_ context.Context, q *placementRequest) (*placeme
 	return &placementAnswer{JSON: b}, err
 }
 
-func showPlan(l *controller.Look) *planShown {
-	p := &planShown{Policy: l.Policy.String(), Notes: planner.Notes(l.Map, l.Seen, l.Policy), Steps: []stepShown{}}
-	for _, s := range l.Plan {
-		p.Steps = append(p.Steps, stepShown{Step: s.String(), Why: s.Why, Failed: l.Failed[s.String()]})
-	}
-	return p
+func (n *Node) showPlan(l *controller.Look) *planShown {
+	return &planShown{Policy: l.Policy.String(), Notes: planner.Notes(l.Map, l.Seen, l.Policy), Steps: n.stepsShown(l)}
 }
 
 // askPlanner asks the node that leads the system group.
@@ -151,6 +148,9 @@ func (b backend) ExplainMailbox(ctx context.Context, address string) (any, error
 	if g := m.Group(shown.Group); g != nil {
 		shown.Why = whereMailbox(p.Rule(cluster.SpaceID(box), domainOf(address)), g)
 	}
+	if v := m.Move(cluster.SpaceID(box)); v != nil {
+		shown.Why += fmt.Sprintf("; it is on its way to group %d (%s), because %s", v.To, v.State, v.Cause)
+	}
 	shown.Where, err = b.askPlanner(ctx, &placementRequest{Verb: placementExplain, Group: shown.Group})
 	return &shown, err
 }
@@ -174,17 +174,13 @@ func domainOf(address string) string {
 // whereMailbox says why a mailbox is in a group.
 func whereMailbox(r *placement.Rule, g *placement.Group) string {
 	var class placement.Class
-	speaks := "no rule speaks of it"
-	switch {
-	case r != nil && r.Domain != "":
-		class, speaks = r.Class(), fmt.Sprintf("the rule for %s asks for %s", r.Domain, classWords(r.Class()))
-	case r != nil:
-		class, speaks = r.Class(), "its own rule asks for "+classWords(r.Class())
+	if r != nil {
+		class = r.Class()
 	}
 	if g.Class() == class {
-		return speaks + ", and it went to the group with the fewest mailboxes, or was moved there"
+		return ruleWords(r) + ", and it went to the group with the fewest mailboxes, or was moved there"
 	}
-	return fmt.Sprintf("%s, but it is in a group for %s: 'flotilla mailbox move' moves it", speaks, classWords(g.Class()))
+	return fmt.Sprintf("%s, but it is in a group for %s: it is to move, one mailbox after the other", ruleWords(r), classWords(g.Class()))
 }
 
 func classWords(c placement.Class) string {

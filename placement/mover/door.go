@@ -25,6 +25,8 @@ const (
 	opReplay   ops.ID = 2205
 	opActivate ops.ID = 2206
 	opDiscard  ops.ID = 2207
+	// opSequences is about all spaces that live in the group: how much has happened to each.
+	opSequences ops.ID = 2208
 )
 
 // doorName begins the id of a group's door; the group follows. No GUID that is drawn begins so.
@@ -123,6 +125,7 @@ func Handlers() []ops.Handler {
 		door(opDiscard, "MoveDiscard", func(ctx context.Context, rep *space.Replica, q *stepRequest, _ *status) error {
 			return rep.DiscardMove(ctx, q.Space, space.MoveID(q.ID))
 		}),
+		{ID: opSequences, Name: "Sequences", Mode: ops.Serve, Serve: sequences},
 	}
 }
 

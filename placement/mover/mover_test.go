@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -137,6 +138,21 @@ func TestUploadsAreKept(t *testing.T) {
 	w.must(err)
 	if has, err := w.groups[2].HasContent(space.HashOf(body)); err != nil || !has {
 		t.Fatalf("the upload is there: %v, %v", has, err)
+	}
+}
+
+// TestSequences: what a group says of its spaces is what happens to them; one that has left is not among them.
+func TestSequences(t *testing.T) {
+	w := newWorld(t, 1)
+	for range 20 {
+		w.client()
+	}
+	w.calm()
+	w.client()
+	for g, want := range map[cluster.GroupID]map[cluster.SpaceID]uint64{1: {w.box: w.effects}, 2: {}} {
+		if got, err := Sequences(t.Context(), w, g); err != nil || !maps.Equal(got, want) {
+			t.Errorf("group %d: %v, %v; want %v", g, got, err, want)
+		}
 	}
 }
 

@@ -26,7 +26,20 @@ const (
 	OpListMoves ops.ID = 1535
 	// OpMergeGroup says that a group's spaces go to another, or no longer do. It answers with nothing.
 	OpMergeGroup ops.ID = 1536
+	// OpGrowGroups asks for one group more. It answers with a GrowResponse.
+	OpGrowGroups ops.ID = 1537
 )
+
+// GrowRequest asks for another group: for what the rule for a domain or a mailbox speaks of, or for what none does.
+type GrowRequest struct {
+	Domain  string          `wire:"1"`
+	Mailbox cluster.SpaceID `wire:"2"`
+}
+
+// GrowResponse names a group that was merged and empty and takes mailboxes again; zero says that one will be made.
+type GrowResponse struct {
+	Reopened cluster.GroupID `wire:"1"`
+}
 
 // MergeRequest names a group and the one that its spaces go to, zero to keep those that are still there.
 type MergeRequest struct {
@@ -80,6 +93,14 @@ func moveHandlers() []ops.Handler {
 				return nil, err
 			}
 			return nil, MergeGroup(w, &r)
+		}},
+		{ID: OpGrowGroups, Name: "GrowGroups", Mode: ops.Write, Update: func(w space.Writer, q *ops.Request) ([]byte, error) {
+			var r GrowRequest
+			if err := decode(q, &r); err != nil {
+				return nil, err
+			}
+			answer, err := GrowGroups(w, &r)
+			return wire.Marshal(&answer), err
 		}},
 		{ID: OpListMoves, Name: "ListMoves", Mode: ops.Read, View: func(r space.Reader, _ *ops.Request) ([]byte, error) {
 			moves, err := Moves(r)
@@ -189,12 +210,17 @@ func mergeable(r space.Reader, q *MergeRequest) error {
 	if q.Into == q.Group {
 		return cluster.Errorf(cluster.KindBadRequest, "group %d is merged into another, not into itself", q.Group)
 	}
-	if _, err := takes(r, q.Into); err != nil {
+	into, err := takes(r, q.Into)
+	if err != nil {
 		return err
 	}
 	m, err := Load(r)
 	if err != nil {
 		return err
+	}
+	if g := m.Group(q.Group); g.Class() != into.Class() {
+		return cluster.Errorf(cluster.KindBadRequest, "group %d is made for home %q and sites %q, group %d for home %q and sites %q: "+
+			"change the rule, and its mailboxes go where that wants them", q.Group, g.Home, g.Sites, q.Into, into.Home, into.Sites)
 	}
 	for i := range m.Groups {
 		if m.Groups[i].Into == q.Group {
@@ -202,6 +228,40 @@ func mergeable(r space.Reader, q *MergeRequest) error {
 		}
 	}
 	return nil
+}
+
+// GrowGroups takes a group into use again that was merged and is empty: ids are never reused, and a group stays. Where
+// there is none it asks for a group more than there are.
+func GrowGroups(w space.Writer, q *GrowRequest) (answer GrowResponse, err error) {
+	m, err := Load(w)
+	if err != nil {
+		return answer, err
+	}
+	policy, err := LoadPolicy(w)
+	if err != nil {
+		return answer, err
+	}
+	var class placement.Class
+	set := SetPolicyRequest{Domain: q.Domain, Mailbox: q.Mailbox}
+	if q.Domain != "" || q.Mailbox != (cluster.SpaceID{}) {
+		rule := policy.RuleOf(q.Mailbox, q.Domain)
+		if rule == nil {
+			return answer, cluster.Errorf(cluster.KindBadRequest, "no rule speaks of it: say its home or sites with 'flotilla placement policy set' first")
+		}
+		class = rule.Class()
+	}
+	counts, err := Counts(w)
+	if err != nil {
+		return answer, err
+	}
+	for i := range m.Groups {
+		if g := &m.Groups[i]; g.Class() == class && g.Into != 0 && counts[g.ID] == 0 {
+			answer.Reopened = g.ID
+			return answer, MergeGroup(w, &MergeRequest{Group: g.ID})
+		}
+	}
+	set.Pairs = []string{fmt.Sprintf("groups=%d", max(policy.Classes()[class], m.CountGroups(class)+1))}
+	return answer, settingRefused(SetPolicy(w, &set))
 }
 
 // Sample finds some of a group's spaces: the first from an id on, and then from the lowest.

@@ -216,3 +216,56 @@ func TestMerge(t *testing.T) {
 		t.Errorf("after it was taken back: %+v", g)
 	}
 }
+
+// TestGrow: a group more is asked for, of the class of a rule or of none; one that is merged and empty is taken into use
+// again first, and what a limit made more of than 'groups' says keeps no other setting from being changed.
+func TestGrow(t *testing.T) {
+	b, end := newMoves(t)
+	defer end()
+	sites(b, "fra", "muc")
+	b.do(func(w space.Writer) error {
+		p := placement.DefaultPolicy()
+		p.Groups = 1
+		return InitPolicy(w, p)
+	})
+	b.do(func(w space.Writer) error { return SetPolicy(w, &SetPolicyRequest{Pairs: []string{"grace=1h"}}) })
+	grow := func(q GrowRequest) (answer GrowResponse, err error) {
+		err = b.try(func(w space.Writer) (err error) {
+			answer, err = GrowGroups(w, &q)
+			return err
+		})
+		return answer, err
+	}
+	wanted := func(home string) int {
+		p := b.policy()
+		return p.Classes()[placement.Class{Home: home}]
+	}
+	have := b.load().CountGroups(placement.Class{})
+	if a, err := grow(GrowRequest{}); err != nil || a.Reopened != 0 || b.policy().Groups != have+1 {
+		t.Errorf("of %d groups: %+v, %v; %d are wanted", have, a, err, b.policy().Groups)
+	}
+	if a, err := grow(GrowRequest{}); err != nil || a.Reopened != 0 || b.policy().Groups != have+1 {
+		t.Errorf("asked again before it is made: %+v, %v; %d are wanted", a, err, b.policy().Groups)
+	}
+	b.do(func(w space.Writer) error { return MergeGroup(w, &MergeRequest{Group: 3, Into: 2}) })
+	if a, err := grow(GrowRequest{}); err != nil || a.Reopened != 3 || b.load().Group(3).Into != 0 || b.policy().Groups != have+1 {
+		t.Errorf("group 3 is merged and empty: %+v, %v", a, err)
+	}
+	if _, err := grow(GrowRequest{Domain: "example.org"}); cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Errorf("no rule speaks of the domain: %v", err)
+	}
+	b.do(func(w space.Writer) error {
+		return SetPolicy(w, &SetPolicyRequest{Domain: "example.org", Pairs: []string{"home=muc"}})
+	})
+	if a, err := grow(GrowRequest{Domain: "example.org"}); err != nil || a.Reopened != 0 || wanted("muc") != 1 {
+		t.Errorf("of the rule's: %+v, %v, %d are wanted", a, err, wanted("muc"))
+	}
+	b.do(func(w space.Writer) error { return CreateGroup(w, placement.Group{ID: 7, Home: "muc"}, nil) })
+	if a, err := grow(GrowRequest{Domain: "example.org"}); err != nil || a.Reopened != 0 || wanted("muc") != 2 {
+		t.Errorf("of the rule's, of which there is one: %+v, %v, %d are wanted", a, err, wanted("muc"))
+	}
+	err := b.try(func(w space.Writer) error { return MergeGroup(w, &MergeRequest{Group: 7, Into: 2}) })
+	if cluster.KindOf(err) != cluster.KindBadRequest {
+		t.Errorf("merged into a group of another class: %v", err)
+	}
+}

@@ -150,11 +150,15 @@ func policyHandlers() []ops.Handler {
 			if err := decode(q, &r); err != nil {
 				return nil, err
 			}
-			err := SetPolicy(w, &r)
-			if wrong := new(placement.SettingError); errors.As(err, &wrong) {
-				return nil, cluster.Errorf(cluster.KindBadRequest, "%v", wrong)
-			}
-			return nil, err
+			return nil, settingRefused(SetPolicy(w, &r))
 		}},
 	}
+}
+
+// settingRefused makes what is wrong with a setting a refusal that crosses the wire.
+func settingRefused(err error) error {
+	if wrong := new(placement.SettingError); errors.As(err, &wrong) {
+		return cluster.Errorf(cluster.KindBadRequest, "%v", wrong)
+	}
+	return err
 }

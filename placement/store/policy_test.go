@@ -22,7 +22,10 @@ func (b *board) policy() (p placement.Policy) {
 // sites is a map of one node in each of the sites, and a group for all.
 func sites(b *board, names ...string) {
 	b.do(func(w space.Writer) error {
-		err := CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.1"})
+		m, err := Load(w)
+		if err == nil && m.Group(1) == nil {
+			err = CreateGroup(w, placement.Group{ID: 1}, []cluster.ServerID{"n1.1"})
+		}
 		for i, s := range names {
 			id := cluster.NodeID("n" + string(rune('1'+i)))
 			err = errors.Join(err, PutNode(w, placement.NodeState{ID: id, Roles: placement.RoleStore, DC: s}))
@@ -55,6 +58,8 @@ func TestPolicyInWords(t *testing.T) {
 		{"max-group=9999999999T", "", "", "want a size as 200G"},
 		{"grace=1s", "", "", "at least 5s"},
 		{"weight.n2=200", "", "replicas=5 groups=2 survive=site max-group=200G max-ops=0 grace=1h0m0s", ""},
+		{"max-ops=many", "", "", "want a number of operations a second"},
+		{"max-ops=900", "", "replicas=5 groups=2 survive=site max-group=200G max-ops=900 grace=1h0m0s", ""},
 		{"weight.n9=200", "", "", "weight.n9=200: there is no such node"},
 		{"weight.n2=lots", "", "", "want 1 to 10000"},
 		{"colour=red", "", "", "no such setting: there are replicas, groups, survive"},

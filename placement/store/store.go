@@ -275,11 +275,7 @@ func PlaceSpace(w space.Writer, q *PlaceSpaceRequest) (placement.Place, error) {
 	if err != nil {
 		return p, err
 	}
-	var class placement.Class
-	if rule := policy.Rule(id, q.Domain); rule != nil {
-		class = rule.Class()
-	}
-	group, err := emptiest(w, class)
+	group, err := emptiest(w, policy.ClassOf(id, q.Domain))
 	if err != nil {
 		return p, err
 	}

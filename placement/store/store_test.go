@@ -339,6 +339,7 @@ func TestOps(t *testing.T) {
 		OpListMoves:       &struct{}{},
 		OpRecoverGroup:    &Recovery{Group: 2, Server: "n3.5", Epoch: 1},
 		OpMergeGroup:      &MergeRequest{Group: 2, Into: 1},
+		OpGrowGroups:      &GrowRequest{},
 	}
 	var place placement.Place
 	// The last rows need what the first have written.
@@ -419,7 +420,7 @@ func TestFormsAreForEver(t *testing.T) {
 			External: "mail", DC: "fra", Zone: "z1", Weight: 50, MinLevel: 1, MaxLevel: 2, Version: "v1",
 			Successor: "n2"}
 		p := placement.Policy{Replicas: 5, Groups: 9, Survive: placement.SurviveSite, Home: "fra", Sites: []string{"fra", "muc"},
-			MaxGroup: 1 << 30, Grace: time.Minute}
+			MaxGroup: 1 << 30, MaxOps: 700, Grace: time.Minute}
 		rule := placement.Rule{Domain: "example.org", Home: "muc", Sites: []string{"muc"}, Groups: 2}
 		w.Set(ruleKey(&rule), wire.Marshal(&rule))
 		rule = placement.Rule{Mailbox: cluster.SpaceID{8}, Home: "fra"}

@@ -7,6 +7,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 func TestPeopleAreWhoTheCopyKnows(t *testing.T) {
@@ -53,5 +54,35 @@ func TestResolutionsSayWhatAMailboxIsCalled(t *testing.T) {
 	}
 	if r := res.Mailboxes[0]; r.Address != "alice@example.test" || len(r.Aliases) != 1 || r.Aliases[0] != "al@example.test" || r.Name != name || r.User != alice.GUID {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestObjectsComeInPages: each once, in the order of the whole list, however many are asked for.
+func TestObjectsComeInPages(t *testing.T) {
+	p := newPeople(t)
+	for _, a := range []string{"a@example.test", "b@example.test", "c@example.test", "d@example.test", "e@example.test"} {
+		p.add(directory.KindUser, a)
+	}
+	all, err := p.Objects(t.Context(), 0)
+	if err != nil || len(all) < 5 {
+		t.Fatalf("%d objects, %v", len(all), err)
+	}
+	for limit := 1; limit <= len(all)+1; limit++ {
+		var after mapi.GUID
+		for i := 0; ; {
+			page, err := p.ObjectsAfter(t.Context(), after, limit)
+			if err != nil || len(page) != min(limit, len(all)-i) {
+				t.Fatalf("%d of %d from %d on: %d, %v", limit, len(all), i, len(page), err)
+			}
+			for _, o := range page {
+				if o.GUID != all[i].GUID {
+					t.Errorf("object %d is %s, want %s", i, o.Address, all[i].Address)
+				}
+				after, i = o.GUID, i+1
+			}
+			if len(page) < limit {
+				break
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 // System is this node's replica of the system group.
@@ -200,6 +202,22 @@ func (d Reader) Objects(ctx context.Context, kind directory.Kind) (all []*direct
 		})
 	})
 	return all, err
+}
+
+// ObjectsAfter lists objects in order of GUID from behind one on, so many at most.
+func (d Reader) ObjectsAfter(ctx context.Context, after mapi.GUID, limit int) (page []*directory.Object, err error) {
+	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
+		page = nil
+		it := r.Iter(append(objectKey(after), 0), []byte{prefixObject + 1})
+		var err error
+		for err == nil && len(page) < limit && it.Next() {
+			o := new(directory.Object)
+			err = wire.Unmarshal(it.Value(), o)
+			page = append(page, o)
+		}
+		return errors.Join(err, it.Close())
+	})
+	return page, err
 }
 
 // Domains lists all domains in order of name.
