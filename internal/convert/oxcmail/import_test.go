@@ -17,26 +17,27 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/convert/oxtnef"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
 )
 
 // TestCorpus: each mail becomes what its family's golden file says.
 func TestCorpus(t *testing.T) {
 	got := map[string]*strings.Builder{}
 	seen := map[string]bool{}
-	mails := corpus(t)
-	for _, each := range mails {
-		if seen[each.family+each.name] {
-			t.Errorf("%s: %s twice", each.family, each.name)
+	all := mails.Corpus(t)
+	for _, each := range all {
+		if seen[each.Family+each.Name] {
+			t.Errorf("%s: %s twice", each.Family, each.Name)
 		}
-		seen[each.family+each.name] = true
-		m, names, b := read(t, each.octets)
-		if got[each.family] == nil {
-			got[each.family] = &strings.Builder{}
+		seen[each.Family+each.Name] = true
+		m, names, b := read(t, each.Octets)
+		if got[each.Family] == nil {
+			got[each.Family] = &strings.Builder{}
 		}
-		fmt.Fprintf(got[each.family], "%s\n%s", each.name, dump(&m.MessageContent, names, b))
+		fmt.Fprintf(got[each.Family], "%s\n%s", each.Name, dump(&m.MessageContent, names, b))
 	}
-	if len(mails) < 300 {
-		t.Errorf("%d mails", len(mails))
+	if len(all) < 300 {
+		t.Errorf("%d mails", len(all))
 	}
 	for family, text := range got {
 		path := filepath.Join("testdata/golden", family+".golden")
@@ -120,12 +121,12 @@ var otherAgain = []string{"PidTagTransportMessageHeaders", "KeptHeader", "KeptPa
 // The codes of the text's charset, transfer encodings, boundaries and what stands between parts are not held: those are
 // the received bytes', which stay beside (MAILBOX 3).
 func TestCorpusComesBack(t *testing.T) {
-	for _, each := range corpus(t) {
-		t.Run(each.family+"/"+each.name, func(t *testing.T) {
-			m, names, b := read(t, each.octets)
+	for _, each := range mails.Corpus(t) {
+		t.Run(each.Family+"/"+each.Name, func(t *testing.T) {
+			m, names, b := read(t, each.Octets)
 			unpacked := m.Props.Get(mapi.PidTagRtfCompressed) != nil // TNEF and RTF are written as what they were made of
 			octets := form(t, &m.MessageContent, &Writer{Names: names, Contents: b}, b)
-			if got, want := fieldsOf(octets), fieldsOf(each.octets); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
+			if got, want := fieldsOf(octets), fieldsOf(each.Octets); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
 				t.Errorf("fields %q, want %q", got, want)
 			}
 			again, namesAgain, boxAgain := read(t, octets)
@@ -158,7 +159,7 @@ func (c *counting) Stream(r io.Reader) (mapi.Reference, error) {
 func fileMail(n int) []byte {
 	return []byte(usual + "Subject: file\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee the file.\r\n--b\r\n" +
 		"Content-Type: application/zip; name=a.zip\r\nContent-Disposition: attachment; filename=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
-		lines(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), n/16))) + "\r\n--b--\r\n")
+		mails.Lines(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), n/16))) + "\r\n--b--\r\n")
 }
 
 // cost is how many bytes f allocates.

@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
 )
 
 // born is a message that a client made.
@@ -147,9 +148,13 @@ func TestEditedFieldsOnly(t *testing.T) {
 	}
 }
 
+// photo is a file whose header says what no property holds.
+const photo = "Content-Type: image/jpeg; name=photo.jpg\r\nContent-ID: <-photo@example.test>\r\nX-Attachment-Id: f_1\r\n" +
+	"Content-Disposition: attachment; filename=photo.jpg\r\nContent-Transfer-Encoding: base64\r\n\r\n/9j/4AAQ"
+
 // TestEditedFile: a file that was given another name has a new header, with what no property has.
 func TestEditedFile(t *testing.T) {
-	octets := []byte(usual + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n" + strings.NewReplacer("%[1]s", "", "%[2]d", "1").Replace(leaves["photo"]) + "\r\n--b--\r\n")
+	octets := []byte(usual + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n" + photo + "\r\n--b--\r\n")
 	m, names, b := read(t, octets)
 	m.Attachments[0].Props.Set(mapi.PidTagAttachLongFilename, mapi.String(strings.Repeat("sehr langer Name für März ", 8)+".jpg"))
 	got := form(t, &m.MessageContent, &Writer{Names: names, Contents: b}, b)
@@ -363,9 +368,9 @@ func TestGeneratedComeBack(t *testing.T) {
 // FuzzRead: any mail becomes a message in bounded memory, and that a mail whose tree is what it says; of which the
 // second message is the first.
 func FuzzRead(f *testing.F) {
-	for _, each := range corpus(f) {
-		if len(each.octets) < 2000 {
-			f.Add(each.octets)
+	for _, each := range mails.Corpus(f) {
+		if len(each.Octets) < 2000 {
+			f.Add(each.Octets)
 		}
 	}
 	f.Fuzz(func(t *testing.T, octets []byte) {
@@ -409,7 +414,7 @@ func htmlMail() []byte {
 	html := strings.Repeat("<p class=3DMsoNormal>Some text of a mail that goes on.</p>\r\n", 700)
 	return []byte(usual + "Subject: html\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=r\r\n\r\n--r\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\n" +
 		"Content-Type: text/plain; charset=utf-8\r\n\r\nSome text.\r\n--a\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + html +
-		"--a--\r\n--r\r\nContent-Type: image/png; name=i.png\r\nContent-ID: <i@x>\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines(strings.Repeat("iVBORw0KGgo=", 2500)) + "\r\n--r--\r\n")
+		"--a--\r\n--r\r\nContent-Type: image/png; name=i.png\r\nContent-ID: <i@x>\r\nContent-Transfer-Encoding: base64\r\n\r\n" + mails.Lines(strings.Repeat("iVBORw0KGgo=", 2500)) + "\r\n--r--\r\n")
 }
 
 func benchmarks(b *testing.B, of func(b *testing.B, octets []byte)) {

@@ -1,15 +1,18 @@
-package oxcmail
+// Package mails is a corpus of mails with every oddity that a mail has been seen with, for tests of whatever converts,
+// stores or serves mail.
+//
+// It knows how the mails are described; it never knows what should become of them.
+package mails
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"embed"
 	"encoding/base64"
-	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/quotedprintable"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,38 +28,39 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-var rewrite = flag.Bool("rewrite", false, "rewrite the expected messages in testdata")
+//go:embed corpus
+var described embed.FS
 
-// eml is one of the corpus.
-type eml struct {
-	family, name string
-	octets       []byte
+// Mail is one of the corpus.
+type Mail struct {
+	Family, Name string
+	Octets       []byte
 }
 
-// corpus is every mail of testdata/corpus. mails-*.txtar holds whole mails; the other files describe one mail a line, and
+// Corpus is every mail of the corpus. mails-*.txtar holds whole mails; the other files describe one mail a line, and
 // corpus.md beside them says how.
-func corpus(t testing.TB) []eml {
+func Corpus(t testing.TB) []Mail {
 	t.Helper()
-	var list []eml
-	files, err := filepath.Glob("testdata/corpus/mails-*.txtar")
+	var list []Mail
+	files, err := fs.Glob(described, "corpus/mails-*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
+		b, err := described.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		family := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		for _, f := range archive.Files {
-			list = append(list, eml{family, f.Name, expand(t, string(f.Data))})
+		family := strings.TrimSuffix(path.Base(file), ".txtar")
+		for _, f := range txtar.Parse(b).Files {
+			list = append(list, Mail{family, f.Name, expand(t, string(f.Data))})
 		}
 	}
 	for _, family := range []struct {
 		name string
-		of   func(t testing.TB, name string, fields []string) []eml
+		of   func(t testing.TB, name string, fields []string) []Mail
 	}{{"charsets", charsetMails}, {"headers", headerMails}, {"structures", structureMails}} {
-		b, err := os.ReadFile("testdata/corpus/" + family.name + ".txt")
+		b, err := described.ReadFile("corpus/" + family.name + ".txt")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +71,7 @@ func corpus(t testing.TB) []eml {
 			}
 			name, rest, _ := strings.Cut(line, "|")
 			for _, m := range family.of(t, strings.TrimSpace(name), strings.Split(rest, "|")) {
-				m.family = family.name
+				m.Family = family.name
 				list = append(list, m)
 			}
 		}
@@ -124,7 +128,7 @@ func macro(t testing.TB, name, arg, text string) ([]byte, bool) {
 	case "raw":
 		return mime.EncodeCharset(arg, text), true
 	case "b64":
-		return []byte(lines(base64.StdEncoding.EncodeToString(mime.EncodeCharset(arg, text)))), true
+		return []byte(Lines(base64.StdEncoding.EncodeToString(mime.EncodeCharset(arg, text)))), true
 	case "qp":
 		return qp(mime.EncodeCharset(arg, text)), true
 	case "word": // an encoded-word; the form stands behind the charset
@@ -137,12 +141,13 @@ func macro(t testing.TB, name, arg, text string) ([]byte, bool) {
 		}
 		return []byte(strings.Repeat(text, n)), true
 	case "tnef":
-		return []byte(lines(base64.StdEncoding.EncodeToString(winmailOf(t, arg, text)))), true
+		return []byte(Lines(base64.StdEncoding.EncodeToString(winmailOf(t, arg, text)))), true
 	}
 	return nil, false
 }
 
-func lines(s string) string {
+// Lines cuts base64 into lines of a mail.
+func Lines(s string) string {
 	var b strings.Builder
 	for len(s) > 76 {
 		b.WriteString(s[:76] + "\r\n")
@@ -208,11 +213,12 @@ func winmailOf(t testing.TB, arg, text string) []byte {
 	return b
 }
 
-const usual = "From: Anna Berg <anna@example.test>\r\nTo: Bert Olsen <bert@example.test>\r\nDate: Tue, 03 Mar 2026 10:20:30 +0100\r\nMessage-ID: <corpus@example.test>\r\n"
+// Usual are fields that most of the mails have.
+const Usual = "From: Anna Berg <anna@example.test>\r\nTo: Bert Olsen <bert@example.test>\r\nDate: Tue, 03 Mar 2026 10:20:30 +0100\r\nMessage-ID: <corpus@example.test>\r\n"
 
 // charsetMails writes a text in its charset: base64 with its subject in an encoded-word, quoted-printable with a file
 // named in RFC 2231, and as it is where it has no zero bytes.
-func charsetMails(_ testing.TB, charset string, fields []string) []eml {
+func charsetMails(_ testing.TB, charset string, fields []string) []Mail {
 	text := strings.TrimSpace(fields[0])
 	b := mime.EncodeCharset(charset, text)
 	name := ""
@@ -221,34 +227,34 @@ func charsetMails(_ testing.TB, charset string, fields []string) []eml {
 	}
 	plain := "Content-Type: text/plain; charset=" + charset + "\r\n"
 	html := "Content-Type: text/html; charset=" + charset + "\r\n"
-	list := []eml{{name: charset + " base64", octets: []byte(usual + "Subject: " + word(charset, "B", b) + "\r\nMIME-Version: 1.0\r\n" + plain +
-		"Content-Transfer-Encoding: base64\r\n\r\n" + lines(base64.StdEncoding.EncodeToString(b)) + "\r\n")}}
-	list = append(list, eml{name: charset + " quoted-printable, file", octets: []byte(usual + "Subject: " + word(charset, "Q", b) + "\r\nMIME-Version: 1.0\r\n" +
+	list := []Mail{{Name: charset + " base64", Octets: []byte(Usual + "Subject: " + word(charset, "B", b) + "\r\nMIME-Version: 1.0\r\n" + plain +
+		"Content-Transfer-Encoding: base64\r\n\r\n" + Lines(base64.StdEncoding.EncodeToString(b)) + "\r\n")}}
+	list = append(list, Mail{Name: charset + " quoted-printable, file", Octets: []byte(Usual + "Subject: " + word(charset, "Q", b) + "\r\nMIME-Version: 1.0\r\n" +
 		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + html + "Content-Transfer-Encoding: quoted-printable\r\n\r\n" + string(qp(b)) + "\r\n--b\r\n" +
 		"Content-Type: text/plain; charset=" + charset + "\r\nContent-Disposition: attachment; filename*=" + charset + "''" + name + ".txt\r\n" +
-		"Content-Transfer-Encoding: base64\r\n\r\n" + lines(base64.StdEncoding.EncodeToString(b)) + "\r\n--b--\r\n")})
+		"Content-Transfer-Encoding: base64\r\n\r\n" + Lines(base64.StdEncoding.EncodeToString(b)) + "\r\n--b--\r\n")})
 	if len(fields) > 1 && strings.TrimSpace(fields[1]) == "coded" {
 		return list
 	}
-	return append(list, eml{name: charset + " as it is", octets: []byte(usual + "Subject: " + string(b) + "\r\nMIME-Version: 1.0\r\n" + plain +
+	return append(list, Mail{Name: charset + " as it is", Octets: []byte(Usual + "Subject: " + string(b) + "\r\nMIME-Version: 1.0\r\n" + plain +
 		"Content-Transfer-Encoding: 8bit\r\n\r\n" + string(b) + "\r\n")})
 }
 
 // headerMails writes a header of its own, lines apart by " \n ", over a small text. A "-" drops the usual fields.
-func headerMails(t testing.TB, name string, fields []string) []eml {
+func headerMails(t testing.TB, name string, fields []string) []Mail {
 	header := strings.TrimSpace(strings.Join(fields, "|"))
-	start := usual + "Subject: Oddities\r\n"
+	start := Usual + "Subject: Oddities\r\n"
 	if rest, bare := strings.CutPrefix(header, "-"); bare {
 		header, start = strings.TrimSpace(rest), ""
 	}
 	header = strings.ReplaceAll(header, ` \n `, "\r\n")
-	return []eml{{name: name, octets: slices.Concat([]byte(start), macros(t, header), []byte("\r\n\r\nText.\r\n"))}}
+	return []Mail{{Name: name, Octets: slices.Concat([]byte(start), macros(t, header), []byte("\r\n\r\nText.\r\n"))}}
 }
 
 // structureMails builds the tree of parts that a term names.
-func structureMails(t testing.TB, name string, fields []string) []eml {
+func structureMails(t testing.TB, name string, fields []string) []Mail {
 	b := treeBuilder{t: t, rest: strings.TrimSpace(fields[0])}
-	return []eml{{name: name, octets: []byte(usual + "Subject: Structure\r\nMIME-Version: 1.0\r\n" + b.term() + "\r\n")}}
+	return []Mail{{Name: name, Octets: []byte(Usual + "Subject: Structure\r\nMIME-Version: 1.0\r\n" + b.term() + "\r\n")}}
 }
 
 // treeBuilder reads terms like mixed(alt(text,html),pdf).
@@ -291,7 +297,7 @@ func (b *treeBuilder) inner(name, arg string, children []string) string {
 	if name == "msg" || name == "msg64" {
 		inner := "From: Carl <carl@example.test>\r\nTo: anna@example.test\r\nSubject: Inner " + arg + "\r\nDate: Mon, 02 Mar 2026 08:00:00 +0000\r\nMIME-Version: 1.0\r\n" + children[0]
 		if name == "msg64" {
-			return "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines(base64.StdEncoding.EncodeToString([]byte(inner)))
+			return "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + Lines(base64.StdEncoding.EncodeToString([]byte(inner)))
 		}
 		return "Content-Type: message/rfc822\r\n\r\n" + inner
 	}
@@ -365,138 +371,10 @@ func (b *treeBuilder) leaf(name, arg string) string {
 	b.parts++
 	long, tnef := "", ""
 	if strings.Contains(form, "%[3]") {
-		long = lines(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("<p>long content goes on</p>\r\n", 700))))
+		long = Lines(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("<p>long content goes on</p>\r\n", 700))))
 	}
 	if strings.Contains(form, "%[4]") {
-		tnef = lines(base64.StdEncoding.EncodeToString(winmailOf(b.t, arg, "Hello from Outlook")))
+		tnef = Lines(base64.StdEncoding.EncodeToString(winmailOf(b.t, arg, "Hello from Outlook")))
 	}
 	return strings.NewReplacer("%[1]s", arg, "%[2]d", strconv.Itoa(b.parts), "%[3]s", long, "%[4]s", tnef).Replace(form)
-}
-
-// box is what a test keeps in the place of a mailbox's content.
-type box struct {
-	contents
-	mail []byte
-	// made counts the bytes that were kept as streams, which are those that were copied.
-	made int
-}
-
-func (b *box) Range(from, to int64, encoding string) (mapi.Reference, error) {
-	data, err := io.ReadAll(mime.NewDecoder(encoding, bytes.NewReader(b.mail[from:to])))
-	return b.put(data, exmdb.MaxChunk), err
-}
-
-func (b *box) Stream(r io.Reader) (mapi.Reference, error) {
-	data, err := io.ReadAll(r)
-	b.made += len(data)
-	return b.put(data, exmdb.MaxChunk), err
-}
-
-func (b *box) Open(ref mapi.Reference) io.Reader {
-	var all []io.Reader
-	for _, r := range ref {
-		all = append(all, bytes.NewReader(b.contents[r.Hash]))
-	}
-	return io.MultiReader(all...)
-}
-
-// read makes a message of a mail.
-func read(t testing.TB, octets []byte) (*Message, *oxcmsg.Names, *box) {
-	t.Helper()
-	b := &box{contents: contents{}, mail: octets}
-	rd := Reader{Keep: b, Names: &oxcmsg.Names{}}
-	m, err := rd.Read(mime.Scan(octets), bytes.NewReader(octets))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m, rd.Names, b
-}
-
-// dumper writes what a message is.
-type dumper struct {
-	strings.Builder
-	names *oxcmsg.Names
-	box   *box
-	// skip leaves out what a second conversion may have otherwise.
-	skip map[string]bool
-}
-
-func (d *dumper) message(m *exmdb.MessageContent, indent string) {
-	d.bag(&m.Props, indent)
-	for i := range m.Recipients {
-		r := &m.Recipients[i]
-		fmt.Fprintf(d, "%s%s %q <%s>\n", indent, []string{"?", "To", "Cc", "Bcc"}[oxcmsg.TypeOf(r)&3], oxcmsg.NameOf(r), stringOf(r, mapi.PidTagSmtpAddress))
-		for _, p := range r.All() {
-			if !usualOfRecipients[p.Tag] {
-				fmt.Fprintf(d, "%s  %s %s\n", indent, p.Tag.Name(), d.value(p))
-			}
-		}
-	}
-	for i := range m.Attachments {
-		a := &m.Attachments[i]
-		fmt.Fprintf(d, "%sattachment\n", indent)
-		d.bag(&a.Props, indent+"  ")
-		if a.Embedded != nil {
-			fmt.Fprintf(d, "%s  message\n", indent)
-			d.message(a.Embedded, indent+"    ")
-		}
-	}
-}
-
-var usualOfRecipients = func() map[mapi.Tag]bool {
-	bag := recipient(oxcmsg.RecipientTo, &mime.Address{Name: "x", Local: "x", Host: "x"}, 0)
-	known := map[mapi.Tag]bool{}
-	for _, p := range bag.All() {
-		known[p.Tag] = true
-	}
-	return known
-}()
-
-func (d *dumper) bag(bag *mapi.PropBag, indent string) {
-	for _, p := range bag.All() {
-		name := p.Tag.Name()
-		if p.Tag.Named() {
-			n, _ := d.names.Name(p.Tag.ID())
-			name = n.Name
-			if n.Kind == mapi.NameByLID {
-				name = fmt.Sprintf("%#x", n.LID)
-			}
-		}
-		if !d.skip[name] {
-			fmt.Fprintf(d, "%s%s %s\n", indent, name, d.value(p))
-		}
-	}
-}
-
-func (d *dumper) value(p mapi.Prop) string {
-	var b []byte
-	switch v := p.Value.(type) {
-	case mapi.Reference:
-		all, err := io.ReadAll(d.box.Open(v))
-		if err != nil {
-			return err.Error()
-		}
-		b = all
-	case mapi.Binary:
-		b = v
-	case mapi.String:
-		b = []byte(v)
-	case mapi.FileTime:
-		return v.Time().Format("2006-01-02T15:04:05Z")
-	default:
-		return fmt.Sprint(v)
-	}
-	if len(b) > 100 {
-		return fmt.Sprintf("%d bytes %.4x", len(b), sha256.Sum256(b))
-	}
-	return strconv.Quote(string(b))
-}
-
-func dump(m *exmdb.MessageContent, names *oxcmsg.Names, b *box, skip ...string) string {
-	d := dumper{names: names, box: b, skip: map[string]bool{}}
-	for _, name := range skip {
-		d.skip[name] = true
-	}
-	d.message(m, "  ")
-	return d.String()
 }
