@@ -1,5 +1,7 @@
 package exmdb
 
+import "github.com/flotilla-mail/flotilla/internal/mapi"
+
 // Sizes in bytes.
 const (
 	// MaxChunk is the most one content chunk holds (CLUSTER 3.1).
@@ -8,6 +10,8 @@ const (
 	MaxInline = 160 << 10
 	// MaxRawLeaf is the longest leaf body, in octets as received, that stays inside the recipe instead of being content by hash (MAILBOX 3).
 	MaxRawLeaf = 8 << 10
+	// MaxConversion bounds recipients and attachments of a conversion without their content.
+	MaxConversion = 4 << 20
 	// MaxReadBytes is the most one OpReadBytes returns.
 	MaxReadBytes = 1 << 20
 	// MaxMessage is the default limit of a message.
@@ -79,8 +83,20 @@ type NewMessage struct {
 	Recipe Recipe `wire:"1"`
 	// Digest is formats/mime's digest of the segments' octets, without Prefix.
 	Digest []byte `wire:"2"`
-	// Inline is the data of chunks named in Recipe that were not uploaded, MaxInline bytes at most in all.
+	// Inline is the data of chunks named in Recipe or in the conversion that were not uploaded, MaxInline bytes at most in all.
 	Inline [][]byte `wire:"3"`
 	// Props is the property bag of the MAPI view, coded by internal/mapi.
 	Props []byte `wire:"4"`
+	// Converted is what else the mail became; nil where no more than its header was read.
+	Converted *Conversion `wire:"5"`
+}
+
+// Conversion is the message that a mail became (MS-OXCMAIL 2.2), beside the properties in NewMessage.Props, which then
+// have the texts too. Long values refer to the content of the recipe, or to more of it that was made.
+type Conversion struct {
+	// Names are those of the named properties in all bags of the message, as in Payload.
+	Names []mapi.PropertyName `wire:"1"`
+	// Recipients are set where they are others than those of the header.
+	Recipients  []mapi.PropBag `wire:"2"`
+	Attachments []Attachment   `wire:"3"`
 }

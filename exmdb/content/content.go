@@ -221,6 +221,9 @@ func Check(m *exmdb.NewMessage, limit uint64) (map[space.Hash][]byte, error) {
 		return nil, cluster.Errorf(exmdb.KindTooBig, "structure of %d bytes in %d pieces with a digest of %d and properties of %d",
 			raw, pieces, len(m.Digest), len(m.Props))
 	}
+	if err := checkConversion(m, named); err != nil {
+		return nil, err
+	}
 	return checkInline(m.Inline, named)
 }
 
@@ -236,13 +239,9 @@ func checkSegment(s *exmdb.Segment, named map[space.Hash]uint32) error {
 	}
 	total := uint64(0)
 	for _, c := range s.Chunks {
-		if c.Size == 0 || c.Size > exmdb.MaxChunk {
-			return fmt.Errorf("chunk of %d bytes", c.Size)
+		if err := checkChunk(c.Hash, c.Size, named); err != nil {
+			return err
 		}
-		if known, ok := named[c.Hash]; ok && known != c.Size {
-			return fmt.Errorf("chunk %x of %d and of %d bytes", c.Hash[:8], known, c.Size)
-		}
-		named[c.Hash] = c.Size
 		total += uint64(c.Size)
 	}
 	switch s.Encoding {
@@ -264,6 +263,17 @@ func checkSegment(s *exmdb.Segment, named map[space.Hash]uint32) error {
 	return nil
 }
 
+func checkChunk(h space.Hash, size uint32, named map[space.Hash]uint32) error {
+	if size == 0 || size > exmdb.MaxChunk {
+		return fmt.Errorf("chunk of %d bytes", size)
+	}
+	if known, ok := named[h]; ok && known != size {
+		return fmt.Errorf("chunk %x of %d and of %d bytes", h[:8], known, size)
+	}
+	named[h] = size
+	return nil
+}
+
 func checkInline(inline [][]byte, named map[space.Hash]uint32) (map[space.Hash][]byte, error) {
 	if len(inline) == 0 {
 		return nil, nil
@@ -273,7 +283,7 @@ func checkInline(inline [][]byte, named map[space.Hash]uint32) (map[space.Hash][
 	for i, b := range inline {
 		h := space.Hash(sha256.Sum256(b))
 		if size, ok := named[h]; !ok || int(size) != len(b) {
-			return nil, cluster.Errorf(exmdb.KindBadContent, "inline content %d is not in the recipe", i)
+			return nil, cluster.Errorf(exmdb.KindBadContent, "inline content %d is named nowhere", i)
 		}
 		have[h] = b
 		if total += len(b); total > exmdb.MaxInline {

@@ -25,6 +25,15 @@ func Hashes(r *exmdb.Recipe) []space.Hash {
 	return unique(hs)
 }
 
+// ChunkHashes is the hashes of chunks, in their order.
+func ChunkHashes(chunks []exmdb.ChunkRef) []space.Hash {
+	hs := make([]space.Hash, len(chunks))
+	for i, c := range chunks {
+		hs[i] = c.Hash
+	}
+	return hs
+}
+
 // BagHashes is the content a property bag refers to, each once.
 func BagHashes(b *mapi.PropBag) []space.Hash { return ReferenceHashes(b.References()) }
 
@@ -40,6 +49,11 @@ func ReferenceHashes(refs []mapi.ContentRef) []space.Hash {
 func unique(hs []space.Hash) []space.Hash {
 	slices.SortFunc(hs, func(a, b space.Hash) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(hs)
+}
+
+func uniqueChunks(all []exmdb.ChunkRef) []exmdb.ChunkRef {
+	slices.SortFunc(all, func(a, b exmdb.ChunkRef) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	return slices.CompactFunc(all, func(a, b exmdb.ChunkRef) bool { return a.Hash == b.Hash })
 }
 
 // Hold counts one more holder of each hash. The first one makes the space hold it: with the data, where inline has

@@ -77,6 +77,9 @@ const (
 	RowReminder RowBits = 1 << 29
 	// RowSubmitted: the message waits to be sent, if there is a SubmittedKey of it too.
 	RowSubmitted RowBits = 1 << 30
+	// RowConverted: properties and attachments were made of the octets that were received, and share their content; so the
+	// greater of the two is counted.
+	RowConverted RowBits = 1 << 31
 )
 
 // Flags is the IMAP half of the bits.
@@ -106,6 +109,9 @@ func (r *Row) Bodies() []mapi.ObjectNumber {
 func (r *Row) MessageSize() uint64 {
 	if r.Bits&(RowRendered|RowReheaded) == RowRendered {
 		return uint64(r.Props)
+	}
+	if r.Bits&RowConverted != 0 {
+		return max(r.Size, uint64(r.Props))
 	}
 	return r.Size + uint64(r.Props)
 }

@@ -19,9 +19,9 @@ import (
 // all of it in the effect that delivers the mail.
 type incoming struct {
 	*tx
+	*arrival
 	req  *exmdb.DeliverRequest
 	auto *schema.Automation
-	bag  *mapi.PropBag
 	mail *rules.Mail
 	plan *rules.Plan
 	// away says that the sender is told by the out-of-office settings.
@@ -38,10 +38,10 @@ type incoming struct {
 }
 
 // receive begins the way of a mail: it decides.
-func (t *tx) receive(req *exmdb.DeliverRequest) (*incoming, error) {
+func (t *tx) receive(req *exmdb.DeliverRequest, row *schema.Row) (*incoming, error) {
 	in := &incoming{tx: t, req: req}
 	var err error
-	if in.bag, err = propsOf(&req.Message); err != nil {
+	if in.arrival, err = t.arrival(&req.Message, row); err != nil {
 		return nil, err
 	}
 	fid, err := t.inbox(in.bag)
@@ -243,7 +243,7 @@ func (in *incoming) arrive(row *schema.Row) (*exmdb.DeliverResponse, error) {
 			continue
 		}
 		var err error
-		if resp, err = in.store(fid, &in.req.Message, in.bag, row); err != nil {
+		if resp, err = in.store(fid, in.arrival, row); err != nil {
 			return nil, err
 		}
 		in.row, in.places = row, 1

@@ -25,7 +25,7 @@ func deliver(t *tx, req *exmdb.DeliverRequest) (*exmdb.DeliverResponse, error) {
 		return first, err
 	}
 	row := schema.Row{Bits: schema.RowDelivered, Received: mapi.FileTimeOf(orNow(req.Received, t.now))}
-	in, err := t.receive(req)
+	in, err := t.receive(req, &row)
 	if err != nil {
 		return nil, err
 	}
@@ -53,33 +53,33 @@ func appendMessage(t *tx, req *exmdb.AppendRequest) (*exmdb.DeliverResponse, err
 	if req.Flags.Bits&exmdb.FlagDraft != 0 {
 		row.Bits |= schema.RowBorn
 	}
-	applyFlags(&row, wanted{exmdb.FlagsReplace, req.Flags.Bits, ids})
-	bag, err := propsOf(&req.Message)
+	m, err := t.arrival(&req.Message, &row)
 	if err != nil {
 		return nil, err
 	}
-	return t.store(req.Folder, &req.Message, bag, &row)
+	applyFlags(&row, wanted{exmdb.FlagsReplace, req.Flags.Bits, ids}) // whoever appends says which flags it has
+	return t.store(req.Folder, m, &row)
 }
 
 // store checks a message and puts it into a folder with its properties and the flags and times of row.
-func (t *tx) store(fid mapi.FID, m *exmdb.NewMessage, bag *mapi.PropBag, row *schema.Row) (*exmdb.DeliverResponse, error) {
+func (t *tx) store(fid mapi.FID, m *arrival, row *schema.Row) (*exmdb.DeliverResponse, error) {
 	c, err := t.edit(fid)
 	if err != nil {
 		return nil, err
 	}
-	inline, err := content.Check(m, t.config.MaxMessage)
+	inline, err := content.Check(m.NewMessage, t.config.MaxMessage)
 	if err != nil {
 		return nil, err
 	}
 	row.Size, row.Prefix = m.Recipe.Size(), uint32(len(m.Recipe.Prefix))
 	row.Object = t.object()
-	if err := t.storeBag(bag, row); err != nil {
+	if err := t.storeView(m, row, inline); err != nil {
 		return nil, err
 	}
 	if err := t.room(row.MessageSize()); err != nil {
 		return nil, err
 	}
-	hasContent, err := t.putBody(row.Object, m, inline)
+	hasContent, err := t.putBody(row.Object, m.NewMessage, inline)
 	if err != nil {
 		return nil, err
 	}

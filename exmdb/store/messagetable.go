@@ -86,6 +86,7 @@ var messageTable = newTable([]computed[*shownMessage]{
 	{mapi.PidTagImportance, fixed(mapi.Integer32(1))},
 	{mapi.PidTagPriority, fixed(mapi.Integer32(0))},
 	{mapi.PidTagSensitivity, fixed(mapi.Integer32(0))},
+	{mapi.PidTagTransportMessageHeaders, (*shownMessage).transportHeaders},
 	{mapi.PidTagTrustSender, fixed(mapi.Integer32(1))},
 	{mapi.PidTagDisplayTo, fixed(mapi.String(""))},
 	{mapi.PidTagDisplayCc, fixed(mapi.String(""))},

@@ -420,15 +420,6 @@ func (s *staged) check(ref mapi.Reference) error {
 	return nil
 }
 
-// propsOf reads the property bag that came with a received message.
-func propsOf(m *exmdb.NewMessage) (*mapi.PropBag, error) {
-	bag := new(mapi.PropBag)
-	if err := bag.UnmarshalWire(m.Props); err != nil {
-		return nil, cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
-	}
-	return bag, nil
-}
-
 // storeBag writes the property bag of a received message, with long values as content.
 func (t *tx) storeBag(bag *mapi.PropBag, row *schema.Row) error {
 	if bag.Len() == 0 {

@@ -104,8 +104,26 @@ func (d *draft) form() (oxcmail.Form, bool, error) {
 	if err != nil {
 		return oxcmail.Form{}, false, err
 	}
-	m := &exmdb.MessageContent{Props: *d.contents, Recipients: recipients, Attachments: describeAttachments(withoutRivals(attachments), true)}
+	props, err := d.withHeader()
+	if err != nil {
+		return oxcmail.Form{}, false, err
+	}
+	m := &exmdb.MessageContent{Props: *props, Recipients: recipients, Attachments: describeAttachments(withoutRivals(attachments), true)}
 	return oxcmail.Render(m), true, nil
+}
+
+// withHeader is the bag with the header that the message was received with, which its form begins with.
+func (d *draft) withHeader() (*mapi.PropBag, error) {
+	if d.contents.Get(mapi.PidTagTransportMessageHeaders) != nil {
+		return d.contents, nil
+	}
+	_, header, err := d.receivedHeader(&d.after.row)
+	if err != nil || header == "" {
+		return d.contents, err
+	}
+	props := clone(d.contents)
+	props.Set(mapi.PidTagTransportMessageHeaders, mapi.String(header))
+	return props, nil
 }
 
 // maxReheader bounds a header that is taken apart to be made anew.

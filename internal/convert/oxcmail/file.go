@@ -271,7 +271,7 @@ func (im *importer) merge(t *oxtnef.Message) error {
 		return err
 	}
 	if len(im.m.Recipients) == 0 {
-		im.m.Recipients = t.Recipients
+		im.m.Recipients, im.m.Named = t.Recipients, len(t.Recipients) == 0
 		oxcmsg.SetDisplayLists(&im.bag, im.m.Recipients)
 	}
 	for i := range t.Attachments {

@@ -39,6 +39,8 @@ type Message struct {
 	exmdb.MessageContent
 	// Calendar is the part with the mail's meeting, nil if there is none. It is among the attachments too.
 	Calendar *mime.Part
+	// Named says that the recipients are those of the header, no others.
+	Named bool
 }
 
 const (
@@ -122,7 +124,7 @@ func (im *importer) header() error {
 	if im.bag, err = HeaderProps(im.root, im.octets); err != nil {
 		return err
 	}
-	im.m.Recipients = Recipients(im.root.Envelope)
+	im.m.Recipients, im.m.Named = Recipients(im.root.Envelope), true
 	parsed := mime.ParseHeader(octets)
 	want := im.Header
 	if want == nil {
@@ -135,8 +137,12 @@ func (im *importer) header() error {
 			return err
 		}
 	}
-	all := strings.ReplaceAll(mime.DecodeCharset("", octets), "\x00", "")
-	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(all))
+	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(TransportHeaders(octets)))
+}
+
+// TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text.
+func TransportHeaders(header []byte) string {
+	return strings.ReplaceAll(mime.DecodeCharset("", header), "\x00", "")
 }
 
 // keep keeps bytes in a named property.

@@ -118,7 +118,7 @@ func (im *importer) delivery(groups []mime.Header) {
 		if address == "" || actionOf(h) >= 0 && actionOf(h) != worst || len(im.m.Recipients) >= maxRecipients {
 			continue
 		}
-		im.m.Recipients = append(im.m.Recipients, im.reportedRecipient(h, address, worst))
+		im.m.Recipients, im.m.Named = append(im.m.Recipients, im.reportedRecipient(h, address, worst)), false
 	}
 }
 

@@ -131,6 +131,6 @@ func holdsMessage(typ, subtype string) bool {
 	return typ == "message" && (subtype == "rfc822" || subtype == "global")
 }
 
-// isIdentity tells the encodings under which a body is its own content (RFC 2045 6.2). An unknown word is taken for
+// IsIdentity tells the transfer encodings under which a body is its own content (RFC 2045 6.2). An unknown word is taken for
 // one: mailers that wrote "8 bit" or "utf-8" there did not encode.
-func isIdentity(encoding string) bool { return transferOf(encoding) == identity }
+func IsIdentity(encoding string) bool { return transferOf(encoding) == identity }

@@ -303,7 +303,7 @@ func (s *Scanner) endHeader(start, lines int64) {
 		if boundary != "" && len(boundary) <= maxBoundary && s.parts < s.limits.MaxParts {
 			s.await(boundary)
 		}
-	case holdsMessage(p.Type, p.Subtype) && isIdentity(p.Encoding) && s.parts+1 < s.limits.MaxParts:
+	case holdsMessage(p.Type, p.Subtype) && IsIdentity(p.Encoding) && s.parts+1 < s.limits.MaxParts:
 		// The last entity is kept for the rest of a multipart around this one.
 		inner := &Part{HeaderStart: start, BodyStart: start, BodyEnd: start}
 		p.Parts = []*Part{inner}

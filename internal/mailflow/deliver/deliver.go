@@ -38,6 +38,9 @@ type Deliverer struct {
 
 	// buffers are *[copyBuffer]byte, through which octets come in.
 	buffers sync.Pool
+	// converting lets one mail that is in a file become a message at a time: what is taken apart in memory, TNEF and
+	// messages in a transfer encoding, is bounded for each.
+	converting sync.Mutex
 }
 
 // Events are told of what becomes of mail, several at a time; nil funcs are left out.

@@ -31,10 +31,19 @@ func (p *parcel) message(ctx context.Context, box mapi.MailboxID) (exmdb.NewMess
 	if err != nil {
 		return exmdb.NewMessage{}, err
 	}
-	msg := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: pl.segments}, Digest: pl.digest, Props: pl.props}
 	if pl.content > exmdb.MaxInline || p.shared && pl.content > inlineShared {
-		return msg, p.upload(ctx, box, pl.pieces)
+		return pl.message(), p.upload(ctx, box, pl.pieces)
 	}
+	return p.inline()
+}
+
+// inline is the mail with its content inside.
+func (p *parcel) inline() (exmdb.NewMessage, error) {
+	pl, err := p.mail.plan()
+	if err != nil {
+		return exmdb.NewMessage{}, err
+	}
+	msg := pl.message()
 	for i := range pl.pieces {
 		err := p.mail.chunks(&pl.pieces[i], func(chunk []byte) error {
 			if p.mail.file != nil {

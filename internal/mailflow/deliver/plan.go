@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 )
 
@@ -16,13 +15,21 @@ type plan struct {
 	pieces   []piece
 	content  int64 // bytes of all pieces, decoded
 	digest   []byte
-	props    []byte
+	// props and converted are the message that the mail became.
+	props     []byte
+	converted *exmdb.Conversion
+}
+
+// message is the mail without what is different for each mailbox.
+func (pl *plan) message() exmdb.NewMessage {
+	return exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: pl.segments}, Digest: pl.digest, Props: pl.props, Converted: pl.converted}
 }
 
 // piece is a run of octets that becomes content.
 type piece struct {
 	from, to int64
 	encoding exmdb.Encoding
+	refs     []exmdb.ChunkRef
 	// content is what it becomes, in chunks, if the mail is in memory.
 	content [][]byte
 }
@@ -35,11 +42,6 @@ const maxRawRun = 32 << 10
 // when they can be encoded again to the same octets; everything else stays as received.
 func makePlan(m *Received) (*plan, error) {
 	pl := &plan{digest: mime.MarshalDigest(m.root)}
-	props, err := oxcmail.HeaderProps(m.root, m)
-	if err != nil {
-		return nil, err
-	}
-	pl.props = props.AppendWire(nil)
 	var at int64
 	for leaf := range m.root.Leaves() {
 		if leaf.Size() <= exmdb.MaxRawLeaf {
@@ -54,7 +56,10 @@ func makePlan(m *Received) (*plan, error) {
 		}
 		at = rest
 	}
-	return pl, pl.raw(m, at, m.size)
+	if err := pl.raw(m, at, m.size); err != nil {
+		return nil, err
+	}
+	return pl, pl.convert(m)
 }
 
 // raw adds octets as they are, in the recipe when they are few.
@@ -113,11 +118,17 @@ func (pl *plan) leaf(m *Received, leaf *mime.Part) (int64, error) {
 
 func (pl *plan) add(c *chunker, pc piece, s exmdb.Segment) {
 	s.Octets, s.Chunks = uint64(pc.to-pc.from), c.finish()
-	for _, ref := range s.Chunks {
+	pl.segments = append(pl.segments, s)
+	pl.addPiece(c, pc)
+}
+
+// addPiece adds content that is cut.
+func (pl *plan) addPiece(c *chunker, pc piece) {
+	pc.refs, pc.content = c.refs, c.kept
+	for _, ref := range pc.refs {
 		pl.content += int64(ref.Size)
 	}
-	pc.content = c.kept
-	pl.segments, pl.pieces = append(pl.segments, s), append(pl.pieces, pc)
+	pl.pieces = append(pl.pieces, pc)
 }
 
 // chunker cuts content into chunks as it comes, all but the last of MaxChunk bytes, and names them.

@@ -27,9 +27,13 @@ type Received struct {
 	file *os.File // else; its name is gone already, so that nothing is left behind however the process ends
 	sum  [sha256.Size]byte
 	root *mime.Part
+	// made is how many octets that were made of the mail stand behind it in the file.
+	made int64
+	// converting is held while a mail in a file becomes a message.
+	converting *sync.Mutex
 
 	once    sync.Once
-	made    *plan // set by once
+	planned *plan // set by once
 	planErr error // set by once
 }
 
@@ -51,7 +55,7 @@ func (d *Deliverer) receive(ctx context.Context, r io.Reader, announced int64) (
 	if err != nil {
 		return nil, errors.Join(err, w.discard())
 	}
-	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish()}
+	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish(), converting: &d.converting}
 	w.sum.Sum(rec.sum[:0])
 	return rec, nil
 }
@@ -144,8 +148,8 @@ func (m *Received) Size() int64 { return m.size }
 
 // plan is the mail's recipe, the same for every group.
 func (m *Received) plan() (*plan, error) {
-	m.once.Do(func() { m.made, m.planErr = makePlan(m) })
-	return m.made, m.planErr
+	m.once.Do(func() { m.planned, m.planErr = makePlan(m) })
+	return m.planned, m.planErr
 }
 
 // Close implements mailflow.Mail.

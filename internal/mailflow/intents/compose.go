@@ -15,7 +15,6 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/rules"
-	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
@@ -74,7 +73,7 @@ func (j *job) forwardForm() message {
 	switch {
 	case j.out.Kind == exmdb.OutgoingDelegate || j.out.Flavor&unchanged != 0:
 		j.redirected = true
-		return j.unchanged
+		return j.ingested(j.unchanged)
 	case j.out.Flavor&mapi.ForwardAsAttachment != 0 || j.root.BodyStart > maxHeader:
 		return j.ingested(j.forwardAttached)
 	}
@@ -84,12 +83,10 @@ func (j *job) forwardForm() message {
 // maxHeader bounds the header of which a forward takes what its body needs.
 const maxHeader = 64 << 10
 
-// unchanged is the mail as it came. Its content is in the group already.
-func (j *job) unchanged(ctx context.Context, _ mapi.MailboxID) (exmdb.NewMessage, error) {
-	m := exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: j.from.Message.Recipe.Segments}, Digest: j.from.Message.Digest}
-	props, err := oxcmail.HeaderProps(j.root, j.octets(ctx))
-	m.Props = props.AppendWire(nil)
-	return m, err
+// unchanged is the mail as it came. It is taken in anew, since what it became in one mailbox has that one's names; the
+// group has its content already.
+func (j *job) unchanged(ctx context.Context) (io.Reader, error) {
+	return j.octets(ctx).section(0), nil
 }
 
 // ingested makes octets a message of the mailbox's group.

@@ -6,6 +6,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
@@ -34,10 +35,24 @@ type mail struct {
 
 // body is the mail itself, in the form in which mailboxes take it.
 type body struct {
-	Recipe  exmdb.Recipe `wire:"1"`
-	Digest  []byte       `wire:"2"`
-	Props   []byte       `wire:"3"`
-	Unknown wire.Unknown
+	Recipe exmdb.Recipe `wire:"1"`
+	Digest []byte       `wire:"2"`
+	Props  []byte       `wire:"3"`
+	// Converted is the message that it became.
+	Converted *exmdb.Conversion `wire:"4"`
+	Unknown   wire.Unknown
+}
+
+// message is the mail without trace and content.
+func (b *body) message() exmdb.NewMessage {
+	return exmdb.NewMessage{Recipe: b.Recipe, Digest: b.Digest, Props: b.Props, Converted: b.Converted}
+}
+
+// hashes is the content of the mail.
+func (b *body) hashes() ([]space.Hash, error) {
+	m := b.message()
+	chunks, err := content.Chunks(&m)
+	return content.ChunkHashes(chunks), err
 }
 
 // recipient is a mailbox that has not got the mail yet, or an address elsewhere that never will.

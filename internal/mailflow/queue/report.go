@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -9,8 +8,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
-	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/dsn"
 )
 
@@ -59,7 +57,7 @@ func (s *spool) tell(about []news, action dsn.Action) error {
 	for _, n := range about {
 		r.Recipients = append(r.Recipients, dsn.Recipient{Address: n.address, Action: action, Kind: cluster.KindOf(n.err), Until: n.until})
 	}
-	msg, err := message(r.Octets())
+	msg, err := deliver.Short(r.Octets())
 	if err != nil {
 		return err
 	}
@@ -73,14 +71,4 @@ func headerOf(r *exmdb.Recipe) []byte {
 		return nil
 	}
 	return r.Segments[0].Raw
-}
-
-// message is a short mail in the form in which mailboxes take it.
-func message(octets []byte) (exmdb.NewMessage, error) {
-	sc := mime.NewScanner(mime.DefaultLimits())
-	_, _ = sc.Write(octets) // never fails
-	root := sc.Finish()
-	props, err := oxcmail.HeaderProps(root, bytes.NewReader(octets))
-	return exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: octets}}}, Digest: mime.MarshalDigest(root),
-		Props: props.AppendWire(nil)}, err
 }

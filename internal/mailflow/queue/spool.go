@@ -114,11 +114,16 @@ func (s *spool) keep(entry uint64, q *KeepRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := content.Hold(s.w, content.Hashes(&q.Message.Recipe), inline); err != nil {
+	b := &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest, Props: q.Message.Props, Converted: q.Message.Converted}
+	hashes, err := b.hashes()
+	if err != nil {
+		return err
+	}
+	if err := content.Hold(s.w, hashes, inline); err != nil {
 		return err
 	}
 	s.set(entryKey(prefixMail, entry), &mail{From: q.From, Received: q.Received, Size: q.Message.Recipe.Size(), Sender: q.Sender, Host: q.Host})
-	s.set(entryKey(prefixBody, entry), &body{Recipe: q.Message.Recipe, Digest: q.Message.Digest, Props: q.Message.Props})
+	s.set(entryKey(prefixBody, entry), b)
 	pause := firstDelay
 	if q.Source != (cluster.SpaceID{}) {
 		pause = 0 // nobody has tried yet
@@ -218,7 +223,11 @@ func (s *spool) removeEmpty(entry uint64) error {
 	}
 	s.w.Delete(entryKey(prefixMail, entry))
 	s.w.Delete(entryKey(prefixBody, entry))
-	return content.Release(s.w, content.Hashes(&b.Recipe))
+	hashes, err := b.hashes()
+	if err != nil {
+		return err
+	}
+	return content.Release(s.w, hashes)
 }
 
 // fail gives up a recipient that waits.

@@ -11,13 +11,16 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // brought is something that a mailbox sends.
 func brought(from mapi.MailboxID, number uint64, to ...mailflow.Pending) *mailflow.Rest {
 	return &mailflow.Rest{Source: cluster.SpaceID(from), Number: number, Host: "h", To: to,
-		Message: func(context.Context, mapi.MailboxID) (exmdb.NewMessage, error) { return message([]byte(withoutID)) }}
+		Message: func(context.Context, mapi.MailboxID) (exmdb.NewMessage, error) {
+			return deliver.Short([]byte(withoutID))
+		}}
 }
 
 // What a mailbox sends is taken once by its number, however often it is brought, and delivered without a pause.
@@ -81,7 +84,7 @@ func TestWhatIsKnownOfAMailWaitsWithIt(t *testing.T) {
 	rest := brought(a, 1, mailflow.Pending{Mailbox: b, Address: "list@example.test", About: exmdb.Circumstances{Own: []string{"b@example.test"}, Internal: true}})
 	rest.From = "a@example.test"
 	rest.Message = func(context.Context, mapi.MailboxID) (exmdb.NewMessage, error) {
-		return message([]byte("From: a@example.test\r\nTo: B@example.test\r\n\r\nhi\r\n"))
+		return deliver.Short([]byte("From: a@example.test\r\nTo: B@example.test\r\n\r\nhi\r\n"))
 	}
 	if err := f.queue.Take(t.Context(), 1, rest); err != nil {
 		t.Fatal(err)

@@ -226,20 +226,21 @@ func (t *trip) attempt(ctx context.Context, h *waiter) error {
 
 // message is the mail with its content inside, if that is little, or brought to the mailbox's group.
 func (t *trip) message(ctx context.Context, h *waiter) (exmdb.NewMessage, error) {
-	msg := exmdb.NewMessage{Recipe: h.body.Recipe, Digest: h.body.Digest, Props: h.body.Props}
+	msg := h.body.message()
 	msg.Recipe.Prefix = h.Trace
+	chunks, err := content.Chunks(&msg)
+	if err != nil {
+		return msg, err
+	}
 	size := 0
-	for i := range msg.Recipe.Segments {
-		for _, c := range msg.Recipe.Segments[i].Chunks {
-			size += int(c.Size)
-		}
+	for _, c := range chunks {
+		size += int(c.Size)
 	}
-	hashes := content.Hashes(&msg.Recipe)
 	if size > exmdb.MaxInline {
-		return msg, t.bring(ctx, h, hashes)
+		return msg, t.bring(ctx, h, content.ChunkHashes(chunks))
 	}
-	for _, hash := range hashes {
-		b, err := t.content(ctx, hash)
+	for _, c := range chunks {
+		b, err := t.content(ctx, c.Hash)
 		if err != nil {
 			return msg, err
 		}
