@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/placement"
+	"github.com/flotilla-mail/flotilla/placement/store"
 )
 
 const patience = 2 * time.Minute
@@ -184,5 +186,21 @@ func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole(t, all, cluster.SystemGroup, n, before, true)
+	})
+	t.Run("it is taken away and given back at once", func(t *testing.T) {
+		leader, n := pair(t, all, 1)
+		before := n.storage.host.Group(1).Self()
+		if err := leader.storage.host.Group(1).Remove(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		system, _ := pair(t, all, cluster.SystemGroup)
+		_, err := system.storage.host.Group(cluster.SystemGroup).Replica().Update(t.Context(), store.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+			next := placement.Replica{Server: cluster.NewServerID(n.self, 7), Cause: placement.CauseShort}
+			return nil, errors.Join(store.RemoveReplica(w, 1, before), store.AddReplica(w, 1, next))
+		})
+		if err != nil && !errors.Is(err, store.ErrConflict) { // the controller may have been first
+			t.Fatal(err)
+		}
+		whole(t, all, 1, n, before, true)
 	})
 }

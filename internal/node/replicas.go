@@ -20,6 +20,8 @@ type keeper struct {
 	restart map[cluster.GroupID]*backoff // of replicas that stopped
 	givenUp map[cluster.ServerID]bool    // or recovered: each is told of once
 	seeds   map[cluster.GroupID]*seedRun
+	// made is what the map had assigned, of the replicas that this process has made.
+	made map[cluster.GroupID]cluster.ServerID
 }
 
 // backoff is when a replica that stopped may be started again, and how long is waited after that.
@@ -52,7 +54,7 @@ const (
 // keepReplicas looks whenever the map changes, and now and then.
 func (n *Node) keepReplicas(ctx context.Context) error {
 	k := &keeper{n: n, restart: map[cluster.GroupID]*backoff{}, givenUp: map[cluster.ServerID]bool{},
-		seeds: map[cluster.GroupID]*seedRun{}}
+		seeds: map[cluster.GroupID]*seedRun{}, made: map[cluster.GroupID]cluster.ServerID{}}
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
@@ -114,9 +116,17 @@ func (n *Node) closeReplica(ctx context.Context, id cluster.GroupID) {
 	}
 }
 
-// make makes a replica's data and then says so in the map: from there on missing data is damage.
+// make makes a replica's data and then says so in the map: from there on missing data is damage. What is open may be left of
+// an earlier time, when this node had the group: the id of a member never comes back (CLUSTER 6.1), since others may stand in
+// the map as having taken its place.
 func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.Replica, open *group.Group) error {
-	if open == nil || lost(g, open.Self()) {
+	old := open != nil && !unused(open) && k.made[g.ID] != want.Server
+	if old {
+		if still, err := k.assigned(ctx, g.ID, want.Server); !still || err != nil {
+			return err
+		}
+	}
+	if open == nil || old || lost(g, open.Self()) {
 		var err error
 		if open, err = k.fresh(ctx, g, want); open == nil || err != nil {
 			return err
@@ -124,6 +134,17 @@ func (k *keeper) make(ctx context.Context, g *placement.Group, want *placement.R
 	}
 	return k.n.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g.ID, Server: want.Server,
 		State: placement.Created, Actual: open.Self()})
+}
+
+// assigned reports whether a replica is still to be made, by a map that is not older than the call: one that this node has
+// made and told of goes by another id there.
+func (k *keeper) assigned(ctx context.Context, id cluster.GroupID, server cluster.ServerID) (bool, error) {
+	m, err := k.n.mapNow(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look whether a replica is to be made: %w", err)
+	}
+	g := m.Group(id)
+	return g != nil && g.Server(server) != nil && g.Server(server).State == placement.Assigned, nil
 }
 
 // fresh opens a new replica, which is empty or was seeded; nil while it is being seeded. What the node still has of an
@@ -142,7 +163,7 @@ func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.
 			return k.create(ctx, g, want)
 		case err != nil && !isDamage(err):
 			return nil, err
-		case err == nil && unused(g, open):
+		case err == nil && unused(open) && !lost(g, open.Self()):
 			k.n.damages.forget(g.ID) // that was its predecessor's
 			return open, nil         // made before a crash
 		case err == nil && want.Initial:
@@ -158,16 +179,16 @@ func (k *keeper) fresh(ctx context.Context, g *placement.Group, want *placement.
 // create makes a replica where the node has none.
 func (k *keeper) create(ctx context.Context, g *placement.Group, want *placement.Replica) (*group.Group, error) {
 	k.n.damages.forget(g.ID)
+	k.made[g.ID] = want.Server
 	if ready, err := k.seed(ctx, g, want); !ready || err != nil {
 		return nil, err
 	}
 	return k.n.storage.host.Open(ctx, g.ID, group.ReplicaConfig{Create: true, Suffrage: group.Suffrage(want.Suffrage)})
 }
 
-// unused reports whether a replica has never been a member: it was made, and the map did not learn of it.
-func unused(g *placement.Group, open *group.Group) bool {
-	return !lost(g, open.Self()) && !slices.ContainsFunc(open.Members(), func(m group.Member) bool { return m.ID == open.Self() })
-}
+// unused reports whether a replica knows of no membership: it was made, and the map did not learn of it. One that was seeded
+// knows that of the others, like one that was a member once.
+func unused(open *group.Group) bool { return len(open.Members()) == 0 }
 
 // lost reports whether the map has given a replica up.
 func lost(g *placement.Group, id cluster.ServerID) bool {

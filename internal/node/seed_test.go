@@ -17,7 +17,7 @@ func TestSeedsComeFromFollowersFirst(t *testing.T) {
 	}
 	n := &Node{self: "n3"}
 	n.view = view.New(systemReplica{n})
-	k := &keeper{n: n, seeds: map[cluster.GroupID]*seedRun{}}
+	k := &keeper{n: n, seeds: map[cluster.GroupID]*seedRun{}, made: map[cluster.GroupID]cluster.ServerID{}}
 	g := &placement.Group{ID: 4, Replicas: []placement.Replica{replica("n1", placement.Created), replica("n2", placement.Created),
 		replica("n3", placement.Assigned), replica("n4", placement.Lost), replica("n5", placement.Assigned)}}
 	n.view.Learn(4, 7, "n1")

@@ -23,11 +23,7 @@ func (k *keeper) dropSurplus(ctx context.Context) error {
 	if err != nil || len(have) == 0 {
 		return err
 	}
-	var m *placement.Map
-	err = systemReplica{n}.View(ctx, store.Space, space.ReadIndex, func(r space.Reader) (err error) {
-		m, err = store.Load(r)
-		return err
-	})
+	m, err := n.mapNow(ctx)
 	if err != nil {
 		return fmt.Errorf("look for what was moved elsewhere: %w", err)
 	}
@@ -47,6 +43,15 @@ func (k *keeper) dropSurplus(ctx context.Context) error {
 		n.log.Info("replica removed: others have the group", "group", id)
 	}
 	return nil
+}
+
+// mapNow is the map, not older than the call.
+func (n *Node) mapNow(ctx context.Context) (m *placement.Map, err error) {
+	err = systemReplica{n}.View(ctx, store.Space, space.ReadIndex, func(r space.Reader) (err error) {
+		m, err = store.Load(r)
+		return err
+	})
+	return m, err
 }
 
 // surplus are the mailbox groups of which this node has something and the map has nothing on it. What the map does not
