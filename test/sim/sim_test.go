@@ -108,7 +108,7 @@ func (o *outcome) String() string {
 	if o.result == nil {
 		return fmt.Sprintf("seed %d: %v", o.seed, o.err)
 	}
-	return fmt.Sprintf("seed %d: %d operations, %d faults, %v\n%s", o.seed, o.verdict.Operations, o.result.Faults,
+	return fmt.Sprintf("seed %d: %d operations, %d faults, %d moves, %v\n%s", o.seed, o.verdict.Operations, o.result.Faults, o.result.Moves,
 		o.result.Virtual.Round(time.Millisecond), strings.Join(o.result.Log, "\n"))
 }
 
@@ -154,7 +154,7 @@ func (o *outcome) keep(t *testing.T) string {
 // sums adds up what runs came to.
 type sums struct {
 	mu  sync.Mutex
-	all struct{ Seeds, Operations, Mails, Unknown, Faults, Violations int } // guarded by mu
+	all struct{ Seeds, Operations, Mails, Unknown, Faults, Moves, Violations int } // guarded by mu
 	// virtual is the time that passed in the runs; guarded by mu
 	virtual time.Duration
 }
@@ -169,8 +169,12 @@ func (s *sums) add(t *testing.T, o *outcome) {
 	s.all.Mails += o.verdict.Mails
 	s.all.Unknown += o.verdict.Unknown
 	s.all.Violations += len(o.verdict.Violations)
+	if o.err != nil {
+		s.all.Violations++
+	}
 	if o.result != nil {
 		s.all.Faults += o.result.Faults
+		s.all.Moves += o.result.Moves
 		s.virtual += o.result.Virtual
 	}
 	if s.all.Seeds%100 == 0 {
@@ -182,5 +186,5 @@ func (s *sums) record(t *testing.T, took time.Duration) {
 	t.Helper()
 	devtest.Record(t, "simulation", map[string]any{"first seed": *fromFlag, "seeds": s.all.Seeds, "operations": s.all.Operations,
 		"mails acknowledged": s.all.Mails, "operations of unknown outcome": s.all.Unknown, "faults": s.all.Faults,
-		"violations": s.all.Violations, "hours simulated": s.virtual.Hours(), "seconds taken": took.Seconds()})
+		"mailboxes moved": s.all.Moves, "violations": s.all.Violations, "hours simulated": s.virtual.Hours(), "seconds taken": took.Seconds()})
 }

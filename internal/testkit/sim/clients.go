@@ -46,7 +46,7 @@ type user struct {
 
 func (c *user) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if p := c.w.nodes[c.rng.IntN(len(c.w.nodes))].process(); p != nil {
+		if p := c.w.any(c.rng).process(); p != nil {
 			c.once(p)
 		}
 		wait(ctx, time.Duration(c.rng.IntN(40))*time.Millisecond)
@@ -255,7 +255,7 @@ type watcher struct {
 func (v *watcher) run(ctx context.Context) {
 	var seq uint64
 	for ctx.Err() == nil {
-		p := v.w.nodes[v.rng.IntN(len(v.w.nodes))].process()
+		p := v.w.any(v.rng).process()
 		if p == nil {
 			wait(ctx, 50*time.Millisecond)
 			continue

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -25,6 +26,11 @@ var faults = []struct {
 	{"lossy network", 2, (*trouble).lossyNetwork},
 	{"clock jump", 2, (*trouble).jump},
 	{"hand over", 2, (*trouble).handOver},
+	{"move of a mailbox", 5, (*trouble).moveBox},
+	{"end of a move", 1, (*trouble).abortMove},
+	{"join", 3, (*trouble).join},
+	{"removal", 3, (*trouble).remove},
+	{"taking back", 1, (*trouble).takeBack},
 }
 
 // trouble makes one fault after the other. Two of them run at a time, so that faults meet.
@@ -39,7 +45,7 @@ func (t *trouble) make(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := t.fault(ctx); err != nil {
+		if err := errors.Join(t.fault(ctx), t.w.bury(t.rng)); err != nil {
 			return err
 		}
 	}
@@ -70,17 +76,17 @@ func (t *trouble) fault(ctx context.Context) error {
 
 // victim is mostly a node that leads something.
 func (t *trouble) victim() *node {
-	nd := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+	nd := t.w.any(t.rng)
 	for range 3 {
-		if p := nd.process(); p != nil && p.leads() {
+		if p := nd.process(); p != nil && p.leadsAny() {
 			break
 		}
-		nd = t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+		nd = t.w.any(t.rng)
 	}
 	return nd
 }
 
-func (p *process) leads() bool {
+func (p *process) leadsAny() bool {
 	for _, g := range p.host.Groups() {
 		if id, _ := g.Leader(); id == g.Self() {
 			return true
@@ -115,6 +121,12 @@ func (t *trouble) restart(ctx context.Context, nd *node, power bool) error {
 }
 
 func (r *run) boot(nd *node) error {
+	nd.mu.Lock()
+	gone := nd.gone
+	nd.mu.Unlock()
+	if gone {
+		return nil
+	}
 	r.w.network.appear(nd.id)
 	return nd.start()
 }
@@ -139,7 +151,7 @@ func (t *trouble) cutOneWay(ctx context.Context, nd *node) error {
 	if t.rng.IntN(2) == 0 {
 		t.cutAll(nd, in, !in)
 	} else {
-		peer := t.w.nodes[t.rng.IntN(len(t.w.nodes))]
+		peer := t.w.any(t.rng)
 		t.w.network.change(func() { t.w.network.cut[direction{nd.id, peer.id}] = true })
 	}
 	wait(ctx, t.between(300*time.Millisecond, 3*time.Second))
@@ -149,7 +161,7 @@ func (t *trouble) cutOneWay(ctx context.Context, nd *node) error {
 
 func (t *trouble) cutAll(nd *node, in, out bool) {
 	t.w.network.change(func() {
-		for _, other := range t.w.nodes {
+		for _, other := range t.w.all() {
 			if other == nd {
 				continue
 			}
@@ -203,7 +215,7 @@ func (r *run) heal() error {
 		clear(n.cut)
 		n.latency, n.lossy = 300*time.Microsecond, 0
 	})
-	for _, nd := range r.w.nodes {
+	for _, nd := range r.w.all() {
 		nd.clock.set(0)
 		if nd.process() == nil {
 			if err := r.boot(nd); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -20,6 +21,10 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/placement/controller"
+	"github.com/flotilla-mail/flotilla/placement/mover"
+	mapstore "github.com/flotilla-mail/flotilla/placement/store"
+	"github.com/flotilla-mail/flotilla/placement/view"
 )
 
 // node is one machine: its disk and clock last, the process on it comes and goes.
@@ -32,6 +37,7 @@ type node struct {
 
 	mu   sync.Mutex
 	proc *process // nil while none runs; guarded by mu
+	gone bool     // the machine was removed from the cluster, and is never started again; guarded by mu
 }
 
 // process is what runs on a node from a start to its end.
@@ -43,10 +49,17 @@ type process struct {
 	votes  *raftlog.StableStore
 	shared *lsm.Shared
 	server *ops.Server
+	ops    *ops.Client
 	caller client.Client
-	routes *routes
+	view   *view.View
+	plans  atomic.Pointer[controller.Controller] // nil while this process does not lead the system group
 	stop   context.CancelFunc
 	ctx    context.Context // ends when the process does
+	wg     sync.WaitGroup
+	made   map[cluster.GroupID]cluster.ServerID // what the map assigned, of replicas made here; belongs to keepReplicas
+
+	mu    sync.Mutex
+	leads map[cluster.GroupID]context.CancelFunc // ends what is done for a group that is led here; guarded by mu
 }
 
 // nodeClock is the machine's clock, whose calendar can be set off.
@@ -91,10 +104,11 @@ func (nd *node) setProcess(p *process) {
 
 // start runs a process and opens the replicas it finds, or makes them.
 func (nd *node) start() error {
-	p := &process{node: nd, shared: lsm.NewShared(lsm.Budget{CacheBytes: 4 << 20, Compactions: 1})}
+	p := &process{node: nd, shared: lsm.NewShared(lsm.Budget{CacheBytes: 4 << 20, Compactions: 1}),
+		leads: map[cluster.GroupID]context.CancelFunc{}, made: map[cluster.GroupID]cluster.ServerID{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	p.routes = newRoutes(nd.w)
-	steps := []func() error{p.openStores, p.openNetwork, p.openGroups}
+	p.view = view.New(systemReplica{p})
+	steps := []func() error{p.openStores, p.openNetwork, p.openSystem}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("start %s: %w", nd.id, err)
@@ -144,7 +158,7 @@ func (p *process) openNetwork() error {
 	}
 	p.host, err = group.New(group.Config{Node: nd.id, Dir: "/groups", FS: nd.fs, Net: p.net, Log: p.logs, Stable: p.votes,
 		Shared: p.shared, Clock: nd.clock, Heartbeat: time.Second, Events: p.events(), GroupEntriesInFlight: 1,
-		Space: space.Config{Now: nd.clock.Wall}, LogBytes: 64 << 10, LogKeepBytes: 16 << 10, TruncateEvery: 2 * time.Second})
+		Space: space.Config{Now: nd.clock.Wall}, LogBytes: 64 << 10, LogKeepBytes: 16 << 10, TruncateEvery: 2 * time.Second, SeedBytes: nd.w.seedBytes})
 	if err != nil {
 		return err
 	}
@@ -155,15 +169,28 @@ func (p *process) openNetwork() error {
 	return nil
 }
 
-func (p *process) openGroups() error {
-	for _, g := range p.node.w.groups {
-		if _, err := p.host.Open(p.ctx, g, group.ReplicaConfig{Create: true}); err != nil {
-			return err
-		}
+// openSystem opens the replica of the system group, or makes one; the replicas of mailbox groups follow as the map has them.
+func (p *process) openSystem() error {
+	p.server = ops.NewServer(p, ops.Events{}, server.Handlers(store.Defaults()), mapstore.Handlers(), mover.Handlers())
+	p.ops = ops.NewClient(p.node.id, p.server, p, router{p}, p.node.clock)
+	p.caller = client.Client{Ops: p.ops, Routes: router{p}}
+	if _, err := p.host.Open(p.ctx, cluster.SystemGroup, group.ReplicaConfig{Create: true}); err != nil {
+		return err
 	}
-	p.server = ops.NewServer(p, ops.Events{}, server.Handlers(store.Defaults()))
-	p.caller = client.Client{Ops: ops.NewClient(p.node.id, p.server, p, p.routes, p.node.clock), Routes: p.routes}
+	p.wg.Go(p.followMap)
+	p.wg.Go(p.register)
+	p.wg.Go(p.keepReplicas)
 	return nil
+}
+
+// followMap keeps the view of the map. A replica that cannot be read yet is asked again.
+func (p *process) followMap() {
+	for p.ctx.Err() == nil {
+		if err := p.view.Run(p.ctx); p.ctx.Err() == nil {
+			p.node.w.note("%s: the map is not followed: %v", p.node.id, err)
+		}
+		wait(p.ctx, 50*time.Millisecond)
+	}
 }
 
 func (p *process) events() group.Events {
@@ -171,12 +198,16 @@ func (p *process) events() group.Events {
 	return group.Events{
 		LeaderGained: func(g cluster.GroupID, term uint64, planned bool) {
 			nd.w.note("%s leads %d in term %d", nd.id, g, term)
-			p.routes.Learn(g, term, nd.id)
+			p.view.Learn(g, term, nd.id)
+			p.leading(g, true)
 		},
-		LeaderLost: func(g cluster.GroupID, term uint64) { nd.w.note("%s leads %d no more", nd.id, g) },
+		LeaderLost: func(g cluster.GroupID, term uint64) {
+			nd.w.note("%s leads %d no more", nd.id, g)
+			p.leading(g, false)
+		},
 		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
 			if leader != "" {
-				p.routes.Learn(g, term, leader.Node())
+				p.view.Learn(g, term, leader.Node())
 			}
 		},
 		Fenced:            func(g cluster.GroupID, err error) { nd.w.broken("%s: group %d is fenced: %v", nd.id, g, err) },
@@ -194,12 +225,22 @@ func (p *process) Replica(id cluster.GroupID) *space.Replica {
 	return nil
 }
 
-// CallOps implements ops.Conn over the simulated network: what a call meets on its way is what the bytes of a connection
-// would.
+// CallOps implements ops.Conn.
 func (p *process) CallOps(ctx context.Context, to cluster.NodeID, mode ops.Mode, frame []byte) ([]byte, error) {
+	return p.visit(ctx, to, func(ctx context.Context, q *process) ([]byte, error) {
+		if mode == ops.Wait {
+			return q.server.HandleWait(ctx, frame)
+		}
+		return q.server.Handle(ctx, frame)
+	})
+}
+
+// visit has another node's process serve a call over the simulated network: what it meets on its way is what the bytes of a
+// connection would.
+func (p *process) visit(ctx context.Context, to cluster.NodeID, serve func(context.Context, *process) ([]byte, error)) ([]byte, error) {
 	w := p.node.w
 	there := w.node(to)
-	if w.network.travel(ctx, direction{p.node.id, to}) != nil {
+	if there == nil || w.network.travel(ctx, direction{p.node.id, to}) != nil {
 		return nil, cluster.ErrUnavailable
 	}
 	q := there.process()
@@ -212,11 +253,7 @@ func (p *process) CallOps(ctx context.Context, to cluster.NodeID, mode ops.Mode,
 	}
 	done := make(chan answer, 1)
 	go func() {
-		serve := q.server.Handle
-		if mode == ops.Wait {
-			serve = q.server.HandleWait
-		}
-		resp, err := serve(ctx, frame)
+		resp, err := serve(ctx, q)
 		done <- answer{resp, err}
 	}()
 	select {
@@ -255,6 +292,8 @@ func (p *process) close() error {
 	defer cancel()
 	p.stop()
 	err := errors.Join(p.net.Close(ctx), p.host.Close(ctx))
+	p.endLeads()
+	p.wg.Wait()
 	err = errors.Join(err, p.logs.Close(), p.votes.Close())
 	p.shared.Close()
 	return err

@@ -18,6 +18,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/selftest/history"
 	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/placement"
 )
 
 // Options say what a run consists of. The zero value of each field means its default.
@@ -26,8 +27,8 @@ type Options struct {
 	Seed uint64
 	// Dir is where the files of terms and votes are, which are real ones; best in memory.
 	Dir string
-	// Nodes, Groups, Boxes and Clients are how many there are: 3, 2, 3 and 5.
-	Nodes, Groups, Boxes, Clients int
+	// Groups, Boxes and Clients are how many there are, of mailboxes: 2, 3 and 5.
+	Groups, Boxes, Clients int
 	// Rounds is how often there is trouble, for Trouble, and then peace in which all is compared: 2 and 4 s.
 	Rounds  int
 	Trouble time.Duration
@@ -38,7 +39,7 @@ func (o Options) Defaults() Options {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&o.Nodes, 3}, {&o.Groups, 2}, {&o.Boxes, 3}, {&o.Clients, 5}, {&o.Rounds, 2}} {
+	}{{&o.Groups, 2}, {&o.Boxes, 3}, {&o.Clients, 5}, {&o.Rounds, 2}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
@@ -54,9 +55,10 @@ type Result struct {
 	Records []history.Record
 	// Log says what happened to the nodes, in order.
 	Log []string
-	// Faults is how many faults there were, Virtual how long the run took in its own time.
-	Faults  int
-	Virtual time.Duration
+	// Faults is how many faults there were, Moves how many mailboxes moved to another group, Virtual how long the run took
+	// in its own time.
+	Faults, Moves int
+	Virtual       time.Duration
 }
 
 // run is one simulation.
@@ -67,6 +69,7 @@ type run struct {
 	load     *load
 	watchers []*watcher
 	faults   atomic.Int64
+	fleet    sync.Mutex // held while nodes are added or removed
 }
 
 // Run simulates a cluster under faults and load. It must be called in a bubble of testing/synctest, where time passes only
@@ -76,17 +79,20 @@ func Run(o Options) (*Result, error) {
 	r := &run{Options: o, log: history.NewLog()}
 	began := time.Now()
 	var err error
-	if r.w, err = newWorld(o.Dir, o.Nodes, o.Groups, rand.New(rand.NewPCG(o.Seed, 2))); err == nil {
+	if r.w, err = newWorld(o.Dir, o.Groups, rand.New(rand.NewPCG(o.Seed, 2))); err == nil {
 		err = r.play()
 	}
 	if r.w == nil {
 		return nil, err
 	}
 	err = errors.Join(err, r.w.close(), r.w.fault)
-	return &Result{Records: r.log.Records(), Log: r.w.log, Faults: int(r.faults.Load()), Virtual: time.Since(began)}, err
+	return &Result{Records: r.log.Records(), Log: r.w.log, Faults: int(r.faults.Load()), Moves: r.w.moves[placement.MoveFlipped], Virtual: time.Since(began)}, err
 }
 
 func (r *run) play() error {
+	if err := r.rest(context.Background()); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
 	boxes, err := r.makeBoxes()
 	if err != nil {
 		return err
@@ -123,8 +129,7 @@ func (r *run) makeBoxes() ([]*mailbox, error) {
 		b := &mailbox{name: fmt.Sprintf("b%d", i+1), owner: exmdb.Identity{User: mapi.NewGUID(), Privileges: exmdb.PrivilegeOwner}}
 		b.id = mapi.NewMailboxID()
 		b.id[0] = byte(i)
-		_, err := exmdb.Do(ctx, r.w.nodes[0].process().caller, exmdb.System, b.id, exmdb.OpCreateMailbox,
-			&exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Owner: b.owner.User})
+		_, err := r.w.all()[0].process().caller.CreateMailbox(ctx, b.id, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Owner: b.owner.User})
 		if err != nil {
 			return nil, fmt.Errorf("create mailbox: %w", err)
 		}
@@ -154,19 +159,23 @@ func (r *run) war(ctx context.Context, round int) error {
 // settling is how long after the end of all trouble whatever is late may come.
 const settling = 8 * time.Second
 
-// peace waits until all replicas have everything, and notes what each shows.
+// peace waits until the cluster has come to rest and all replicas have everything, and notes what each shows.
 func (r *run) peace(ctx context.Context, point int) error {
 	wait(ctx, settling)
-	for _, g := range r.w.groups {
-		if err := r.hash(ctx, g); err != nil {
+	if err := r.rest(ctx); err != nil {
+		return err
+	}
+	m := r.w.newestMap()
+	for i := range m.Groups {
+		if err := r.hash(ctx, &m.Groups[i]); err != nil {
 			return err
 		}
 	}
 	handlers := store.New(store.Defaults()).Handlers()
 	changes := &handlers[slices.IndexFunc(handlers, func(h store.Handler) bool { return h.ID == exmdb.OpChanges.ID })]
 	for _, b := range r.load.boxes {
-		for _, nd := range r.w.nodes {
-			if err := r.final(ctx, nd, b, changes, point); err != nil {
+		for _, rep := range m.Group(r.place(b)).Replicas {
+			if err := r.final(ctx, r.w.node(rep.Server.Node()), b, changes, point); err != nil {
 				return err
 			}
 		}
@@ -181,32 +190,37 @@ func (r *run) peace(ctx context.Context, point int) error {
 }
 
 // hash compares the replicas of a group once they stand at one index.
-func (r *run) hash(ctx context.Context, g cluster.GroupID) error {
+func (r *run) hash(ctx context.Context, g *placement.Group) error {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
 	for {
 		at := map[uint64]bool{}
-		for _, nd := range r.w.nodes {
-			at[nd.proc.Replica(g).Machine().Applied().Index] = true
+		for _, rep := range g.Replicas {
+			at[r.replica(g.ID, rep.Server.Node()).Machine().Applied().Index] = true
 		}
 		if len(at) == 1 {
 			break
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("replicas of group %d do not catch up: %v", g, at)
+			return fmt.Errorf("replicas of group %d do not catch up: %s", g.ID, r.w.standing(g.ID))
 		}
 		wait(ctx, 100*time.Millisecond)
 	}
-	for _, nd := range r.w.nodes {
-		index, sum, err := nd.proc.Replica(g).Machine().Hash(ctx)
+	for _, rep := range g.Replicas {
+		index, sum, err := r.replica(g.ID, rep.Server.Node()).Machine().Hash(ctx)
 		if err != nil {
 			return err
 		}
 		now := r.log.Now()
-		r.log.Put(history.Record{Client: "judge", Op: history.Replica, Node: string(nd.id), Group: uint64(g), Index: index,
+		r.log.Put(history.Record{Client: "judge", Op: history.Replica, Node: string(rep.Server.Node()), Group: uint64(g.ID), Index: index,
 			Hash: hex.EncodeToString(sum[:8]), Call: now, Return: now, Outcome: history.OK})
 	}
 	return nil
+}
+
+// replica is a node's of a group, which is there: the cluster is at rest.
+func (r *run) replica(g cluster.GroupID, node cluster.NodeID) *space.Replica {
+	return r.w.node(node).process().Replica(g)
 }
 
 // final reads a mailbox from the replica of one node, behind a read index.
@@ -218,7 +232,7 @@ func (r *run) final(ctx context.Context, nd *node, b *mailbox, changes *store.Ha
 	var err error
 	r.log.Do(rec, func(rec *history.Record) {
 		resp := new(exmdb.ChangesResponse)
-		err = nd.proc.Replica(r.w.groupOf(id)).View(ctx, id, space.ReadIndex, func(s space.Reader) error {
+		err = r.replica(r.place(b), nd.id).View(ctx, id, space.ReadIndex, func(s space.Reader) error {
 			raw, err := changes.View(s, &b.owner, wire.Marshal(changesSince(0)))
 			if err != nil {
 				return err
