@@ -71,8 +71,8 @@ func (h *house) send(octets []byte, boxes ...mapi.MailboxID) exmdb.Row {
 	if err := m.Close(); err != nil {
 		h.t.Fatal(err)
 	}
-	rows := call(h, exmdb.OpRows, &exmdb.RowsRequest{Folder: inbox, Fields: exmdb.RowMeta, Limit: 10_000}).Rows
-	return rows[len(rows)-1]
+	last := call(h, exmdb.OpFolder, &exmdb.FolderRequest{Folder: inbox}).Folder.UIDNext - 1
+	return call(h, exmdb.OpRows, &exmdb.RowsRequest{Folder: inbox, UIDs: []exmdb.UIDRange{{First: last, Last: last}}, Fields: exmdb.RowMeta, Limit: 1}).Rows[0]
 }
 
 // octets are what is served of a message, without what the delivery put in front.
