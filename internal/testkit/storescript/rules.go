@@ -13,7 +13,7 @@ import (
 )
 
 var ruleCommands = []command{
-	{"rule", -2, "rule PATH NAME [if=(R)] [then=move:PATH,copy:PATH,delete,read,tag:PROP=VALUE,forward:ADDRESS,reply:MESSAGE,bounce,defer] [last=yes] [sequence=N]", false, (*run).addRule},
+	{"rule", -2, "rule PATH NAME [if=(R)] [then=move:PATH,copy:PATH,delete,read,tag:PROP=VALUE,forward:ADDRESS,delegate:ADDRESS,reply:MESSAGE,oofreply:MESSAGE,bounce,defer] [last=yes] [sequence=N] [extended=yes]", false, (*run).addRule},
 	{"rules", 1, "rules PATH: in words", false, (*run).rules},
 	{"norules", 1, "norules PATH", false, (*run).noRules},
 	{"oof", 1, "oof on|off [inside=TEXT] [outside=TEXT]", false, (*run).oof},
@@ -38,13 +38,16 @@ func (r *run) addRule() error {
 		}
 		actions = append(actions, a)
 	}
-	value, err := oxcdata.RuleActionsValue(actions)
-	if err != nil {
-		return mistakeError{err}
-	}
 	state := rules.Enabled
 	if r.cmd.is("last") {
 		state |= rules.ExitLevel
+	}
+	if r.cmd.is("extended") {
+		return r.addExtended(fid, condition, actions, state, sequence)
+	}
+	value, err := oxcdata.RuleActionsValue(actions)
+	if err != nil {
+		return mistakeError{err}
 	}
 	var bag mapi.PropBag
 	bag.Set(mapi.PidTagRuleName, mapi.String(r.cmd.words[1]))
@@ -56,6 +59,25 @@ func (r *run) addRule() error {
 		bag.Set(mapi.PidTagRuleCondition, oxcdata.RestrictionValue(condition))
 	}
 	_, err = do(r, exmdb.OpModifyRules, &exmdb.ModifyRulesRequest{Folder: fid, Changes: []exmdb.RuleChange{{Kind: exmdb.RuleAdd, Props: bag}}})
+	return err
+}
+
+// addExtended adds a rule that is a message (MS-OXORULE 2.2.4).
+func (r *run) addExtended(fid mapi.FID, condition mapi.Restriction, actions []mapi.RuleAction, state rules.State, sequence int) error {
+	what, err := oxcdata.ExtendedCondition{Restriction: condition}.Append(nil)
+	then, err2 := oxcdata.ExtendedActions{Actions: actions}.Append(nil)
+	if err := errors.Join(err, err2); err != nil {
+		return mistakeError{err}
+	}
+	var bag mapi.PropBag
+	bag.Set(mapi.PidTagMessageClass, mapi.String(rules.ExtendedClass))
+	bag.Set(mapi.PidTagRuleMessageName, mapi.String(r.cmd.words[1]))
+	bag.Set(mapi.PidTagRuleMessageProvider, mapi.String("RuleOrganizer"))
+	bag.Set(mapi.PidTagRuleMessageState, mapi.Integer32(state))
+	bag.Set(mapi.PidTagRuleMessageSequence, mapi.Integer32(sequence))
+	bag.Set(mapi.PidTagExtendedRuleMessageCondition, mapi.Binary(what))
+	bag.Set(mapi.PidTagExtendedRuleMessageActions, mapi.Binary(then))
+	_, err = do(r, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: fid, Associated: true, Message: exmdb.MessageEdit{Set: bag}})
 	return err
 }
 
@@ -75,9 +97,10 @@ func (r *run) ruleAction(text string) (mapi.RuleAction, error) {
 	case "forward", "delegate":
 		kind := map[string]mapi.ActionType{"forward": mapi.ActionForward, "delegate": mapi.ActionDelegate}[what]
 		return mapi.RuleAction{Type: kind, Data: forwardTo(strings.Split(arg, "+"))}, nil
-	case "reply":
+	case "reply", "oofreply":
 		mid, err := r.message(arg)
-		return mapi.RuleAction{Type: mapi.ActionReply, Data: &mapi.ReplyAction{MID: mid}}, err
+		kind := map[string]mapi.ActionType{"reply": mapi.ActionReply, "oofreply": mapi.ActionOOFReply}[what]
+		return mapi.RuleAction{Type: kind, Data: &mapi.ReplyAction{MID: mid}}, err
 	case "bounce":
 		return mapi.RuleAction{Type: mapi.ActionBounce, Data: mapi.BounceAction(mapi.BounceDeliveryRejected)}, nil
 	case "defer":
