@@ -10,4 +10,6 @@ var (
 
 	OpSetSearchCriteria = Op[SetSearchCriteriaRequest, Empty]{OpInfo{85, "SetSearchCriteria", true}}
 	OpSearchCriteria    = Op[FolderRequest, SearchCriteria]{OpInfo{86, "SearchCriteria", false}}
+
+	OpNarrow = Op[NarrowRequest, NarrowResponse]{OpInfo{87, "Narrow", false}}
 )

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/flotilla-mail/flotilla/internal/invariant"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -20,7 +19,7 @@ const (
 	listBytes = 96
 )
 
-// Batch gathers messages of one folder, in ascending order of UIDs, until Commit writes them as one run.
+// Batch gathers messages of one folder until Commit writes them as one run.
 type Batch struct {
 	ix     *Index
 	box    Mailbox
@@ -31,15 +30,13 @@ type Batch struct {
 	size  int
 	count uint64
 	uid   mapi.UID
+	last  mapi.UID
 	split *splitter
 	key   []byte // field and term at hand
 }
 
-// postings are the messages that have a term.
-type postings struct {
-	first, last uint32
-	steps       []byte
-}
+// postings are the messages that have a term, in the order in which they came.
+type postings struct{ uids []uint32 }
 
 // Begin begins a batch on top of what is indexed of a folder.
 func (ix *Index) Begin(m Mailbox, f mapi.FID) (*Batch, error) {
@@ -78,12 +75,9 @@ const wasteful = 1000
 // Full reports whether the batch is to be committed before more is added.
 func (b *Batch) Full() bool { return b.size >= batchBytes || b.count >= batchCount }
 
-// Message says of which message the text is that follows. UIDs ascend.
+// Message says of which message the text is that follows.
 func (b *Batch) Message(uid mapi.UID) {
-	if uid <= b.uid {
-		invariant.Failf("message %d is indexed after %d", uid, b.uid)
-	}
-	b.uid = uid
+	b.uid, b.last = uid, max(b.last, uid)
 	b.count++
 }
 
@@ -130,16 +124,16 @@ func (b *Batch) put(term []byte) {
 	b.key = append(b.key[:1], term...)
 	uid := uint32(b.uid)
 	list := b.lists[string(b.key)]
-	switch {
-	case list == nil:
-		b.lists[string(b.key)] = &postings{first: uid, last: uid}
+	if list == nil {
+		list = new(postings)
+		b.lists[string(b.key)] = list
 		b.size += len(b.key) + listBytes
-	case list.last != uid:
-		before := len(list.steps)
-		list.steps = binary.AppendUvarint(list.steps, uint64(uid-list.last))
-		list.last = uid
-		b.size += len(list.steps) - before
 	}
+	if n := len(list.uids); n > 0 && list.uids[n-1] == uid {
+		return
+	}
+	list.uids = append(list.uids, uid)
+	b.size += uidLen
 }
 
 // Commit writes the batch: what it holds and that the folder is indexed up to a stamp, of whose messages gone have left
@@ -155,7 +149,7 @@ func (b *Batch) Commit(synced mapi.Stamp, gone uint64) error {
 		err = b.write(batch, r.next)
 		r.next++
 	}
-	r.synced, r.last, r.added, r.gone = synced, max(r.last, b.uid), r.added+b.count, r.gone+gone
+	r.synced, r.last, r.added, r.gone = synced, max(r.last, b.last), r.added+b.count, r.gone+gone
 	return errors.Join(err, batch.Set(folderKey(prefixFolder, b.box.Space, b.folder), r.encode()), batch.Commit(false))
 }
 
@@ -163,12 +157,25 @@ func (b *Batch) write(batch *lsm.Batch, number uint64) error {
 	err := batch.Set(runKey(prefixRun, b.box.Space, b.folder, number), binary.AppendUvarint(nil, b.count))
 	key := runKey(prefixTerm, b.box.Space, b.folder, number)
 	for _, term := range slices.Sorted(maps.Keys(b.lists)) {
-		list := b.lists[term]
-		key = append(append(key[:termStart], term...), endOfTerm)
-		key = binary.BigEndian.AppendUint32(key, list.first)
-		if e := batch.Set(key, list.steps); e != nil && err == nil {
+		var e error
+		if key, e = setTerm(batch, key, term, b.lists[term].uids); e != nil && err == nil {
 			err = e
 		}
 	}
 	return err
+}
+
+// setTerm writes the messages of a term under a key that begins as those of a run, and returns the key to be used again.
+func setTerm[T ~string | ~[]byte](batch *lsm.Batch, key []byte, term T, uids []uint32) ([]byte, error) {
+	if !slices.IsSorted(uids) {
+		slices.Sort(uids)
+	}
+	for part := range slices.Chunk(slices.Compact(uids), postingsInKey) {
+		key = append(append(key[:termStart], term...), endOfTerm)
+		key = binary.BigEndian.AppendUint32(key, part[0])
+		if err := batch.Set(key, appendPostings(nil, part)); err != nil {
+			return key, err
+		}
+	}
+	return key, nil
 }

@@ -71,6 +71,7 @@ type Index struct {
 	write  sync.Mutex
 	broken atomic.Pointer[error]
 	failed func(error)
+	recent recent
 }
 
 // Open opens or makes an Index. One that is damaged, or of another version, is removed and begun anew.
@@ -186,10 +187,13 @@ func (ix *Index) Adopt(m Mailbox) error {
 	return errors.Join(forget(b, m.Space), b.Set(spaceKey(m.Space), m.Past[:]), b.Commit(false))
 }
 
-// Drop forgets a mailbox.
+// Drop forgets a mailbox, if there is anything of it.
 func (ix *Index) Drop(id cluster.SpaceID) error {
 	ix.write.Lock()
 	defer ix.write.Unlock()
+	if past, err := ix.db.Get(spaceKey(id)); err != nil || past == nil {
+		return ix.noticed(err)
+	}
 	b := ix.db.NewBatch()
 	defer b.Close()
 	return errors.Join(forget(b, id), b.Commit(false))

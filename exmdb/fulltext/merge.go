@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -163,15 +162,9 @@ func (w *merging) gather(it *lsm.Iter, term []byte) error {
 
 // put writes a term with the messages that were gathered.
 func (w *merging) put(term []byte) error {
-	if !slices.IsSorted(w.uids) {
-		slices.Sort(w.uids)
-	}
-	for part := range slices.Chunk(slices.Compact(w.uids), postingsInKey) {
-		w.key = append(append(w.key[:termStart], term...), endOfTerm)
-		w.key = binary.BigEndian.AppendUint32(w.key, part[0])
-		if err := w.batch.Set(w.key, appendPostings(nil, part)); err != nil {
-			return err
-		}
+	var err error
+	if w.key, err = setTerm(w.batch, w.key, term, w.uids); err != nil {
+		return err
 	}
 	if w.batch.Len() < mergeBytes {
 		return nil

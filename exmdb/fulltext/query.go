@@ -61,14 +61,14 @@ func Any(list ...*Query) *Query {
 	return &Query{any: list}
 }
 
-// Contains finds what has text in one of the fields, anywhere: the first word of text may be the end of one there, and
+// Contains finds what has text in the fields, anywhere: the first word of text may be the end of one there, and
 // the last one the beginning.
 func Contains(in Fields, text string) *Query { return newQuery(in, text, true, true) }
 
-// Prefix finds what has the words of text in one of the fields, the last of them as the beginning of a word.
+// Prefix finds what has the words of text in the fields, the last of them as the beginning of a word.
 func Prefix(in Fields, text string) *Query { return newQuery(in, text, false, true) }
 
-// Words finds what has the words of text in one of the fields.
+// Words finds what has the words of text in the fields.
 func Words(in Fields, text string) *Query { return newQuery(in, text, false, false) }
 
 func newQuery(in Fields, text string, openLeft, openRight bool) *Query {
@@ -161,6 +161,10 @@ func (ix *Index) Find(m Mailbox, f mapi.FID, q *Query) (*Found, error) {
 	if err != nil || !found {
 		return nil, err
 	}
+	key := recentKey{m, f, record, q.print()}
+	if known := ix.recent.find(key); known != nil {
+		return &Found{record.synced, known.clone()}, nil
+	}
 	runs, err := runsOf(snap, m.Space, f)
 	if err != nil {
 		return nil, ix.noticed(err)
@@ -171,8 +175,12 @@ func (ix *Index) Find(m Mailbox, f mapi.FID, q *Query) (*Found, error) {
 		s.its[i] = snap.NewIter(lo, after(lo))
 		s.los = append(s.los, lo)
 	}
-	out := &Found{record.synced, s.find(q)}
-	return out, ix.noticed(orElse(s.close(), s.err))
+	set := s.find(q)
+	if err := orElse(s.close(), s.err); err != nil {
+		return nil, ix.noticed(err)
+	}
+	ix.recent.keep(key, set.clone())
+	return &Found{record.synced, set}, nil
 }
 
 // search is one query over the runs of a folder.
@@ -205,30 +213,32 @@ func (s *search) find(q *Query) *Set {
 		}
 		return out
 	}
+	var out *Set
+	for _, p := range q.probes {
+		switch {
+		case out == nil:
+			out = s.inFields(q.fields, p)
+		case len(out.chunks) > 0:
+			out.Intersect(s.inFields(q.fields, p))
+		}
+	}
+	out.Union(s.inFields(q.fields, probe{how: is, term: partial}))
+	return out
+}
+
+// inFields is the messages in one of whose fields a probe succeeds. Words of one text need not be in one field: a field of
+// a header and its name are not.
+func (s *search) inFields(in Fields, p probe) *Set {
 	out := NewSet()
 	for f := range fields {
-		if q.fields&In(f) != 0 {
-			out.Union(s.inField(f, q.probes))
+		if in&In(f) != 0 {
+			s.probe(f, p, out)
 		}
 	}
 	return out
 }
 
-// inField is the messages in whose field all probes succeed, and those whose field is not indexed whole.
-func (s *search) inField(f Field, probes []probe) *Set {
-	out := s.probe(f, probes[0])
-	for _, p := range probes[1:] {
-		if len(out.chunks) == 0 {
-			break
-		}
-		out.Intersect(s.probe(f, p))
-	}
-	out.Union(s.probe(f, probe{how: is, term: partial}))
-	return out
-}
-
-func (s *search) probe(f Field, p probe) *Set {
-	out := NewSet()
+func (s *search) probe(f Field, p probe, out *Set) {
 	prefix := string(rune(f)) + p.term // fields are ASCII
 	switch p.how {
 	case is:
@@ -239,7 +249,6 @@ func (s *search) probe(f Field, p probe) *Set {
 	for i := range s.its {
 		s.scan(i, []byte(prefix), &p, out)
 	}
-	return out
 }
 
 // scan adds the messages of a run's terms that begin with prefix and that the probe asks for.

@@ -32,6 +32,12 @@ func (s *Set) Has(uid mapi.UID) bool {
 	return c != nil && c[uid>>6&(1<<10-1)]&(1<<(uid&63)) != 0
 }
 
+func (s *Set) clone() *Set {
+	out := NewSet()
+	out.Union(s)
+	return out
+}
+
 // Union puts in what o has.
 func (s *Set) Union(o *Set) {
 	for at, theirs := range o.chunks {

@@ -32,6 +32,9 @@ type Spec struct {
 	print    string
 }
 
+// Counts reports whether a row passes or not by those in front of it.
+func (s *Spec) Counts() bool { return s.counted }
+
 // maximum is a value whose largest below a heading orders the headings in the category's direction; its tag is zero where
 // there is none. It is a number, and one of the columns.
 type maximum struct {

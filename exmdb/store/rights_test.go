@@ -343,6 +343,10 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpSetSearchCriteria.ID: {{wants: []wants{owning}, try: reaches(exmdb.OpSetSearchCriteria, func(s *scene) *exmdb.SetSearchCriteriaRequest {
 		return &exmdb.SetSearchCriteriaRequest{Folder: s.source}
 	}, exmdb.KindNoSearch)}},
+	// Whose messages have a text is not told to who sees his own only: he is answered, with nothing known.
+	exmdb.OpNarrow.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpNarrow, func(s *scene) *exmdb.NarrowRequest {
+		return &exmdb.NarrowRequest{Folder: s.source, Query: exmdb.TextQuery{Fields: exmdb.TextSubject, Text: "x"}}
+	})}},
 	exmdb.OpSearchCriteria.ID: {{wants: []wants{beingSeen}, try: reaches(exmdb.OpSearchCriteria, inSource, exmdb.KindNoSearch)}},
 
 	exmdb.OpSyncContents.ID: {{wants: []wants{reading}, try: does(exmdb.OpSyncContents, func(s *scene) *exmdb.SyncContentsRequest {

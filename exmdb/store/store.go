@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
@@ -41,6 +42,10 @@ type Config struct {
 	// SoftDeletedQuota is how many bytes of them a mailbox keeps beside what its quota counts. What does not fit is
 	// deleted for good. Zero is no limit.
 	SoftDeletedQuota uint64
+	// Text narrows what searches look at; nil: they look at everything. No answer depends on it.
+	Text *fulltext.Index
+	// TextBatch is how many messages of a folder are indexed together at least; zero is the default.
+	TextBatch int
 }
 
 // Defaults are what a mailbox has when nobody chose.
@@ -63,6 +68,9 @@ func New(c Config) *Store {
 	}
 	if c.TableStep == 0 {
 		c.TableStep = tableStep
+	}
+	if c.TextBatch == 0 {
+		c.TextBatch = textBatch
 	}
 	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache)}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 // tableHandlers are the ops on tables.
@@ -21,6 +22,7 @@ func (s *Store) tableHandlers() []Handler {
 		read(s, exmdb.OpTableColumns, onTable, tableColumns),
 		write(s, exmdb.OpSetSearchCriteria, may(in("Folder", toOwn)), setSearchCriteria),
 		read(s, exmdb.OpSearchCriteria, may(in("Folder", toSee)), searchCriteria),
+		read(s, exmdb.OpNarrow, may(in("Folder", toRead)), narrow),
 	}
 }
 
@@ -76,6 +78,7 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 	if err != nil {
 		return nil, state, err
 	}
+	narrowSource(src, asked, spec)
 	a := &query.Asked{Source: src, Spec: spec, Budget: v.budget(), Sequence: state.Sequence}
 	if err := a.Want(req); err != nil {
 		return nil, state, err
@@ -92,6 +95,26 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 		a.Source, err = search.feed()
 	}
 	return a, state, err
+}
+
+// narrowSource lets a source scan only what may pass the restriction, where the full-text index knows that. Rows that are
+// counted have to be looked at in any case.
+func narrowSource(src query.Source, asked *exmdb.TableSpec, s *query.Spec) {
+	if len(asked.Restriction) == 0 || s.Counts() {
+		return
+	}
+	r, err := oxcdata.ParseRestriction(asked.Restriction)
+	if err != nil {
+		return // query.Compile has said so
+	}
+	switch src := src.(type) {
+	case *messageSource:
+		src.text = restrictionText(r)
+	case *searchSource:
+		for _, part := range src.at {
+			part.text = restrictionText(r)
+		}
+	}
 }
 
 // shown is the table of a specification: as it is indexed, out of the cache, or made at once where rows are few.

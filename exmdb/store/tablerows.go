@@ -10,6 +10,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -196,11 +197,13 @@ type messageSource struct {
 	associated bool
 	counts     *schema.FolderCounts
 	own        *reader
+	// text is what a row that is scanned has to have, as far as the full-text index can tell; nil if nothing is asked.
+	text *fulltext.Query
 }
 
 func (v *view) messageSource(fid mapi.FID, associated bool, c *schema.FolderCounts) (*messageSource, error) {
 	own, err := v.reader(fid)
-	return &messageSource{v, fid, associated, c, own}, err
+	return &messageSource{view: v, fid: fid, associated: associated, counts: c, own: own}, err
 }
 
 // shared is the source as everybody has it, for what does not depend on who has read what.
@@ -234,6 +237,15 @@ func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, erro
 		return nil
 	}
 	rest := []exmdb.UIDRange{{First: max(mapi.UID(from), 1), Last: schema.EndOfUIDs - 1}}
+	if !s.associated {
+		some, err := s.mayPass(s.fid, s.counts, s.text)
+		if err != nil {
+			return err
+		}
+		if some != nil {
+			rest = rangesOf(some, rest[0].First)
+		}
+	}
 	bags := s.walkBags()
 	err := s.scanRows(s.keys(), s.fid, rest, func(uid mapi.UID, stored []byte) (bool, error) {
 		m := &message{uid: uid}

@@ -1,0 +1,262 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// searched is an owner of a mailbox that has a full-text index.
+type searched struct {
+	*owner
+	ix *fulltext.Index
+}
+
+func (b *box) searched(step time.Duration, batch int) *searched {
+	b.t.Helper()
+	ix, err := fulltext.Open(fulltext.Options{Dir: "text", FS: lsm.MemFS()})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		if err := ix.Close(); err != nil {
+			b.t.Error(err)
+		}
+	})
+	o := b.newOwner(step)
+	config := o.store.config
+	config.Text, config.TextBatch = ix, batch
+	o.serve(New(config))
+	return &searched{o, ix}
+}
+
+// index takes so many steps, or all there are.
+func (s *searched) index(steps int) {
+	s.t.Helper()
+	for ; steps != 0; steps-- {
+		var did mapi.FID
+		var m fulltext.Mailbox
+		err := s.rep.View(context.Background(), s.id, space.ReadLocal, func(r space.Reader) (err error) {
+			m, did, err = s.store.IndexText(r, s.ix)
+			return err
+		})
+		if err == nil && did != 0 {
+			_, err = s.ix.Merge(context.Background(), m, did)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if did == 0 {
+			return
+		}
+	}
+}
+
+func (s *searched) narrow(fid mapi.FID, q exmdb.TextQuery) *exmdb.NarrowResponse {
+	s.t.Helper()
+	resp, err := exmdb.Do(context.Background(), s.owner, s.as, mapi.MailboxID(s.id), exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: fid, Query: q})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp
+}
+
+func uidsOf(ranges []exmdb.UIDRange) []mapi.UID {
+	uids := []mapi.UID{}
+	for _, r := range ranges {
+		for uid := r.First; uid <= r.Last; uid++ {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
+// TestTextNarrowsTables holds restricted tables of a mailbox with an index, which random ops leave behind, against all
+// messages one by one; among them are a restore of the mailbox and the loss of the index.
+func TestTextNarrowsTables(t *testing.T) {
+	b := newBox(t, 0)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	folders := []mapi.FID{b.newBelow(schema.IPMSubtree, "one"), schema.Inbox}
+	owners := []*searched{b.searched(time.Nanosecond, 1), b.searched(0, 5)}
+	restrictions := []mapi.Restriction{
+		textIn(mapi.PidTagSubject, "a"), textIn(mapi.PidTagSubject, "B 3"), is(mapi.RelOpEQ, mapi.PidTagSubject, mapi.String("c 1")),
+		textIn(mapi.PidTagDisplayTo, "b"), is(mapi.RelOpNE, mapi.PidTagSubject, mapi.String("c 1")),
+		mapi.OrRestriction{textIn(mapi.PidTagSubject, "a 1"), textIn(mapi.PidTagSubject, "b 2")},
+		mapi.AndRestriction{textIn(mapi.PidTagSubject, "a"), is(mapi.RelOpGE, mapi.PidTagImportance, mapi.Integer32(1))},
+		mapi.AndRestriction{textIn(mapi.PidTagSubject, "b"), &mapi.NotRestriction{Of: textIn(mapi.PidTagSubject, "3")}},
+	}
+	rounds := 120
+	if testing.Short() {
+		rounds = 30
+	}
+	for round := range rounds {
+		for range rnd.IntN(12) {
+			b.churn(rnd, folders[rnd.IntN(len(folders))])
+		}
+		if rnd.IntN(40) == 0 {
+			b.raiseEpoch()
+		}
+		o := owners[rnd.IntN(len(owners))]
+		o.index(rnd.IntN(4))
+		if rnd.IntN(30) == 0 {
+			if err := o.ix.Drop(b.id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fid, r := folders[rnd.IntN(len(folders))], restrictions[rnd.IntN(len(restrictions))]
+		spec := restricted(contentsOf(fid, asc(mapi.PidTagSubject)), r)
+		var got []uint64
+		for _, row := range o.readTable(spec, 7, mapi.PidTagInstID) {
+			got = append(got, row.ID.ID)
+		}
+		if want := b.plainTable(t, spec); !slices.Equal(got, want) {
+			t.Fatalf("round %d: %v of folder %#x: rows %v, want %v", round, r, fid, got, want)
+		}
+	}
+}
+
+// mails are messages that SEARCH reads in different ways.
+func mails(rnd *rand.Rand, words []string) string {
+	word := func() string { return words[rnd.IntN(len(words))] }
+	header := fmt.Sprintf("From: %s <%s@example.test>\r\nTo: %s@example.test\r\nSubject: %s %s\r\nX-Note: %s\r\n", word(), word(), word(), word(), word(), word())
+	switch rnd.IntN(4) {
+	case 0:
+		return header + "\r\n" + word() + " " + word() + "\r\n"
+	case 1:
+		return header + "Subject: =?utf-8?q?=C3=9Cber_" + word() + "?=\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + word() + "=\r\n" + word() + "\r\n"
+	case 2:
+		return header + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>" + word() + "</p>\r\n--b\r\n" +
+			"Content-Type: application/pdf; name=\"" + word() + ".pdf\"\r\n\r\n" + word() + "\r\n--b--\r\n"
+	}
+	return header + "Content-Type: message/rfc822\r\n\r\nSubject: " + word() + "\r\n\r\n" + word() + "\r\n"
+}
+
+// TestNarrowMissesNothing holds what OpNarrow names against SEARCH over the octets of every message, and sees that it
+// narrows.
+func TestNarrowMissesNothing(t *testing.T) {
+	b := newBox(t, 0)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	words := strings.Fields("alpha alphabet Beta gamma étude ÉTUDE Straße STRASSE 日本語 report-2024 invoice.final quarter x1 " + strings.Repeat("longword", 8))
+	o := b.searched(0, 4)
+	all := make(map[mapi.UID]string)
+	fields := map[exmdb.TextFields]mime.SearchScope{
+		exmdb.TextBody | exmdb.TextPart: mime.InBody,
+		exmdb.TextSubject | exmdb.TextFrom | exmdb.TextTo | exmdb.TextBody | exmdb.TextHeader | exmdb.TextPart: mime.InHeaderOrBody,
+	}
+	narrower := 0
+	for range 40 {
+		for range rnd.IntN(8) {
+			m := mails(rnd, words)
+			all[b.deliver(text(m)).UID] = m
+		}
+		o.index(rnd.IntN(3))
+		needle := words[rnd.IntN(len(words))]
+		if cut := rnd.IntN(3); cut > 0 {
+			runes := []rune(needle)
+			needle = string(runes[len(runes)/3 : len(runes)-rnd.IntN(2)])
+		}
+		for in, scope := range fields {
+			resp := o.narrow(schema.Inbox, exmdb.TextQuery{Fields: in, Text: needle})
+			if !resp.Known {
+				continue
+			}
+			found := uidsOf(resp.UIDs)
+			if len(found) < len(all) {
+				narrower++
+			}
+			for uid, m := range all {
+				root := mime.Scan([]byte(m))
+				has, err := root.SearchMessage(strings.NewReader(m), needle, scope)
+				if err != nil && err != io.EOF {
+					t.Fatal(err)
+				}
+				if has && !slices.Contains(found, uid) {
+					t.Fatalf("%q is in message %d and was not found:\n%s", needle, uid, m)
+				}
+			}
+		}
+	}
+	if narrower < 20 {
+		t.Errorf("narrower than everything in %d cases only", narrower)
+	}
+}
+
+func TestNarrow(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 2)
+	subject := func(s string) exmdb.TextQuery { return exmdb.TextQuery{Fields: exmdb.TextSubject, Text: s} }
+	for _, s := range []string{"one", "two", "three"} {
+		b.deliver(text("Subject: " + s + "\r\n\r\nbody\r\n"))
+	}
+	if resp := o.narrow(schema.Inbox, subject("one")); resp.Known {
+		t.Fatalf("without an index: %+v", resp)
+	}
+	o.index(-1)
+	b.deliver(text("Subject: four\r\n\r\nbody\r\n")) // too few to be indexed: it may have anything
+	for i, c := range []struct {
+		q     exmdb.TextQuery
+		known bool
+		want  []mapi.UID
+	}{
+		{subject("one"), true, []mapi.UID{1, 4}},
+		{subject("e"), true, []mapi.UID{1, 3, 4}},
+		{exmdb.TextQuery{Any: []exmdb.TextQuery{subject("one"), subject("three")}}, true, []mapi.UID{1, 3, 4}},
+		{exmdb.TextQuery{All: []exmdb.TextQuery{subject("t"), subject("o")}}, true, []mapi.UID{2, 4}},
+		{exmdb.TextQuery{Any: []exmdb.TextQuery{subject("one"), {}}}, false, []mapi.UID{}},
+		{subject(""), false, []mapi.UID{}},
+		{exmdb.TextQuery{Fields: exmdb.TextBody | exmdb.TextPart, Text: "subject"}, true, []mapi.UID{4}},
+	} {
+		if resp := o.narrow(schema.Inbox, c.q); resp.Known != c.known || !slices.Equal(uidsOf(resp.UIDs), c.want) {
+			t.Errorf("%d: %+v, want %v", i, resp, c.want)
+		}
+	}
+	deep := subject("one")
+	for range maxTextDepth {
+		deep = exmdb.TextQuery{All: []exmdb.TextQuery{deep}}
+	}
+	refused(b, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: schema.Inbox, Query: deep}, exmdb.KindTooComplex)
+	refused(b, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: 0x990001, Query: subject("one")}, exmdb.KindNoFolder)
+}
+
+// TestIndexKeepsUp: messages that leave in great number make the folder be indexed anew.
+
+func TestIndexKeepsUp(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 1)
+	work := b.newBelow(schema.IPMSubtree, "work")
+	b.fill(work, 2500)
+	o.index(-1)
+	if resp := o.narrow(work, exmdb.TextQuery{Fields: exmdb.TextBody, Text: "x"}); !resp.Known || len(uidsOf(resp.UIDs)) != 2500 {
+		t.Fatalf("what cannot be read may have anything: %v, %d messages", resp.Known, len(uidsOf(resp.UIDs)))
+	}
+	for from := mapi.UID(1); from != 0; {
+		from = call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: work, UIDs: []exmdb.UIDRange{{First: from, Last: 2000}}, All: true}).Next
+	}
+	call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: work, Message: text("Subject: last\r\n\r\nx\r\n")})
+	o.index(-1)
+	call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: work, Message: text("Subject: last\r\n\r\nx\r\n")})
+	o.index(-1)
+	if resp := o.narrow(work, exmdb.TextQuery{Fields: exmdb.TextBody, Text: "x"}); !resp.Known || len(uidsOf(resp.UIDs)) > 600 {
+		t.Fatalf("%d messages are found where a few hundred are", len(uidsOf(resp.UIDs)))
+	}
+	if known, err := o.ix.Folders(b.id); err != nil || !slices.Equal(known, []mapi.FID{work}) {
+		t.Fatalf("indexed folders %v, %v", known, err)
+	}
+}
