@@ -71,6 +71,9 @@ func (m *Machine) applySome(entries []LogEntry, outcomes [][]Outcome) (n int, er
 	}
 	m.applied.Store(&a.at)
 	m.wake(a.touched)
+	if len(a.touched) > 0 && m.config.Events.Touched != nil {
+		m.config.Events.Touched(m, a.touched)
+	}
 	if a.hash {
 		m.startScrub(db, a.at.Index, a.hashWall)
 	}

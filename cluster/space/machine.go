@@ -24,6 +24,10 @@ type MachineConfig struct {
 type MachineEvents struct {
 	// Void is called for each part that was not applied.
 	Void func(space cluster.SpaceID, why Outcome)
+	// Opened is called when the machine has a state to read: at its beginning and after each Replace. Touched names spaces
+	// to which an effect was applied. Both may be called with the machine's locks held: they only take a note.
+	Opened  func(m *Machine)
+	Touched func(m *Machine, spaces []cluster.SpaceID)
 	// Hashed reports what a hash entry found: index is the entry's (CLUSTER 5.6).
 	Hashed func(index uint64, sum Hash, err error)
 }
@@ -97,6 +101,9 @@ func (m *Machine) adopt(db *lsm.DB) error {
 	m.headers = make(map[cluster.SpaceID]*header)
 	m.durable.Store(a.Index)
 	m.applied.Store(&a)
+	if m.config.Events.Opened != nil {
+		m.config.Events.Opened(m)
+	}
 	return nil
 }
 

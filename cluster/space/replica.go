@@ -204,7 +204,7 @@ func (r *Replica) View(ctx context.Context, space cluster.SpaceID, mode ReadMode
 		if err != nil {
 			return err
 		}
-		err = r.machine.view(space, fn)
+		err = r.machine.View(space, fn)
 		if late := end(); late == nil {
 			return err
 		} else if attempt == maxReadRuns {
@@ -219,7 +219,8 @@ func (r *Replica) View(ctx context.Context, space cluster.SpaceID, mode ReadMode
 // maxReadRuns is how often a view is run again because the right to read ended meanwhile.
 const maxReadRuns = 2
 
-func (m *Machine) view(space cluster.SpaceID, fn ViewFunc) error {
+// View runs fn on what is applied here, whoever leads and however far behind that is.
+func (m *Machine) View(space cluster.SpaceID, fn ViewFunc) error {
 	db, release, err := m.engine()
 	if err != nil {
 		return err

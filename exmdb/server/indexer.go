@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// Indexer keeps the full-text index of a node's replicas behind what they apply, whether they lead or not, so that a new
+// owner has one. It takes one mailbox after the other and rests between its steps: nobody waits for it.
+type Indexer struct {
+	config IndexerConfig
+	store  *store.Store
+	poke   chan struct{}
+	end    context.CancelFunc
+	ended  sync.WaitGroup
+
+	mu     sync.Mutex
+	opened map[*space.Machine]bool                     // guarded by mu: all their spaces are to be looked at
+	dirty  map[*space.Machine]map[cluster.SpaceID]bool // guarded by mu: these are
+}
+
+// IndexerConfig is what an Indexer is told.
+type IndexerConfig struct {
+	Index *fulltext.Index
+	Store store.Config
+	// Mailbox tells mailboxes from other spaces.
+	Mailbox func(cluster.SpaceID) bool
+	// Gather is how long what is touched is gathered before it is looked at.
+	Gather time.Duration
+	// Failed reports a mailbox that was not indexed; it is tried again when it is touched.
+	Failed func(id cluster.SpaceID, err error)
+}
+
+// NewIndexer makes an Indexer; Start starts it.
+func NewIndexer(c IndexerConfig) *Indexer {
+	return &Indexer{config: c, store: store.New(c.Store), poke: make(chan struct{}, 1),
+		opened: make(map[*space.Machine]bool), dirty: make(map[*space.Machine]map[cluster.SpaceID]bool)}
+}
+
+// Opened and Touched are for the MachineEvents of the replicas.
+func (x *Indexer) Opened(m *space.Machine) {
+	x.mu.Lock()
+	x.opened[m] = true
+	x.mu.Unlock()
+	x.wake()
+}
+
+// Touched notes spaces that an effect was applied to.
+func (x *Indexer) Touched(m *space.Machine, spaces []cluster.SpaceID) {
+	x.mu.Lock()
+	if x.dirty[m] == nil {
+		x.dirty[m] = make(map[cluster.SpaceID]bool)
+	}
+	for _, id := range spaces {
+		x.dirty[m][id] = true
+	}
+	x.mu.Unlock()
+	x.wake()
+}
+
+func (x *Indexer) wake() {
+	select {
+	case x.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Start indexes until Stop.
+func (x *Indexer) Start(ctx context.Context) {
+	ctx, x.end = context.WithCancel(ctx)
+	x.ended.Go(func() {
+		for x.gather(ctx) {
+			x.round(ctx)
+		}
+	})
+}
+
+// Stop ends the work and waits for that.
+func (x *Indexer) Stop() {
+	if x.end != nil {
+		x.end()
+	}
+	x.ended.Wait()
+}
+
+// gather waits for something to do, and then for more of it.
+func (x *Indexer) gather(ctx context.Context) bool {
+	select {
+	case <-x.poke:
+	case <-ctx.Done():
+		return false
+	}
+	more := time.NewTimer(x.config.Gather)
+	defer more.Stop()
+	select {
+	case <-more.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// round looks at what was noted.
+func (x *Indexer) round(ctx context.Context) {
+	x.mu.Lock()
+	opened, dirty := x.opened, x.dirty
+	x.opened, x.dirty = make(map[*space.Machine]bool), make(map[*space.Machine]map[cluster.SpaceID]bool)
+	x.mu.Unlock()
+	for m := range opened {
+		list, err := m.Spaces()
+		if err != nil {
+			continue // closed, or replaced by what will be opened
+		}
+		if dirty[m] == nil {
+			dirty[m] = make(map[cluster.SpaceID]bool)
+		}
+		for _, s := range list {
+			dirty[m][s.ID] = true
+		}
+	}
+	for m, spaces := range dirty {
+		for id := range maps.Keys(spaces) {
+			if ctx.Err() != nil || x.config.Index.Err() != nil {
+				return
+			}
+			if x.config.Mailbox(id) {
+				x.bring(ctx, m, id)
+			}
+		}
+	}
+}
+
+// bring indexes what a mailbox has that is new.
+func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceID) {
+	err := exmdb.InSteps(ctx, func() (more bool, err error) {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return x.step(ctx, m, id)
+	})
+	switch kind := cluster.KindOf(err); {
+	case err == nil || ctx.Err() != nil || kind == cluster.KindMoving || kind == cluster.KindUnavailable:
+		return
+	case kind == cluster.KindNoSpace || kind == exmdb.KindNoMailbox:
+		if err = x.config.Index.Drop(id); err == nil {
+			return
+		}
+	}
+	if x.config.Failed != nil && !errors.Is(err, context.Canceled) {
+		x.config.Failed(id, err)
+	}
+}
+
+func (x *Indexer) step(ctx context.Context, m *space.Machine, id cluster.SpaceID) (more bool, err error) {
+	var box fulltext.Mailbox
+	var did mapi.FID
+	err = m.View(id, func(r space.Reader) (err error) {
+		box, did, err = x.store.IndexText(r, x.config.Index)
+		return err
+	})
+	if err != nil || did == 0 {
+		return false, err
+	}
+	for again := true; again && err == nil; {
+		again, err = x.config.Index.Merge(ctx, box, did)
+	}
+	return true, err
+}

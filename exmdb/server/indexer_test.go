@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/ops"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// node is a replica with an index of its own, as one node has it.
+type node struct {
+	*host
+	db      *lsm.DB
+	fs      lsm.FS
+	ix      *fulltext.Index
+	indexer *Indexer
+}
+
+func newNode(t *testing.T, box mapi.MailboxID) *node {
+	t.Helper()
+	n := &node{host: &host{t: t, box: box, epoch: 1}, fs: lsm.MemFS()}
+	var err error
+	if n.db, err = lsm.Open(lsm.Options{Dir: "/state", FS: lsm.MemFS(), DisableWAL: true}); err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+	t.Cleanup(func() {
+		n.stop()
+		if err := n.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// start opens what the node has on disk, as a start of its process does.
+func (n *node) start() {
+	n.t.Helper()
+	var err error
+	if n.ix, err = fulltext.Open(fulltext.Options{Dir: "/text", FS: n.fs}); err != nil {
+		n.t.Fatal(err)
+	}
+	config := store.Defaults()
+	config.Text, config.TextBatch = n.ix, 5
+	n.indexer = NewIndexer(IndexerConfig{Index: n.ix, Store: config, Mailbox: func(cluster.SpaceID) bool { return true }, Gather: time.Millisecond,
+		Failed: func(id cluster.SpaceID, err error) { n.t.Errorf("not indexed: %v", err) }})
+	m, err := space.OpenMachine(n.db, space.MachineConfig{Events: space.MachineEvents{Opened: n.indexer.Opened, Touched: n.indexer.Touched}})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	local := space.NewLocal(m)
+	n.rep = &space.LocalReplica{Replica: space.New(m, local, space.Config{}), Local: local}
+	n.Server = ops.NewServer(n, ops.Events{}, Handlers(config))
+	n.indexer.Start(context.Background())
+}
+
+func (n *node) stop() {
+	n.t.Helper()
+	n.indexer.Stop()
+	if err := errors.Join(n.rep.Close(), n.ix.Close()); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// kill ends the node with its index lost.
+func (n *node) kill() {
+	n.t.Helper()
+	n.stop()
+	n.fs = lsm.MemFS()
+}
+
+func (n *node) deliver(i int) {
+	n.t.Helper()
+	raw := fmt.Appendf(nil, "Subject: mail %d\r\nMessage-ID: <%d@example.test>\r\n\r\nnumber w%dx\r\n", i, i, i%7)
+	call(n.host, exmdb.System, exmdb.OpDeliver, &exmdb.DeliverRequest{Message: exmdb.NewMessage{Recipe: exmdb.Recipe{Segments: []exmdb.Segment{{Raw: raw}}}, Digest: mime.MarshalDigest(mime.Scan(raw))}})
+}
+
+// awaitIndexed waits until the index narrows a search to less than all messages, and returns what it names.
+func (n *node) awaitIndexed(word string, most int) []exmdb.UIDRange {
+	n.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		resp := call(n.host, exmdb.System, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: schema.Inbox, Query: exmdb.TextQuery{Fields: exmdb.TextBody, Text: word}})
+		if resp.Known && count(resp.UIDs) <= most {
+			return resp.UIDs
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("%q is narrowed to %+v, more than %d messages", word, resp, most)
+		}
+		changed, forget := n.rep.Machine().Changed(cluster.SpaceID(n.box)) // nothing changes: a pause
+		wait, cancel := context.WithTimeout(n.t.Context(), 5*time.Millisecond)
+		select {
+		case <-changed:
+		case <-wait.Done():
+		}
+		cancel()
+		forget()
+	}
+}
+
+func count(ranges []exmdb.UIDRange) int {
+	n := 0
+	for _, r := range ranges {
+		n += int(r.Last - r.First + 1)
+	}
+	return n
+}
+
+// follow applies to n what leader has written since a place in its log.
+func (n *node) follow(log []space.LogEntry) {
+	n.t.Helper()
+	if _, err := n.rep.Machine().Apply(log); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// TestEveryReplicaHasItsIndex: replicas index what they apply, each in its time. When the owner's node dies the next
+// owner narrows as well; one whose index is lost makes it again while mail goes on coming in; and what is replicated is
+// the same on all of them.
+func TestEveryReplicaHasItsIndex(t *testing.T) {
+	box := mapi.NewMailboxID()
+	owner, other := newNode(t, box), newNode(t, box)
+	owner.rep.Local.Record()
+	call(owner.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+	for i := range 70 {
+		owner.deliver(i)
+		if i%10 == 0 {
+			other.follow(owner.rep.Local.Log())
+		}
+	}
+	other.follow(owner.rep.Local.Log())
+	const hits, pending = 10, 4
+	first := owner.awaitIndexed("w3x", hits+pending)
+
+	if a, b := replicated(t, owner.db), replicated(t, other.db); !maps.Equal(a, b) {
+		t.Fatalf("%d replicated pairs at the owner, %d others", len(a), len(b))
+	}
+
+	owner.kill() // the other one leads from here
+	if second := other.awaitIndexed("w3x", hits+pending); count(second) < hits {
+		t.Fatalf("the next owner finds %v, the first found %v", second, first)
+	}
+
+	owner.start() // without the index it had
+	for i := 70; i < 140; i++ {
+		owner.deliver(i)
+	}
+	found := owner.awaitIndexed("w3x", 2*hits+pending)
+	all := call(owner.host, exmdb.System, exmdb.OpRows, &exmdb.RowsRequest{Folder: schema.Inbox, UIDs: found, Fields: exmdb.RowMeta})
+	if len(all.Rows) < 2*hits {
+		t.Fatalf("%d of %d messages with the word are found", len(all.Rows), 2*hits)
+	}
+	if !slices.ContainsFunc(found, func(r exmdb.UIDRange) bool { return r.First > 70 }) {
+		t.Fatal("nothing that came while the index was made again is found")
+	}
+}
+
+// replicated are the pairs of an engine that all replicas have alike (docs/design/space.md).
+func replicated(t *testing.T, db *lsm.DB) map[string]string {
+	t.Helper()
+	pairs := make(map[string]string)
+	it := db.NewIter(nil, []byte{0x80})
+	for ok := it.First(); ok; ok = it.Next() {
+		pairs[string(it.Key())] = string(it.Value())
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return pairs
+}
