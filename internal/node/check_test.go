@@ -92,17 +92,19 @@ func TestRank(t *testing.T) {
 	node := func(id cluster.NodeID, state gossip.State, leads uint32, slow bool) gossip.Node {
 		return gossip.Node{ID: id, Alive: true, Meta: gossip.Meta{State: state}, Load: gossip.Load{Leaders: leads, SlowDisk: slow}}
 	}
-	order := rank([]gossip.Node{node("a", gossip.StateDraining, 0, false), node("b", gossip.StateServing, 1, false),
-		node("c", gossip.StateServing, 3, false), node("d", gossip.StateServing, 0, true)}, func(*gossip.Node) bool { return false })
+	back := node("e", gossip.StateServing, 0, false) // a moment ago
+	back.Since = time.Now()
+	order := rank([]gossip.Node{back, node("a", gossip.StateDraining, 0, false), node("b", gossip.StateServing, 1, false),
+		node("c", gossip.StateServing, 3, false), node("d", gossip.StateServing, 0, true)}, func(*gossip.Node) bool { return false }, time.Now())
 	var first []cluster.NodeID
 	for g := range cluster.GroupID(5) {
 		var voters []cluster.ServerID
-		for _, id := range []cluster.NodeID{"a", "b", "c", "d"} {
+		for _, id := range []cluster.NodeID{"a", "b", "c", "d", "e"} {
 			voters = append(voters, cluster.NewServerID(id, 1))
 		}
 		got := order(g, voters)
 		first = append(first, got[0].Node())
-		if rest := []cluster.NodeID{got[2].Node(), got[3].Node()}; !slices.Equal(rest, []cluster.NodeID{"a", "d"}) {
+		if rest := []cluster.NodeID{got[2].Node(), got[3].Node(), got[4].Node()}; !slices.Equal(rest, []cluster.NodeID{"e", "a", "d"}) {
 			t.Errorf("group %d: %v", g, got)
 		}
 	}

@@ -120,31 +120,32 @@ func handOverErrors(all []group.HandOver) error {
 }
 
 // successors ranks the nodes that leaderships are handed to: those that serve before those that are about to go or have a
-// slow or full disk, and of these the one that leads least, what it was just given included. The hand-overs run side by side.
+// slow or full disk, of these those that did not come back a moment ago, and then the one that leads least, what it was just
+// given included. The hand-overs run side by side.
 func (n *Node) successors() group.Rank {
-	return rank(n.gossip.Nodes(), n.room.short)
+	return rank(n.gossip.Nodes(), n.room.short, time.Now())
 }
 
-func rank(nodes []gossip.Node, short func(*gossip.Node) bool) group.Rank {
+func rank(nodes []gossip.Node, short func(*gossip.Node) bool, now time.Time) group.Rank {
 	var mu sync.Mutex
-	leads, well := make(map[cluster.NodeID]uint32), make(map[cluster.NodeID]bool) // leads is guarded by mu
+	leads, well := make(map[cluster.NodeID]uint32), make(map[cluster.NodeID]int) // leads is guarded by mu
 	for i := range nodes {
 		o := &nodes[i]
 		leads[o.ID] = o.Load.Leaders
-		well[o.ID] = o.Alive && o.Meta.State == gossip.StateServing && !o.Load.SlowDisk && !short(o)
+		switch {
+		case !o.Alive || o.Meta.State != gossip.StateServing || o.Load.SlowDisk || short(o):
+		case now.Sub(o.Since) < steadyFor:
+			well[o.ID] = 1
+		default:
+			well[o.ID] = 2
+		}
 	}
 	return func(_ cluster.GroupID, voters []cluster.ServerID) []cluster.ServerID {
 		mu.Lock()
 		defer mu.Unlock()
 		slices.SortFunc(voters, func(a, b cluster.ServerID) int {
-			switch x, y := a.Node(), b.Node(); {
-			case well[x] != well[y] && well[x]:
-				return -1
-			case well[x] != well[y]:
-				return 1
-			default:
-				return cmp.Or(cmp.Compare(leads[x], leads[y]), cmp.Compare(x, y))
-			}
+			x, y := a.Node(), b.Node()
+			return cmp.Or(cmp.Compare(well[y], well[x]), cmp.Compare(leads[x], leads[y]), cmp.Compare(x, y))
 		})
 		if len(voters) > 0 {
 			leads[voters[0].Node()]++

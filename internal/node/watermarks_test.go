@@ -133,7 +133,7 @@ func TestNothingMovesFromOneFullDiskToAnother(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	order := rank([]gossip.Node{node("n2", 5, 100), node("n3", 50, 100)}, w.short)
+	order := rank([]gossip.Node{node("n2", 5, 100), node("n3", 50, 100)}, w.short, time.Now())
 	if got := order(1, []cluster.ServerID{"n2.1", "n3.1"}); got[0] != "n3.1" {
 		t.Errorf("ranked %v", got)
 	}
