@@ -98,6 +98,9 @@ type MessageState struct {
 	// Size is PidTagMessageSize.
 	Size     uint64    `wire:"12"`
 	Received time.Time `wire:"13"`
+	// Rendered says that the octets under UID were made of the properties; else they are as they were received, or their
+	// body is.
+	Rendered bool `wire:"14"`
 }
 
 // ReadPropsRequest asks for properties of an object: those of Tags, or all that it has, computed ones too, where

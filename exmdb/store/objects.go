@@ -56,7 +56,8 @@ func (v *view) state(fid mapi.FID, m *message) (exmdb.MessageState, error) {
 		return exmdb.MessageState{}, err
 	}
 	st := exmdb.MessageState{Folder: fid, MID: row.MID, Object: row.Object, Associated: row.Bits&schema.RowAssociated != 0, CN: row.CN,
-		ReadCN: own.readCN(row), ModSeq: own.modseq(row), Size: row.MessageSize(), Received: row.Received.Time()}
+		ReadCN: own.readCN(row), ModSeq: own.modseq(row), Size: row.MessageSize(), Received: row.Received.Time(),
+		Rendered: row.Bits&(schema.RowRendered|schema.RowReheaded) == schema.RowRendered}
 	if row.Bits&(schema.RowAssociated|schema.RowUnrendered) == 0 {
 		st.UID = m.uid
 	}
