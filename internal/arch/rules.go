@@ -19,7 +19,7 @@ var layers = []layer{
 	{"plumbing of listeners", paths{"internal/listen/...", "internal/obs/...", "internal/telemetry/..."}},
 	{"Outlook engines", paths{"frontends/emsmdb/...", "frontends/nspi/..."}},
 	{"front-ends", paths{"frontends/*"}},
-	{"node", paths{"internal/node/...", "internal/dev/...", "internal/probe", "internal/rollout", "internal/selftest/..."}},
+	{"node", paths{"internal/node/...", "internal/dev/...", "internal/probe", "internal/rollout", "internal/selftest/...", "internal/archive/..."}},
 	{"cmd", paths{"cmd/..."}},
 }
 

@@ -1,0 +1,434 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// restore is the import of an archive.
+type restore struct {
+	*job
+	u    *unpacker
+	head head
+	// folders are where the archive's folders are here; nil ones are not wanted.
+	folders map[mapi.FID]*exmdb.Folder
+	// same: the archive is of this very mailbox, so what is still there is not brought again.
+	same bool
+	seen uint64
+}
+
+// readArchive imports an archive.
+func (j *job) readArchive() (err error) {
+	f, err := open(j.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	u, err := newUnpacker(f)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	r := &restore{job: j, u: u, folders: map[mapi.FID]*exmdb.Folder{}}
+	if err := u.read(frameHead, &r.head); err != nil {
+		return err
+	}
+	info, err := do(j, exmdb.OpMailboxInfo, &exmdb.Empty{})
+	if err != nil {
+		return err
+	}
+	r.same = info.ReplicaGUID == r.head.Replica
+	return r.run()
+}
+
+// run reads frame after frame, to the end record.
+func (r *restore) run() error {
+	for {
+		f, err := r.u.next()
+		if err != nil {
+			return err
+		}
+		switch f.kind {
+		case frameFolder:
+			var rec folderRecord
+			if err = r.u.decode(f, frameFolder, &rec); err == nil {
+				err = r.folder(&rec)
+			}
+		case frameBegin:
+			var rec beginRecord
+			if err = r.u.decode(f, frameBegin, &rec); err == nil {
+				err = r.message(&rec)
+			}
+		case frameEnd:
+			var rec endRecord
+			if err = r.u.decode(f, frameEnd, &rec); err == nil && rec.Messages != r.seen {
+				err = r.u.damage(fmt.Sprintf("it has %d messages, %d were written", r.seen, rec.Messages), nil)
+			}
+			return err
+		default:
+			err = r.u.damage(fmt.Sprintf("a frame of kind %d stands alone", f.kind), nil)
+		}
+		if err != nil {
+			return err
+		}
+		r.done.Bytes = r.u.at
+		r.tell()
+	}
+}
+
+// folder finds or makes the folder of a record. What it has stays; what it lacks it gets.
+func (r *restore) folder(rec *folderRecord) error {
+	f, made, err := r.home(rec)
+	if err != nil {
+		return fmt.Errorf("folder %q: %w", rec.Name, err)
+	}
+	r.folders[rec.FID] = f
+	r.done.Folder = r.tree.path(f.FID)
+	if err := r.folderProps(f, rec); err != nil {
+		return fmt.Errorf("folder %q: %w", rec.Name, err)
+	}
+	if err := r.members(f, rec, made); err != nil {
+		return fmt.Errorf("rights of folder %q: %w", rec.Name, err)
+	}
+	return nil
+}
+
+// firstOwn is the first folder id that is no fixed folder's (MAILBOX 1).
+const firstOwn = 0x100
+
+// home is where a folder of the archive belongs here: fixed folders have the same id in every mailbox, others a name. With a
+// folder named by the job everything goes below that.
+func (r *restore) home(rec *folderRecord) (f *exmdb.Folder, made bool, err error) {
+	fixed := rec.FID.Counter() < firstOwn
+	if fixed && r.Folder == "" {
+		if f = r.tree.byID[rec.FID]; f != nil {
+			return f, false, nil
+		}
+	}
+	parent := rec.Parent
+	switch {
+	case r.Folder != "" && rec.FID == r.tree.ipm || r.Folder != "" && r.folders[rec.Parent] == nil:
+		f, err = r.ensure(r.Folder, "")
+		if err != nil || rec.FID == r.tree.ipm {
+			return f, false, err
+		}
+		parent = f.FID
+	case r.folders[rec.Parent] != nil:
+		parent = r.folders[rec.Parent].FID
+	case rec.Parent.Counter() >= firstOwn:
+		return nil, false, r.u.damage("a folder stands in front of the one that it is in", nil)
+	}
+	if f = r.tree.child(parent, rec.Name); f != nil {
+		return f, false, nil
+	}
+	resp, err := do(r.job, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: parent, Name: rec.Name, Class: rec.Class})
+	if err != nil {
+		return nil, false, err
+	}
+	r.tree.add(&resp.Folder)
+	return &resp.Folder, true, nil
+}
+
+// folderProps gives a folder the properties that it does not have.
+func (r *restore) folderProps(f *exmdb.Folder, rec *folderRecord) error {
+	have, err := do(r.job, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Folder: f.FID}, Names: true})
+	if err != nil {
+		return err
+	}
+	lacks := r.lacking(&rec.Props, rec.Names, have)
+	if lacks.Len() == 0 {
+		return nil
+	}
+	resp, err := do(r.job, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Folder: f.FID}, Set: lacks, Payload: exmdb.Payload{Names: rec.Names}})
+	if err == nil {
+		r.problems(r.done.Folder, resp.Problems)
+	}
+	return err
+}
+
+// lacking are the properties of a record whose value is another in the mailbox.
+func (r *restore) lacking(want *mapi.PropBag, names []mapi.PropertyName, have *exmdb.ReadPropsResponse) mapi.PropBag {
+	mine := &oxcmsg.Names{}
+	for _, n := range names {
+		mine.ID(n)
+	}
+	there := byName(&have.Props, nameIn(have.Names), mine)
+	var out mapi.PropBag
+	for _, p := range want.All() {
+		if !same(&there, p.Tag, p.Value) {
+			out.Set(p.Tag, p.Value)
+		}
+	}
+	return out
+}
+
+// members gives the users of the record their rights, unless a folder that was there has others for them.
+func (r *restore) members(f *exmdb.Folder, rec *folderRecord, made bool) error {
+	have, err := do(r.job, exmdb.OpPermissions, &exmdb.FolderRequest{Folder: f.FID})
+	if err != nil {
+		return err
+	}
+	rights := map[mapi.GUID]exmdb.FolderRights{}
+	common := map[int64]exmdb.FolderRights{}
+	for _, m := range have.Members {
+		if rights[m.User] = m.Rights; m.User.IsZero() {
+			common[m.ID] = m.Rights
+		}
+	}
+	req := &exmdb.ModifyPermissionsRequest{Folder: f.FID, FreeBusy: true}
+	for _, m := range rec.Members {
+		_, known := rights[m.User]
+		switch {
+		case m.User.IsZero() && common[m.ID] != m.Rights && (made || f.Fixed):
+			req.Changes = append(req.Changes, exmdb.PermissionChange{Kind: exmdb.PermissionModify, Member: m})
+		case !m.User.IsZero() && known && made && rights[m.User] != m.Rights:
+			m.ID = memberID(have.Members, m.User)
+			req.Changes = append(req.Changes, exmdb.PermissionChange{Kind: exmdb.PermissionModify, Member: m})
+		case !m.User.IsZero() && !known:
+			m.ID = 0
+			req.Changes = append(req.Changes, exmdb.PermissionChange{Kind: exmdb.PermissionAdd, Member: m})
+		}
+	}
+	for _, m := range have.Members { // a new folder has those of the one above
+		wanted := slices.ContainsFunc(rec.Members, func(w exmdb.Member) bool { return w.User == m.User })
+		if made && !m.User.IsZero() && !wanted {
+			req.Changes = append(req.Changes, exmdb.PermissionChange{Kind: exmdb.PermissionRemove, Member: m})
+		}
+	}
+	if len(req.Changes) == 0 {
+		return nil
+	}
+	_, err = do(r.job, exmdb.OpModifyPermissions, req)
+	return err
+}
+
+// memberID is a user's id in a list of members.
+func memberID(list []exmdb.Member, user mapi.GUID) int64 {
+	at := slices.IndexFunc(list, func(m exmdb.Member) bool { return m.User == user })
+	return list[at].ID
+}
+
+// message imports the message whose frames come.
+func (r *restore) message(rec *beginRecord) error {
+	r.seen++
+	f := r.folders[rec.Folder]
+	if f == nil {
+		return r.u.damage("a message stands in front of its folder", nil)
+	}
+	r.done.Folder = r.tree.path(f.FID)
+	what := fmt.Sprintf("%s, item %#x of the archive", r.done.Folder, uint64(rec.MID))
+	at := place{f.FID, rec.Associated}
+	mine, there, err := r.keyed(at, hashOf(r.head.Replica[:], binary.BigEndian.AppendUint64(nil, uint64(rec.MID))))
+	if err == nil && !there && r.same {
+		there, err = r.present(rec.MID)
+	}
+	if err != nil {
+		return err
+	}
+	if there {
+		r.done.Known++
+		return r.skip()
+	}
+	if err := r.dropHalf(at, mine); err != nil {
+		return err
+	}
+	if err := r.store(what, at, mine); err != nil {
+		if errors.Is(err, errDamaged) {
+			return err
+		}
+		if err := r.each(what, err); err != nil {
+			return err
+		}
+		return r.skip()
+	}
+	r.has(at, mine)
+	r.done.Messages++
+	return nil
+}
+
+// present reports whether the mailbox has a message of a MID.
+func (r *restore) present(mid mapi.MID) (bool, error) {
+	resp, err := do(r.job, exmdb.OpLocate, &exmdb.LocateRequest{Messages: []mapi.MID{mid}})
+	return err == nil && len(resp.Messages) > 0, err
+}
+
+// skip reads past the frames of a message, if its record has not been read yet.
+func (r *restore) skip() error {
+	for {
+		f, err := r.u.next()
+		if err != nil {
+			return err
+		}
+		switch f.kind {
+		case frameOctets, frameValue:
+		case frameRecord:
+			return nil
+		default:
+			r.u.kept = f
+			return nil
+		}
+	}
+}
+
+// store reads a message and stores it.
+func (r *restore) store(what string, at place, mine key) error {
+	mail, err := r.takeOctets()
+	if err != nil {
+		return err
+	}
+	if mail != nil {
+		defer mail.close()
+	}
+	if err := r.takeValues(); err != nil {
+		return err
+	}
+	var rec messageRecord
+	if err := r.u.read(frameRecord, &rec); err != nil {
+		return err
+	}
+	if rec.Mail != (mail != nil) || rec.Mail && at.associated {
+		return r.u.damage("a mail and its octets do not belong together", nil)
+	}
+	if rec.Mail {
+		return r.storeMail(what, at, mail, &rec, mine)
+	}
+	return r.storeItem(what, at, &rec, mine)
+}
+
+// takeOctets reads the octets of a mail, nil if there are none.
+func (r *restore) takeOctets() (*spooled, error) {
+	f, err := r.u.next()
+	if err != nil {
+		return nil, err
+	}
+	if r.u.kept = f; f.kind != frameOctets {
+		return nil, nil
+	}
+	return r.spool(&octets{u: r.u})
+}
+
+// takeValues sends the pieces of long values ahead: the record refers to them by their hashes.
+func (r *restore) takeValues() error {
+	up := uploading{j: r.job}
+	for {
+		f, err := r.u.next()
+		if err != nil {
+			return errors.Join(err, up.done())
+		}
+		if f.kind != frameValue {
+			r.u.kept = f
+			return up.done()
+		}
+		if len(f.data) == 0 || len(f.data) > exmdb.MaxChunk {
+			return errors.Join(r.u.damage("a piece of a value is too long", nil), up.done())
+		}
+		if _, err := up.put(f.data); err != nil {
+			return errors.Join(err, up.done())
+		}
+	}
+}
+
+// storeMail stores a received mail: its octets first, as half a message, and then what these do not say.
+func (r *restore) storeMail(what string, at place, mail *spooled, rec *messageRecord, mine key) error {
+	resp, said, err := r.append(at.folder, mail, state{rec.Flags, rec.Received}, append(mine[:], halfMark))
+	if err != nil {
+		return err
+	}
+	object := exmdb.ObjectID{Folder: at.folder, Message: resp.MID}
+	have, err := do(r.job, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: object, Names: true})
+	if err != nil {
+		return err
+	}
+	lacks := r.lacking(&rec.Content.Props, rec.Names, have)
+	without(&lacks, idsIn(said), ids(mapi.PidTagSubject))
+	lacks.Set(importKey, mapi.Binary(mine[:]))
+	saved, err := do(r.job, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: resp.MID, Force: true,
+		Edit: exmdb.MessageEdit{Set: lacks, Delete: beyond(&have.Props, &rec.Content.Props)}, Payload: exmdb.Payload{Names: rec.Names}})
+	if err == nil {
+		r.problems(what, saved.Problems)
+	}
+	return err
+}
+
+// beyond are the properties that flags bring along (MAILBOX 4) and that the message did not have.
+func beyond(have, want *mapi.PropBag) (list []mapi.Tag) {
+	for _, t := range []mapi.Tag{mapi.PidTagIconIndex, mapi.PidTagLastVerbExecuted, mapi.PidTagFlagStatus} {
+		if have.Get(t) != nil && want.Get(t) == nil {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// idsIn are the ids of the properties in a bag that are no named ones.
+func idsIn(bag *mapi.PropBag) map[uint16]bool {
+	set := map[uint16]bool{}
+	for _, p := range bag.All() {
+		if !p.Tag.Named() {
+			set[p.Tag.ID()] = true
+		}
+	}
+	return set
+}
+
+// idsAtOnce is how many ids for messages are asked for at once.
+const idsAtOnce = 500
+
+// newID draws an id for a message.
+func (r *restore) newID() (mapi.GID, error) {
+	if r.left == 0 {
+		resp, err := do(r.job, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: idsAtOnce})
+		if err != nil {
+			return mapi.GID{}, err
+		}
+		r.granted, r.left = *resp, idsAtOnce
+	}
+	id := mapi.GID{Replica: r.granted.Replica, Counter: r.granted.First}
+	r.granted.First++
+	r.left--
+	return id, nil
+}
+
+// storeItem stores a message that is made of its properties, as the version that it was.
+func (r *restore) storeItem(what string, at place, rec *messageRecord, mine key) error {
+	id, err := r.newID()
+	if err != nil {
+		return err
+	}
+	rec.Content.Props.Set(importKey, mapi.Binary(mine[:]))
+	saved, err := do(r.job, exmdb.OpImportMessage, &exmdb.ImportMessageRequest{Folder: at.folder, SourceKey: id.Append(nil),
+		Version:    exmdb.ImportedVersion{ChangeKey: rec.ChangeKey, PCL: rec.PCL, Modified: rec.Modified},
+		Associated: at.associated, Message: edit(&rec.Content), Payload: exmdb.Payload{Names: rec.Names}})
+	if lost(err) {
+		return cluster.Errorf(cluster.KindUnavailable, "its content got lost, since the mailbox moved meanwhile: import again: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	r.problems(what, saved.Problems)
+	if sameFlags(&saved.State.Flags, &rec.Flags) {
+		return nil
+	}
+	_, err = do(r.job, exmdb.OpMarkMessages, &exmdb.MarkMessagesRequest{Folder: at.folder, Messages: []mapi.MID{saved.State.MID},
+		Mode: exmdb.FlagsReplace, Flags: rec.Flags})
+	return err
+}
+
+func sameFlags(a, b *exmdb.Flags) bool {
+	if a.Bits != b.Bits || len(a.Keywords) != len(b.Keywords) {
+		return false
+	}
+	for i := range a.Keywords {
+		if a.Keywords[i] != b.Keywords[i] {
+			return false
+		}
+	}
+	return true
+}
