@@ -152,11 +152,17 @@ func (ix *Index) noticed(err error) error {
 // damaged is the version of an index that is not to be opened again.
 const damaged = 0
 
+// ErrFailed marks the error of closing an index that had failed before.
+var ErrFailed = errors.New("full-text index had failed")
+
 // Close flushes and closes. What is read at the time must have ended. A damaged index is begun anew by the next Open.
 func (ix *Index) Close() error {
 	var err error
-	if bad := ix.Err(); bad != nil && ix.db.Failure() == nil {
-		err = ix.putVersion(damaged)
+	if bad := ix.Err(); bad != nil {
+		err = ErrFailed
+		if ix.db.Failure() == nil && errors.Is(bad, lsm.ErrCorrupt) {
+			err = errors.Join(err, ix.putVersion(damaged))
+		}
 	}
 	return errors.Join(err, ix.db.Close())
 }

@@ -499,8 +499,14 @@ func TestCrash(t *testing.T) {
 // TestOtherVersion: an index that is damaged, or of another version, begins anew.
 func TestOtherVersion(t *testing.T) {
 	for _, spoil := range []func(*Index) error{
-		func(ix *Index) error { return ix.putVersion(formatVersion + 1) },
-		func(ix *Index) error { ix.noticed(malformed("test")); return nil },
+		func(ix *Index) error { return errors.Join(ix.putVersion(formatVersion+1), ix.Close()) },
+		func(ix *Index) error {
+			_ = ix.noticed(malformed("test"))
+			if err := ix.Close(); !errors.Is(err, ErrFailed) {
+				return fmt.Errorf("closed: %w", err)
+			}
+			return nil
+		},
 	} {
 		fs := lsm.MemFS()
 		ix := openIn(t, fs)
@@ -508,7 +514,7 @@ func TestOtherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		add(t, ix, inbox, 1, map[mapi.UID]string{1: "word"})
-		if err := errors.Join(spoil(ix), ix.Close()); err != nil {
+		if err := spoil(ix); err != nil {
 			t.Fatal(err)
 		}
 		again := openIn(t, fs)

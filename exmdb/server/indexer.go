@@ -37,6 +37,8 @@ type IndexerConfig struct {
 	Mailbox func(cluster.SpaceID) bool
 	// Gather is how long what is touched is gathered before it is looked at.
 	Gather time.Duration
+	// Hold, if not nil, says that nothing is to be written for now.
+	Hold func() bool
 	// Failed reports a mailbox that was not indexed; it is tried again when it is touched.
 	Failed func(id cluster.SpaceID, err error)
 }
@@ -100,13 +102,17 @@ func (x *Indexer) gather(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	more := time.NewTimer(x.config.Gather)
-	defer more.Stop()
-	select {
-	case <-more.C:
-		return true
-	case <-ctx.Done():
-		return false
+	for {
+		more := time.NewTimer(x.config.Gather)
+		select {
+		case <-more.C:
+		case <-ctx.Done():
+			more.Stop()
+			return false
+		}
+		if x.config.Hold == nil || !x.config.Hold() {
+			return true
+		}
 	}
 }
 

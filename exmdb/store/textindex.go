@@ -280,6 +280,11 @@ func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, whole bool) err
 		field = headerField
 	}
 	indexHeader(b, header, field)
+	if p.HeaderSize() > int64(len(header)) {
+		for _, f := range []fulltext.Field{fulltext.Subject, fulltext.From, fulltext.To, fulltext.Header, fulltext.Part} {
+			b.Partial(f)
+		}
+	}
 	b.Text(fulltext.Attachment, p.Filename())
 	if !p.IsText() {
 		return nil

@@ -31,6 +31,7 @@ type storage struct {
 	faults *transport.Faults
 	disk   *lsm.Faults
 	clock  *clockShift
+	text   *textIndex
 }
 
 // openStorage opens the logs and makes transport and host; nothing is listening yet.
@@ -42,6 +43,7 @@ func (n *Node) openStorage() (err error) {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	n.lookAtRoom()
+	n.openTextIndex()
 	kind := raftlog.Pebble
 	if n.cfg.LogStore == "bolt" {
 		kind = raftlog.Bolt
@@ -97,7 +99,7 @@ func (n *Node) openTransport() error {
 		return fmt.Errorf("transport: %w", err)
 	}
 	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
-		Stable: s.stable, Shared: s.shared, SeedBytes: n.cfg.seedBytes, Machine: space.MachineConfig{ScrubRate: int64(n.cfg.Scrub.Rate) << 20},
+		Stable: s.stable, Shared: s.shared, SeedBytes: n.cfg.seedBytes, Machine: space.MachineConfig{ScrubRate: int64(n.cfg.Scrub.Rate) << 20, Events: s.text.events()},
 		StrictReads: n.cfg.Reads == "strict", DiskFull: n.room.full, Events: n.compareEvents(n.groupEvents()),
 		// One entry of a group under way at a time: what arrives meanwhile shares the next entry and its syncs. Measured
 		// on two cores, 6 groups: a quarter more deliveries at 16 connections and half more at 64 than with two.
@@ -124,6 +126,7 @@ func (s *storage) close(ctx context.Context) error {
 	if s.host != nil {
 		errs = append(errs, s.host.Close(ctx))
 	}
+	errs = append(errs, s.text.close()) // nobody reads any more
 	if s.net != nil {
 		errs = append(errs, s.net.Close(ctx))
 	}

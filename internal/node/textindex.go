@@ -1,0 +1,72 @@
+package node
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/server"
+)
+
+// textIndex is the full-text index of this node's replicas with what keeps it; nil is a node without one, which searches
+// by reading.
+type textIndex struct {
+	index   *fulltext.Index
+	indexer *server.Indexer
+}
+
+// textGather is how long touched mailboxes are gathered. A search looks at what is newer than the index by itself.
+const textGather = time.Second
+
+// ownSpaces begins the ids of spaces that are no mailboxes.
+const ownSpaces = "flotilla."
+
+// openTextIndex opens the index, or makes it anew. A node that cannot have one serves its users all the same.
+func (n *Node) openTextIndex() {
+	t := new(textIndex)
+	failed := func(err error) {
+		n.log.Warn("the full-text index is of no use until the node starts again: searches read all messages", "code", "FL-1091", "err", err)
+	}
+	var err error
+	t.index, err = fulltext.Open(fulltext.Options{Dir: n.cfg.path("text"), Shared: n.storage.shared, Failed: failed})
+	if err != nil {
+		failed(err)
+		return
+	}
+	n.storage.text = t
+	t.indexer = server.NewIndexer(server.IndexerConfig{Index: t.index, Store: n.mailboxes(), Gather: textGather, Hold: n.room.full,
+		Mailbox: func(id cluster.SpaceID) bool { return !strings.HasPrefix(string(id[:]), ownSpaces) },
+		Failed: func(id cluster.SpaceID, err error) {
+			n.log.Warn("mailbox not indexed", "code", "FL-1092", "mailbox", id, "err", err)
+		}})
+	t.indexer.Start(n.ctx)
+}
+
+func (t *textIndex) of() *fulltext.Index {
+	if t == nil {
+		return nil
+	}
+	return t.index
+}
+
+func (t *textIndex) events() space.MachineEvents {
+	if t == nil {
+		return space.MachineEvents{}
+	}
+	return space.MachineEvents{Opened: t.indexer.Opened, Touched: t.indexer.Touched}
+}
+
+func (t *textIndex) close() error {
+	if t == nil {
+		return nil
+	}
+	t.indexer.Stop()
+	err := t.index.Close()
+	if errors.Is(err, fulltext.ErrFailed) {
+		return nil // it was told of, and nothing is lost
+	}
+	return err
+}
