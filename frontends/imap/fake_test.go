@@ -207,6 +207,8 @@ func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 		return b.append(q, resp.(*exmdb.DeliverResponse))
 	case *exmdb.RowsRequest:
 		return b.rows(q, resp.(*exmdb.RowsResponse))
+	case *exmdb.NarrowRequest:
+		return b.narrow(q, resp.(*exmdb.NarrowResponse))
 	case *exmdb.ReadBytesRequest:
 		return b.readBytes(q, resp.(*exmdb.ReadBytesResponse))
 	case *exmdb.SetFlagsRequest:
@@ -219,6 +221,34 @@ func (b *fakeBox) answer(op exmdb.OpInfo, req, resp any) error {
 		return b.changes(q, resp.(*exmdb.ChangesResponse))
 	}
 	return cluster.Errorf(cluster.KindNoMethod, "op %s is not faked", op.Name)
+}
+
+// narrow names the messages that have the texts anywhere: those of any field are among them.
+func (b *fakeBox) narrow(q *exmdb.NarrowRequest, r *exmdb.NarrowResponse) error {
+	f, err := b.folder(q.Folder)
+	if err != nil {
+		return err
+	}
+	r.Known = true
+	for _, m := range f.messages {
+		if mayHave(m.octets, &q.Query) {
+			r.UIDs = append(r.UIDs, exmdb.UIDRange{First: m.row.UID, Last: m.row.UID})
+		}
+	}
+	return nil
+}
+
+func mayHave(octets []byte, q *exmdb.TextQuery) bool {
+	lacks := func(part exmdb.TextQuery) bool { return !mayHave(octets, &part) }
+	switch {
+	case len(q.All) > 0:
+		return !slices.ContainsFunc(q.All, lacks)
+	case len(q.Any) > 0:
+		return slices.ContainsFunc(q.Any, func(part exmdb.TextQuery) bool { return mayHave(octets, &part) })
+	}
+	// Addresses are searched in another form than that of their field.
+	found, err := mime.Scan(octets).SearchMessage(bytes.NewReader(octets), q.Text, mime.InHeaderOrBody)
+	return err != nil || found || q.Fields&^(exmdb.TextFrom|exmdb.TextTo) == 0
 }
 
 func (b *fakeBox) info(r *exmdb.MailboxInfo) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -74,7 +75,11 @@ func textKey(text string, scope mime.SearchScope) *key {
 	if text == "" {
 		return always(true)(nil)
 	}
-	return &key{fields: rowDigest, reads: true, matches: func(c *candidate) (bool, error) {
+	in := exmdb.TextBody | exmdb.TextPart
+	if scope == mime.InHeaderOrBody {
+		in |= exmdb.TextSubject | exmdb.TextFrom | exmdb.TextTo | exmdb.TextHeader
+	}
+	return &key{fields: rowDigest, reads: true, text: &exmdb.TextQuery{Fields: in, Text: text}, matches: func(c *candidate) (bool, error) {
 		m, err := c.message()
 		if err != nil {
 			return false, err
@@ -100,6 +105,18 @@ func contains(text, needle string) bool {
 
 // headerKey is HEADER and the keys for single fields; what the envelope holds is not read again.
 func headerKey(name, text string) *key {
+	k := headerTest(name, text)
+	in := map[string]exmdb.TextFields{"SUBJECT": exmdb.TextSubject, "FROM": exmdb.TextFrom, "TO": exmdb.TextTo, "CC": exmdb.TextTo,
+		"BCC": exmdb.TextTo}[upper(name)]
+	if in == 0 {
+		in = exmdb.TextHeader
+	}
+	k.text = &exmdb.TextQuery{Fields: in, Text: text}
+	return k
+}
+
+// headerTest is a key for a field, by reading.
+func headerTest(name, text string) *key {
 	switch upper(name) {
 	case "SUBJECT":
 		return envelopeKey(func(e *mime.Envelope) bool {
@@ -204,6 +221,9 @@ func (s *session) findMessages(ctx context.Context, a *searchArgs) (searchResult
 			q.since = max(q.since, k.since-1)
 		}
 	}
+	if err := s.narrow(ctx, a.key, &q); err != nil {
+		return result, err
+	}
 	err := s.rows(ctx, q, func(page []exmdb.Row) error {
 		matched, err := s.testPage(ctx, a.key, page)
 		if err != nil {
@@ -217,6 +237,24 @@ func (s *session) findMessages(ctx context.Context, a *searchArgs) (searchResult
 		return nil
 	})
 	return result, err
+}
+
+// narrow leaves out of q what cannot contain what is searched for, as far as the store's index knows. Octets under a UID
+// never change, and what comes later is none of the session's messages yet, so this holds for the whole command.
+func (s *session) narrow(ctx context.Context, k *key, q *rowsQuery) error {
+	text := k.narrowed(maxNarrowDepth)
+	if text == nil || len(q.uids) == 0 {
+		return nil
+	}
+	resp, err := do(ctx, s, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: s.selected.fid, Query: *text})
+	if err != nil && kindOf(err) == cluster.KindNoMethod {
+		return nil // an owner of the release before
+	}
+	if err != nil || !resp.Known {
+		return err
+	}
+	q.uids = intersect(q.uids, resp.UIDs)
+	return nil
 }
 
 // bind prepares a key and its parts.

@@ -33,6 +33,9 @@ type key struct {
 	// reads says that octets may be read: such keys are asked last.
 	reads   bool
 	matches func(*candidate) (bool, error)
+	// text is what a message has to contain to pass, for the store's index to narrow down what is tested; nil if the key
+	// says nothing of the kind.
+	text *exmdb.TextQuery
 	// bind prepares a key that depends on the session's state.
 	bind func(*session) error
 	// of are the parts of a compound key; and says that all of them have to match.
@@ -225,6 +228,34 @@ func searchTable() []searchRow {
 		rows = append(rows, searchRow{name, func(p *searchParser) *key { return headerKey(name, p.text()) }})
 	}
 	return rows
+}
+
+// maxNarrowDepth is how deep keys are told to the store.
+const maxNarrowDepth = 8
+
+// narrowed is what a message has to contain to pass a key, nil if it may be any. Of keys that are joined those that say
+// something count; of alternatives all have to.
+func (k *key) narrowed(depth int) *exmdb.TextQuery {
+	if k.matches != nil || depth == 0 {
+		return k.text
+	}
+	var parts []exmdb.TextQuery
+	for _, part := range k.of {
+		q := part.narrowed(depth - 1)
+		if q == nil && !k.and {
+			return nil
+		}
+		if q != nil {
+			parts = append(parts, *q)
+		}
+	}
+	switch {
+	case len(parts) == 0:
+		return nil
+	case k.and:
+		return &exmdb.TextQuery{All: parts}
+	}
+	return &exmdb.TextQuery{Any: parts}
 }
 
 func always(result bool) func(*searchParser) *key {

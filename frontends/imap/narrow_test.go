@@ -1,0 +1,88 @@
+package imap
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
+)
+
+// inWords writes a query down.
+func inWords(q *exmdb.TextQuery) string {
+	if q == nil {
+		return "anything"
+	}
+	for name, parts := range map[string][]exmdb.TextQuery{"all": q.All, "any": q.Any} {
+		var words []string
+		for i := range parts {
+			words = append(words, inWords(&parts[i]))
+		}
+		if words != nil {
+			return name + "(" + strings.Join(words, " ") + ")"
+		}
+	}
+	return fmt.Sprintf("%d:%s", q.Fields, q.Text)
+}
+
+// TestNarrowed: what each key asks the store's index for.
+func TestNarrowed(t *testing.T) {
+	for _, c := range []struct{ keys, want string }{
+		{"ALL", "anything"}, {"SEEN LARGER 5", "anything"}, {"NOT TEXT x", "anything"}, {`BODY ""`, "anything"},
+		{"BODY x", "all(40:x)"}, {"TEXT x", "all(63:x)"}, {"SUBJECT x", "all(1:x)"}, {"FROM x", "all(2:x)"}, {"CC x", "all(4:x)"},
+		{"HEADER X-Note x", "all(16:x)"}, {"HEADER subject x", "all(1:x)"},
+		{"SEEN SUBJECT x UID 1:5 FROM y", "all(1:x 2:y)"}, {"OR SUBJECT x FROM y", "all(any(1:x 2:y))"},
+		{"OR SUBJECT x SEEN", "anything"}, {"OR (SEEN SUBJECT x) FROM y", "all(any(all(1:x) 2:y))"},
+		{strings.Repeat("(", 20) + "SUBJECT x" + strings.Repeat(")", 20), "anything"},
+	} {
+		d := imapwire.NewDecoder(bufio.NewReader(strings.NewReader(" "+c.keys+"\r\n")), imapwire.Limits{}, nil)
+		d.Begin()
+		args := parseSearch(d)
+		if d.Err() != nil {
+			t.Fatal(c.keys, d.Err())
+		}
+		if got := inWords(args.key.narrowed(maxNarrowDepth)); got != c.want {
+			t.Errorf("%s asks for %s, want %s", c.keys, got, c.want)
+		}
+	}
+}
+
+// TestSearchReadsWhatMayPass: only messages that the store names are read, and all of them by an owner that names none.
+func TestSearchReadsWhatMayPass(t *testing.T) {
+	ts := startServer(t, nil)
+	for i := range 50 {
+		ts.box.deliver("Inbox", "", simpleMail(fmt.Sprint("mail-", i)))
+	}
+	c := ts.login()
+	c.ok("s SELECT INBOX")
+	reads := func(keys string) int {
+		t.Helper()
+		ts.box.mu.Lock()
+		before := ts.box.calls[exmdb.OpReadBytes.Name]
+		ts.box.mu.Unlock()
+		c.send("f SEARCH " + keys + "\r\n")
+		if got := c.until("f "); got[0] != "* SEARCH 8" || !strings.HasPrefix(got[1], "f OK") {
+			t.Fatalf("%s: %q", keys, got)
+		}
+		ts.box.mu.Lock()
+		defer ts.box.mu.Unlock()
+		return ts.box.calls[exmdb.OpReadBytes.Name] - before
+	}
+	if n := reads("TEXT mail-7"); n != 1 {
+		t.Errorf("%d messages were read to find one", n)
+	}
+	ts.box.mu.Lock()
+	ts.box.fail = func(op exmdb.OpInfo) error {
+		if op.ID == exmdb.OpNarrow.ID {
+			return cluster.Errorf(cluster.KindNoMethod, "op is not known to this version")
+		}
+		return nil
+	}
+	ts.box.mu.Unlock()
+	if n := reads("TEXT mail-7"); n < 50 {
+		t.Errorf("%d messages were read without an index", n)
+	}
+}
