@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -415,67 +417,112 @@ func record(t *testing.T, name string, results map[string]any) {
 	}
 }
 
+// figures are what is counted in some clusters.
+type figures struct {
+	steps, longest, moved, handed, least int
+	far                                  float64
+}
+
+func (f *figures) add(g figures) {
+	f.steps, f.moved, f.handed, f.least = f.steps+g.steps, f.moved+g.moved, f.handed+g.handed, f.least+g.least
+	f.longest, f.far = max(f.longest, g.longest), max(f.far, g.far)
+}
+
+// eachSeed tries so many seeds on all cores, and fails with the lowest of those that were found to be wrong.
+func eachSeed(t *testing.T, n, seed uint64, try func(seed uint64) (figures, error)) (sum figures) {
+	t.Helper()
+	var mu sync.Mutex // guards what follows
+	wrong, lowest := error(nil), n
+	next := uint64(0)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				ends := i >= n || wrong != nil
+				mu.Unlock()
+				if ends {
+					return
+				}
+				f, err := try(seed + i)
+				mu.Lock()
+				if sum.add(f); err != nil && i < lowest {
+					wrong, lowest = fmt.Errorf("seed %d: %w", seed+i, err), i
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	return sum
+}
+
 // TestClusters holds what plans promise for random clusters to which things happen: no step takes a quorum, copies end up
 // spread as the policy wants it, plans end, and what a plan did the next does not undo.
 func TestClusters(t *testing.T) {
 	n, seed := clustersAsked(t)
-	steps, moved, handed, longest, begin := 0, 0, 0, 0, time.Now()
-	for i := range n {
-		w := someCluster(seed + i)
+	begin := time.Now()
+	sum := eachSeed(t, n, seed, func(seed uint64) (figures, error) {
+		w := someCluster(seed)
 		if err := w.live(); err != nil {
-			t.Fatalf("seed %d: %v\n%+v\n%v\n%s", seed+i, err, w.policy, w.m.Nodes, w.story())
+			return figures{}, fmt.Errorf("%w\n%+v\n%v\n%s", err, w.policy, w.m.Nodes, w.story())
 		}
-		steps, moved, handed, longest = steps+w.steps, moved+w.moved, handed+w.handed, max(longest, w.steps)
-	}
-	t.Logf("%d clusters from seed %d on: %d steps, %d replicas moved, %d leaderships", n, seed, steps, moved, handed)
-	record(t, "planner", map[string]any{"clusters": n, "first seed": seed, "steps": steps, "most steps of a cluster": longest,
-		"copies moved that could have stayed": moved, "leaderships moved": handed, "seconds taken": time.Since(begin).Seconds(), "violations": 0})
+		return figures{steps: w.steps, longest: w.steps, moved: w.moved, handed: w.handed}, nil
+	})
+	t.Logf("%d clusters from seed %d on: %+v", n, seed, sum)
+	record(t, "planner", map[string]any{"clusters": n, "first seed": seed, "steps": sum.steps, "most steps of a cluster": sum.longest,
+		"copies moved that could have stayed": sum.moved, "leaderships moved": sum.handed, "seconds taken": time.Since(begin).Seconds(), "violations": 0})
 }
 
 // TestANodeMoreTakesItsShare: replicas go to the new node, hardly more than it has to be given, until every node is within
 // a tenth of its share, or as near as whole replicas allow.
 func TestANodeMoreTakesItsShare(t *testing.T) {
 	n, seed := clustersAsked(t)
-	moved, least, far := 0, 0, 0.0
-	for i := range n / 20 {
-		w := newWorld(seed+i, 3, placement.DefaultPolicy())
-		nodes := 3 + w.r.IntN(6)
-		w = newWorld(seed+i, nodes, placement.Policy{Replicas: 3, Groups: 1 + w.r.IntN(24), Survive: placement.SurviveZone, Grace: time.Minute})
-		if err := w.settle(); err != nil {
-			t.Fatalf("seed %d: %v", seed+i, err)
-		}
-		held, _ := w.shares()
-		w.calm()
-		id := w.addNode(placement.NodeState{DC: "a", Zone: "new", Weight: uint32(50 * (1 + w.r.IntN(4)))}) // #nosec G115 -- 50 to 200
-		w.system[id] = w.newServer(id)
-		_, share := w.shares()
-		must := 0
-		for node, s := range share {
-			must += int(max(0, s-float64(held[node])))
-		}
-		w.moved = 0
-		if err := w.settle(); err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed+i, err, w.story())
-		}
-		if w.moved > must+nodes {
-			t.Fatalf("seed %d: %d replicas were moved, %d had to be\n%s", seed+i, w.moved, must, w.story())
-		}
-		held, share = w.shares()
-		for node, s := range share {
-			if share[id] > float64(w.policy.Groups) {
-				break // it cannot hold more than one of each
-			}
-			off := math.Abs(float64(held[node]) - s)
-			far = max(far, off)
-			if off > max(band*s, 1.5+worth*s) {
-				t.Fatalf("seed %d: %s holds %d, its share is %.1f; %v", seed+i, node, held[node], s, held)
-			}
-		}
-		moved, least = moved+w.moved, least+must
+	sum := eachSeed(t, n/20, seed, takesItsShare)
+	t.Logf("%d replicas moved, %d had to be", sum.moved, sum.least)
+	record(t, "planner-a-node-more", map[string]any{"clusters": n / 20, "first seed": seed, "copies moved": sum.moved,
+		"copies that had to be": sum.least, "copies that a node is from its share at most": sum.far})
+}
+
+func takesItsShare(seed uint64) (f figures, err error) {
+	w := newWorld(seed, 3, placement.DefaultPolicy())
+	nodes := 3 + w.r.IntN(6)
+	w = newWorld(seed, nodes, placement.Policy{Replicas: 3, Groups: 1 + w.r.IntN(24), Survive: placement.SurviveZone, Grace: time.Minute})
+	if err := w.settle(); err != nil {
+		return f, err
 	}
-	t.Logf("%d replicas moved, %d had to be", moved, least)
-	record(t, "planner-a-node-more", map[string]any{"clusters": n / 20, "first seed": seed, "copies moved": moved, "copies that had to be": least,
-		"copies that a node is from its share at most": far})
+	held, _ := w.shares()
+	w.calm()
+	id := w.addNode(placement.NodeState{DC: "a", Zone: "new", Weight: uint32(50 * (1 + w.r.IntN(4)))}) // #nosec G115 -- 50 to 200
+	w.system[id] = w.newServer(id)
+	_, share := w.shares()
+	for node, s := range share {
+		f.least += int(max(0, s-float64(held[node])))
+	}
+	w.moved = 0
+	if err := w.settle(); err != nil {
+		return f, fmt.Errorf("%w\n%s", err, w.story())
+	}
+	if f.moved = w.moved; f.moved > f.least+nodes {
+		return f, fmt.Errorf("%d replicas were moved, %d had to be\n%s", f.moved, f.least, w.story())
+	}
+	held, share = w.shares()
+	if share[id] > float64(w.policy.Groups) {
+		return f, nil // it cannot hold more than one of each
+	}
+	for node, s := range share {
+		off := math.Abs(float64(held[node]) - s)
+		f.far = max(f.far, off)
+		if off > max(band*s, 1.5+worth*s) {
+			return f, fmt.Errorf("%s holds %d, its share is %.1f; %v", node, held[node], s, held)
+		}
+	}
+	return f, nil
 }
 
 // shares is how many replicas each node holds, and how many it should by its weight.

@@ -117,7 +117,8 @@ func (f *fleet) raise(g *placement.Group, r *placement.Replica) (Step, bool) {
 // needless says why a learner is not needed, "" when it is.
 func (f *fleet) needless(g *placement.Group, r *placement.Replica) string {
 	old := g.Server(r.Replaces)
-	enough := votes(g) >= f.copies() && (votes(g)%2 == 1 || votes(g) > f.policy.Replicas)
+	stay := staying(g)
+	enough := stay >= f.copies() && (stay%2 == 1 || stay > f.policy.Replicas)
 	if old != nil {
 		enough = old.State != placement.Lost && votes(g) > f.policy.Replicas
 	}
@@ -147,13 +148,22 @@ func (f *fleet) mayVote(g *placement.Group, r, old *placement.Replica) bool {
 	return have%2 == 0 || others
 }
 
-// relieve takes a voter out of the group whose successor votes.
+// relieve takes a voter out of the group whose successor votes; or the successor, if that one cannot stay.
 func (f *fleet) relieve(g *placement.Group, r *placement.Replica) (Step, bool) {
 	next := successor(g, r)
-	if next == nil || next.Suffrage != placement.Voter {
+	switch {
+	case next == nil || next.Suffrage != placement.Voter:
 		return Step{}, false
+	case f.must(next.Server.Node()) != 0 && f.standsFor(g, next):
+		return f.remove(g, next, fmt.Sprintf("%s cannot keep it, and %s has its copy still", next.Server.Node(), r.Server.Node()))
 	}
 	return f.remove(g, r, fmt.Sprintf("%s has taken its place", next.Server.Node()))
+}
+
+// standsFor reports whether the replica whose place another takes could go on in its stead.
+func (f *fleet) standsFor(g *placement.Group, r *placement.Replica) bool {
+	old := g.Server(r.Replaces)
+	return old != nil && old.Suffrage == placement.Voter && f.able(old) && f.must(old.Server.Node()) == 0
 }
 
 // dropSurplus takes a voter away where the policy asks for fewer, or there are nodes for fewer and what remains is odd, or
@@ -249,7 +259,7 @@ func (f *fleet) beginStep(g *placement.Group) (Step, bool) {
 			continue
 		case cause == 0 && r.State == placement.Lost:
 			return f.add(g, &AddReplica{Group: g.ID, Node: node, Replaces: r.Server, Cause: placement.CauseLost}), true
-		case cause == 0 || r.Suffrage != placement.Voter:
+		case cause == 0 || r.Suffrage != placement.Voter || f.standsFor(g, r):
 			continue
 		}
 		if to := f.placeFor(g, r); to != "" {

@@ -225,6 +225,18 @@ func votes(g *placement.Group) int {
 	return n
 }
 
+// staying is the number of replicas that vote when those are gone whose successor votes.
+func staying(g *placement.Group) int {
+	n := votes(g)
+	for i := range g.Replicas {
+		r := &g.Replicas[i]
+		if s := successor(g, r); s != nil && s.Suffrage == placement.Voter && r.Suffrage == placement.Voter {
+			n--
+		}
+	}
+	return n
+}
+
 // odd is the largest odd number that is not above n: a voter more would only raise the number that has to agree.
 func odd(n int) int { return max(1, (n+1)/2*2-1) }
 

@@ -142,3 +142,31 @@ func TestHandOversAreNotHasty(t *testing.T) {
 		t.Errorf("n2 has been there for long: %s", got)
 	}
 }
+
+// TestALearnerIsNotGivenUpForWhoGoes: n4 has taken n1's place, but is silent, so that n1 has to stay for now; the copy that n3 makes
+// anew is needed all the same, and is not removed, only to be made once more.
+func TestALearnerIsNotGivenUpForWhoGoes(t *testing.T) {
+	m, seen := rejoin()
+	seen.System = nil
+	m.Groups[0].Replicas, seen.Leaders[1] = nil, "n2"
+	m.Nodes = append(m.Nodes, placement.NodeState{ID: "n4", Status: placement.Draining})
+	for i := range m.Nodes {
+		m.Nodes[i].Roles = placement.RoleStore
+	}
+	replica := func(s, replaces cluster.ServerID, as placement.Suffrage) placement.Replica {
+		return placement.Replica{Server: s, Replaces: replaces, Suffrage: as, State: placement.Created}
+	}
+	m.Groups = append(m.Groups, placement.Group{ID: 1, Replicas: []placement.Replica{replica("n1.1", "", placement.Voter),
+		replica("n2.1", "", placement.Voter), replica("n4.1", "n1.1", placement.Voter), replica("n3.2", "n3.1", placement.Nonvoter)}})
+	seen.Members = map[cluster.ServerID]bool{"n1.1": true, "n2.1": true, "n4.1": true, "n3.2": true}
+	seen.Voting = map[cluster.ServerID]bool{"n1.1": true, "n2.1": true, "n4.1": true}
+	for _, s := range Plan(m, seen, placement.Policy{Replicas: 3, Groups: 1}) {
+		if g, ok := s.Group(); ok && g == 1 {
+			t.Errorf("planned: %s, because %s", s, s.Why)
+		}
+	}
+	seen.CaughtUp["n4.1"] = true
+	if plan := Plan(m, seen, placement.Policy{Replicas: 3, Groups: 1}); len(plan) == 0 || plan[0].String() != "remove replica n1.1 of group 1" {
+		t.Errorf("n4 answers: %v", plan)
+	}
+}
