@@ -52,6 +52,11 @@ type Config struct {
 	SnapshotsOut int
 	// SeedBytes is the size from which on a state is seeded, and not left to raft's own snapshot (CLUSTER 5.4).
 	SeedBytes uint64
+	// CopyRate bounds the bytes a second in which seeds and snapshots are written and read by the node together; 0 does
+	// not. CopyShare is the part of its disk's time, in hundredths, that they have while commits are made here or where the
+	// copy comes from.
+	CopyRate  int64
+	CopyShare int
 	// LogBytes and LogAge are when a group's log is truncated, LogKeepBytes what is kept of it even so.
 	LogBytes     uint64
 	LogKeepBytes uint64
@@ -79,6 +84,7 @@ func (c *Config) Defaults() {
 	}
 	setDefault(&c.SnapshotsOut, 2)
 	setDefault(&c.SeedBytes, 64<<20)
+	setDefault(&c.CopyShare, 50)
 	setDefault(&c.LogBytes, 64<<20)
 	setDefault(&c.LogKeepBytes, 32<<20)
 	setDefault(&c.LogAge, 10*time.Minute)
@@ -109,6 +115,8 @@ func (c *Config) Validate() error {
 		return errors.New("transport, log store or stable store is missing")
 	case c.EntriesInFlight < 1 || c.EntriesInFlight > raftAppends:
 		return fmt.Errorf("%d entries in flight, want 1 to %d", c.EntriesInFlight, raftAppends)
+	case c.CopyRate < 0 || c.CopyShare < 1 || c.CopyShare > 100:
+		return fmt.Errorf("copies at %d bytes a second in %d hundredths of the time", c.CopyRate, c.CopyShare)
 	case c.Heartbeat != 0 && c.Heartbeat < raftLease:
 		return fmt.Errorf("heartbeat timeout of %v is below raft's lease of %v", c.Heartbeat, raftLease)
 	}

@@ -20,6 +20,7 @@ type Host struct {
 	deaths   *undertaker
 	sending  chan struct{} // one token for each snapshot being sent
 	pledges  pledges
+	pace     *pace
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -61,6 +62,7 @@ func New(cfg Config) (*Host, error) {
 		cfg.Events.PledgesLost(err)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.pace = newPace(&h.cfg, h.ctx.Done())
 	h.confirms = newConfirmer(h)
 	h.deaths = newUndertaker(h)
 	h.register()
@@ -303,7 +305,7 @@ func (h *Host) wipe(id cluster.GroupID) error {
 }
 
 func (h *Host) dir(id cluster.GroupID) replicaDir {
-	return replicaDir{fs: h.cfg.FS, path: h.cfg.FS.PathJoin(h.cfg.Dir, fmt.Sprintf("g%d", id))}
+	return replicaDir{fs: h.cfg.FS, path: h.cfg.FS.PathJoin(h.cfg.Dir, fmt.Sprintf("g%d", id)), pace: h.pace}
 }
 
 func (h *Host) logStore(id cluster.GroupID) *raftlog.Store {

@@ -94,9 +94,15 @@ func drawIncarnation() (uint64, error) {
 type replicaDir struct {
 	fs   lsm.FS
 	path string
+	pace *pace // of the state's copies
 }
 
 func (d replicaDir) join(name string) string { return d.fs.PathJoin(d.path, name) }
+
+// files are those of a folder in it.
+func (d replicaDir) files(folder string) snapshotFiles {
+	return snapshotFiles{d.fs, d.join(folder), d.pace}
+}
 
 // readIdentity returns nil without an error when the directory holds no replica.
 func (d replicaDir) readIdentity() (*identity, error) {
@@ -249,8 +255,9 @@ const writeCategory = "unspecified"
 
 // snapshotFiles reads a directory as a stream's files.
 type snapshotFiles struct {
-	fs  lsm.FS
-	dir string
+	fs   lsm.FS
+	dir  string
+	pace *pace
 }
 
 // Files implements fileSource.
@@ -275,7 +282,11 @@ func (s snapshotFiles) Files() ([]streamFile, error) {
 
 // Open implements fileSource.
 func (s snapshotFiles) Open(name string) (io.ReadCloser, error) {
-	return s.fs.Open(s.fs.PathJoin(s.dir, name))
+	f, err := s.fs.Open(s.fs.PathJoin(s.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	return pacedReader{f, s.pace}, nil
 }
 
 // Create implements fileTarget.
@@ -284,17 +295,5 @@ func (s snapshotFiles) Create(name string) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return syncedFile{f}, nil
+	return &pacedWriter{f: f, pace: s.pace}, nil
 }
-
-type syncedFile struct {
-	f interface {
-		io.WriteCloser
-		Sync() error
-	}
-}
-
-func (s syncedFile) Write(p []byte) (int, error) { return s.f.Write(p) }
-
-// Close makes the file durable first.
-func (s syncedFile) Close() error { return errors.Join(s.f.Sync(), s.f.Close()) }

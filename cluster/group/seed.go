@@ -112,7 +112,7 @@ func (h *Host) endSeed(id cluster.GroupID) {
 }
 
 func (s *seeding) files() snapshotFiles {
-	return snapshotFiles{s.dir.fs, s.dir.join(s.name + tmpSuffix)}
+	return s.dir.files(s.name + tmpSuffix)
 }
 
 // fetch gets the state from a node, as far as it is not here, and gives its directory its name.
@@ -344,8 +344,12 @@ func (c countedFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// holdEvery is how often the log is asked to be held.
-const holdEvery = 5 * time.Second
+const (
+	// holdEvery is how often the log is asked to be held.
+	holdEvery = time.Second
+	// holdPatience is how long an answer to that may take.
+	holdPatience = 5 * time.Second
+)
 
 // errSeedOvertaken: the leader's log begins behind what is being seeded.
 var errSeedOvertaken = cluster.Errorf(cluster.KindUnavailable, "the log was shortened beyond the seed: it begins anew")
@@ -407,7 +411,7 @@ func (h *Host) askHolds(ctx context.Context, id cluster.GroupID, head *snapshotH
 }
 
 func (h *Host) askHold(ctx context.Context, node cluster.NodeID, id cluster.GroupID, index uint64) (leads bool, first uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, holdEvery)
+	ctx, cancel := context.WithTimeout(ctx, holdPatience)
 	defer cancel()
 	call, err := h.cfg.Net.Send(ctx, transport.Message{To: node, Class: transport.Control, Group: id, Kind: kindHold,
 		Payload: [][]byte{appendU64(nil, index)}})
@@ -419,7 +423,11 @@ func (h *Host) askHold(ctx context.Context, node cluster.NodeID, id cluster.Grou
 		return false, 0, err
 	}
 	r := &reader{b: b}
-	leads, first = r.u8() == 1, r.u64()
+	flags := r.u8()
+	leads, first = flags&holdLeads != 0, r.u64()
+	if flags&holdCommits != 0 {
+		h.pace.commitThere()
+	}
 	return leads, first, r.done()
 }
 

@@ -252,6 +252,12 @@ func TestLogIsHeldForASeed(t *testing.T) {
 	if !other.host.askHolds(within(t), 1, head) {
 		t.Fatal("the log does not reach back")
 	}
+	other.host.pace.told.Store(0)
+	other.host.pace.here = func() time.Time { return time.Time{} }
+	eventually(t, "word of the leader's commits", func() bool {
+		leader.mustPut(1, "a", "1")
+		return other.host.askHolds(within(t), 1, head) && other.host.pace.commits()
+	})
 	for i := range 5 {
 		leader.mustPut(1, "b", fmt.Sprint(i))
 	}

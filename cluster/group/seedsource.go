@@ -182,6 +182,12 @@ func (h *Host) seedRoom() uint64 {
 	return usage.AvailBytes / 4
 }
 
+// What the answer to a hold says, in one byte; the index at which the log begins follows.
+const (
+	holdLeads   = 1 << 0 // the replica leads
+	holdCommits = 1 << 1 // its node commits, so the copy is to leave room for that
+)
+
 // receiveHold notes that a node makes a replica from a state of index.
 func (h *Host) receiveHold(in transport.Inbound) {
 	r := &reader{b: in.Payload}
@@ -200,9 +206,12 @@ func (h *Host) receiveHold(in transport.Inbound) {
 		in.Refuse(err)
 		return
 	}
-	leads := byte(0)
+	flags := byte(0)
 	if _, ok := g.lead.term(); ok {
-		leads = 1
+		flags |= holdLeads
 	}
-	in.Respond(appendU64([]byte{leads}, first))
+	if h.pace.commits() {
+		flags |= holdCommits
+	}
+	in.Respond(appendU64([]byte{flags}, first))
 }

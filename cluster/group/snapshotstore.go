@@ -115,7 +115,7 @@ func (s *snapshotStore) stream() (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 // checkpoint makes one of the state. Until release removes it the log is held from its index on.
 func (s *snapshotStore) checkpoint() (meta *raft.SnapshotMeta, files snapshotFiles, release func() error, err error) {
-	files = snapshotFiles{s.dir.fs, s.dir.join(s.number(sendPrefix))}
+	files = s.dir.files(s.number(sendPrefix))
 	unhold := s.hold(s.machine.Applied().Index)
 	release = func() error {
 		unhold()
@@ -216,7 +216,7 @@ func (k *sink) Write(p []byte) (int, error) {
 		if err := k.s.dir.fs.MkdirAll(k.tmp(), 0o755); err != nil {
 			return 0, err
 		}
-		k.w = newStreamWriter(snapshotFiles{k.s.dir.fs, k.tmp()})
+		k.w = newStreamWriter(k.s.dir.files(k.name + tmpSuffix))
 	}
 	n, err := k.w.Write(p)
 	k.meta.Size += int64(n)

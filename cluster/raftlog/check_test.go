@@ -338,6 +338,10 @@ func TestSharedSync(t *testing.T) {
 	}
 	o.Faults.SyncDelay.Store(int64(5 * time.Millisecond))
 	before := o.Faults.Syncs.Load()
+	if at := s.LastAppend(); !at.IsZero() {
+		t.Errorf("stored something at %v", at)
+	}
+	began := time.Now()
 	var all sync.WaitGroup
 	for _, l := range logs {
 		all.Go(func() {
@@ -349,6 +353,9 @@ func TestSharedSync(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if at := s.LastAppend(); at.Before(began) || at.After(time.Now()) {
+		t.Errorf("last append at %v, began at %v", at, began)
+	}
 	syncs := o.Faults.Syncs.Load() - before
 	if done != groups*rounds || syncs > groups*rounds/4 {
 		t.Fatalf("%d appends took %d syncs", done, syncs)

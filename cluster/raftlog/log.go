@@ -257,6 +257,9 @@ func (l *Log) sync(first uint64, coded [][]byte, floor *Floor, size int) error {
 		record = encodeFloor(l.group, *floor)
 	}
 	took, waiting, err := l.store.watch.over(func() error { return l.store.engine.append(l.group, first, coded, record) })
+	if err == nil {
+		l.store.appended.Store(int64(time.Since(l.store.opened)))
+	}
 	if done := l.store.opts.Events.SyncDone; done != nil && err == nil {
 		done(SyncInfo{Group: l.group, Took: took, Entries: len(coded), Bytes: size, Waiting: waiting})
 	}

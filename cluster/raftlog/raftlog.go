@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -109,6 +110,9 @@ type Store struct {
 	cache  cache
 	marks  marks
 	watch  *watch
+	opened time.Time
+	// appended is when entries were last stored, counted from opened; 0 if none were.
+	appended atomic.Int64
 	// buffers are those that entries are coded in.
 	buffers sync.Pool
 
@@ -129,7 +133,7 @@ type Store struct {
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
-		opts: o, stop: make(chan struct{}), failed: make(chan struct{}),
+		opts: o, opened: time.Now(), stop: make(chan struct{}), failed: make(chan struct{}),
 		logs: make(map[cluster.GroupID]*Log),
 	}
 	s.cache.limit = o.CacheBytes
@@ -216,6 +220,14 @@ func (s *Store) Remove(id cluster.GroupID) error {
 		return s.fail(err)
 	}
 	return nil
+}
+
+// LastAppend is when entries were last stored; zero when none were since the store was opened.
+func (s *Store) LastAppend() time.Time {
+	if d := s.appended.Load(); d > 0 {
+		return s.opened.Add(time.Duration(d))
+	}
+	return time.Time{}
 }
 
 // Cached is the number of bytes of entries kept in memory.

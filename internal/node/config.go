@@ -47,6 +47,7 @@ type Config struct {
 	Listen Listen `toml:"listen" comment:"Addresses; an empty one turns the service off."`
 	Limits Limits `toml:"limits"`
 	Scrub  Scrub  `toml:"scrub" comment:"The replicas of a group are compared, and what lies on disk read, now and then."`
+	Copy   Copy   `toml:"copy" comment:"How fast the state of a group is copied to a node that is to hold it."`
 	Disk   Disk   `toml:"disk" comment:"What is done when the disk under dir fills up."`
 	TLS    TLS    `toml:"tls"`
 	Log    Log    `toml:"log"`
@@ -113,6 +114,12 @@ type Scrub struct {
 	Rate  int      `toml:"rate" comment:"MB a second that a replica reads for it at most; 0 does not hold it back."`
 }
 
+// Copy holds back seeds and snapshots for the sake of what is committed meanwhile.
+type Copy struct {
+	Rate  int `toml:"rate" comment:"MB a second of all copies of this node together, in and out, at most; 0 does not hold them back."`
+	Share int `toml:"share" comment:"Percentage of the disk's time that copies have while mail is being stored; without that they have all."`
+}
+
 // Disk holds the marks of CLUSTER 5.5, in hundredths of the disk.
 type Disk struct {
 	Low     int    `toml:"low" comment:"Below this percentage of free space the node hands over what it leads, and refuses mail for what it cannot hand over."`
@@ -161,6 +168,7 @@ func Defaults() Config {
 			ThrottleFailures: 10, ThrottleWindow: Duration(10 * time.Minute),
 		},
 		Disk:  Disk{Low: 10, Full: 3, Ballast: 256 << 20},
+		Copy:  Copy{Share: 50},
 		Scrub: Scrub{Every: Duration(7 * 24 * time.Hour), Rate: 20},
 		Log:   Log{Level: "info", Format: "text"},
 	}
@@ -218,6 +226,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("scrub.every = %q: want 1h at least, or 0s", time.Duration(c.Scrub.Every))
 	case c.Scrub.Rate < 0 || c.Scrub.Rate > 1<<20:
 		return fmt.Errorf("scrub.rate = %d: want 0 to 1048576", c.Scrub.Rate)
+	case c.Copy.Rate < 0 || c.Copy.Rate > 1<<20:
+		return fmt.Errorf("copy.rate = %d: want 0 to 1048576", c.Copy.Rate)
+	case c.Copy.Share < 5 || c.Copy.Share > 100:
+		return fmt.Errorf("copy.share = %d: want 5 to 100", c.Copy.Share)
 	case c.Disk.Full < 1 || c.Disk.Low <= c.Disk.Full || c.Disk.Low > 50:
 		return fmt.Errorf("disk.low = %d, disk.full = %d: want low above full, and both from 1 to 50", c.Disk.Low, c.Disk.Full)
 	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):

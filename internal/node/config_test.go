@@ -103,6 +103,8 @@ func TestConfigRefusesAndSaysWhich(t *testing.T) {
 		"[limits]\nidle = '1s'":                 "limits.idle",
 		"[limits]\nidle = 'x'":                  "idle",
 		"[limits]\ndefault_quota = -1":          "default_quota",
+		"[copy]\nrate = -1":                     "copy.rate = -1",
+		"[copy]\nshare = 0":                     "copy.share = 0",
 	} {
 		top := "node = 'a'\n"
 		if strings.HasPrefix(text, "node ") {

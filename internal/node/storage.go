@@ -100,6 +100,7 @@ func (n *Node) openTransport() error {
 	}
 	s.host, err = group.New(group.Config{Node: n.self, Dir: n.cfg.path("groups"), Net: s.net, Log: s.log, SystemLog: s.system,
 		Stable: s.stable, Shared: s.shared, SeedBytes: n.cfg.seedBytes, Machine: space.MachineConfig{ScrubRate: int64(n.cfg.Scrub.Rate) << 20, Events: s.text.events()},
+		CopyRate: int64(n.cfg.Copy.Rate) << 20, CopyShare: n.cfg.Copy.Share,
 		StrictReads: n.cfg.Reads == "strict", DiskFull: n.room.full, Events: n.compareEvents(n.groupEvents()),
 		// One entry of a group under way at a time: what arrives meanwhile shares the next entry and its syncs. Measured
 		// on two cores, 6 groups: a quarter more deliveries at 16 connections and half more at 64 than with two.

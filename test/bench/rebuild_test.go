@@ -191,7 +191,7 @@ func rebuild(ctx context.Context, c *dev.Cluster, groups int) (r rebuilt, err er
 		if look = now; whole == groups+1 {
 			break
 		}
-		if err := wait(ctx, 20*time.Millisecond); err != nil {
+		if err := wait(ctx, 50*time.Millisecond); err != nil {
 			return r, err
 		}
 	}
