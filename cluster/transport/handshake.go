@@ -270,7 +270,7 @@ func (t *Transport) dispatch(p *peer, h hello, o opened) {
 		p.accept(l)
 		l.run()
 	case classStream:
-		s := t.newStream(p, o, false)
+		s := t.newStream(p, o)
 		s.Group, s.Header = h.group, h.header
 		t.streams(t.ctx, s)
 		s.Close()

@@ -383,28 +383,6 @@ func TestStreamFeelsTheCut(t *testing.T) {
 	}
 }
 
-func TestPacer(t *testing.T) {
-	n := newNetwork(t)
-	cfg := n.config("n1")
-	cfg.StreamRate = 2 << 20
-	n1 := n.start(cfg)
-	n.start(n.config("n2"), func(tr *Transport) {
-		tr.HandleStreams(func(_ context.Context, s *Stream) { _, _ = io.Copy(io.Discard, s) })
-	})
-	s, err := n1.OpenStream(within(t), "n2", 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	began := time.Now()
-	if _, err := s.Write(make([]byte, 512<<10)); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(began); took < 200*time.Millisecond {
-		t.Errorf("512 KiB at 2 MiB/s took %v", took)
-	}
-}
-
 func TestCloseEndsWhatRuns(t *testing.T) {
 	n := newNetwork(t)
 	n1, n2 := n.pair(func(tr *Transport) { tr.Handle(kindHold, func(in Inbound) { <-in.Gone() }) })

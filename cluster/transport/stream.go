@@ -43,7 +43,6 @@ type Stream struct {
 	conn  *tls.Conn
 	wire  *wire
 	peer  *peer
-	pace  *pacer // nil at the accepting end
 	close sync.Once
 }
 
@@ -59,17 +58,13 @@ func (t *Transport) OpenStream(ctx context.Context, node cluster.NodeID, group c
 	if err != nil {
 		return nil, unavailable(node, err)
 	}
-	s := t.newStream(p, o, true)
+	s := t.newStream(p, o)
 	s.Group, s.Header = group, header
 	return s, nil
 }
 
-func (t *Transport) newStream(p *peer, o opened, dialled bool) *Stream {
-	s := &Stream{Peer: p.id, Incarnation: o.incarnation, conn: o.conn, wire: o.wire, peer: p}
-	if dialled {
-		s.pace = t.pace
-	}
-	return s
+func (t *Transport) newStream(p *peer, o opened) *Stream {
+	return &Stream{Peer: p.id, Incarnation: o.incarnation, conn: o.conn, wire: o.wire, peer: p}
 }
 
 // Read reads what the other end wrote.
@@ -81,24 +76,10 @@ func (s *Stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write writes, not faster than Config.StreamRate. Pieces of 64 KiB or more are cheapest.
+// Write writes to the other end.
 func (s *Stream) Write(b []byte) (int, error) {
-	if s.pace == nil {
-		n, err := s.conn.Write(b)
-		return n, s.explain(err)
-	}
-	total := 0
-	for len(b) > 0 {
-		piece := b[:min(len(b), pacePiece)]
-		s.pace.wait(s.peer.t.ctx.Done(), len(piece))
-		n, err := s.conn.Write(piece)
-		total += n
-		if err != nil {
-			return total, s.explain(err)
-		}
-		b = b[n:]
-	}
-	return total, nil
+	n, err := s.conn.Write(b)
+	return n, s.explain(err)
 }
 
 func (s *Stream) explain(err error) error {
@@ -163,37 +144,3 @@ func (c *CallConn) Close() error {
 
 // Cause is why the transport closed the connection, nil if it did not.
 func (c *CallConn) Cause() error { return c.wire.explain(nil) }
-
-// pacePiece is what a paced stream writes at once.
-const pacePiece = 64 << 10
-
-// pacer spreads bytes over time: each piece is let go when those before it have had their share.
-type pacer struct {
-	rate int64 // bytes a second; 0 is no limit
-	mu   sync.Mutex
-	next time.Time // guarded by mu
-}
-
-func newPacer(rate int64) *pacer { return &pacer{rate: rate} }
-
-// wait waits for the turn of n bytes, at most as long as the pieces of the streams running beside it take, or
-// until the transport closes.
-func (p *pacer) wait(closing <-chan struct{}, n int) {
-	if p.rate <= 0 {
-		return
-	}
-	p.mu.Lock()
-	now := time.Now()
-	if p.next.Before(now) {
-		p.next = now
-	}
-	turn := p.next
-	p.next = p.next.Add(time.Duration(int64(n) * int64(time.Second) / p.rate))
-	p.mu.Unlock()
-	timer := time.NewTimer(turn.Sub(now))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-closing:
-	}
-}

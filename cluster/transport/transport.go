@@ -117,8 +117,6 @@ type Config struct {
 	DialTimeout time.Duration
 	// MaxBackoff bounds the pause between attempts to reach a peer named in SetPeers.
 	MaxBackoff time.Duration
-	// StreamRate limits outgoing snapshot streams of the node together, in bytes a second; 0 is no limit.
-	StreamRate int64
 }
 
 // VersionRange is the span of frame versions one build speaks.
@@ -189,7 +187,6 @@ type Transport struct {
 	joining  chan struct{} // has room for the machines that joins serves
 	stats    stats
 	events   *eventQueue
-	pace     *pacer
 
 	ctx    context.Context // ends when Close begins; the parent of dials and of nothing that outlives them
 	cancel context.CancelFunc
@@ -227,7 +224,6 @@ func New(cfg Config) (*Transport, error) {
 		began:   time.Now(),
 		peers:   map[cluster.NodeID]*peer{},
 		pending: map[net.Conn]struct{}{},
-		pace:    newPacer(cfg.StreamRate),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.events = newEventQueue(cfg.Events)
