@@ -41,15 +41,14 @@ func TestSim(t *testing.T) {
 		out.report(t)
 		return
 	}
-	began := time.Now()
-	var total sums
+	total := sums{began: time.Now()}
 	var work sync.WaitGroup
 	var next atomic.Uint64
 	for range 2 { // a run is mostly one goroutine after the other
 		work.Go(func() {
 			for {
 				i := next.Add(1) - 1
-				if *seedsFlag != 0 && i >= *seedsFlag || *seedsFlag == 0 && time.Since(began) > *forFlag {
+				if *seedsFlag != 0 && i >= *seedsFlag || *seedsFlag == 0 && time.Since(total.began) > *forFlag {
 					return
 				}
 				total.add(t, simulate(t, *fromFlag+i))
@@ -57,10 +56,10 @@ func TestSim(t *testing.T) {
 		})
 	}
 	work.Wait()
-	t.Logf("%+v in %v", total.all, time.Since(began).Round(time.Second))
-	if *seedsFlag != 0 || *forFlag >= time.Minute {
-		total.record(t, time.Since(began))
-	}
+	t.Logf("%+v in %v", total.all, time.Since(total.began).Round(time.Second))
+	total.mu.Lock()
+	defer total.mu.Unlock()
+	total.recordLocked(t)
 }
 
 // outcome is what a seed came to.
@@ -153,6 +152,8 @@ func (o *outcome) keep(t *testing.T) string {
 
 // sums adds up what runs came to.
 type sums struct {
+	began time.Time
+
 	mu  sync.Mutex
 	all struct{ Seeds, Operations, Mails, Unknown, Faults, Moves, Violations int } // guarded by mu
 	// virtual is the time that passed in the runs; guarded by mu
@@ -179,12 +180,17 @@ func (s *sums) add(t *testing.T, o *outcome) {
 	}
 	if s.all.Seeds%100 == 0 {
 		t.Logf("%+v", s.all)
+		s.recordLocked(t)
 	}
 }
 
-func (s *sums) record(t *testing.T, took time.Duration) {
+// recordLocked writes what a long run has come to, now and then, so that one that is ended leaves that.
+func (s *sums) recordLocked(t *testing.T) {
 	t.Helper()
+	if *seedsFlag == 0 && *forFlag < time.Minute {
+		return
+	}
 	devtest.Record(t, "simulation", map[string]any{"first seed": *fromFlag, "seeds": s.all.Seeds, "operations": s.all.Operations,
 		"mails acknowledged": s.all.Mails, "operations of unknown outcome": s.all.Unknown, "faults": s.all.Faults,
-		"mailboxes moved": s.all.Moves, "violations": s.all.Violations, "hours simulated": s.virtual.Hours(), "seconds taken": took.Seconds()})
+		"mailboxes moved": s.all.Moves, "violations": s.all.Violations, "hours simulated": s.virtual.Hours(), "seconds taken": time.Since(s.began).Seconds()})
 }
