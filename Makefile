@@ -20,6 +20,7 @@ SIM ?=
 DRAINS ?= 100
 SEED ?=
 BENCH ?= .
+RELEASE ?= $(firstword $(shell tail -n 1 deploy/RELEASES 2>/dev/null) v0.0.0)
 
 export FLOTILLA_BIN := $(CURDIR)/bin/flotilla
 
@@ -28,7 +29,7 @@ phase = @begin=$$(date +%s); echo "== $(1)"; { $(2); } || { echo "== $(1): FAILE
 # The packages below a folder, nothing if there are none.
 packages = $$(go list $(TAGS) $(1) 2>/dev/null)
 
-.PHONY: build run test install lint unit race system bench chaos fuzz upgrade-test help go-check clean
+.PHONY: build run test install lint unit race system bench chaos fuzz upgrade-test fixture help go-check clean
 
 build: go-check ## bin/flotilla
 	@mkdir -p bin
@@ -81,6 +82,9 @@ fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
 
 upgrade-test: go-check ## the newest of deploy/RELEASES, or this tree as it, and this program in one cluster under load
 	$(call phase,upgrade,FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...)
+
+fixture: build ## the data folder of a small cluster as this program writes it, into test/fixtures: RELEASE=version, the newest of deploy/RELEASES
+	$(call phase,fixture,FLOTILLA_FIXTURE='$(RELEASE)' go test -count=1 -v -timeout 10m $(TAGS) -run '^TestMake$$' ./test/fixtures)
 
 clean: ## bin and the data of `make run`
 	rm -rf bin data

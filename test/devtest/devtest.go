@@ -58,11 +58,14 @@ func StartNodes(t testing.TB, nodes, users, groups int) *dev.Cluster {
 	return StartOptions(t, dev.Options{Nodes: nodes, Users: users, Groups: groups})
 }
 
-// StartOptions is Start with what the options say of nodes, users, groups and data centres, and of the program: without one
-// it is that of the tree.
+// StartOptions is Start with what the options say of nodes, users, groups and data centres, of the program: without one
+// it is that of the tree; and of the folder, where there may be data.
 func StartOptions(t testing.TB, o dev.Options) *dev.Cluster {
 	t.Helper()
-	o.Dir, o.Plaintext, o.PortShift = t.TempDir(), true, freePorts(t)
+	o.Plaintext, o.PortShift = true, freePorts(t)
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
 	if o.Program == "" {
 		o.Program = testkit.Binary(t)
 	}
