@@ -75,10 +75,10 @@ new or changed, and UIDs that vanished. Stamps come from 'flotilla mailbox inspe
 }
 
 func mailboxCommand(g *global) *cobra.Command {
-	c := &cobra.Command{Use: "mailbox", Short: "Look into a mailbox, or move it",
+	c := &cobra.Command{Use: "mailbox", Short: "Look into a mailbox, move it, fill it from files or write it into some",
 		Long: `Look into a mailbox, wherever its owner is. Nothing is changed, and nothing becomes read. What messages and replies say is
-shown only with --bodies. 'move' moves a mailbox to another group of machines.`}
-	c.AddCommand(mailboxMove(g), mailboxMoves(g))
+shown only with --bodies. 'move' moves a mailbox to another group of machines, 'import' and 'export' carry mail from and to files.`}
+	c.AddCommand(mailboxMove(g), mailboxMoves(g), mailboxImport(g), mailboxExport(g))
 	for i := range mailboxVerbs {
 		c.AddCommand(mailboxVerbs[i].command(g))
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+
+	"github.com/flotilla-mail/flotilla/internal/archive"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the commands print into testdata")
@@ -152,6 +154,23 @@ func TestParseSize(t *testing.T) {
 	for _, text := range []string{"G", "-1", "1.5G", "50GB", "20000000T", "x"} {
 		if _, err := parseSize(text); !errors.As(err, new(usageError)) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, c := range []struct {
+		p    archive.Progress
+		want string
+	}{
+		{archive.Progress{Folder: "Inbox", Messages: 7, Known: 3, Bytes: 1 << 20, Of: 4 << 20},
+			"Inbox                    [#######.......................]  25% 10 messages, 1.0 of 4.0 MiB"},
+		{archive.Progress{Folder: "Projects/Größe/of a very long name", Messages: 1, Bytes: 3 << 19},
+			"…öße/of a very long name 1 messages, 1.5 MiB"},
+		{archive.Progress{Messages: 1, Bytes: 9, Of: 8}, "                         [##############################] 100% 1 messages, 0.0 of 0.0 MiB"},
+	} {
+		if got := bar(c.p); got != c.want {
+			t.Errorf("got  %q\nwant %q", got, c.want)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func bounded(ctx context.Context, mode ops.Mode) (context.Context, context.Cance
 
 // Call implements exmdb.Caller.
 func (c Client) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
-	mode := modeOf(op)
+	mode := ModeOf(op)
 	ctx, cancel := bounded(ctx, mode)
 	defer cancel()
 	answer, err := c.Ops.Call(ctx, &ops.Request{Op: ops.ID(op.ID), Space: cluster.SpaceID(box),
@@ -81,7 +81,8 @@ func (c Client) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID,
 	return nil
 }
 
-func modeOf(op exmdb.OpInfo) ops.Mode {
+// ModeOf is the way in which an op is carried.
+func ModeOf(op exmdb.OpInfo) ops.Mode {
 	switch {
 	case op.ID == exmdb.OpCreateMailbox.ID:
 		return ops.Create

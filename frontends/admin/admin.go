@@ -50,6 +50,7 @@ type Backend interface {
 	RightsBackend
 	FleetBackend
 	MovesBackend
+	TransferBackend
 	NodesBackend
 	PlacementBackend
 
@@ -222,7 +223,7 @@ var routes = []route{
 
 // allRoutes are the routes of the API.
 func allRoutes() []route {
-	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes, moveRoutes, placementRoutes)
+	return slices.Concat(routes, repairRoutes, rightsRoutes, fleetRoutes, nodeRoutes, moveRoutes, placementRoutes, transferRoutes)
 }
 
 func groupOf(r *http.Request) (cluster.GroupID, error) {
@@ -260,9 +261,14 @@ func KindByName(name string) (directory.Kind, bool) {
 const maxBody = 1 << 20
 
 func withBody[T any](fn func(*Server, *http.Request, *T) (any, error)) func(*Server, *http.Request) (any, error) {
+	return withLongBody(maxBody, fn)
+}
+
+// withLongBody is withBody with another bound.
+func withLongBody[T any](limit int64, fn func(*Server, *http.Request, *T) (any, error)) func(*Server, *http.Request) (any, error) {
 	return func(s *Server, r *http.Request) (any, error) {
 		v := new(T)
-		d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+		d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, limit))
 		d.DisallowUnknownFields()
 		if err := d.Decode(v); err != nil {
 			kind := cluster.KindBadRequest

@@ -129,6 +129,9 @@ func (b *straw) SetNode(_ context.Context, name, want, successor string) error {
 func (b *straw) PerformOp(_ context.Context, op SpaceOp) (*SpaceOpAnswer, error) {
 	return &SpaceOpAnswer{Payload: []byte("yes"), Owner: "n2", Group: 3}, b.note("op %+v", op)
 }
+func (b *straw) MailboxOp(_ context.Context, address string, op MailboxOp) (*MailboxOpAnswer, error) {
+	return &MailboxOpAnswer{Payload: []byte("yes")}, b.note("mailbox op %s %+v", address, op)
+}
 func (b *straw) ScratchPut(_ context.Context, g cluster.GroupID, key string, p ScratchPut) (*ScratchValue, error) {
 	return &ScratchValue{Value: "8", Found: true}, b.note("put %d %s %+v", g, key, p)
 }
@@ -193,6 +196,8 @@ var rows = []asking{
 	{"GET /v1/objects/{address}/mailbox", "/v1/objects/a@b/mailbox", "", "mailbox a@b", `"box"`},
 	{"POST /v1/ops", "/v1/ops", `{"space":"AQI=","op":7,"mode":1,"as":"Aw==","payload":"BA==","id":"BQ=="}`,
 		"op {Space:[1 2] Op:7 Mode:1 As:[3] Payload:[4] ID:[5]}", `{"payload":"eWVz","owner":"n2","group":3}`},
+	{"POST /v1/mailboxes/{address}/op", "/v1/mailboxes/a@b.c/op", `{"op":7,"payload":"BA==","id":"BQ=="}`,
+		"mailbox op a@b.c {Op:7 Payload:[4] ID:[5]}", `{"payload":"eWVz"}`},
 	{"GET /v1/mailboxes/{address}/{part}", "/v1/mailboxes/a@b.c/items?limit=3", "", "items of a@b.c, 3", `"items"`},
 	{"GET /v1/objects/{address}/rights", "/v1/objects/a@b/rights", "", "rights a@b", `"full_access":["c@b"]`},
 	{"PUT /v1/objects/{address}/grants/{right}/{to}", "/v1/objects/a%2Fb@b/grants/send-as/c%2Fd@b", "", "grant a/b@b send-as c/d@b", `{"ok":true}`},

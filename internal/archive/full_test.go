@@ -310,3 +310,33 @@ func sameText(t *testing.T, got, want string) {
 		t.Fatalf("%d lines, want %d", len(x), len(y))
 	}
 }
+
+// TestArchiveOfAFolder: an archive of one folder brings that one; below a folder of the job comes what is in the IPM subtree,
+// with the fixed folders as any others.
+func TestArchiveOfAFolder(t *testing.T) {
+	s := newSite(t)
+	box, dir := s.mailbox(0), t.TempDir()
+	s.fill(box)
+	all := s.mails(box)
+	part := s.job(box, "", filepath.Join(dir, "part.flotilla"))
+	part.Folder = "projects"
+	done := s.out(part)
+	back := s.mailbox(0)
+	s.in(s.job(back, "", part.Path))
+	want := slices.DeleteFunc(slices.Clone(all), func(m mail) bool { return !strings.HasPrefix(m.folder, "Projects/") })
+	if sameMails(t, s.mails(back), want); done.Messages != len(want) || len(want) == 0 {
+		t.Errorf("%+v, %d mails", done, len(want))
+	}
+	whole := s.job(box, "", filepath.Join(dir, "whole.flotilla"))
+	s.out(whole)
+	into := s.job(s.mailbox(0), "", whole.Path)
+	into.Folder = "From Alice/2026"
+	s.in(into)
+	for i := range all {
+		all[i].folder = into.Folder + "/" + all[i].folder
+	}
+	sameMails(t, s.mails(into.Mailbox), all)
+	if p := s.in(into); p.Messages != 0 || p.Known != len(all) {
+		t.Errorf("again: %+v", p)
+	}
+}

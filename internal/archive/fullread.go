@@ -89,7 +89,9 @@ func (r *restore) folder(rec *folderRecord) error {
 	if err != nil {
 		return fmt.Errorf("folder %q: %w", rec.Name, err)
 	}
-	r.folders[rec.FID] = f
+	if r.folders[rec.FID] = f; f == nil {
+		return nil
+	}
 	r.done.Folder = r.tree.path(f.FID)
 	if err := r.folderProps(f, rec); err != nil {
 		return fmt.Errorf("folder %q: %w", rec.Name, err)
@@ -103,25 +105,21 @@ func (r *restore) folder(rec *folderRecord) error {
 // firstOwn is the first folder id that is no fixed folder's (MAILBOX 1).
 const firstOwn = 0x100
 
-// home is where a folder of the archive belongs here: fixed folders have the same id in every mailbox, others a name. With a
-// folder named by the job everything goes below that.
+// home is where a folder of the archive belongs here, nil if it is not wanted: fixed folders have the same id in every mailbox,
+// others a name. With a folder named by the job what is in the IPM subtree goes below that, and nothing else is brought.
 func (r *restore) home(rec *folderRecord) (f *exmdb.Folder, made bool, err error) {
-	fixed := rec.FID.Counter() < firstOwn
-	if fixed && r.Folder == "" {
-		if f = r.tree.byID[rec.FID]; f != nil {
-			return f, false, nil
-		}
-	}
 	parent := rec.Parent
+	above, read := r.folders[rec.Parent]
 	switch {
-	case r.Folder != "" && rec.FID == r.tree.ipm || r.Folder != "" && r.folders[rec.Parent] == nil:
+	case r.Folder != "" && rec.FID == r.tree.ipm:
 		f, err = r.ensure(r.Folder, "")
-		if err != nil || rec.FID == r.tree.ipm {
-			return f, false, err
-		}
-		parent = f.FID
-	case r.folders[rec.Parent] != nil:
-		parent = r.folders[rec.Parent].FID
+		return f, false, err
+	case r.Folder == "" && rec.FID.Counter() < firstOwn && r.tree.byID[rec.FID] != nil:
+		return r.tree.byID[rec.FID], false, nil
+	case above != nil:
+		parent = above.FID
+	case read || r.Folder != "":
+		return nil, false, nil
 	case rec.Parent.Counter() >= firstOwn:
 		return nil, false, r.u.damage("a folder stands in front of the one that it is in", nil)
 	}
@@ -218,9 +216,12 @@ func memberID(list []exmdb.Member, user mapi.GUID) int64 {
 // message imports the message whose frames come.
 func (r *restore) message(rec *beginRecord) error {
 	r.seen++
-	f := r.folders[rec.Folder]
-	if f == nil {
+	f, read := r.folders[rec.Folder]
+	switch {
+	case !read:
 		return r.u.damage("a message stands in front of its folder", nil)
+	case f == nil:
+		return r.skip()
 	}
 	r.done.Folder = r.tree.path(f.FID)
 	what := fmt.Sprintf("%s, item %#x of the archive", r.done.Folder, uint64(rec.MID))
