@@ -21,7 +21,7 @@ const (
 // SearchState says what a search is doing (MS-OXCFOLD 2.2.1.5.2). Bits reach the wire.
 type SearchState uint32
 
-// The states that there are of a static search. It is complete at once: membership is derived when it is asked for.
+// The states that there are of a search. It is complete at once: membership is derived when it is asked for.
 const (
 	SearchStateRecursive SearchState = 0x4
 	SearchStateComplete  SearchState = 0x1000

@@ -104,7 +104,8 @@ type Folder struct {
 	Unknown  wire.Unknown
 }
 
-// SearchCriteria are what a search folder shows: of the messages in Searched that had arrived by a stamp those that pass.
+// SearchCriteria are what a search folder shows: of the messages in Searched that had arrived by a stamp those that pass;
+// if it is dynamic, of all messages there.
 type SearchCriteria struct {
 	Restriction []byte `wire:"1"` // in the form of oxcdata.AppendRestriction
 	// Folders are the counters that the client gave, in its order; Recursive includes what was below them.
@@ -113,7 +114,9 @@ type SearchCriteria struct {
 	// Searched are the counters of all folders that are searched, as they were found when the search was begun.
 	Searched Runs `wire:"4"`
 	// Stamp is the mailbox's newest when the search was begun.
-	Stamp   mapi.Stamp `wire:"5"`
+	Stamp mapi.Stamp `wire:"5"`
+	// Dynamic: whatever is there now is shown, and Recursive folders are those of now.
+	Dynamic bool `wire:"6"`
 	Unknown wire.Unknown
 }
 

@@ -47,14 +47,12 @@ func checkSearchFlags(f exmdb.SearchFlags) error {
 	if f&^allSearchFlags != 0 || slices.ContainsFunc(searchFlagPairs, func(pair exmdb.SearchFlags) bool { return f&pair == pair }) {
 		return cluster.Errorf(cluster.KindBadRequest, "search flags %#x", f)
 	}
-	if f&(exmdb.SearchStop|exmdb.SearchStatic) == 0 {
-		return cluster.Errorf(exmdb.KindTooComplex, "a search that is not static")
-	}
 	return nil
 }
 
 // setSearchCriteria is OpSetSearchCriteria (MS-OXCFOLD 3.2.5.4). A static search has nothing to stop: whom it finds is
-// settled when it begins. It begins anew with other criteria, or when that is asked for.
+// settled when it begins. A dynamic one that is stopped goes on as a static one from there. A search begins anew with other
+// criteria, or when that is asked for.
 func setSearchCriteria(t *tx, req *exmdb.SetSearchCriteriaRequest) (*exmdb.Empty, error) {
 	f, err := t.searchFolder(req.Folder)
 	if err != nil {
@@ -68,7 +66,7 @@ func setSearchCriteria(t *tx, req *exmdb.SetSearchCriteriaRequest) (*exmdb.Empty
 		return nil, errNoCriteria(req.Folder)
 	}
 	if req.Flags&exmdb.SearchStop != 0 {
-		return &exmdb.Empty{}, nil
+		return &exmdb.Empty{}, t.stopSearch(req.Folder, f)
 	}
 	now, err := t.criteria(req, before)
 	if err != nil {
@@ -82,13 +80,30 @@ func setSearchCriteria(t *tx, req *exmdb.SetSearchCriteriaRequest) (*exmdb.Empty
 	return &exmdb.Empty{}, nil
 }
 
+// stopSearch makes a dynamic search static.
+func (t *tx) stopSearch(fid mapi.FID, f *schema.Folder) error {
+	if !f.Criteria.Dynamic {
+		return nil
+	}
+	stopped := *f.Criteria
+	var err error
+	if stopped.Searched, err = t.searchedFolders(f.Criteria); err != nil {
+		return err
+	}
+	stopped.Dynamic, stopped.Stamp = false, t.counters.Stamp
+	f.Criteria = &stopped
+	t.folderChanged(fid, f)
+	return nil
+}
+
 func sameCriteria(a, b *schema.SearchCriteria) bool {
-	return a != nil && a.Recursive == b.Recursive && bytes.Equal(a.Restriction, b.Restriction) && slices.Equal(a.Folders, b.Folders)
+	return a != nil && a.Recursive == b.Recursive && a.Dynamic == b.Dynamic && bytes.Equal(a.Restriction, b.Restriction) && slices.Equal(a.Folders, b.Folders)
 }
 
 // criteria are what a request asks for, after what stood before.
 func (t *tx) criteria(req *exmdb.SetSearchCriteriaRequest, before *schema.SearchCriteria) (*schema.SearchCriteria, error) {
-	now := &schema.SearchCriteria{Restriction: req.Restriction, Recursive: req.Flags&exmdb.SearchRecursive != 0, Stamp: t.counters.Stamp}
+	now := &schema.SearchCriteria{Restriction: req.Restriction, Recursive: req.Flags&exmdb.SearchRecursive != 0,
+		Dynamic: req.Flags&exmdb.SearchStatic == 0, Stamp: t.counters.Stamp}
 	if len(req.Restriction) == 0 {
 		now.Restriction = before.Restriction
 	} else if err := checkCriteria(req.Restriction); err != nil {
@@ -130,13 +145,19 @@ func (t *tx) search(c *schema.SearchCriteria, given []mapi.FID) error {
 			return err
 		}
 	}
+	var err error
+	c.Searched, err = t.settleFolders(c)
+	return err
+}
+
+// settleFolders is what the folders of criteria stand for now.
+func (v *view) settleFolders(c *schema.SearchCriteria) (out schema.Runs, err error) {
 	found := make(map[mapi.FID]bool)
 	for _, counter := range c.Folders {
 		tree := []mapi.FID{mapi.LocalFID(mapi.GlobalCounter(counter))}
 		if c.Recursive {
-			var err error
-			if tree, err = t.subtree(tree[0]); err != nil {
-				return err
+			if tree, err = v.subtree(tree[0]); err != nil {
+				return nil, err
 			}
 		}
 		for _, fid := range tree {
@@ -144,9 +165,17 @@ func (t *tx) search(c *schema.SearchCriteria, given []mapi.FID) error {
 		}
 	}
 	for _, fid := range slices.Sorted(maps.Keys(found)) {
-		c.Searched = c.Searched.Add(uint64(fid.Counter()))
+		out = out.Add(uint64(fid.Counter()))
 	}
-	return nil
+	return out, nil
+}
+
+// searchedFolders are the folders that a search goes over: as it began or, if it is dynamic, as they are.
+func (v *view) searchedFolders(c *schema.SearchCriteria) (schema.Runs, error) {
+	if c.Dynamic && c.Recursive {
+		return v.settleFolders(c)
+	}
+	return c.Searched, nil
 }
 
 // searchCriteria is OpSearchCriteria.
@@ -159,7 +188,10 @@ func searchCriteria(v *view, req *exmdb.FolderRequest) (*exmdb.SearchCriteria, e
 	if c == nil {
 		return nil, errNoCriteria(req.Folder)
 	}
-	out := &exmdb.SearchCriteria{Restriction: c.Restriction, State: exmdb.SearchStateStatic | exmdb.SearchStateComplete}
+	out := &exmdb.SearchCriteria{Restriction: c.Restriction, State: exmdb.SearchStateComplete}
+	if !c.Dynamic {
+		out.State |= exmdb.SearchStateStatic
+	}
 	if c.Recursive {
 		out.State |= exmdb.SearchStateRecursive
 	}

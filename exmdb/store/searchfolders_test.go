@@ -56,11 +56,13 @@ func (b *box) contentStamps(folders []mapi.FID) map[uint64]mapi.Stamp {
 	return out
 }
 
-// searchModel is a search the plain way: which messages there were, in which version, when it began.
+// searchModel is a search the plain way: which messages there were, in which version, when it began; of a dynamic one,
+// whichever there are.
 type searchModel struct {
-	folders     []mapi.FID
-	population  map[uint64]mapi.Stamp
-	restriction mapi.Restriction
+	folders            []mapi.FID
+	dynamic, recursive bool
+	population         map[uint64]mapi.Stamp
+	restriction        mapi.Restriction
 }
 
 // members are the messages of the population that are there as they were, and pass.
@@ -69,7 +71,7 @@ func (m *searchModel) members(b *box) []uint64 {
 	var out []uint64
 	for _, fid := range m.folders {
 		for _, id := range b.plainTable(b.t, restricted(contentsOf(fid), m.restriction)) {
-			if at, there := m.population[id]; there && at == now[id] {
+			if at, there := m.population[id]; m.dynamic || there && at == now[id] {
 				out = append(out, id)
 			}
 		}
@@ -78,8 +80,8 @@ func (m *searchModel) members(b *box) []uint64 {
 	return out
 }
 
-// TestSearchFoldersAsAModel holds static search folders of several folders, which random ops change, move, delete and
-// bring back, against what was there when each search began.
+// TestSearchFoldersAsAModel holds search folders of several folders, which random ops make, change, move, delete and bring
+// back, against what was there when each static search began and what there is for dynamic ones, which random ops stop.
 func TestSearchFoldersAsAModel(t *testing.T) {
 	b := newBox(t, 0)
 	seed := uint64(time.Now().UnixNano())
@@ -109,18 +111,32 @@ func TestSearchFoldersAsAModel(t *testing.T) {
 				call(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: moved, Parent: parent, Name: "a"})
 			}
 		}
+		if rnd.IntN(10) == 0 {
+			parents := slices.Delete(slices.Clone(folders), 1, 2) // that one comes and goes by itself
+			folders = append(folders, b.newBelow(parents[rnd.IntN(len(parents))], fmt.Sprint("new ", len(folders))))
+		}
 		for fid, m := range searches {
+			if m != nil && m.dynamic && m.recursive {
+				m.folders = slices.Clone(folders)
+			}
+			if m != nil && m.dynamic && rnd.IntN(6) == 0 {
+				call(b, exmdb.OpSetSearchCriteria, &exmdb.SetSearchCriteriaRequest{Folder: fid, Flags: exmdb.SearchStop})
+				m.dynamic, m.population = false, b.contentStamps(m.folders)
+			}
 			if m != nil && rnd.IntN(3) > 0 {
 				continue
 			}
 			m = &searchModel{restriction: restrictions[rnd.IntN(len(restrictions))], folders: []mapi.FID{top, folders[3]}}
 			flags := static
-			if rnd.IntN(2) == 0 {
+			if m.recursive = rnd.IntN(2) == 0; m.recursive {
 				flags |= exmdb.SearchRecursive
 			}
+			if m.dynamic = rnd.IntN(2) == 0; m.dynamic {
+				flags &^= exmdb.SearchStatic
+			}
 			call(b, exmdb.OpSetSearchCriteria, searching(fid, flags, m.restriction, m.folders...))
-			if flags&exmdb.SearchRecursive != 0 {
-				m.folders = folders
+			if m.recursive {
+				m.folders = slices.Clone(folders)
 			}
 			m.population = b.contentStamps(m.folders)
 			searches[fid] = m
@@ -208,7 +224,6 @@ func TestSearchesThatAreRefused(t *testing.T) {
 	}{
 		"no search folder":         {searching(schema.Inbox, static, all, schema.Inbox), exmdb.KindNoSearch},
 		"no folder":                {searching(mapi.LocalFID(1<<40), static, all, schema.Inbox), exmdb.KindNoFolder},
-		"dynamic":                  {searching(fid, exmdb.SearchRestart, all, schema.Inbox), exmdb.KindTooComplex},
 		"stop and restart":         {searching(fid, static|exmdb.SearchStop, all, schema.Inbox), cluster.KindBadRequest},
 		"recursive and shallow":    {searching(fid, static|exmdb.SearchRecursive|exmdb.SearchShallow, all, schema.Inbox), cluster.KindBadRequest},
 		"a flag that there is not": {searching(fid, static|0x8000_0000, all, schema.Inbox), cluster.KindBadRequest},
@@ -387,4 +402,53 @@ func TestSearchesByOwnReadState(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDynamicSearches: members come as they arrive, move and begin to pass, and go as they cease to; the table tells of
+// each; what is stopped stays as it is, until it is begun anew.
+func TestDynamicSearches(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 1)
+	fid, sub := b.searchBelow(finder, "s"), b.newBelow(schema.Inbox, "sub")
+	made := func(folder mapi.FID, subject string) uint64 {
+		return uint64(b.create(&exmdb.CreateMessageRequest{Folder: folder, Message: subjectEdit(subject)}).MID)
+	}
+	first := made(schema.Inbox, "plan one")
+	o.index(-1)
+	call(b, exmdb.OpSetSearchCriteria, searching(fid, exmdb.SearchRestart|exmdb.SearchRecursive, textIn(mapi.PidTagSubject, "plan"), schema.Inbox))
+	if got := call(b, exmdb.OpSearchCriteria, &exmdb.FolderRequest{Folder: fid}); got.State != exmdb.SearchStateComplete|exmdb.SearchStateRecursive {
+		t.Errorf("state %#x", got.State)
+	}
+	shows := func(what string, want ...uint64) {
+		t.Helper()
+		got := rowIDs(o.readTable(contentsOf(fid, asc(mapi.PidTagSubject)), 9))
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Fatalf("%s: %x, want %x", what, got, want)
+		}
+	}
+	shows("at the beginning", first)
+	table := exmdb.TableRequest{Spec: contentsOf(fid)}
+	seek, err := o.tables().Seek(t.Context(), exmdb.TableSeekRequest{Table: table, From: beginning})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, third := made(sub, "plan two"), made(sub, "other")
+	c, err := o.tables().Changes(t.Context(), exmdb.TableChangesRequest{Table: table, Since: seek.State.Stamp})
+	if err != nil || c.Reload || c.State.Rows != 2 || len(c.Rows) != 1 || c.Rows[0].Row.ID.ID != second {
+		t.Fatalf("told of a new member: %+v, %v", c, err)
+	}
+	shows("after an arrival", first, second)
+	b.write(mid(mapi.MID(third)), mapi.PidTagSubject, mapi.String("plan three"))
+	shows("after an edit", first, second, third)
+	b.write(mid(mapi.MID(first)), mapi.PidTagSubject, mapi.String("over"))
+	shows("after another", second, third)
+	fourth := made(b.newBelow(sub, "below"), "plan four")
+	shows("in a folder that is new", second, third, fourth)
+	call(b, exmdb.OpSetSearchCriteria, &exmdb.SetSearchCriteriaRequest{Folder: fid, Flags: exmdb.SearchStop})
+	fifth := made(sub, "plan five")
+	shows("after the stop", second, third, fourth)
+	call(b, exmdb.OpSetSearchCriteria, &exmdb.SetSearchCriteriaRequest{Folder: fid, Flags: exmdb.SearchRestart})
+	shows("begun anew, not recursive") // the folder itself has none left
+	call(b, exmdb.OpSetSearchCriteria, &exmdb.SetSearchCriteriaRequest{Folder: fid, Flags: exmdb.SearchRecursive})
+	shows("recursive again", second, third, fourth, fifth)
 }

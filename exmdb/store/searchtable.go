@@ -14,8 +14,8 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
-// searchSource is the messages in the folders that a search folder searches, as far as they may be among those it found:
-// they had arrived when it began and have not been edited since, so that what it searches them for is as it was. It
+// searchSource is the messages in the folders that a search folder searches. Those of a static search are among those it
+// found: they had arrived when it began and have not been edited since, so that what it searches them for is as it was. It
 // implements query.Source; the criteria's restriction is asked with that of the table (within).
 type searchSource struct {
 	*view
@@ -37,8 +37,12 @@ func (v *view) searchSource(fid mapi.FID) (query.Source, error) {
 		return newFixedSource(f.CN, nil), nil
 	}
 	s := &searchSource{view: v, criteria: f.Criteria, at: make(map[mapi.FID]*messageSource)}
+	searched, err := v.searchedFolders(f.Criteria)
+	if err != nil {
+		return nil, err
+	}
 	var facts []byte
-	for counter := range f.Criteria.Searched.Each {
+	for counter := range searched.Each {
 		fid := mapi.LocalFID(mapi.GlobalCounter(counter))
 		part, err := s.part(fid)
 		if err != nil {
@@ -90,14 +94,22 @@ func (s *searchSource) within(spec *exmdb.TableSpec) *exmdb.TableSpec {
 func (s *searchSource) appendKey(key []byte) []byte {
 	key = binary.BigEndian.AppendUint64(key, uint64(s.criteria.Stamp))
 	key = append(key, s.print[:]...)
+	if s.criteria.Dynamic {
+		key = append(key, searchOfNow)
+	}
 	if s.whole && !s.own {
 		return append(key, tableOfAll)
 	}
 	return append(append(key, tableOfOne), s.as.User[:]...)
 }
 
+// searchOfNow marks the key of a dynamic search.
+const searchOfNow = 'd'
+
 // among reports whether a message may have been found.
-func (s *searchSource) among(row *schema.Row) bool { return row.CN <= s.criteria.Stamp }
+func (s *searchSource) among(row *schema.Row) bool {
+	return s.criteria.Dynamic || row.CN <= s.criteria.Stamp
+}
 
 // Stamp implements query.Source.
 func (s *searchSource) Stamp() mapi.Stamp {
