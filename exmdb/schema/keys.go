@@ -33,6 +33,7 @@ const (
 	PrefixDigest        = 0x27 // body (8): digest of formats/mime
 	PrefixShare         = 0x28 // body (8): how many messages have the body, from 2 on
 	PrefixContent       = 0x29 // hash (32): how many bodies and bags refer to the content
+	PrefixTexts         = 0x2A // object (8): property bag of the texts of a received mail
 	PrefixChange        = 0x30 // folder or 0, stamp (6): Change
 	PrefixTombstone     = 0x31 // folder or 0, stamp (6): Tombstone
 	PrefixTombMark      = 0x32 // stamp (6): TombMark
@@ -143,6 +144,7 @@ func MIDKey(m mapi.MID) []byte { return put48(newKey(PrefixMID), uint64(m.Counte
 // Keys of what belongs to an object, and so moves with it.
 func ObjectKey(o mapi.ObjectNumber) []byte     { return objectKey(PrefixObject, o) }
 func BagKey(o mapi.ObjectNumber) []byte        { return objectKey(PrefixBag, o) }
+func TextsKey(o mapi.ObjectNumber) []byte      { return objectKey(PrefixTexts, o) }
 func RecipientsKey(o mapi.ObjectNumber) []byte { return objectKey(PrefixRecipients, o) }
 
 // AttachmentKey is one attachment of an object.

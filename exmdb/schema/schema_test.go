@@ -76,7 +76,7 @@ func sampleKeys() []string {
 	keys := [][]byte{
 		HeaderKey(), CountersKey(), KeywordKey(7), ReplicaKey(6), FolderKey(fid), FolderCountsKey(fid), FolderNameKey(fid, "name"),
 		SubscriptionKey(g, fid), RowKey(fid, 5), RowKey(fid, EndOfUIDs), MIDKey(mapi.NewMID(1, 0x123456789A)), ObjectKey(8),
-		BagKey(8), RecipientsKey(8), AttachmentKey(8, 1), RecipeKey(8), DigestKey(8), ShareKey(8), ContentKey(h),
+		BagKey(8), TextsKey(8), RecipientsKey(8), AttachmentKey(8, 1), RecipeKey(8), DigestKey(8), ShareKey(8), ContentKey(h),
 		ChangeKey(fid, 0x200), TombstoneKey(Hierarchy, 0x200), TombMarkKey(0x200), DeliveryKey(20000, h), ReadStateKey(g, fid), PurgeKey(fid),
 		NamedPropKey(0x8000), PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByLID, LID: 0x8501}),
 		PropertyNameKey(mapi.PropertyName{Set: g, Kind: mapi.NameByString, Name: "Keywords"}), AssociatedKey(fid, 5), ReceiveKey("ipm"), StoreBagKey(),

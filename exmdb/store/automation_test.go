@@ -418,7 +418,7 @@ func (b *box) deferred() []mapi.PropBag {
 	b.update(func(tx *tx) error {
 		found, _, err := tx.collect(schema.DeferredAction, nil, collectLimit{messages: 1000})
 		for i := range found {
-			bag, berr := tx.bag(found[i].row.Object)
+			bag, berr := tx.bag(&found[i].row)
 			if berr != nil {
 				return berr
 			}

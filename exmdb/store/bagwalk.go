@@ -21,7 +21,7 @@ const near = 4
 
 func (v *view) walkBags() *bagWalk { return &bagWalk{r: v.r} }
 
-// bag is view.bag.
+// bag is view.listed.
 func (w *bagWalk) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
 	bag, key := new(mapi.PropBag), schema.BagKey(object)
 	if w.it == nil {

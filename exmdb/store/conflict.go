@@ -259,7 +259,7 @@ func withoutRivals(list []schema.Attachment) []schema.Attachment {
 // asEmbedded is the message's bag with what is in the row, as a message inside an attachment has it.
 func (d *draft) asEmbedded() (*mapi.PropBag, error) {
 	s := d.show(d.fid, &d.before)
-	bag := clone(s.contents())
+	bag := clone(s.whole())
 	for _, p := range rowProps {
 		if v, found := s.value(p.tag); found && p.tag != mapi.PidTagSourceKey && p.tag != mapi.PidTagConversationId {
 			bag.Set(v.Tag, v.Value)

@@ -100,7 +100,7 @@ func (in *incoming) applyConversation() error {
 		return err
 	}
 	in.keywordIDs = m.row.Keywords
-	bag, err := in.tx.bag(m.row.Object)
+	bag, err := in.tx.bag(&m.row)
 	if err != nil {
 		return err
 	}

@@ -326,7 +326,7 @@ func (f *pastFolder) one(uid mapi.UID) error {
 	if err != nil || !found || m.row.MID.Counter() > f.change.Last || m.row.Bits.Flags()&exmdb.FlagDraft != 0 {
 		return err
 	}
-	bag, err := f.bag(m.row.Object)
+	bag, err := f.bag(&m.row)
 	if err != nil || !bytes.Equal(conversationOf(bag), f.conversation) {
 		return err
 	}

@@ -157,7 +157,7 @@ func updateDeferred(t *tx, req *exmdb.DeferredActionsRequest) (*exmdb.Empty, err
 		return nil, err
 	}
 	for i := range found {
-		bag, err := t.bag(found[i].row.Object)
+		bag, err := t.bag(&found[i].row)
 		if err != nil {
 			return nil, err
 		}

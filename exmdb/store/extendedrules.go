@@ -179,7 +179,7 @@ func (t *tx) markRule(mid mapi.MID, flag rules.State) error {
 	if err != nil {
 		return err
 	}
-	bag, err := t.bag(d.before.row.Object)
+	bag, err := t.bag(&d.before.row)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	mailflow "github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -204,14 +206,23 @@ func (l *ledger) step(fid mapi.FID, m *message, s mapi.Stamp) {
 // props enters the records of a message and adds up their size.
 func (l *ledger) props(row *schema.Row) error {
 	size := uint64(0)
-	bag, err := l.bag(row.Object)
+	bag, err := l.bag(row)
 	if err != nil {
 		return err
 	}
-	if bag.Len() > 0 {
-		l.expect(schema.BagKey(row.Object))
-		size += weight(bag.AppendWire(nil), bag.References())
-		l.hold(content.BagHashes(bag))
+	listed, texts := bag, new(mapi.PropBag)
+	if row.Bits&schema.RowConverted != 0 {
+		listed, texts = split(bag)
+	}
+	for _, r := range []struct {
+		key []byte
+		bag *mapi.PropBag
+	}{{schema.BagKey(row.Object), listed}, {schema.TextsKey(row.Object), texts}} {
+		if r.bag.Len() > 0 {
+			l.expect(r.key)
+			size += weight(r.bag.AppendWire(nil), r.bag.References())
+			l.hold(content.BagHashes(r.bag))
+		}
 	}
 	if waits, err := l.submitted(row); err != nil || waits != nil {
 		if err != nil {
@@ -296,7 +307,7 @@ func (l *ledger) sharedBodies() error {
 
 // records looks for records that nothing leads to, and for those that are not there.
 func (l *ledger) records() error {
-	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixContent}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange},
+	for _, of := range [][2]byte{{schema.PrefixRow, schema.PrefixTexts}, {schema.PrefixAssociated, schema.PrefixAssociated}, {schema.PrefixChange, schema.PrefixChange},
 		{schema.PrefixDeleted, schema.PrefixDeleted}, {schema.PrefixTime, schema.PrefixTime}, {schema.PrefixReminder, schema.PrefixSubmitted}} {
 		it := l.r.Iter([]byte{of[0]}, []byte{of[1] + 1})
 		for it.Next() {
@@ -434,7 +445,7 @@ func (c *chaos) step() error {
 		}
 		return err
 	case 1:
-		c.mids = append(c.mids, c.deliver(sample(c.t)).MID)
+		c.mids = append(c.mids, c.deliver(sample(c.t)).MID, c.deliver(asReceived(c.t, c.rng)).MID)
 	case 2:
 		c.mids = append(c.mids, c.deliver(large(byte(c.rng.IntN(3)), 9000)).MID)
 	case 3, 4:
@@ -556,4 +567,20 @@ func TestAnythingKeepsTheBooks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asReceived is a mail as the mail flow brings it: converted, with texts that are apart, files that are content and files that
+// are not, and a message inside.
+func asReceived(t testing.TB, rng *rand.Rand) exmdb.NewMessage {
+	t.Helper()
+	file := func(size int) string {
+		return "Content-Type: application/pdf\r\n\r\n" + strings.Repeat(fmt.Sprintf("line %d\r\n", rng.IntN(3)), size/8)
+	}
+	m, err := mailflow.Short([]byte("From: Anna <anna@example.test>\r\nTo: bert@example.test\r\nSubject: from outside\r\nX-Mailer: test\r\nKeywords: red\r\n" +
+		"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n" + strings.Repeat("text of a mail\r\n", rng.IntN(100)) +
+		"--b\r\n" + file(10_000) + "--b\r\n" + file(100) + "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inside\r\n" + file(9_500) + "\r\n--b--\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

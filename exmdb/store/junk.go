@@ -120,7 +120,7 @@ func (v *view) isContact(address string) (bool, error) {
 	contacts, _, err := v.collect(schema.Contacts, nil, collectLimit{messages: maxContacts})
 	for i := 0; i < len(contacts) && err == nil; i++ {
 		var bag *mapi.PropBag
-		if bag, err = v.bag(contacts[i].row.Object); err != nil {
+		if bag, err = v.bag(&contacts[i].row); err != nil {
 			break
 		}
 		if slices.ContainsFunc(tags, func(t mapi.Tag) bool { return strings.EqualFold(textOf(bag, t), address) }) {

@@ -58,7 +58,7 @@ func (d *draft) apply(edit *exmdb.MessageEdit) error {
 	if waits, err := d.submitted(&d.before.row); err != nil || waits != nil {
 		return orElse(err, cluster.Errorf(exmdb.KindSubmitted, "message %#x waits to be sent", uint64(d.before.row.MID)))
 	}
-	old, err := d.bag(d.after.row.Object)
+	old, err := d.bag(&d.after.row)
 	if err != nil {
 		return err
 	}

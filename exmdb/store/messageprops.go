@@ -17,7 +17,8 @@ type shownMessage struct {
 	fid   mapi.FID
 	m     *message
 	props *mapi.PropBag
-	bags  *bagWalk // where the bag is read, if not by itself
+	texts *mapi.PropBag // props with the texts, once they are loaded
+	bags  *bagWalk      // where the bag is read, if not by itself
 	err   error
 }
 
@@ -25,14 +26,14 @@ func (v *view) show(fid mapi.FID, m *message) *shownMessage {
 	return &shownMessage{view: v, fid: fid, m: m}
 }
 
-// contents is the message's bag.
+// contents is the message's bag without its texts.
 func (s *shownMessage) contents() *mapi.PropBag {
 	if s.props != nil {
 		return s.props
 	}
 	s.props = new(mapi.PropBag)
 	if s.m.row.Props > 0 {
-		read := s.bag
+		read := s.listed
 		if s.bags != nil {
 			read = s.bags.bag
 		}
@@ -49,6 +50,9 @@ func (s *shownMessage) value(t mapi.Tag) (mapi.Prop, bool) {
 	if p, is := s.keywordProp(t); is {
 		return p, p.Value != nil
 	}
+	if textProps[t.ID()] {
+		return messageTable.value(s, s.whole, t)
+	}
 	return messageTable.value(s, s.contents, t)
 }
 
@@ -57,7 +61,7 @@ func (s *shownMessage) some(tags []mapi.Tag) (*mapi.PropBag, error) {
 	if tags != nil {
 		return some(tags, s.value), s.err
 	}
-	out := messageTable.all(s, s.contents())
+	out := messageTable.all(s, s.whole())
 	if p, is := s.keywordProp(0); is {
 		set(out, p.Tag, p.Value)
 	}

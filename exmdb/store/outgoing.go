@@ -164,7 +164,7 @@ func (v *view) templateContent(mid mapi.MID) (*exmdb.MessageContent, error) {
 		}
 		return nil, err
 	}
-	bag, err := v.bag(m.row.Object)
+	bag, err := v.bag(&m.row)
 	if err != nil {
 		return nil, err
 	}

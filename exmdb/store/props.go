@@ -21,13 +21,6 @@ import (
 // The MAPI side of a message is in records: the bag, the recipients, and each attachment with all that is inside it.
 // Each holds the content its values stand for, once, and takes part in the message's size.
 
-// bag reads the property bag of an object; one that has none has an empty one.
-func (v *view) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
-	bag := new(mapi.PropBag)
-	_, err := load(v.r, schema.BagKey(object), bag)
-	return bag, err
-}
-
 // storedRecipients reads the record of a message's recipients.
 func (v *view) storedRecipients(row *schema.Row) (*schema.Recipients, error) {
 	list := new(schema.Recipients)
@@ -183,13 +176,6 @@ func (t *tx) put(row *schema.Row, r record, inline map[space.Hash][]byte) error 
 
 // setBag writes the bag of a message in the place of old, nil for none. Long values are references already.
 func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Hash][]byte) error {
-	r := record{key: schema.BagKey(row.Object), now: bag.AppendWire(nil), refs: bag.References()}
-	if old != nil && old.Len() > 0 {
-		r.old, r.oldRefs = old.AppendWire(nil), old.References()
-	}
-	if bag.Len() == 0 {
-		r.now = nil
-	}
 	if err := t.noteRule(row, bag); err != nil {
 		return err
 	}
@@ -199,7 +185,7 @@ func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Ha
 	if err := t.noteReminder(row, old, bag); err != nil {
 		return err
 	}
-	return t.put(row, r, inline)
+	return t.putBag(row, old, bag, inline)
 }
 
 // setRecipients writes the recipients of a message.
@@ -264,6 +250,9 @@ func (t *tx) destroyProps(row *schema.Row) error {
 		return err
 	}
 	t.w.Delete(schema.BagKey(row.Object))
+	if row.Bits&schema.RowConverted != 0 {
+		t.w.Delete(schema.TextsKey(row.Object))
+	}
 	if row.Bits&schema.RowRecipients != 0 {
 		t.w.Delete(schema.RecipientsKey(row.Object))
 	}
@@ -275,7 +264,7 @@ func (t *tx) destroyProps(row *schema.Row) error {
 
 // held is the content that each record of a message stands for.
 func (v *view) held(row *schema.Row) ([][]mapi.ContentRef, error) {
-	bag, err := v.bag(row.Object)
+	bag, err := v.listed(row.Object)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +299,7 @@ func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
 			}
 		}
 	}
-	if err := t.copyValue(schema.BagKey(from.Object), schema.BagKey(to)); err != nil {
+	if err := t.copyBag(from, to); err != nil {
 		return err
 	}
 	if err := t.copyRule(from, to); err != nil {
@@ -335,6 +324,15 @@ func (t *tx) copyProps(from *schema.Row, to mapi.ObjectNumber) error {
 		t.w.Set(schema.AttachmentKey(to, attachments[i].Number), storedAttachment(&attachments[i]))
 	}
 	return err
+}
+
+func (t *tx) copyBag(from *schema.Row, to mapi.ObjectNumber) error {
+	if from.Bits&schema.RowConverted != 0 {
+		if err := t.copyValue(schema.TextsKey(from.Object), schema.TextsKey(to)); err != nil {
+			return err
+		}
+	}
+	return t.copyValue(schema.BagKey(from.Object), schema.BagKey(to))
 }
 
 func (t *tx) copyValue(from, to []byte) error {

@@ -86,7 +86,7 @@ func (v *view) reminderOf(row *schema.Row) (mapi.FileTime, error) {
 	if row.Bits&schema.RowReminder == 0 {
 		return 0, nil
 	}
-	bag, err := v.bag(row.Object)
+	bag, err := v.listed(row.Object)
 	if err != nil {
 		return 0, err
 	}

@@ -128,7 +128,7 @@ func (v *view) sendsTo(row *schema.Row) (to []exmdb.OutgoingRecipient, err error
 
 // stampSubmit is what a message gets when it is submitted, and when it is sent.
 func (t *tx) stampSubmit(row *schema.Row, from string) (set mapi.PropBag, at time.Time, err error) {
-	bag, err := t.bag(row.Object)
+	bag, err := t.bag(row)
 	if err != nil {
 		return set, at, err
 	}
@@ -257,7 +257,7 @@ func (t *tx) putAway(mid mapi.MID) error {
 	if err != nil {
 		return err
 	}
-	bag, err := t.bag(m.row.Object)
+	bag, err := t.bag(&m.row)
 	if err != nil {
 		return err
 	}

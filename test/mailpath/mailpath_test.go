@@ -52,7 +52,15 @@ func call[Q, R any](h *house, op exmdb.Op[Q, R], req *Q) *R {
 var inbox = mapi.LocalFID(0x0D)
 
 // send delivers a mail and says where it is.
-func (h *house) send(octets []byte, boxes ...mapi.MailboxID) exmdb.Row {
+func (h *house) send(octets []byte) exmdb.Row {
+	h.t.Helper()
+	h.deliver(octets)
+	last := call(h, exmdb.OpFolder, &exmdb.FolderRequest{Folder: inbox}).Folder.UIDNext - 1
+	return call(h, exmdb.OpRows, &exmdb.RowsRequest{Folder: inbox, UIDs: []exmdb.UIDRange{{First: last, Last: last}}, Fields: exmdb.RowMeta, Limit: 1}).Rows[0]
+}
+
+// deliver delivers a mail to the house, and to other mailboxes of the group.
+func (h *house) deliver(octets []byte, boxes ...mapi.MailboxID) {
 	h.t.Helper()
 	m, err := h.Receive(h.t.Context(), bytes.NewReader(octets), 0)
 	if err != nil {
@@ -71,8 +79,6 @@ func (h *house) send(octets []byte, boxes ...mapi.MailboxID) exmdb.Row {
 	if err := m.Close(); err != nil {
 		h.t.Fatal(err)
 	}
-	last := call(h, exmdb.OpFolder, &exmdb.FolderRequest{Folder: inbox}).Folder.UIDNext - 1
-	return call(h, exmdb.OpRows, &exmdb.RowsRequest{Folder: inbox, UIDs: []exmdb.UIDRange{{First: last, Last: last}}, Fields: exmdb.RowMeta, Limit: 1}).Rows[0]
 }
 
 // octets are what is served of a message, without what the delivery put in front.
@@ -249,9 +255,9 @@ func large(size int) []byte {
 		"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n" +
 		"--a\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + strings.Repeat("Gr\xfc\xdfe aus dem Hafen\r\n", 900) +
 		"--a\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.Repeat("<p class=3D\"x\">Gr=C3=BC=C3=9Fe</p>\r\n", 900) + "--a--\r\n")
-	file := mails.Lines(strings.Repeat("iVBORw0KGgo=", size/12))
-	for _, kind := range []string{"image/png", "application/pdf"} {
-		b.WriteString("--m\r\nContent-Type: " + kind + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + file + "\r\n")
+	file := mails.Lines(strings.Repeat("iVBORw0KGgoA", size/12))
+	for _, each := range []string{file, mails.Lines(strings.Repeat("iVBORw0KGgo=", size/12))} { // the second cannot be written again
+		b.WriteString("--m\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + each + "\r\n")
 	}
 	b.WriteString("--m\r\nContent-Type: text/csv\r\n\r\n" + strings.Repeat("1;2;3\r\n", size/7) + "\r\n--m\r\nContent-Type: message/rfc822\r\n\r\n" + mails.Usual +
 		"Subject: inner\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\ntext\r\n--i\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + file +
@@ -266,7 +272,7 @@ func TestLargeMails(t *testing.T) {
 		octets := large(size)
 		row := h.compare(octets)
 		counted := call(h, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Message: row.MID}, Tags: []mapi.Tag{mapi.PidTagMessageSizeExtended}})
-		if n := counted.Props.All()[0].Value.(mapi.Integer64); uint64(n) < row.Size || uint64(n) > row.Size+row.Size/8+40_000 {
+		if n := counted.Props.All()[0].Value.(mapi.Integer64); uint64(n) < row.Size || uint64(n) > row.Size+row.Size/8+50_000 {
 			t.Errorf("%d octets are counted as %d", row.Size, n)
 		}
 	}
