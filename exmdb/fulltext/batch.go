@@ -14,7 +14,7 @@ import (
 const (
 	// batchBytes is about what a batch holds in memory before it is full, batchCount the most messages in it.
 	batchBytes = 4 << 20
-	batchCount = postingsInKey
+	batchCount = 4096
 	// listBytes is about what a new list takes beside its term.
 	listBytes = 96
 )
@@ -155,27 +155,9 @@ func (b *Batch) Commit(synced mapi.Stamp, gone uint64) error {
 
 func (b *Batch) write(batch *lsm.Batch, number uint64) error {
 	err := batch.Set(runKey(prefixRun, b.box.Space, b.folder, number), binary.AppendUvarint(nil, b.count))
-	key := runKey(prefixTerm, b.box.Space, b.folder, number)
+	w := newBlockWriter(batch, runKey(prefixTerm, b.box.Space, b.folder, number))
 	for _, term := range slices.Sorted(maps.Keys(b.lists)) {
-		var e error
-		if key, e = setTerm(batch, key, term, b.lists[term].uids); e != nil && err == nil {
-			err = e
-		}
+		err = orElse(err, w.put([]byte(term), b.lists[term].uids))
 	}
-	return err
-}
-
-// setTerm writes the messages of a term under a key that begins as those of a run, and returns the key to be used again.
-func setTerm[T ~string | ~[]byte](batch *lsm.Batch, key []byte, term T, uids []uint32) ([]byte, error) {
-	if !slices.IsSorted(uids) {
-		slices.Sort(uids)
-	}
-	for part := range slices.Chunk(slices.Compact(uids), postingsInKey) {
-		key = append(append(key[:termStart], term...), endOfTerm)
-		key = binary.BigEndian.AppendUint32(key, part[0])
-		if err := batch.Set(key, appendPostings(nil, part)); err != nil {
-			return key, err
-		}
-	}
-	return key, nil
+	return orElse(err, w.flush())
 }

@@ -570,6 +570,12 @@ func FuzzRecords(f *testing.F) {
 				t.Fatalf("%d messages in %d bytes", n, len(value))
 			}
 		}
+		c := &cursor{rest: value, it: new(lsm.Iter)}
+		for left := len(c.rest); left > 0 && c.next(); left = len(c.rest) {
+			if len(c.rest) >= left {
+				t.Fatalf("%d bytes of a block are left of %d", len(c.rest), left)
+			}
+		}
 		if r, err := decodeFolder(value); err == nil {
 			if again, err := decodeFolder(r.encode()); err != nil || again != r {
 				t.Fatalf("%+v became %+v, %v", r, again, err)

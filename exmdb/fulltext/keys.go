@@ -3,6 +3,8 @@ package fulltext
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
@@ -15,14 +17,14 @@ const (
 	prefixSpace   byte = 0x01 // space → the past that it is indexed from
 	prefixFolder  byte = 0x02 // space | folder → folderRecord
 	prefixRun     byte = 0x03 // space | folder | run → how many messages
-	prefixTerm    byte = 0x04 // space | folder | run | field | term | 0 | first UID → UIDs
+	prefixTerm    byte = 0x04 // space | folder | run | first entry → block of entries
 )
 
 const (
 	spaceLen  = len(cluster.SpaceID{})
 	folderLen = 8
 	runLen    = 8
-	// termStart is where the field begins in the key of a term.
+	// termStart is where the first entry begins in the key of a block.
 	termStart = 1 + spaceLen + folderLen + runLen
 	uidLen    = 4
 )
@@ -42,11 +44,8 @@ func runKey(prefix byte, id cluster.SpaceID, f mapi.FID, run uint64) []byte {
 	return binary.BigEndian.AppendUint64(folderKey(prefix, id, f), run)
 }
 
-// endOfTerm is below every byte of a term, so that the key of a term sorts in front of those of longer ones.
+// endOfTerm is below every byte of a term, so that the entry of a term sorts in front of those of longer ones.
 const endOfTerm = 0
-
-// termOf is field and term of a key.
-func termOf(key []byte) []byte { return key[termStart : len(key)-uidLen-1] }
 
 // after is the lowest key above all that begin with k.
 func after(k []byte) []byte {
@@ -121,10 +120,18 @@ func orElse(err, other error) error {
 	return other
 }
 
-// postingsInKey is the most UIDs that stand under one key.
-const postingsInKey = 4096
+// postingsInEntry is the most UIDs in one entry.
+const postingsInEntry = 4096
 
-// appendPostings codes ascending UIDs; the first is in the key.
+// sortedParts sorts UIDs and cuts them into entries.
+func sortedParts(uids []uint32) iter.Seq[[]uint32] {
+	if !slices.IsSorted(uids) {
+		slices.Sort(uids)
+	}
+	return slices.Chunk(slices.Compact(uids), postingsInEntry)
+}
+
+// appendPostings codes ascending UIDs; the first is in the entry.
 func appendPostings(dst []byte, uids []uint32) []byte {
 	for i := 1; i < len(uids); i++ {
 		dst = binary.AppendUvarint(dst, uint64(uids[i]-uids[i-1]))
@@ -132,9 +139,9 @@ func appendPostings(dst []byte, uids []uint32) []byte {
 	return dst
 }
 
-// eachPosting calls fn with the UIDs of a pair.
-func eachPosting(key, value []byte, fn func(uid uint32)) error {
-	uid := binary.BigEndian.Uint32(key[len(key)-uidLen:])
+// eachPosting calls fn with the UIDs of an entry.
+func eachPosting(entry, value []byte, fn func(uid uint32)) error {
+	uid := binary.BigEndian.Uint32(entry[len(entry)-uidLen:])
 	fn(uid)
 	for len(value) > 0 {
 		step, size := binary.Uvarint(value)

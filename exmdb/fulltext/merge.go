@@ -69,7 +69,7 @@ type merging struct {
 	folder mapi.FID
 	record folderRecord
 	batch  *lsm.Batch
-	key    []byte
+	blocks *blockWriter
 	uids   []uint32
 }
 
@@ -89,8 +89,8 @@ func (w *merging) run(ctx context.Context, runs []run) error {
 	if err := errors.Join(w.putRecord(), w.commit()); err != nil || runs == nil {
 		return err
 	}
-	w.key = runKey(prefixTerm, w.box.Space, w.folder, number)
-	if err := w.terms(ctx, runs); err != nil {
+	w.blocks = newBlockWriter(w.batch, runKey(prefixTerm, w.box.Space, w.folder, number))
+	if err := errors.Join(w.terms(ctx, runs), w.blocks.flush()); err != nil {
 		return err
 	}
 	return w.finish(number, runs)
@@ -113,23 +113,23 @@ func (w *merging) commit() error {
 
 // terms writes all terms of the runs.
 func (w *merging) terms(ctx context.Context, runs []run) (err error) {
-	its := make([]*lsm.Iter, len(runs))
+	cursors := make([]*cursor, len(runs))
 	for i, r := range runs {
-		lo := runKey(prefixTerm, w.box.Space, w.folder, r.number)
-		its[i] = w.ix.db.NewIter(lo, after(lo))
-		defer func() { err = errors.Join(err, its[i].Close()) }()
-		its[i].First()
+		cursors[i] = newCursor(w.ix.db, runKey(prefixTerm, w.box.Space, w.folder, r.number))
+		defer func() { err = errors.Join(err, cursors[i].close()) }()
+		cursors[i].seek(nil)
 	}
 	var term []byte
 	for ctx.Err() == nil {
-		term = least(term[:0], its)
+		term = least(term[:0], cursors)
 		if len(term) == 0 {
 			return nil
 		}
 		w.uids = w.uids[:0]
-		for _, it := range its {
-			if err := w.gather(it, term); err != nil {
-				return err
+		for _, c := range cursors {
+			for c.there && bytes.Equal(c.term(), term) {
+				c.each(func(uid uint32) { w.uids = append(w.uids, uid) })
+				c.next()
 			}
 		}
 		if err := w.put(term); err != nil {
@@ -139,35 +139,20 @@ func (w *merging) terms(ctx context.Context, runs []run) (err error) {
 	return ctx.Err()
 }
 
-// least is the lowest term that any iterator stands on, empty when all are at their end.
-func least(dst []byte, its []*lsm.Iter) []byte {
-	for _, it := range its {
-		if it.Valid() && (len(dst) == 0 || bytes.Compare(termOf(it.Key()), dst) < 0) {
-			dst = append(dst[:0], termOf(it.Key())...)
+// least is the lowest term that any cursor stands on, empty when all are at their end.
+func least(dst []byte, cursors []*cursor) []byte {
+	for _, c := range cursors {
+		if c.there && (len(dst) == 0 || bytes.Compare(c.term(), dst) < 0) {
+			dst = append(dst[:0], c.term()...)
 		}
 	}
 	return dst
 }
 
-// gather takes the messages of a term off an iterator.
-func (w *merging) gather(it *lsm.Iter, term []byte) error {
-	for it.Valid() && bytes.Equal(termOf(it.Key()), term) {
-		if err := eachPosting(it.Key(), it.Value(), func(uid uint32) { w.uids = append(w.uids, uid) }); err != nil {
-			return err
-		}
-		it.Next()
-	}
-	return it.Err()
-}
-
 // put writes a term with the messages that were gathered.
 func (w *merging) put(term []byte) error {
-	var err error
-	if w.key, err = setTerm(w.batch, w.key, term, w.uids); err != nil {
+	if err := w.blocks.put(term, w.uids); err != nil || w.batch.Len() < mergeBytes {
 		return err
-	}
-	if w.batch.Len() < mergeBytes {
-		return nil
 	}
 	return w.commit()
 }

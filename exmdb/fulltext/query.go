@@ -2,10 +2,10 @@ package fulltext
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -169,14 +169,12 @@ func (ix *Index) Find(m Mailbox, f mapi.FID, q *Query) (*Found, error) {
 	if err != nil {
 		return nil, ix.noticed(err)
 	}
-	s := &search{its: make([]*lsm.Iter, len(runs))}
-	for i, r := range runs {
-		lo := runKey(prefixTerm, m.Space, f, r.number)
-		s.its[i] = snap.NewIter(lo, after(lo))
-		s.los = append(s.los, lo)
+	s := new(search)
+	for _, r := range runs {
+		s.runs = append(s.runs, newCursor(snap, runKey(prefixTerm, m.Space, f, r.number)))
 	}
 	set := s.find(q)
-	if err := orElse(s.close(), s.err); err != nil {
+	if err := s.close(); err != nil {
 		return nil, ix.noticed(err)
 	}
 	ix.recent.keep(key, set.clone())
@@ -184,16 +182,12 @@ func (ix *Index) Find(m Mailbox, f mapi.FID, q *Query) (*Found, error) {
 }
 
 // search is one query over the runs of a folder.
-type search struct {
-	its []*lsm.Iter
-	los [][]byte
-	err error
-}
+type search struct{ runs []*cursor }
 
 func (s *search) close() error {
 	var err error
-	for _, it := range s.its {
-		err = orElse(err, it.Close())
+	for _, c := range s.runs {
+		err = errors.Join(err, c.close())
 	}
 	return err
 }
@@ -246,30 +240,19 @@ func (s *search) probe(f Field, p probe, out *Set) {
 	case holds:
 		prefix = string(rune(f))
 	}
-	for i := range s.its {
-		s.scan(i, []byte(prefix), &p, out)
+	for _, c := range s.runs {
+		c.scan([]byte(prefix), &p, out)
 	}
 }
 
-// scan adds the messages of a run's terms that begin with prefix and that the probe asks for.
-func (s *search) scan(i int, prefix []byte, p *probe, out *Set) {
-	it := s.its[i]
+// scan adds the messages of a run's entries that begin with prefix and that the probe asks for.
+func (c *cursor) scan(prefix []byte, p *probe, out *Set) {
 	add := func(uid uint32) { out.Add(mapi.UID(uid)) }
-	for ok := it.SeekGE(append(s.los[i][:termStart:termStart], prefix...)); ok; ok = it.Next() {
-		key := it.Key()
-		if len(key) < termStart+1+1+uidLen {
-			s.err = orElse(s.err, malformed("term"))
-			return
+	for ok := c.seek(prefix); ok && bytes.HasPrefix(c.entry, prefix); ok = c.next() {
+		if p.how != holds || p.in(c.term()[1:]) {
+			c.each(add)
 		}
-		if !bytes.HasPrefix(key[termStart:], prefix) {
-			break
-		}
-		if p.how == holds && !p.in(termOf(key)[1:]) {
-			continue
-		}
-		s.err = orElse(s.err, eachPosting(key, it.Value(), add))
 	}
-	s.err = orElse(s.err, it.Err())
 }
 
 // in reports whether a term has what is searched for in it, or is a piece of a word that may go on with it.
