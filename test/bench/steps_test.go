@@ -92,23 +92,7 @@ func TestEmpty(t *testing.T) {
 	only(t)
 	const copied, copies = 1000, 100
 	c := devtest.StartGroups(t, 1, 1)
-	deliverAll(t, c, copied)
-	client := signIn(t, c, "n1", "u1")
-	defer client.Close()
-	if err := client.Create("Bulk", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Select("INBOX", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	for range copies {
-		if _, err := client.Copy(everything, "Bulk").Wait(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if box, err := client.Select("Bulk", nil).Wait(); err != nil || box.NumMessages != copied*copies {
-		t.Fatalf("%+v, %v", box, err)
-	}
+	client := bulk(t, c, copied, copies)
 	results := map[string]any{"mails": copied * copies}
 	alone := beside(t, c, func() error { <-time.After(5 * time.Second); return nil })
 	marking := beside(t, c, func() error {
@@ -118,11 +102,7 @@ func TestEmpty(t *testing.T) {
 	emptying := beside(t, c, func() error { return client.Expunge().Close() })
 	results["emptied in s"] = time.Since(begin).Seconds()
 	for what, waits := range map[string]map[string][]time.Duration{"with nobody else": alone, "while all are marked": marking, "while the folder is emptied": emptying} {
-		of := map[string]any{}
-		for kind, took := range waits {
-			of[kind] = spread(took)
-		}
-		results["waits "+what] = of
+		results["waits "+what] = spreads(waits)
 	}
 	devtest.Record(t, "empty", results)
 	for kind, took := range emptying {
