@@ -84,12 +84,18 @@ func (f *fleet) endStep(g *placement.Group) (Step, bool) {
 // has to go.
 func (f *fleet) dropLost(g *placement.Group, r *placement.Replica) (Step, bool) {
 	next, before := successor(g, r), g.Server(r.Replaces)
-	enough := votes(g) > f.policy.Replicas ||
+	enough := votes(g) > f.policy.Replicas || f.spare(g) ||
 		f.must(r.Server.Node()) == placement.CauseLeaving && f.copies() > 2 && votes(g) > f.copies()
 	if r.Suffrage == placement.Voter && before == nil && !enough && (next == nil || !f.ready(next)) {
 		return Step{}, false
 	}
 	return f.remove(g, r, "it is lost")
+}
+
+// spare reports whether a group has voters enough without one.
+func (f *fleet) spare(g *placement.Group) bool {
+	left := staying(g) - 1
+	return f.copies() > 2 && left >= f.copies() && left%2 == 1
 }
 
 // raise leads a learner to its vote, or ends it when it is not needed. A replica that cannot answer goes before its
@@ -255,7 +261,7 @@ func (f *fleet) beginStep(g *placement.Group) (Step, bool) {
 		node := r.Server.Node()
 		cause := f.must(node)
 		switch {
-		case r.State == placement.Lost && g.Server(r.Replaces) != nil:
+		case r.State == placement.Lost && (g.Server(r.Replaces) != nil || r.Suffrage == placement.Voter && f.spare(g)):
 			continue
 		case cause == 0 && r.State == placement.Lost:
 			return f.add(g, &AddReplica{Group: g.ID, Node: node, Replaces: r.Server, Cause: placement.CauseLost}), true

@@ -170,3 +170,25 @@ func TestALearnerIsNotGivenUpForWhoGoes(t *testing.T) {
 		t.Errorf("n4 answers: %v", plan)
 	}
 }
+
+// TestWhatIsSpareIsNotMadeAnew: of four voters, where there are nodes for three, one is lost: it goes, and none is made for it.
+func TestWhatIsSpareIsNotMadeAnew(t *testing.T) {
+	m, seen := rejoin()
+	seen.System = nil
+	m.Groups[0].Replicas, seen.Leaders[1] = nil, "n2"
+	m.Nodes = append(m.Nodes, placement.NodeState{ID: "n4", Status: placement.Active})
+	g := placement.Group{ID: 1}
+	seen.Members, seen.Voting, seen.CaughtUp = map[cluster.ServerID]bool{}, map[cluster.ServerID]bool{}, map[cluster.ServerID]bool{}
+	for i := range m.Nodes {
+		m.Nodes[i].Roles = placement.RoleStore
+		s := cluster.NewServerID(m.Nodes[i].ID, 1)
+		g.Replicas = append(g.Replicas, placement.Replica{Server: s, Suffrage: placement.Voter, State: placement.Created})
+		seen.Members[s], seen.Voting[s], seen.CaughtUp[s] = true, true, i > 0
+	}
+	g.Replicas[0].State = placement.Lost
+	m.Groups = append(m.Groups, g)
+	policy := placement.Policy{Replicas: 5, Groups: 1}
+	if plan := Plan(m, seen, policy); len(plan) != 1 || plan[0].Remove == nil || plan[0].Remove.Server != g.Replicas[0].Server {
+		t.Errorf("planned: %v", plan)
+	}
+}
