@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -332,6 +333,12 @@ func TestArchiveOfAFolder(t *testing.T) {
 	into := s.job(s.mailbox(0), "", whole.Path)
 	into.Folder = "From Alice/2026"
 	s.in(into)
+	into.Mailbox = box // elsewhere in the mailbox that it is of
+	if p := s.in(into); p.Messages != len(all) {
+		t.Errorf("%+v, %d mails", p, len(all))
+	}
+	into.Mailbox = s.mailbox(0)
+	s.in(into)
 	for i := range all {
 		all[i].folder = into.Folder + "/" + all[i].folder
 	}
@@ -339,4 +346,49 @@ func TestArchiveOfAFolder(t *testing.T) {
 	if p := s.in(into); p.Messages != 0 || p.Known != len(all) {
 		t.Errorf("again: %+v", p)
 	}
+}
+
+// meddler changes a message once while it is being read.
+type meddler struct {
+	*site
+	done bool
+}
+
+// Call implements exmdb.Caller.
+func (m *meddler) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
+	if value, is := req.(*exmdb.ReadValueRequest); is && !m.done {
+		m.done = true
+		var bag mapi.PropBag
+		bag.Set(mapi.PidTagBody, mapi.String(strings.Repeat("newer ", 9000)))
+		must(m.site, exmdb.OpWriteProps, box, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Message: value.Object.Message}, Set: bag})
+	}
+	return m.site.Call(ctx, as, box, op, req, resp)
+}
+
+// TestChangedMeanwhile: a message that is changed while it is exported is exported as it is then, once.
+func TestChangedMeanwhile(t *testing.T) {
+	s := newSite(t)
+	box := s.mailbox(0)
+	j := &job{Job: s.job(box, "", ""), ctx: t.Context()}
+	for _, subject := range []string{"a", "b"} {
+		var c exmdb.MessageContent
+		c.Props.Set(mapi.PidTagSubject, mapi.String(subject))
+		c.Props.Set(mapi.PidTagBody, mapi.String(strings.Repeat("older ", 9000)))
+		if err := j.uploadLong(&c); err != nil {
+			t.Fatal(err)
+		}
+		must(s, exmdb.OpCreateMessage, box, &exmdb.CreateMessageRequest{Folder: schema.Drafts, Message: edit(&c)})
+	}
+	out := s.job(box, "", filepath.Join(t.TempDir(), "a.flotilla"))
+	out.Caller = &meddler{site: s}
+	back := s.mailbox(0)
+	if p := s.out(out); p.Messages != 2 {
+		t.Fatalf("%+v", p)
+	}
+	for _, want := range []Progress{{Messages: 2}, {Known: 2}} {
+		if p := s.in(s.job(back, "", out.Path)); p.Messages != want.Messages || p.Known != want.Known {
+			t.Errorf("%+v", p)
+		}
+	}
+	sameText(t, s.dump(back), s.dump(box))
 }

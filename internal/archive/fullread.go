@@ -19,9 +19,11 @@ type restore struct {
 	head head
 	// folders are where the archive's folders are here; nil ones are not wanted.
 	folders map[mapi.FID]*exmdb.Folder
-	// same: the archive is of this very mailbox, so what is still there is not brought again.
+	// same: the archive is of this very mailbox and goes where it was, so what is still there is not brought again.
 	same bool
 	seen uint64
+	// recorded: the record of the message has been read.
+	recorded bool
 }
 
 // readArchive imports an archive.
@@ -44,7 +46,7 @@ func (j *job) readArchive() (err error) {
 	if err != nil {
 		return err
 	}
-	r.same = info.ReplicaGUID == r.head.Replica
+	r.same = info.ReplicaGUID == r.head.Replica && r.Folder == ""
 	return r.run()
 }
 
@@ -215,44 +217,72 @@ func memberID(list []exmdb.Member, user mapi.GUID) int64 {
 
 // message imports the message whose frames come.
 func (r *restore) message(rec *beginRecord) error {
-	r.seen++
+	r.recorded = false
 	f, read := r.folders[rec.Folder]
-	switch {
-	case !read:
+	if !read {
 		return r.u.damage("a message stands in front of its folder", nil)
-	case f == nil:
-		return r.skip()
+	}
+	if f == nil {
+		whole, err := r.skip()
+		r.count(whole, nil)
+		return err
 	}
 	r.done.Folder = r.tree.path(f.FID)
 	what := fmt.Sprintf("%s, item %#x of the archive", r.done.Folder, uint64(rec.MID))
-	at := place{f.FID, rec.Associated}
-	mine, there, err := r.keyed(at, hashOf(r.head.Replica[:], binary.BigEndian.AppendUint64(nil, uint64(rec.MID))))
+	at, content := place{f.FID, rec.Associated}, hashOf(r.head.Replica[:], binary.BigEndian.AppendUint64(nil, uint64(rec.MID)))
+	mine, there, err := r.keyed(at, content)
 	if err == nil && !there && r.same {
 		there, err = r.present(rec.MID)
+	}
+	if err == nil && !there {
+		err = r.dropHalf(at, mine)
 	}
 	if err != nil {
 		return err
 	}
+	whole, counter := true, &r.done.Known
 	if there {
-		r.done.Known++
-		return r.skip()
+		whole, err = r.skip()
+	} else {
+		whole, counter, err = r.take(what, at, mine)
 	}
-	if err := r.dropHalf(at, mine); err != nil {
-		return err
+	if r.count(whole, counter); !whole {
+		r.unseen(at, content)
 	}
-	if err := r.store(what, at, mine); err != nil {
-		if errors.Is(err, errDamaged) {
-			return err
-		}
-		if err := r.each(what, err); err != nil {
-			return err
-		}
-		return r.skip()
-	}
-	r.has(at, mine)
-	r.done.Messages++
-	return nil
+	return err
 }
+
+// take stores a message, and says whether it was whole and what it counts as.
+func (r *restore) take(what string, at place, mine key) (whole bool, counter *int, err error) {
+	err = r.store(what, at, mine)
+	switch {
+	case err == nil:
+		r.has(at, mine)
+		return true, &r.done.Messages, nil
+	case errors.Is(err, errAbandoned):
+		return false, nil, nil
+	case errors.Is(err, errDamaged):
+		return true, nil, err
+	}
+	if err := r.each(what, err); err != nil {
+		return true, nil, err
+	}
+	whole, err = r.skip()
+	return whole, nil, err
+}
+
+// count counts a message, unless it comes again.
+func (r *restore) count(whole bool, counter *int) {
+	if whole {
+		r.seen++
+	}
+	if whole && counter != nil {
+		*counter++
+	}
+}
+
+// errAbandoned says that a message has no record: it comes again.
+var errAbandoned = errors.New("the message was changed while it was exported")
 
 // present reports whether the mailbox has a message of a MID.
 func (r *restore) present(mid mapi.MID) (bool, error) {
@@ -260,20 +290,23 @@ func (r *restore) present(mid mapi.MID) (bool, error) {
 	return err == nil && len(resp.Messages) > 0, err
 }
 
-// skip reads past the frames of a message, if its record has not been read yet.
-func (r *restore) skip() error {
+// skip reads past the frames of a message, if its record has not been read yet, and reports whether it had one.
+func (r *restore) skip() (whole bool, err error) {
+	if r.recorded {
+		return true, nil
+	}
 	for {
 		f, err := r.u.next()
 		if err != nil {
-			return err
+			return false, err
 		}
 		switch f.kind {
 		case frameOctets, frameValue:
 		case frameRecord:
-			return nil
+			return true, nil
 		default:
 			r.u.kept = f
-			return nil
+			return false, nil
 		}
 	}
 }
@@ -290,10 +323,19 @@ func (r *restore) store(what string, at place, mine key) error {
 	if err := r.takeValues(); err != nil {
 		return err
 	}
-	var rec messageRecord
-	if err := r.u.read(frameRecord, &rec); err != nil {
+	f, err := r.u.next()
+	if err != nil {
 		return err
 	}
+	if f.kind == frameBegin || f.kind == frameEnd || f.kind == frameFolder {
+		r.u.kept = f
+		return errAbandoned
+	}
+	var rec messageRecord
+	if err := r.u.decode(f, frameRecord, &rec); err != nil {
+		return err
+	}
+	r.recorded = true
 	if rec.Mail != (mail != nil) || rec.Mail && at.associated {
 		return r.u.damage("a mail and its octets do not belong together", nil)
 	}

@@ -1,12 +1,12 @@
 package archive
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -142,15 +142,20 @@ func (j *job) packFolder(p *packer, f *exmdb.Folder) error {
 func (j *job) packMessages(p *packer, at place) error {
 	return j.rows(at, []mapi.Tag{mapi.PidTagMid}, func(row *exmdb.TableRow) error {
 		what := fmt.Sprintf("%s, item %#x", j.done.Folder, row.ID.ID)
-		m, err := j.message(at.folder, mapi.MID(row.ID.ID))
-		if err != nil {
-			return j.each(what, err) // it is gone by now
+		for try := 1; ; try++ {
+			m, err := j.message(at.folder, mapi.MID(row.ID.ID))
+			if err == nil {
+				err = j.packMessage(p, at, m)
+			}
+			switch {
+			case err == nil:
+				j.carried(int64(m.State.Size))
+				return nil
+			case bad(err) && cluster.KindOf(err) != exmdb.KindNoMessage && try < tries: // it was changed while it was read
+				continue
+			}
+			return j.each(what, err)
 		}
-		if err := j.packMessage(p, at, m); err != nil {
-			return fmt.Errorf("%s: %w", what, err) // the archive has a part of it
-		}
-		j.carried(int64(m.State.Size))
-		return nil
 	})
 }
 
@@ -197,7 +202,7 @@ func (j *job) packOctets(p *packer, folder mapi.FID, uid mapi.UID) error {
 		return err
 	}
 	if len(page.Rows) != 1 {
-		return errors.New("it was changed meanwhile")
+		return cluster.Errorf(exmdb.KindConflict, "it was changed meanwhile")
 	}
 	return j.octets(pieces{p}, folder, &page.Rows[0])
 }

@@ -59,6 +59,9 @@ func (j *job) keyed(at place, content sum) (key, bool, error) {
 // has notes that a place has a key.
 func (j *job) has(at place, mine key) { j.known[at].have[mine] = struct{}{} }
 
+// unseen takes back that content has come up.
+func (j *job) unseen(at place, content sum) { j.known[at].seen[key(content[:len(key{})])]-- }
+
 // dropHalf deletes what an import that was cut off has of a message, which now comes whole.
 func (j *job) dropHalf(at place, mine key) error {
 	mid, is := j.known[at].half[mine]

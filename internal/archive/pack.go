@@ -18,7 +18,7 @@ import (
 
 // An archive is a line and then frames. A frame is its kind, how it is coded, how long it is, a checksum, and that many bytes.
 // The frames of a message are: Begin, the octets it was received as, the pieces of its long values in the order in which they
-// are referred to, and the record. So a reader knows before anything long whether it wants the message, and never has more
+// are referred to, and the record; one without a record was changed while it was read, and comes again. So a reader knows before anything long whether it wants the message, and never has more
 // than a frame in memory. Kinds, codings and the tags of records are for ever.
 
 // magic is the first line.
