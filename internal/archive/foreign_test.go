@@ -87,6 +87,29 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestFolderOfTasks: a folder that is made for items is of their kind.
+func TestFolderOfTasks(t *testing.T) {
+	s := newSite(t)
+	box, dir := s.mailbox(0), t.TempDir()
+	path := filepath.Join(dir, "todo.ics")
+	if err := os.WriteFile(path, []byte("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VTODO\r\nUID:1\r\nSUMMARY:x\r\nEND:VTODO\r\nEND:VCALENDAR\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.in(s.job(box, "", path))
+	j := s.job(box, "", path)
+	j.Folder = "Work/To do"
+	s.in(j)
+	all, err := readTree(t.Context(), s, box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, class := range map[string]string{"Tasks": "IPF.Task", "Work/To do": "IPF.Task"} {
+		if f := all.find(path); f == nil || f.Class != class || f.Messages != 1 {
+			t.Errorf("%s: %+v", path, f)
+		}
+	}
+}
+
 // TestBigItem: a card whose picture is long is stored with the picture as content, and comes back.
 func TestBigItem(t *testing.T) {
 	s := newSite(t)

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -169,7 +170,7 @@ func containerOf(class mapi.Value) string {
 // itemFolder is the folder that an item comes into: what the path says, or that of its class.
 func (j *job) itemFolder(path, class string, m *object.Message) (*exmdb.Folder, error) {
 	if path = j.under(path); path != "" {
-		return j.ensure(path, class)
+		return j.ensure(path, cmp.Or(containerOf(m.Bag.Get(mapi.PidTagMessageClass)), class))
 	}
 	for _, h := range homes {
 		if isClass(m.Text(mapi.PidTagMessageClass), h.class) {
