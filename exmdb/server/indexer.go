@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -24,6 +23,11 @@ type Indexer struct {
 	end    context.CancelFunc
 	ended  sync.WaitGroup
 
+	// What follows is of the goroutine that indexes. A mailbox that moves from group to group inside a node is in two of its
+	// state machines for a while, and what is left of it in one stays for ever.
+	homes  map[cluster.SpaceID]*space.Machine // where a mailbox was indexed last
+	absent map[cluster.SpaceID]time.Time      // since when it has been nowhere
+
 	mu     sync.Mutex
 	opened map[*space.Machine]bool                     // guarded by mu: all their spaces are to be looked at
 	dirty  map[*space.Machine]map[cluster.SpaceID]bool // guarded by mu: these are
@@ -37,6 +41,9 @@ type IndexerConfig struct {
 	Mailbox func(cluster.SpaceID) bool
 	// Gather is how long what is touched is gathered before it is looked at.
 	Gather time.Duration
+	// Keep is for how long the index of a mailbox is kept that is in no replica any more: it may be in one that is not open
+	// yet.
+	Keep time.Duration
 	// Hold, if not nil, says that nothing is to be written for now.
 	Hold func() bool
 	// Failed reports a mailbox that was not indexed; it is tried again when it is touched.
@@ -46,6 +53,7 @@ type IndexerConfig struct {
 // NewIndexer makes an Indexer; Start starts it.
 func NewIndexer(c IndexerConfig) *Indexer {
 	return &Indexer{config: c, store: store.New(c.Store), poke: make(chan struct{}, 1),
+		homes: make(map[cluster.SpaceID]*space.Machine), absent: make(map[cluster.SpaceID]time.Time),
 		opened: make(map[*space.Machine]bool), dirty: make(map[*space.Machine]map[cluster.SpaceID]bool)}
 }
 
@@ -144,6 +152,27 @@ func (x *Indexer) round(ctx context.Context) {
 			}
 		}
 	}
+	x.forget()
+}
+
+// forget drops what has been nowhere for long enough.
+func (x *Indexer) forget() {
+	for id, since := range x.absent {
+		if time.Since(since) < x.config.Keep {
+			continue
+		}
+		if err := x.config.Index.Drop(id); err != nil {
+			x.failed(id, err)
+			continue
+		}
+		delete(x.absent, id)
+	}
+}
+
+func (x *Indexer) failed(id cluster.SpaceID, err error) {
+	if x.config.Failed != nil {
+		x.config.Failed(id, err)
+	}
 }
 
 // bring indexes what a mailbox has that is new.
@@ -155,15 +184,17 @@ func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceI
 		return x.step(ctx, m, id)
 	})
 	switch kind := cluster.KindOf(err); {
-	case err == nil || ctx.Err() != nil || kind == cluster.KindMoving || kind == cluster.KindUnavailable:
-		return
-	case kind == cluster.KindNoSpace || kind == exmdb.KindNoMailbox:
-		if err = x.config.Index.Drop(id); err == nil {
-			return
+	case ctx.Err() != nil || err != nil && (kind == cluster.KindMoving || kind == cluster.KindUnavailable):
+	case err == nil:
+		x.homes[id] = m
+		delete(x.absent, id)
+	case kind != cluster.KindNoSpace && kind != exmdb.KindNoMailbox:
+		x.failed(id, err)
+	case x.homes[id] == nil || x.homes[id] == m:
+		delete(x.homes, id)
+		if _, known := x.absent[id]; !known {
+			x.absent[id] = time.Now()
 		}
-	}
-	if x.config.Failed != nil && !errors.Is(err, context.Canceled) {
-		x.config.Failed(id, err)
 	}
 }
 

@@ -92,22 +92,26 @@ func (n *node) deliver(i int) {
 // awaitIndexed waits until the index narrows a search to less than all messages, and returns what it names.
 func (n *node) awaitIndexed(word string, most int) []exmdb.UIDRange {
 	n.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	var found []exmdb.UIDRange
+	await(n.t, "the index narrows "+word, func() bool {
 		resp := call(n.host, exmdb.System, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: schema.Inbox, Query: exmdb.TextQuery{Fields: exmdb.TextBody, Text: word}})
-		if resp.Known && count(resp.UIDs) <= most {
-			return resp.UIDs
-		}
-		if time.Now().After(deadline) {
-			n.t.Fatalf("%q is narrowed to %+v, more than %d messages", word, resp, most)
-		}
-		changed, forget := n.rep.Machine().Changed(cluster.SpaceID(n.box)) // nothing changes: a pause
-		wait, cancel := context.WithTimeout(n.t.Context(), 5*time.Millisecond)
+		found = resp.UIDs
+		return resp.Known && count(found) <= most
+	})
+	return found
+}
+
+// await waits until a condition holds that another goroutine works at.
+func await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.After(time.Minute); !holds(); {
 		select {
-		case <-changed:
-		case <-wait.Done():
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("not within a minute: %s", what)
 		}
-		cancel()
-		forget()
 	}
 }
 
@@ -180,4 +184,24 @@ func replicated(t *testing.T, db *lsm.DB) map[string]string {
 		t.Fatal(err)
 	}
 	return pairs
+}
+
+// TestAMailboxThatIsGoneIsForgotten: what is indexed of a mailbox goes with it.
+func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
+	n := newNode(t, mapi.NewMailboxID())
+	call(n.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+	for i := range 20 {
+		n.deliver(i)
+	}
+	n.awaitIndexed("w3x", 8)
+	if err := n.rep.Drop(t.Context(), cluster.SpaceID(n.box)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the mailbox is forgotten", func() bool {
+		spaces, err := n.ix.Spaces()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(spaces) == 0
+	})
 }

@@ -100,6 +100,9 @@ func TestTextNarrowsTables(t *testing.T) {
 		mapi.AndRestriction{textIn(mapi.PidTagSubject, "a"), is(mapi.RelOpGE, mapi.PidTagImportance, mapi.Integer32(1))},
 		mapi.AndRestriction{textIn(mapi.PidTagSubject, "b"), &mapi.NotRestriction{Of: textIn(mapi.PidTagSubject, "3")}},
 	}
+	for _, level := range []mapi.FuzzyLevel{mapi.FuzzyFullString, mapi.FuzzyPrefix | mapi.FuzzyLoose, mapi.FuzzyPrefixOnAnyWord, mapi.FuzzyPhrase | mapi.FuzzyIgnoreNonSpace} {
+		restrictions = append(restrictions, &mapi.ContentRestriction{Fuzzy: level, Tag: mapi.PidTagSubject, Value: mapi.Prop{Tag: mapi.PidTagSubject, Value: mapi.String("b 2")}})
+	}
 	rounds := 120
 	if testing.Short() {
 		rounds = 30
@@ -226,6 +229,12 @@ func TestNarrow(t *testing.T) {
 		if resp := o.narrow(schema.Inbox, c.q); resp.Known != c.known || !slices.Equal(uidsOf(resp.UIDs), c.want) {
 			t.Errorf("%d: %+v, want %v", i, resp, c.want)
 		}
+	}
+	hers := *o.owner // who sees her own items only learns nothing of others'
+	hers.box = b.asUser(mapi.NewGUID())
+	grantTo(b, schema.Inbox, hers.as.User, exmdb.RightCreate|exmdb.RightFolderVisible)
+	if resp := (&searched{&hers, o.ix}).narrow(schema.Inbox, subject("one")); resp.Known || len(resp.UIDs) > 0 {
+		t.Errorf("told of others' messages: %+v", resp)
 	}
 	deep := subject("one")
 	for range maxTextDepth {

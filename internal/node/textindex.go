@@ -21,6 +21,9 @@ type textIndex struct {
 // textGather is how long touched mailboxes are gathered. A search looks at what is newer than the index by itself.
 const textGather = time.Second
 
+// textKeep is for how long the index of a mailbox is kept that has moved away or was deleted: replicas open one by one.
+const textKeep = 10 * time.Minute
+
 // ownSpaces begins the ids of spaces that are no mailboxes.
 const ownSpaces = "flotilla."
 
@@ -37,7 +40,7 @@ func (n *Node) openTextIndex() {
 		return
 	}
 	n.storage.text = t
-	t.indexer = server.NewIndexer(server.IndexerConfig{Index: t.index, Store: n.mailboxes(), Gather: textGather, Hold: n.room.full,
+	t.indexer = server.NewIndexer(server.IndexerConfig{Index: t.index, Store: n.mailboxes(), Gather: textGather, Keep: textKeep, Hold: n.room.full,
 		Mailbox: func(id cluster.SpaceID) bool { return !strings.HasPrefix(string(id[:]), ownSpaces) },
 		Failed: func(id cluster.SpaceID, err error) {
 			n.log.Warn("mailbox not indexed", "code", "FL-1092", "mailbox", id, "err", err)
