@@ -46,20 +46,20 @@ func Chunks(m *exmdb.NewMessage) ([]exmdb.ChunkRef, error) {
 	for i := range m.Recipe.Segments {
 		all = append(all, m.Recipe.Segments[i].Chunks...)
 	}
-	add := func(bag *mapi.PropBag) {
-		for _, ref := range bag.References() {
+	add := func(refs []mapi.ContentRef) {
+		for _, ref := range refs {
 			all = append(all, exmdb.ChunkRef{Hash: ref.Hash, Size: ref.Size})
 		}
 	}
 	if m.Converted != nil {
-		var bag mapi.PropBag
-		if err := bag.UnmarshalWire(m.Props); err != nil {
+		refs, err := mapi.StoredReferences(m.Props)
+		if err != nil {
 			return nil, badProps(err)
 		}
-		add(&bag)
+		add(refs)
 	}
 	for bag := range Bags(m.Converted) {
-		add(bag)
+		add(bag.References())
 	}
 	return uniqueChunks(all), nil
 }
@@ -72,11 +72,11 @@ func checkConversion(m *exmdb.NewMessage, named map[space.Hash]uint32) error {
 	if c == nil {
 		return nil
 	}
-	var bag mapi.PropBag
-	if err := bag.UnmarshalWire(m.Props); err != nil {
+	refs, err := mapi.StoredReferences(m.Props)
+	if err != nil {
 		return badProps(err)
 	}
-	if err := checkReferences(&bag, named); err != nil {
+	if err := checkReferences(refs, named); err != nil {
 		return err
 	}
 	if nesting(c.Attachments) > maxNested {
@@ -89,15 +89,15 @@ func checkConversion(m *exmdb.NewMessage, named map[space.Hash]uint32) error {
 		}
 	}
 	for bag := range Bags(c) {
-		if err := checkReferences(bag, named); err != nil {
+		if err := checkReferences(bag.References(), named); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkReferences(bag *mapi.PropBag, named map[space.Hash]uint32) error {
-	for _, ref := range bag.References() {
+func checkReferences(refs []mapi.ContentRef, named map[space.Hash]uint32) error {
+	for _, ref := range refs {
 		if err := checkChunk(ref.Hash, ref.Size, named); err != nil {
 			return cluster.Errorf(exmdb.KindBadContent, "properties: %v", err)
 		}

@@ -33,7 +33,7 @@ func split(bag *mapi.PropBag) (listed, texts *mapi.PropBag) {
 
 func isLongText(v mapi.Value) bool {
 	_, content := v.(mapi.Reference)
-	return !content && len(mapi.AppendValue(nil, v)) >= minText
+	return !content && mapi.StoredSize(v) >= minText
 }
 
 // listed reads what lists look at of an object's properties; one that has none has an empty bag.

@@ -74,25 +74,84 @@ func (b *PropBag) Delete(t Tag) {
 
 // AppendWire adds the storage form.
 func (b *PropBag) AppendWire(dst []byte) []byte {
-	last := Tag(0)
+	last, size := Tag(0), 0
+	for _, p := range b.props {
+		n, _ := plainSize(p.Value)
+		size += n + usualSize
+	}
+	dst = slices.Grow(dst, size)
 	var payload []byte
 	for _, p := range b.props {
+		dst = wire.AppendUvarint(dst, uint64(p.Tag-last))
+		last = p.Tag
+		if n, is := plainSize(p.Value); is {
+			dst = p.Value.appendStored(wire.AppendUvarint(dst, uint64(n)<<1))
+			continue
+		}
 		payload = p.Value.appendStored(payload[:0])
 		_, reference := p.Value.(Reference)
 		head := uint64(len(payload)) << 1
 		if reference {
 			head |= 1
 		}
-		dst = wire.AppendUvarint(dst, uint64(p.Tag-last))
 		dst = append(wire.AppendUvarint(dst, head), payload...)
-		last = p.Tag
 	}
 	return dst
+}
+
+// usualSize is about what a property takes beside a long value.
+const usualSize = 16
+
+// plainSize is the length of a payload that is known before it is written, if it is.
+func plainSize(v Value) (int, bool) {
+	switch v := v.(type) {
+	case String:
+		return len(v), true
+	case String8:
+		return len(v), true
+	case Binary:
+		return len(v), true
+	}
+	return 0, false
+}
+
+// StoredSize is how many bytes AppendValue adds for a value.
+func StoredSize(v Value) int {
+	if n, is := plainSize(v); is {
+		return n
+	}
+	return len(v.appendStored(nil))
 }
 
 // UnmarshalWire reads the storage form, all of data, and refers to nothing of it afterwards.
 func (b *PropBag) UnmarshalWire(data []byte) error {
 	b.props = nil
+	return walkStored(data, func(t Tag, payload []byte, reference bool) error {
+		v, err := parseStored(t.Type(), payload, reference)
+		if err == nil {
+			b.props = append(b.props, Prop{t, v})
+		}
+		return err
+	})
+}
+
+// StoredReferences is all content that the values of a bag in its storage form stand in; no other value is read.
+func StoredReferences(data []byte) (refs []ContentRef, err error) {
+	err = walkStored(data, func(t Tag, payload []byte, reference bool) error {
+		if !reference {
+			return nil
+		}
+		v, err := parseStored(t.Type(), payload, reference)
+		if r, ok := v.(Reference); ok && err == nil {
+			refs = append(refs, r...)
+		}
+		return err
+	})
+	return refs, err
+}
+
+// walkStored calls fn with each property of a bag in its storage form.
+func walkStored(data []byte, fn func(t Tag, payload []byte, reference bool) error) error {
 	r := wire.NewReader(data)
 	tag := uint64(0)
 	for first := true; r.Len() > 0; first = false {
@@ -105,11 +164,9 @@ func (b *PropBag) UnmarshalWire(data []byte) error {
 			return fmt.Errorf("tags do not ascend after %#x: %w", tag, ErrBadBag)
 		}
 		tag += delta
-		v, err := parseStored(Tag(tag).Type(), payload, head&1 == 1)
-		if err != nil {
+		if err := fn(Tag(tag), payload, head&1 == 1); err != nil {
 			return fmt.Errorf("tag %#x: %w", tag, errors.Join(ErrBadBag, err))
 		}
-		b.props = append(b.props, Prop{Tag(tag), v})
 	}
 	return nil
 }

@@ -150,3 +150,25 @@ func TestFileTime(t *testing.T) {
 		}
 	})
 }
+
+// TestStoredReferences: what a stored bag refers to is found without its values, and so is what is no bag.
+func TestStoredReferences(t *testing.T) {
+	var bag PropBag
+	want := []ContentRef{{Hash: [32]byte{1}, Size: 9000}, {Hash: [32]byte{2}, Size: 10}}
+	bag.Set(PidTagBody, Reference(want))
+	bag.Set(PidTagSubjectPrefix, String("RE: "))
+	bag.Set(PidTagImportance, Integer32(2))
+	stored := bag.AppendWire(nil)
+	got, err := StoredReferences(stored)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := StoredReferences(stored[:len(stored)-1]); !errors.Is(err, ErrBadBag) {
+		t.Errorf("a bag cut short: %v", err)
+	}
+	for _, p := range bag.All() {
+		if n := StoredSize(p.Value); n != len(AppendValue(nil, p.Value)) {
+			t.Errorf("%v has %d bytes", p, n)
+		}
+	}
+}

@@ -240,7 +240,7 @@ func (im *importer) html(p *mime.Part) error {
 	wide := !known && mime.KnownCharset(p.Charset())
 	if !known && !wide {
 		page = 1252 // whoever names no charset means this or UTF-8
-		if valid, err := isUTF8(p.Content(im.octets)); err != nil {
+		if valid, err := isUTF8(p.Content(im.octets), im.room()); err != nil {
 			return err
 		} else if valid {
 			page = utf8Page
@@ -272,7 +272,7 @@ func (im *importer) text(parts []*mime.Part) error {
 		}
 	}
 	if page, known := mime.CodePage(p.Charset()); len(parts) == 1 && (p.Charset() == "" || known && (page == utf8Page || page == 20127)) {
-		valid, err := isUTF8(p.Content(im.octets))
+		valid, err := isUTF8(p.Content(im.octets), im.room())
 		if err != nil {
 			return err
 		}
@@ -290,9 +290,8 @@ func (im *importer) text(parts []*mime.Part) error {
 	return im.long(&im.bag, mapi.PidTagBody, transform.NewReader(io.MultiReader(all...), sound{}))
 }
 
-// isUTF8 tells whether what r yields can be a string property as it is.
-func isUTF8(r io.Reader) (bool, error) {
-	buf := make([]byte, 8<<10)
+// isUTF8 tells whether what r yields, which it reads through buf, can be a string property as it is.
+func isUTF8(r io.Reader, buf []byte) (bool, error) {
 	n := 0
 	for {
 		got, err := r.Read(buf[n:])

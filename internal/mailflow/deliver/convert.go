@@ -75,7 +75,7 @@ func (k *keeper) Range(from, to int64, encoding string) (mapi.Reference, error) 
 			return reference(p.refs), nil
 		}
 	}
-	return k.Stream(decode)
+	return k.stream(decode, to-from)
 }
 
 // holds reports whether the content of a piece is that of a part that begins with it.
@@ -94,10 +94,13 @@ func reference(refs []exmdb.ChunkRef) mapi.Reference {
 	return out
 }
 
-// Stream implements oxcmail.Keeper. What is made of a mail in a file is put behind it there.
-func (k *keeper) Stream(r io.Reader) (mapi.Reference, error) {
+// Stream implements oxcmail.Keeper.
+func (k *keeper) Stream(r io.Reader) (mapi.Reference, error) { return k.stream(r, 0) }
+
+// stream keeps what r yields, about so many bytes. What is made of a mail in a file is put behind it there.
+func (k *keeper) stream(r io.Reader, expected int64) (mapi.Reference, error) {
 	at := k.mail.size + k.mail.made
-	c := newChunker(k.mail, 0)
+	c := newChunker(k.mail, expected)
 	w := io.Writer(c)
 	if k.mail.file != nil {
 		w = io.MultiWriter(io.NewOffsetWriter(k.mail.file, at), c)
@@ -140,7 +143,7 @@ func (k *keeper) spread() error {
 func (k *keeper) thin(bag *mapi.PropBag) error {
 	long := slices.DeleteFunc(slices.Clone(bag.All()), func(p mapi.Prop) bool {
 		_, done := p.Value.(mapi.Reference)
-		return done || !mapi.Fits(mapi.Reference{}, p.Tag.Type()) || len(mapi.AppendValue(nil, p.Value)) <= maxCrowded
+		return done || !mapi.Fits(mapi.Reference{}, p.Tag.Type()) || mapi.StoredSize(p.Value) <= maxCrowded
 	})
 	for _, p := range long {
 		ref, err := k.Stream(bytes.NewReader(mapi.AppendValue(nil, p.Value)))
