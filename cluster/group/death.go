@@ -22,8 +22,11 @@ const (
 	silenceLimit = time.Second
 	// positionWait is how long a survivor that was not heard yet is waited for before the first stands.
 	positionWait = 60 * time.Millisecond
-	// standStep is between two survivors' attempts.
+	// standStep is between two survivors' attempts, and standEach more for each group that has lost its leader with them: all
+	// their candidates write down terms and votes at once, and who stands before the first one's request is there splits
+	// the vote, after which only raft's timers help.
 	standStep      = 200 * time.Millisecond
+	standEach      = 15 * time.Millisecond
 	suspectTimeout = 500 * time.Millisecond
 	// caseLasts is how long the case of a node that is back is kept.
 	caseLasts    = 2 * time.Second
@@ -377,7 +380,7 @@ func (u *undertaker) decide(node cluster.NodeID) {
 	for _, g := range led {
 		rank, all := g.rank(node, reports)
 		if all || late {
-			u.stand(node, c, g, rank)
+			u.stand(node, c, g, standAfter(rank, len(led)))
 		}
 	}
 }
@@ -428,8 +431,13 @@ func (p position) before(o position, id, other cluster.ServerID) bool {
 	return id < other
 }
 
+// standAfter is how long a survivor of a rank waits, when so many groups have lost their leader at once.
+func standAfter(rank, groups int) time.Duration {
+	return time.Duration(rank) * (standStep + time.Duration(groups)*standEach)
+}
+
 // stand makes the local replica a candidate, after those that rank before it had their chance: once for each leader.
-func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, rank int) {
+func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, after time.Duration) {
 	leader, term := g.Leader()
 	u.mu.Lock()
 	again := c.stood[g.id] >= term || !g.bereft(leader, node)
@@ -440,12 +448,12 @@ func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, rank int
 	if again {
 		return
 	}
-	if rank == 0 {
+	if after == 0 {
 		g.standFor(leader, term)
 		return
 	}
 	u.h.spawn(func() {
-		if pause(u.h.ctx, time.Duration(rank)*standStep, nil, g.stopped) == nil {
+		if pause(u.h.ctx, after, nil, g.stopped) == nil {
 			g.standFor(leader, term)
 		}
 	})

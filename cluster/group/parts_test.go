@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
@@ -126,6 +127,20 @@ func TestRanking(t *testing.T) {
 		}
 		if c.p.before(c.o, a, b) == c.o.before(c.p, b, a) {
 			t.Errorf("%+v and %+v have no order", c.p, c.o)
+		}
+	}
+}
+
+// TestSecondStandsLaterForMany: the first has time to write down a vote for each group that has lost its leader.
+func TestSecondStandsLaterForMany(t *testing.T) {
+	const each = 13 * time.Millisecond // what a group was seen to take beside other load
+	for _, groups := range []int{1, 22, 86, 256} {
+		if first := standAfter(0, groups); first != 0 {
+			t.Errorf("of %d groups the first stands after %v", groups, first)
+		}
+		second, third := standAfter(1, groups), standAfter(2, groups)
+		if second < max(standStep, time.Duration(groups)*each) || third < 2*second {
+			t.Errorf("of %d groups the second stands after %v, the third after %v", groups, second, third)
 		}
 	}
 }
