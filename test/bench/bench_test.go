@@ -49,28 +49,37 @@ func TestDelivery(t *testing.T) {
 	results := map[string]any{}
 	for _, size := range []int{4 << 10, 75 << 10} {
 		for _, conns := range []int{1, 16, 64} {
-			before, err := fault.ReadGroups(context.Background(), c, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			synced := syncs(t, c)
-			perSecond, p50, p99 := deliver(t, c, users, size, conns, 8*time.Second)
-			synced = syncs(t, c) - synced
-			after, err := fault.ReadGroups(context.Background(), c, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			entries, ops := uint64(0), uint64(0)
-			for i := range after {
-				entries += after[i].Entries - before[i].Entries
-				ops += after[i].Operations - before[i].Operations
-			}
-			results[fmt.Sprintf("%d KiB, %d connections", size>>10, conns)] = map[string]any{"deliveries per second": int(perSecond),
-				"p50 ms": ms(p50), "p99 ms": ms(p99), "effects per entry": float64(ops) / float64(max(entries, 1)),
-				"entries": entries, "syncs of three nodes per delivery": synced / float64(max(ops, 1))}
+			results[fmt.Sprintf("%d KiB, %d connections", size>>10, conns)] = counted(t, c, func() map[string]any {
+				perSecond, p50, p99 := deliver(t, c, users, size, conns, 8*time.Second)
+				return map[string]any{"deliveries per second": int(perSecond), "p50 ms": ms(p50), "p99 ms": ms(p99)}
+			})
 		}
 	}
 	devtest.Record(t, "delivery", results)
+}
+
+// counted adds to what was measured what it took: entries of the log, effects in each, and syncs.
+func counted(t *testing.T, c *dev.Cluster, measure func() map[string]any) map[string]any {
+	t.Helper()
+	before, err := fault.ReadGroups(t.Context(), c, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced := syncs(t, c)
+	of := measure()
+	synced = syncs(t, c) - synced
+	after, err := fault.ReadGroups(t.Context(), c, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, ops := uint64(0), uint64(0)
+	for i := range after {
+		entries += after[i].Entries - before[i].Entries
+		ops += after[i].Operations - before[i].Operations
+	}
+	of["effects per entry"] = float64(ops) / float64(max(entries, 1))
+	of["entries"], of["syncs of three nodes per delivery"] = entries, synced/float64(max(ops, 1))
+	return of
 }
 
 func deliver(t *testing.T, c *dev.Cluster, users, size, conns int, d time.Duration) (perSecond float64, p50, p99 time.Duration) {

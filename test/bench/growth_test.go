@@ -5,12 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +17,6 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
-	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 	"github.com/flotilla-mail/flotilla/test/devtest"
@@ -294,9 +289,7 @@ func TestGrowth(t *testing.T) {
 		costs = append(costs, cost{n, of})
 	}
 	devtest.Record(t, "growth", results)
-	if err := os.WriteFile(filepath.Join(testkit.Root(t), "docs", "measurements", "growth.md"), growthPage(costs), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	page(t, "growth", growthPage(costs))
 	largest := costs[len(costs)-1].of
 	for what, most := range map[string]float64{"open ms": 100, "count ms": 10, "first 50 rows ms": 20, "memory kept with a sort MB": 20} {
 		if got := largest[what].(float64); got > most {
@@ -311,19 +304,17 @@ func growthPage(costs []cost) []byte {
 	b.WriteString("# What a mailbox costs, by how much is in it\n\n" +
 		"Made by `make bench BENCH=TestGrowth`; growth.json beside this page says on which machine and when. One mailbox at its owner,\n" +
 		"its state in files, without log and network. Times are medians; the last column is how many times as much the largest\n" +
-		"mailbox costs as the smallest.\n\n| |")
+		"mailbox costs as the smallest.\n\n")
+	var columns []string
+	var of []map[string]any
 	for _, c := range costs {
-		fmt.Fprintf(&b, " %d |", c.mails)
+		columns, of = append(columns, fmt.Sprint(c.mails)), append(of, c.of)
 	}
-	b.WriteString(" growth |\n|---|" + strings.Repeat("---|", len(costs)+1) + "\n")
-	least, most := costs[0].of, costs[len(costs)-1].of
-	for _, what := range slices.Sorted(maps.Keys(least)) {
-		fmt.Fprintf(&b, "| %s |", what)
-		for _, c := range costs {
-			fmt.Fprintf(&b, " %.2f |", c.of[what])
-		}
-		fmt.Fprintf(&b, " %.1f |\n", most[what].(float64)/max(least[what].(float64), 0.001))
+	least, most, times := costs[0].of, costs[len(costs)-1].of, map[string]any{}
+	for what := range least {
+		times[what] = most[what].(float64) / max(least[what].(float64), 0.001)
 	}
+	b.WriteString(table(append(columns, "growth"), append(of, times)))
 	b.WriteString("\nMaking a sort that nobody has asked for grows with the folder: all rows are looked at, once, in steps, and none of them keeps\n" +
 		"others waiting. So does a client's state of change synchronisation, which names every mail that the client has and goes\n" +
 		"both ways. The rest is flat, or grows with the square root of the folder (docs/design/tables.md).\n")

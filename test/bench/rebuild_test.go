@@ -173,11 +173,8 @@ func rebuild(ctx context.Context, c *dev.Cluster, groups int) (r rebuilt, err er
 		if err := c.Admin("n2").Do(ctx, "GET", "/v1/groups", nil, &all); err != nil && ctx.Err() != nil {
 			return r, errors.Join(err, ctx.Err())
 		}
-		now, seeds, whole := time.Now(), 0, 0
+		now, seeds, whole := time.Now(), 0, wholeGroups(all)
 		for i := range all {
-			if all[i].whole() {
-				whole++
-			}
 			for _, p := range all[i].Replicas {
 				if p.SeedTotal > 0 {
 					seeds++
@@ -200,6 +197,29 @@ func rebuild(ctx context.Context, c *dev.Cluster, groups int) (r rebuilt, err er
 	}
 	r.whole = time.Since(begin)
 	return r, nil
+}
+
+func wholeGroups(all []seedingGroup) (n int) {
+	for i := range all {
+		if all[i].whole() {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitWhole waits until each group has three replicas that have caught up: one more may go.
+func awaitWhole(ctx context.Context, c *dev.Cluster) error {
+	for {
+		var all []seedingGroup
+		err := c.Admin(c.Names()[0]).Do(ctx, "GET", "/v1/groups", nil, &all)
+		if err == nil && len(all) > 0 && wholeGroups(all) == len(all) {
+			return nil
+		}
+		if werr := wait(ctx, 200*time.Millisecond); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
 }
 
 func (g *seedingGroup) whole() bool {
