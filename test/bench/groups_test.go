@@ -229,7 +229,8 @@ func groupsPage(columns []string, of []map[string]any) []byte {
 		"Made by `make bench BENCH=TestGroups`; groups.json beside this page says on which machine and when. Three nodes of one\n"+
 		"machine, so each has a replica of every group. Mails of 4 KiB; an owner is killed and a mail sent to each of its mailboxes.\n\n"+
 		"%s\nA group more costs a node %.2f MB of memory, %.2f MB of disk, and all three nodes together %.3f%% of a core at rest. An empty\n"+
-		"mailbox more, with what the directory has of it, costs a node %.1f KB of disk.\n", table(columns, of), each(nodeMemory), each(nodeDisk), each(idleCPU), mailbox)
+		"mailbox more, with what the directory has of it, costs a node %.1f KB of disk. What that\n"+
+		"means for 1,000 nodes is in docs/design/scale.md.\n", table(columns, of), each(nodeMemory), each(nodeDisk), each(idleCPU), mailbox)
 }
 
 // count64 is the number of mailboxes in a column's name.
