@@ -9,7 +9,7 @@ func (i OpInfo) Grows() bool {
 	return slices.Contains([]OpID{
 		OpCreateMailbox.ID,
 		OpDeliver.ID, OpAppend.ID, OpUploadChunk.ID,
-		OpCreateMessage.ID, OpSaveMessage.ID, OpImportMessage.ID, OpSubmitMessage.ID,
+		OpCreateMessage.ID, OpSaveMessage.ID, OpImportMessage.ID, OpSubmitMessage.ID, OpTakeIn.ID,
 		OpCopy.ID, OpCopyMessages.ID, OpCopyFolder.ID,
 	}, i.ID)
 }

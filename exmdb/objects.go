@@ -41,6 +41,22 @@ type MessageContent struct {
 	Attachments []Attachment   `wire:"3"`
 }
 
+// Bags are the bags of a message and everything in it.
+func (c *MessageContent) Bags() []*mapi.PropBag {
+	bags := []*mapi.PropBag{&c.Props}
+	for i := range c.Recipients {
+		bags = append(bags, &c.Recipients[i])
+	}
+	for i := range c.Attachments {
+		a := &c.Attachments[i]
+		bags = append(bags, &a.Props)
+		if a.Embedded != nil {
+			bags = append(bags, a.Embedded.Bags()...)
+		}
+	}
+	return bags
+}
+
 // MessageEdit is what a draft changes of a message, all at once (MAILBOX 5). Values may be long; those that were
 // uploaded stand as References.
 type MessageEdit struct {

@@ -22,4 +22,9 @@ var (
 	OpCopyMessages     = Op[CarryMessagesRequest, CarryMessagesResponse]{OpInfo{46, "CopyMessages", true}}
 	OpMoveMessages     = Op[CarryMessagesRequest, CarryMessagesResponse]{OpInfo{47, "MoveMessages", true}}
 	OpLocate           = Op[LocateRequest, LocateResponse]{OpInfo{48, "Locate", false}}
+	OpCarryAcross      = Op[CarryAcrossRequest, CarryAcrossResponse]{OpInfo{49, "CarryAcross", true}}
+	OpCrossing         = Op[Crossing, CrossingResponse]{OpInfo{50, "Crossing", false}}
+	OpReadCrossing     = Op[ReadCrossingRequest, ReadBytesResponse]{OpInfo{51, "ReadCrossing", false}}
+	OpTakeIn           = Op[TakeInRequest, TakeInResponse]{OpInfo{52, "TakeIn", true}}
+	OpFinishCrossing   = Op[FinishCrossingRequest, FinishCrossingResponse]{OpInfo{53, "FinishCrossing", true}}
 )

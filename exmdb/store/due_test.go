@@ -22,8 +22,11 @@ type noting struct {
 	list dueList
 }
 
-// note is w for a request. Deliveries out of a queue want a space's own writer.
+// note is w for a request. What comes from another space once wants a space's own writer.
 func (l dueList) note(w space.Writer, req any) space.Writer {
+	if _, is := req.(*exmdb.TakeInRequest); is {
+		return w
+	}
 	if q, is := req.(*exmdb.DeliverRequest); is && q.Source != (cluster.SpaceID{}) {
 		return w
 	}

@@ -42,6 +42,16 @@ func FuzzOps(f *testing.F) {
 	seed(exmdb.OpImportFolder.OpInfo, &exmdb.ImportFolderRequest{Parent: schema.IPMSubtree, SourceKey: make([]byte, 22), Version: version, Name: "x"})
 	seed(exmdb.OpImportDeletes.OpInfo, &exmdb.ImportDeletesRequest{Folder: schema.Inbox, SourceKeys: [][]byte{make([]byte, 22)}})
 	seed(exmdb.OpImportMove.OpInfo, &exmdb.ImportMoveRequest{Folder: schema.Inbox, From: schema.Sent, SourceKey: make([]byte, 22), Target: make([]byte, 22), ChangeKey: version.ChangeKey})
+	content := exmdb.MessageContent{Props: edit.Set, Recipients: edit.Recipients, Attachments: []exmdb.Attachment{{Number: 1, Embedded: &exmdb.MessageContent{}}}}
+	body := text("Subject: x\r\n\r\n")
+	seed(exmdb.OpTakeIn.OpInfo, &exmdb.TakeInRequest{Source: cluster.SpaceID{1}, Number: 1, As: exmdb.System, Target: schema.Inbox,
+		Message: exmdb.CarriedMessage{Body: &body, Content: content, HasRecipients: true, Names: []exmdb.NamedID{{ID: 0x8000, Name: payload.Names[0]}}}})
+	seed(exmdb.OpTakeIn.OpInfo, &exmdb.TakeInRequest{Source: cluster.SpaceID{1}, Number: 1, As: exmdb.System, Target: schema.Inbox,
+		Message: exmdb.CarriedMessage{Marks: uint32(schema.RowAssociated | schema.RowBorn), Content: content, HasRecipients: true}})
+	crossing := exmdb.Crossing{Folder: schema.Inbox, Message: mid, Mailbox: mapi.MailboxID{1}, Target: schema.Inbox, As: exmdb.System}
+	seed(exmdb.OpCrossing.OpInfo, &crossing)
+	seed(exmdb.OpFinishCrossing.OpInfo, &exmdb.FinishCrossingRequest{Crossing: crossing})
+	seed(exmdb.OpCarryAcross.OpInfo, &exmdb.CarryAcrossRequest{Folder: schema.Inbox, Messages: []mapi.MID{mid}, Mailbox: mapi.MailboxID{1}, Target: schema.Inbox})
 	f.Fuzz(func(t *testing.T, op uint16, payload []byte) {
 		h, known := table[exmdb.OpID(op)]
 		if !known || h.ID == exmdb.OpCreateMailbox.ID {

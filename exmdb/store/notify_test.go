@@ -206,7 +206,7 @@ func everyOp() []causing {
 			return &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: []mapi.MID{mid}, Hard: true}
 		}),
 	}
-	return slices.Concat(list, deletedOps(), folderOps(), importOps(), submitOps(), quietOps())
+	return slices.Concat(list, deletedOps(), folderOps(), importOps(), submitOps(), acrossOps(), quietOps())
 }
 
 // deletedOps are those on soft-deleted messages.
@@ -284,6 +284,27 @@ func submitOps() []causing {
 		causes(exmdb.OpAbortSubmit, "", func(*told) *exmdb.AbortSubmitRequest { return &exmdb.AbortSubmitRequest{Message: mid} }).after(func(b *told) {
 			written(mapi.PidTagDeferredSendTime, later)(b)
 			b.submit(mid)
+		}),
+	}
+}
+
+// acrossOps are those of what goes into another mailbox, and of what comes from one.
+func acrossOps() []causing {
+	crossing := func(b *told, mid mapi.MID) exmdb.Crossing {
+		return exmdb.Crossing{Folder: b.a, Message: mid, Mailbox: mapi.NewMailboxID(), As: exmdb.System}
+	}
+	return []causing{
+		with(exmdb.OpCarryAcross, "", func(b *told, mid mapi.MID) *exmdb.CarryAcrossRequest {
+			return &exmdb.CarryAcrossRequest{Folder: b.a, Messages: []mapi.MID{mid}, Mailbox: mapi.NewMailboxID(), Target: b.b}
+		}),
+		with(exmdb.OpTakeIn, "", func(b *told, mid mapi.MID) *exmdb.TakeInRequest {
+			c := crossing(b, mid)
+			m := call(b.box, exmdb.OpCrossing, &c).Message
+			return &exmdb.TakeInRequest{Source: cluster.SpaceID{1}, Number: uint64(b.since), As: exmdb.System, Target: b.b, Message: m}
+		}),
+		with(exmdb.OpFinishCrossing, "", func(b *told, mid mapi.MID) *exmdb.FinishCrossingRequest {
+			c := crossing(b, mid)
+			return &exmdb.FinishCrossingRequest{Crossing: c, CN: call(b.box, exmdb.OpCrossing, &c).CN}
 		}),
 	}
 }

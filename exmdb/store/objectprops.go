@@ -213,7 +213,7 @@ func readMessage(v *view, req *exmdb.ReadMessageRequest) (*exmdb.ReadMessageResp
 		err = v.readWhole(fid, m, req, &resp.Content)
 	}
 	if err == nil && req.Names {
-		resp.Names, err = v.namesIn(allBags(&resp.Content)...)
+		resp.Names, err = v.namesIn(resp.Content.Bags()...)
 	}
 	return resp, err
 }
@@ -260,20 +260,4 @@ func describeAttachments(list []schema.Attachment, deep bool) []exmdb.Attachment
 		}
 	}
 	return out
-}
-
-// allBags are the bags of a message and everything in it.
-func allBags(c *exmdb.MessageContent) []*mapi.PropBag {
-	bags := []*mapi.PropBag{&c.Props}
-	for i := range c.Recipients {
-		bags = append(bags, &c.Recipients[i])
-	}
-	for i := range c.Attachments {
-		a := &c.Attachments[i]
-		bags = append(bags, &a.Props)
-		if a.Embedded != nil {
-			bags = append(bags, allBags(a.Embedded)...)
-		}
-	}
-	return bags
 }

@@ -24,5 +24,10 @@ func (s *Store) objectHandlers() []Handler {
 		write(s, exmdb.OpCopyMessages, may(in("Folder", toRead), in("Target", toCreate)), copyByMID),
 		write(s, exmdb.OpMoveMessages, may(in("Folder", toRead), in("Target", toCreate)), moveByMID),
 		read(s, exmdb.OpLocate, rightRead, locate),
+		write(s, exmdb.OpCarryAcross, may(in("Folder", toRead)), carryAcross),
+		read(s, exmdb.OpCrossing, rightAdminister, crossing),
+		read(s, exmdb.OpReadCrossing, rightAdminister, readCrossing),
+		write(s, exmdb.OpTakeIn, rightDeliver, takeIn),
+		write(s, exmdb.OpFinishCrossing, rightAdminister, finishCrossing),
 	}
 }

@@ -404,6 +404,24 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpReadOutgoing.ID: {{system: true, try: does(exmdb.OpReadOutgoing, func(*scene) *exmdb.ReadOutgoingRequest {
 		return &exmdb.ReadOutgoingRequest{}
 	})}},
+	exmdb.OpCarryAcross.ID: {
+		{wants: []wants{reading}, try: does(exmdb.OpCarryAcross, func(s *scene) *exmdb.CarryAcrossRequest {
+			return &exmdb.CarryAcrossRequest{Folder: s.source, Messages: []mapi.MID{s.item}, Mailbox: mapi.NewMailboxID(), Target: s.target, Copy: true}
+		}, func(r *exmdb.CarryAcrossResponse) bool { return r.Taken > 0 })},
+		{wants: []wants{reading, deleting}, try: does(exmdb.OpCarryAcross, func(s *scene) *exmdb.CarryAcrossRequest {
+			return &exmdb.CarryAcrossRequest{Folder: s.source, Messages: []mapi.MID{s.item}, Mailbox: mapi.NewMailboxID(), Target: s.target}
+		}, func(r *exmdb.CarryAcrossResponse) bool { return r.Taken > 0 })},
+	},
+	exmdb.OpCrossing.ID: {{system: true, try: does(exmdb.OpCrossing, func(*scene) *exmdb.Crossing { return &exmdb.Crossing{} })}},
+	exmdb.OpReadCrossing.ID: {{system: true, try: reaches(exmdb.OpReadCrossing, func(*scene) *exmdb.ReadCrossingRequest {
+		return &exmdb.ReadCrossingRequest{}
+	}, exmdb.KindNoMessage)}},
+	exmdb.OpTakeIn.ID: {{system: true, try: reaches(exmdb.OpTakeIn, func(s *scene) *exmdb.TakeInRequest {
+		return &exmdb.TakeInRequest{Source: cluster.SpaceID{1}, Number: 1, As: exmdb.System, Target: s.target}
+	}, exmdb.KindBadContent)}},
+	exmdb.OpFinishCrossing.ID: {{system: true, try: does(exmdb.OpFinishCrossing, func(*scene) *exmdb.FinishCrossingRequest {
+		return &exmdb.FinishCrossingRequest{}
+	})}},
 	exmdb.OpFinishOutgoing.ID: {{system: true, try: does(exmdb.OpFinishOutgoing, func(*scene) *exmdb.OutgoingRequest { return &exmdb.OutgoingRequest{} })}},
 }
 

@@ -327,7 +327,7 @@ func (s *contentsSync) bring(m *message) error {
 	s.size += 4 * rowBytes
 	if out.Content != nil {
 		s.size += int(m.row.Props)
-		s.bags = append(s.bags, allBags(out.Content)...)
+		s.bags = append(s.bags, out.Content.Bags()...)
 	}
 	s.resp.Changes = append(s.resp.Changes, out)
 	return nil

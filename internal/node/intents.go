@@ -66,5 +66,9 @@ func (n *Node) performer(id cluster.GroupID) *intents.Performer {
 					"about", out.Sender, "err", why)
 				n.metrics.outgoing.WithLabelValues("dropped").Inc()
 			},
+			Refused: func(box mapi.MailboxID, c *exmdb.Crossing, why error) {
+				n.log.Info("a message was not let into another mailbox and stays", "mailbox", box, "target", c.Mailbox, "user", c.As.User, "err", why)
+				n.metrics.outgoing.WithLabelValues("refused").Inc()
+			},
 		}}
 }

@@ -1,5 +1,5 @@
-// Package intents carries out what mailboxes send by themselves: what rules forward, answer and send back, and what users
-// say while they are away.
+// Package intents carries out what mailboxes send by themselves: what rules forward, answer and send back, what users say
+// while they are away, and messages that go from one mailbox into another.
 //
 // A mailbox writes it into its outbox in the effect that wants it; the pump of the group's leader brings it here, in order,
 // as often as it takes. This package makes the mail and puts it into the queue of the mailbox's own group, which takes each
@@ -64,11 +64,16 @@ type Events struct {
 	Sent func(box mapi.MailboxID, out *exmdb.Outgoing, recipients int)
 	// Dropped: it is not sent, now or ever.
 	Dropped func(box mapi.MailboxID, out *exmdb.Outgoing, why error)
+	// Refused: a message was not let into another mailbox, and is where it was.
+	Refused func(box mapi.MailboxID, c *exmdb.Crossing, why error)
 }
 
 // Perform implements space.Performer.
 func (p *Performer) Perform(ctx context.Context, source cluster.SpaceID, number uint64, in space.Intent) error {
 	var req exmdb.OutgoingRequest
+	if in.Op == exmdb.IntentAcross {
+		return p.carry(ctx, source, number, in.Payload)
+	}
 	if in.Op != exmdb.IntentOutgoing {
 		return cluster.Errorf(cluster.KindInternal, "intent of op %d", in.Op)
 	}

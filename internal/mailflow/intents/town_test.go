@@ -224,6 +224,9 @@ func (w *town) performer(g cluster.GroupID) *Performer {
 	return &Performer{Mail: w.mail, Deliver: w.deliver, People: w, Queue: w.queue, Group: g, Host: "mail.example.test", Now: w.Now, Events: Events{
 		Sent:    func(_ mapi.MailboxID, out *exmdb.Outgoing, n int) { w.tell("sent kind %d to %d", out.Kind, n) },
 		Dropped: func(_ mapi.MailboxID, out *exmdb.Outgoing, err error) { w.tell("dropped kind %d: %v", out.Kind, err) },
+		Refused: func(_ mapi.MailboxID, c *exmdb.Crossing, err error) {
+			w.tell("refused %#x: %v", uint64(c.Message), err)
+		},
 	}}
 }
 

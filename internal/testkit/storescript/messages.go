@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/inspect"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
 )
@@ -28,6 +29,7 @@ var messageCommands = []command{
 	{"flags", 2, `flags PATH +\Seen,Red [uids=1:5]`, false, (*run).flags},
 	{"copy", -2, "copy PATH TARGET [SUBJECT…]", false, (*run).copyMessages},
 	{"move", -2, "move PATH TARGET [SUBJECT…]", false, (*run).moveMessages},
+	{"across", -3, "across PATH BOX TARGET [SUBJECT…] [copy=yes]: into a folder of another mailbox", false, (*run).across},
 	{"roundtrip", 1, "roundtrip PATH: properties of every type, three levels deep, come back as they were", false, (*run).roundtrip},
 }
 
@@ -383,6 +385,28 @@ func (r *run) moveMessages() error {
 		return err
 	}
 	return r.carry(exmdb.OpMoveMessages, q, "moved")
+}
+
+// across sends messages on their way into another mailbox.
+func (r *run) across() error {
+	fid, err := r.folder(r.cmd.words[0])
+	ids, err2 := r.chosen(r.cmd.words[0], r.cmd.words[3:])
+	other := r.boxes[r.cmd.words[1]]
+	if other == nil {
+		return mistake("no mailbox %q", r.cmd.words[1])
+	}
+	there := &inspect.Mailbox{Caller: r.site.Caller(r.cmd.text("at", "")), ID: other.id}
+	to, err3 := there.Find(r.cmd.ctx, r.cmd.words[2])
+	if err := errors.Join(err, err2, err3); err != nil {
+		return err
+	}
+	resp, err := exmdb.CarryAcross(r.cmd.ctx, r.cmd.caller, r.cmd.as, r.cmd.box.id,
+		exmdb.CarryAcrossRequest{Folder: fid, Messages: ids, Mailbox: other.id, Target: to, Copy: r.cmd.is("copy")})
+	if err != nil {
+		return err
+	}
+	r.say("%s on their way", plural(uint64(resp.Taken), "message"))
+	return nil
 }
 
 // roundtrip writes a message with properties of every type, with recipients, attachments and messages in them, and reads
