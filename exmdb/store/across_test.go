@@ -80,6 +80,11 @@ func (b *box) everyKind(rng *rand.Rand) map[string]mapi.MID {
 			Flags: exmdb.Flags{Bits: exmdb.FlagFlagged | exmdb.FlagAnswered, Keywords: []string{"Red", "own"}}}).MID
 	}
 	kinds["received"] = put(b.incomingMail("To: carl@example.test\r\n").Message)
+	for i := range 4 {
+		kinds[fmt.Sprintf("converted %d", i)] = put(asReceived(b.t, rng))
+	}
+	kinds["converted and edited"] = put(asReceived(b.t, rng))
+	b.write(mid(kinds["converted and edited"]), mapi.PidTagBody, mapi.String("another"))
 	kinds["received with content"] = put(large(3, 30_000))
 	kinds["its header edited"] = put(b.incomingMail("X-Kept: yes\r\n").Message)
 	b.write(mid(kinds["its header edited"]), mapi.PidTagSubject, mapi.String("another"))
@@ -99,6 +104,7 @@ func TestMessagesCrossWhole(t *testing.T) {
 	from := newBox(t, 0)
 	to := from.again(&exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
 	to.tagOf(mapi.PidLidTaskStatus) // so that names have other ids there
+	to.tagOf(mapi.PidNameKeywords)  // as for any client who shows categories: they are in the row
 	c := &way{from: from, to: to}
 	for what, id := range from.everyKind(rand.New(rand.NewPCG(seed, 9))) {
 		want := from.asSeen(id)
