@@ -12,7 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/selftest/history"
 )
 
-// plantedSeeds is how many seeds a bug has to be found in. The rarest shows in one of a dozen.
+// plantedSeeds is how many seeds a bug has to be found in. The rarest shows in one of two dozen.
 const plantedSeeds = 300
 
 // rules are the promises that each bug breaks. What is lost may show as a UID that is used again before it is missed.
