@@ -226,15 +226,23 @@ func (v *view) indexProps(b *fulltext.Batch, r *tableRow) error {
 
 func indexText(b *fulltext.Batch, from mapi.Getter, tags map[uint16]fulltext.Field) {
 	for id, field := range tags {
-		for _, kind := range []mapi.Type{mapi.TypeString, mapi.TypeString8} {
-			switch text := from.Get(mapi.NewTag(id, kind)).(type) {
-			case mapi.String:
-				b.Text(field, string(text))
-			case mapi.String8:
-				b.Text(field, string(text))
-			}
+		text := codedText(from, id, mapi.TypeString)
+		b.Text(field, text)
+		// There may be another one in the other coding; as a rule it is the same.
+		if other := codedText(from, id, mapi.TypeString8); other != text {
+			b.Text(field, other)
 		}
 	}
+}
+
+func codedText(from mapi.Getter, id uint16, kind mapi.Type) string {
+	switch text := from.Get(mapi.NewTag(id, kind)).(type) {
+	case mapi.String:
+		return string(text)
+	case mapi.String8:
+		return string(text)
+	}
+	return ""
 }
 
 // indexMIME adds the text of a message's octets: all header fields, and the text parts, decoded.
