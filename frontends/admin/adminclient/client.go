@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 )
@@ -38,9 +39,14 @@ type Client struct {
 	http        *http.Client
 }
 
+// idle is for how long a connection to a socket is kept for the next request: who asks once, and makes a client for it,
+// leaves none behind.
+const idle = time.Second
+
 // Socket is a client of the node whose socket is at path.
 func Socket(path string) *Client {
 	return &Client{base: "http://node", http: &http.Client{Transport: &http.Transport{
+		IdleConnTimeout: idle,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}}}}
