@@ -156,7 +156,7 @@ func (n *Node) say(format string, args ...any) {
 }
 
 // Start brings the node up: it forms or joins the system group, follows the map, opens its replicas and then its
-// listeners. It returns when the node is ready, or with the first error.
+// listeners. It returns when the node is ready, its replicas with it, or with the first error.
 func (n *Node) Start(ctx context.Context) error {
 	if err := n.storage.net.Start(); err != nil {
 		return fmt.Errorf("listen for nodes on %s: %w", n.cfg.Listen.Node, err)
@@ -194,6 +194,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.startServices(ctx); err != nil {
 		return err
 	}
+	n.awaitReplicas(ctx)
 	n.ready.Store(true)
 	n.tellState()
 	n.say("ready")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/placement"
@@ -60,7 +61,7 @@ func startThreeWith(t *testing.T, tune func(*Config)) (all map[cluster.NodeID]*N
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			if err := n.Stop(ctx); err != nil {
+			if err := all[n.self].Stop(ctx); err != nil {
 				t.Errorf("stop %s: %v", name, err)
 			}
 		})
@@ -124,6 +125,32 @@ func whole(t *testing.T, all map[cluster.NodeID]*Node, id cluster.GroupID, n *No
 		}
 		return nil
 	})
+}
+
+// TestWhoIsReadyTakesPart: a node that says it is ready may be what the next one to go down leaves its groups to.
+func TestWhoIsReadyTakesPart(t *testing.T) {
+	all, logs := startThree(t)
+	before := all["n2"]
+	for _, id := range []cluster.GroupID{1, 2} {
+		whole(t, all, id, before, before.storage.host.Group(id).Self(), false)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := before.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	again, err := New(before.cfg, slog.New(slog.NewTextHandler(logs["n2"], nil)), func(code int) { t.Errorf("n2 exits with %d", code) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["n2"] = again
+	again.storage.faults.Cut("n3", transport.Both) // so that it waits for the word of n3
+	if err := again.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if part, want := again.takePart(again.view.Map()); want != 3 || part != want {
+		t.Errorf("n2 is ready, and %d of its %d replicas take part; it has 3", part, want)
+	}
 }
 
 // TestReplicasComeBackWhileNodesRun: damage that is met at work, a replica that stops, and one that the others have

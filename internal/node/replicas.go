@@ -279,6 +279,46 @@ func (k *keeper) begin(ctx context.Context, g *placement.Group, open *group.Grou
 	return k.n.storage.host.Bootstrap(ctx, g.ID, voters)
 }
 
+// comparedWithin is how long a node that starts waits for its replicas before it says that it is ready: as long as they wait
+// for the word of a node that is down (CLUSTER 6.3), and a little.
+const comparedWithin = 6 * time.Second
+
+// awaitReplicas waits until the replicas that were here before take part in their groups: who takes the next node down when
+// this one is ready relies on their votes. Those that cannot for now hold it up for comparedWithin.
+func (n *Node) awaitReplicas(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, comparedWithin)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		part, want := n.takePart(n.view.Map())
+		if part == want {
+			return
+		}
+		n.say("waiting for replicas: %d of %d take part", part, want)
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// takePart counts the replicas that a map has on this node as made, and those of them that vote and acknowledge.
+func (n *Node) takePart(m *placement.Map) (part, want int) {
+	for i := range m.Groups {
+		r := m.Groups[i].Replica(n.self)
+		if r == nil || r.State != placement.Created {
+			continue
+		}
+		want++
+		if g := n.storage.host.Group(m.Groups[i].ID); g != nil && g.Self() == r.Server && len(g.Stats().Awaits) == 0 {
+			part++
+		}
+	}
+	return part, want
+}
+
 // awaitGroups waits until every group that has a replica here has a leader that is known.
 func (n *Node) awaitGroups(ctx context.Context) error {
 	for {
