@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -22,6 +23,8 @@ type Indexer struct {
 	poke   chan struct{}
 	end    context.CancelFunc
 	ended  sync.WaitGroup
+	// changed is when a space was touched last, in Unix nanoseconds.
+	changed atomic.Int64
 
 	// What follows is of the goroutine that indexes. A mailbox that moves from group to group inside a node is in two of its
 	// state machines for a while, and what is left of it in one stays for ever.
@@ -67,6 +70,7 @@ func (x *Indexer) Opened(m *space.Machine) {
 
 // Touched notes spaces that an effect was applied to.
 func (x *Indexer) Touched(m *space.Machine, spaces []cluster.SpaceID) {
+	x.changed.Store(time.Now().UnixNano())
 	x.mu.Lock()
 	if x.dirty[m] == nil {
 		x.dirty[m] = make(map[cluster.SpaceID]bool)
@@ -110,18 +114,41 @@ func (x *Indexer) gather(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	for {
-		more := time.NewTimer(x.config.Gather)
-		select {
-		case <-more.C:
-		case <-ctx.Done():
-			more.Stop()
-			return false
-		}
+	for pause(ctx, x.config.Gather) {
 		if x.config.Hold == nil || !x.config.Hold() {
 			return true
 		}
 	}
+	return false
+}
+
+// pause waits for d; it is false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+const (
+	// yields is how many times as long as a step took is rested after it while mailboxes change: all replicas of a mail are
+	// indexed, which takes more of the processor than storing it does, and nobody waits for it.
+	yields = 15
+	// busyFor is how long after a change more of them are expected.
+	busyFor = 200 * time.Millisecond
+)
+
+// restFor is how long to rest after a step, by when a mailbox changed last before it began; less than nothing for one that
+// changed since.
+func restFor(took, quiet time.Duration) time.Duration {
+	if quiet < busyFor {
+		return yields * took
+	}
+	return took
 }
 
 // round looks at what was noted.
@@ -177,12 +204,13 @@ func (x *Indexer) failed(id cluster.SpaceID, err error) {
 
 // bring indexes what a mailbox has that is new.
 func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceID) {
-	err := exmdb.InSteps(ctx, func() (more bool, err error) {
-		if ctx.Err() != nil {
-			return false, nil
+	var err error
+	for more := true; more && err == nil && ctx.Err() == nil; {
+		began := time.Now()
+		if more, err = x.step(ctx, m, id); more && err == nil {
+			pause(ctx, restFor(time.Since(began), began.Sub(time.Unix(0, x.changed.Load()))))
 		}
-		return x.step(ctx, m, id)
-	})
+	}
 	switch kind := cluster.KindOf(err); {
 	case ctx.Err() != nil || err != nil && (kind == cluster.KindMoving || kind == cluster.KindUnavailable):
 	case err == nil:

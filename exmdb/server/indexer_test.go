@@ -205,3 +205,21 @@ func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
 		return len(spaces) == 0
 	})
 }
+
+// TestIndexingYields: as long as mailboxes change, little goes into what nobody waits for.
+func TestIndexingYields(t *testing.T) {
+	const took = 3 * time.Millisecond
+	for quiet, want := range map[time.Duration]time.Duration{
+		-time.Millisecond: yields * took, 0: yields * took, busyFor - 1: yields * took, busyFor: took, time.Hour: took,
+	} {
+		if got := restFor(took, quiet); got != want {
+			t.Errorf("%v after a change the rest is %v, want %v", quiet, got, want)
+		}
+	}
+	x := NewIndexer(IndexerConfig{})
+	before := time.Now()
+	x.Touched(nil, nil)
+	if quiet := before.Sub(time.Unix(0, x.changed.Load())); quiet >= busyFor {
+		t.Errorf("a change now was %v ago", quiet)
+	}
+}
