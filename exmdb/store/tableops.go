@@ -122,8 +122,7 @@ func (v *view) shown(of *exmdb.TableSpec, s *query.Spec, src query.Source, budge
 	if m, is := src.(*messageSource); is {
 		descending, only := s.Orders(mapi.PidTagMessageDeliveryTime)
 		if only && !m.associated && !v.confined[m.fid] {
-			t, err := newTimeTable(m, descending)
-			return t, 0, err
+			return &timeTable{messageSource: m, descending: descending}, 0, nil
 		}
 	}
 	var made *query.View

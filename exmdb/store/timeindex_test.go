@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -33,12 +34,13 @@ func (b *box) checkTimes(fids ...mapi.FID) (blocks int) {
 			}
 			slices.SortFunc(want, schema.TimePlace.Compare)
 			c, err := v.folderCounts(fid)
-			if err != nil && cluster.KindOf(err) != exmdb.KindNoFolder {
+			deleted := err != nil
+			if deleted && cluster.KindOf(err) != exmdb.KindNoFolder {
 				return err
 			}
 			n, err := checkOrder(v.r, fid, want, c)
-			if err != nil {
-				b.t.Fatalf("folder %#x: %v", uint64(fid), err)
+			if err != nil || !deleted && int(c.Messages) != len(want) {
+				b.t.Fatalf("folder %#x of %d messages: %v; its counts say %d", uint64(fid), len(want), err, c.Messages)
 			}
 			blocks += n
 		}
@@ -202,4 +204,83 @@ func TestOrderOfDelivery(t *testing.T) {
 	if n := b.checkTimes(work); n < 20 || n > 200 {
 		t.Errorf("%d blocks of 10,000 messages", n)
 	}
+}
+
+// TestPositionsInOrderOfDelivery: in a folder of several blocks each position is the row that is there, whether it is looked for
+// from an end of the order or by the blocks, and the row's place leads back to it.
+func TestPositionsInOrderOfDelivery(t *testing.T) {
+	b := newBox(t, 0)
+	b.fill(schema.Inbox, 2000)
+	b.now = b.now.Add(-time.Hour)
+	b.fill(schema.Inbox, 1000)
+	if n := b.checkTimes(schema.Inbox); n < 4 {
+		t.Fatalf("%d blocks", n)
+	}
+	b.view(func(v *view) error {
+		order, err := deliveryOrder(v, schema.Inbox)
+		if err != nil {
+			return err
+		}
+		for _, descending := range []bool{false, true} {
+			for index := 0; index < len(order); index += 1 + index%2*5 {
+				if err := checkPosition(v, order, index, descending); err != nil {
+					t.Errorf("row %d of %d, descending %v: %v", index, len(order), descending, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// deliveryOrder is the order of a folder, from the oldest on.
+func deliveryOrder(v *view, fid mapi.FID) (order []schema.TimePlace, err error) {
+	it := v.r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(fid, nil))
+	defer closing(it, &err)
+	for it.Next() {
+		p, err := schema.ParseTimeKey(it.Key())
+		if err != nil {
+			return nil, err
+		}
+		order = append(order, p)
+	}
+	return order, nil
+}
+
+// checkPosition looks for a row of the Inbox from in front of it, from behind it and by its place.
+func checkPosition(v *view, order []schema.TimePlace, index int, descending bool) error {
+	c, err := v.folderCounts(schema.Inbox)
+	if err != nil {
+		return err
+	}
+	src, err := v.messageSource(schema.Inbox, false, c)
+	if err != nil {
+		return err
+	}
+	want := order[index]
+	if descending {
+		want = order[len(order)-1-index]
+	}
+	for _, backward := range []bool{false, true} {
+		table, from := &timeTable{messageSource: src, descending: descending}, index
+		if backward {
+			from++
+		}
+		met := 0
+		err := table.Walk(from, backward, func(at int, it *query.Item) (bool, error) {
+			met++
+			place, err := schema.ParseTimePlace(it.Place.Key)
+			if err != nil || at != index || place != want {
+				return false, fmt.Errorf("row %d is %v, %v", at, place, err)
+			}
+			back, there, err := table.Locate(&it.Place)
+			if err != nil || !there || back != index {
+				return false, fmt.Errorf("its place leads to %d, %v, %v", back, there, err)
+			}
+			return false, nil
+		})
+		if err != nil || met != 1 {
+			return fmt.Errorf("backward %v: %d rows, %v", backward, met, err)
+		}
+	}
+	return nil
 }

@@ -14,41 +14,45 @@ import (
 type timeTable struct {
 	*messageSource
 	descending bool
-	blocks     []timeBlock // in order, without empty ones
-	length     int
+	blocks     []timeBlock // in order, without empty ones; nil until they are needed
 }
 
-// newTimeTable reads the blocks of a folder.
-func newTimeTable(s *messageSource, descending bool) (t *timeTable, err error) {
-	t = &timeTable{messageSource: s, descending: descending}
-	it := s.r.Iter(schema.TimeBlockKey(s.fid, schema.TimePlace{}), schema.TimeBlockKey(s.fid+1, schema.TimePlace{}))
+// readBlocks reads the blocks of the folder. There are as many as the square root of its length, so whoever can does without:
+// how many messages there are the folder's counts say.
+func (t *timeTable) readBlocks() (err error) {
+	if t.blocks != nil {
+		return nil
+	}
+	it := t.r.Iter(schema.TimeBlockKey(t.fid, schema.TimePlace{}), schema.TimeBlockKey(t.fid+1, schema.TimePlace{}))
 	defer closing(it, &err)
 	for it.Next() {
 		b, err := readBlock(it, nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if b.count > 0 {
 			t.blocks = append(t.blocks, b)
-			t.length += b.count
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // Len implements query.Table.
-func (t *timeTable) Len() int { return t.length }
+func (t *timeTable) Len() int { return t.messageSource.Len() }
 
 // show turns the number of a row from the oldest into its number as it is shown, and back.
 func (t *timeTable) show(row int) int {
 	if t.descending {
-		return t.length - 1 - row
+		return t.Len() - 1 - row
 	}
 	return row
 }
 
 // rank is how many messages are older than a place; there says whether one is at it.
 func (t *timeTable) rank(at schema.TimePlace) (rank int, there bool, err error) {
+	if err := t.readBlocks(); err != nil {
+		return 0, false, err
+	}
 	block := schema.TimePlace{}
 	for _, b := range t.blocks {
 		if b.lo.Compare(at) > 0 {
@@ -79,27 +83,40 @@ func (t *timeTable) blockEnd(lo schema.TimePlace) []byte {
 	return timeEnd(t.fid, nil)
 }
 
-// seek moves an iterator over the folder's order to a row counted from the oldest.
-func (t *timeTable) seek(it space.Iterator, row int) bool {
+// seek moves an iterator over the folder's order to a row counted from the oldest. It goes there from an end of the order that
+// is near, so whoever opens a folder pays for no blocks.
+func (t *timeTable) seek(it space.Iterator, row int) (bool, error) {
+	switch behind := t.Len() - 1 - row; {
+	case behind < leastBlock:
+		return steps(it.Last(), it.Prev, behind), nil
+	case row < leastBlock:
+		return steps(it.Next(), it.Next, row), nil
+	}
+	if err := t.readBlocks(); err != nil {
+		return false, err
+	}
 	for i := range t.blocks {
 		b := &t.blocks[i]
-		if row >= b.count {
-			row -= b.count
-			continue
+		if row < b.count {
+			return steps(it.SeekGE(schema.TimeKey(t.fid, b.lo)), it.Next, row), nil
 		}
-		ok := it.SeekGE(schema.TimeKey(t.fid, b.lo))
-		for ; ok && row > 0; row-- {
-			ok = it.Next()
-		}
-		return ok
+		row -= b.count
 	}
-	return false
+	return false, nil
+}
+
+// steps moves an iterator that stands on a key so many times.
+func steps(ok bool, move func() bool, times int) bool {
+	for ; ok && times > 0; times-- {
+		ok = move()
+	}
+	return ok
 }
 
 // Locate implements query.Table.
 func (t *timeTable) Locate(p *query.Place) (int, bool, error) {
 	if p.End {
-		return t.length, true, nil
+		return t.Len(), true, nil
 	}
 	if len(p.Key) == 0 && p.ID == 0 {
 		return 0, true, nil
@@ -109,7 +126,7 @@ func (t *timeTable) Locate(p *query.Place) (int, bool, error) {
 		return 0, false, cluster.Errorf(cluster.KindBadRequest, "a place of another table")
 	}
 	rank, there, err := t.rank(at)
-	index := t.length - rank
+	index := t.Len() - rank
 	if !t.descending {
 		index = rank
 	} else if there {
@@ -148,7 +165,7 @@ func (t *timeTable) Bound(tag mapi.Tag, v mapi.Value) (int, bool, error) {
 		return 0, true, nil
 	}
 	rank, _, err := t.rank(schema.TimePlace{Received: at + 1})
-	return t.length - rank, true, err
+	return t.Len() - rank, true, err
 }
 
 // Walk implements query.Table.
@@ -157,7 +174,7 @@ func (t *timeTable) Walk(index int, backward bool, fn func(int, *query.Item) (bo
 	if backward {
 		index, step = index-1, -1
 	}
-	if index < 0 || index >= t.length {
+	if index < 0 || index >= t.Len() {
 		return nil
 	}
 	it := t.r.Iter(schema.TimeKey(t.fid, schema.TimePlace{}), timeEnd(t.fid, nil))
@@ -166,7 +183,8 @@ func (t *timeTable) Walk(index int, backward bool, fn func(int, *query.Item) (bo
 	if backward != t.descending {
 		move = it.Prev
 	}
-	for ok := t.seek(it, t.show(index)); ok; ok = move() {
+	ok, err := t.seek(it, t.show(index))
+	for ; ok && err == nil; ok = move() {
 		item, err := t.item(it.Key(), index)
 		if err != nil {
 			return err
@@ -176,7 +194,7 @@ func (t *timeTable) Walk(index int, backward bool, fn func(int, *query.Item) (bo
 		}
 		index += step
 	}
-	return nil
+	return err
 }
 
 // item is the row that a key of the order leads to.
