@@ -84,6 +84,7 @@ func sampleKeys() []string {
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
 		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8), ConversationOfKey(8), ConversationActionKey(g[:], 8), ConversationWorkKey(g[:]),
+		TimeSpanKey(fid, TimePlace{0x01DC000000000001, 5}),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {

@@ -44,7 +44,13 @@ func TimeBlockKey(f mapi.FID, p TimePlace) []byte {
 	return p.AppendBytes(folderKey(PrefixTimeBlock, f))
 }
 
-// ParseTimeKey reads the place of a key of either kind.
+// TimeSpanKey is where a span of blocks begins, at the beginning of a block. Its value is as that of TimeBlockKey, and nought in
+// the last span, which has what the others have not.
+func TimeSpanKey(f mapi.FID, p TimePlace) []byte {
+	return p.AppendBytes(folderKey(PrefixTimeSpan, f))
+}
+
+// ParseTimeKey reads the place of a key of any of the three kinds.
 func ParseTimeKey(k []byte) (TimePlace, error) {
 	if len(k) != 7+timePlaceBytes {
 		return TimePlace{}, ErrBadKey
@@ -52,7 +58,7 @@ func ParseTimeKey(k []byte) (TimePlace, error) {
 	return ParseTimePlace(k[7:])
 }
 
-// AppendTimeCount is the value of TimeBlockKey.
+// AppendTimeCount is the value of TimeBlockKey and TimeSpanKey.
 func AppendTimeCount(n uint32) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 
 // ParseTimeCount reads what AppendTimeCount made.

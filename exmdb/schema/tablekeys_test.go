@@ -25,6 +25,9 @@ func TestTimeKeys(t *testing.T) {
 		if cmp.Compare(bytes.Compare(k, TimeKey(fid, q)), 0) != p.Compare(q) || bytes.Compare(k, TimeKey(fid+1, TimePlace{})) >= 0 {
 			t.Fatalf("%x is not in order with %x", k, TimeKey(fid, q))
 		}
+		if got, err := ParseTimeKey(TimeSpanKey(fid, p)); err != nil || got != p {
+			t.Fatalf("%v came back as %v, %v", p, got, err)
+		}
 		if got, err := ParseTimeKey(TimeBlockKey(fid, p)); err != nil || got != p {
 			t.Fatal(got, err)
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"math"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -10,9 +9,10 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// The messages of a folder are indexed in order of delivery, in blocks whose sizes are kept, because that is the order
-// in which clients open folders: a page anywhere in it costs about twice the square root of the folder's length in keys
-// (docs/design/tables.md). Every row under schema.RowKey has its key there; associated messages have none.
+// The messages of a folder are indexed in order of delivery, in blocks whose sizes are kept, and the blocks in spans, because
+// that is the order in which clients open folders: a page anywhere in it costs the keys of a block, the blocks of a span and
+// one record for each span (docs/design/tables.md). Every row under schema.RowKey has its key there; associated messages have
+// none.
 
 // timeStep is a message that came into a folder's order of delivery (1) or left it (-1).
 type timeStep struct {
@@ -60,6 +60,7 @@ func (t *tx) dropTimes(fid mapi.FID) {
 	delete(t.times, fid)
 	t.w.DeleteRange(schema.TimeKey(fid, schema.TimePlace{}), schema.TimeKey(fid+1, schema.TimePlace{}))
 	t.w.DeleteRange(schema.TimeBlockKey(fid, schema.TimePlace{}), schema.TimeBlockKey(fid+1, schema.TimePlace{}))
+	t.w.DeleteRange(schema.TimeSpanKey(fid, schema.TimePlace{}), schema.TimeSpanKey(fid+1, schema.TimePlace{}))
 }
 
 // countTimes brings the blocks up to what came and left.
@@ -70,7 +71,7 @@ func (t *tx) countTimes() error {
 			c = &open.FolderCounts
 		}
 		slices.SortFunc(steps, func(a, b timeStep) int { return a.at.Compare(b.at) })
-		if err := t.countBlocks(fid, c, steps, blockLimit(c.Messages)); err != nil {
+		if err := t.countBlocks(fid, c, steps, timeLimits{blockMessages, spanBlocks}); err != nil {
 			return err
 		}
 	}
@@ -78,15 +79,16 @@ func (t *tx) countTimes() error {
 	return nil
 }
 
-// leastBlock is the least that a block may hold before it is cut in two.
-const leastBlock = 256
+const (
+	// blockMessages is how many messages a block holds at most, spanBlocks how many blocks a span, before it is cut.
+	blockMessages = 256
+	spanBlocks    = 64
+)
 
-// blockLimit is how many messages a block holds at most, so that there are about as many blocks as it holds.
-func blockLimit(messages uint32) int {
-	return max(leastBlock, 2*int(math.Sqrt(float64(messages))))
-}
+// timeLimits are those two; tests have smaller ones.
+type timeLimits struct{ block, span int }
 
-// timeBlock is a block of a folder's order: the messages from lo up to hi, which is nil in the last.
+// timeBlock is a block of a folder's order, or a span of blocks: the messages from lo up to hi, which is nil in the last.
 type timeBlock struct {
 	lo    schema.TimePlace
 	hi    *schema.TimePlace
@@ -95,44 +97,63 @@ type timeBlock struct {
 }
 
 // countBlocks adds steps, which are in order, to the blocks that they fall into.
-func (t *tx) countBlocks(fid mapi.FID, c *schema.FolderCounts, steps []timeStep, limit int) error {
+func (t *tx) countBlocks(fid mapi.FID, c *schema.FolderCounts, steps []timeStep, limits timeLimits) error {
 	for len(steps) > 0 {
 		b, err := t.blockOf(fid, c, steps[0].at)
 		if err != nil {
 			return err
 		}
+		before := b.count
 		for len(steps) > 0 && (b.hi == nil || steps[0].at.Compare(*b.hi) < 0) {
 			b.count += steps[0].times
 			steps = steps[1:]
 		}
-		blocks := []timeBlock{b}
-		if b.count < 0 || b.count > limit {
-			if blocks, err = b.cut(t.w, fid, limit); err != nil {
-				return err
-			}
+		if err := t.countSpan(fid, &b, b.count-before); err != nil {
+			return err
 		}
-		for i := range blocks {
-			t.setBlock(fid, &blocks[i])
-		}
-		if last := &blocks[len(blocks)-1]; last.hi == nil {
-			c.NewestBlock = nil
-			if last.stays() {
-				c.NewestBlock = last.lo.AppendBytes(nil)
-			}
+		if err := t.setBlocks(fid, c, b, limits); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// setBlocks writes a block that has another size now, cut in several where it has grown too large.
+func (t *tx) setBlocks(fid mapi.FID, c *schema.FolderCounts, b timeBlock, limits timeLimits) (err error) {
+	blocks := []timeBlock{b}
+	if b.count < 0 || b.count > limits.block {
+		if blocks, err = b.cut(t.w, fid, limits.block); err != nil {
+			return err
+		}
+	}
+	for i := range blocks {
+		stays, err := t.setBlock(fid, &blocks[i])
+		if err != nil {
+			return err
+		}
+		if blocks[i].hi != nil {
+			continue
+		}
+		c.NewestBlock = nil
+		if stays && i == len(blocks)-1 {
+			c.NewestBlock = blocks[i].lo.AppendBytes(nil)
+		}
+	}
+	if len(blocks) == 1 {
+		return nil
+	}
+	return t.cutSpan(fid, b.lo, limits.span)
 }
 
 // blockOf is the block that a place is in. Mail comes into the newest, which the folder knows: to find it by the keys'
 // order would be a third of what a delivery costs before log and disk.
 func (t *tx) blockOf(fid mapi.FID, c *schema.FolderCounts, at schema.TimePlace) (timeBlock, error) {
 	if len(c.NewestBlock) == 0 {
-		return blockAt(t.w, fid, at)
+		return recordAt(t.w, schema.TimeBlockKey, fid, at)
 	}
 	lo, err := schema.ParseTimePlace(c.NewestBlock)
 	if err != nil || lo.Compare(at) > 0 {
-		return blockAt(t.w, fid, at)
+		return recordAt(t.w, schema.TimeBlockKey, fid, at)
 	}
 	b, err := t.w.Get(schema.TimeBlockKey(fid, lo))
 	if err != nil || b == nil {
@@ -142,17 +163,78 @@ func (t *tx) blockOf(fid mapi.FID, c *schema.FolderCounts, at schema.TimePlace) 
 	return timeBlock{lo: lo, count: int(n), there: true}, err
 }
 
-// stays reports whether the block has a record: one that holds something, and the oldest.
-func (b *timeBlock) stays() bool { return b.count > 0 || b.lo == (schema.TimePlace{}) }
-
-// setBlock writes a block's size. One that is empty goes, and the one before reaches up to where it ended.
-func (t *tx) setBlock(fid mapi.FID, b *timeBlock) {
+// setBlock writes a block's size, and reports whether it has a record: one that holds something, the oldest, and the first of
+// a span. Another that is empty goes, and the one before reaches up to where it ended.
+func (t *tx) setBlock(fid mapi.FID, b *timeBlock) (stays bool, err error) {
+	if stays = b.count > 0 || b.lo == (schema.TimePlace{}); !stays {
+		begins, err := t.w.Get(schema.TimeSpanKey(fid, b.lo))
+		if err != nil {
+			return false, err
+		}
+		stays = begins != nil
+	}
 	key := schema.TimeBlockKey(fid, b.lo)
-	if b.stays() {
+	if stays {
 		t.w.Set(key, schema.AppendTimeCount(uint32(b.count)))
 	} else if b.there {
 		t.w.Delete(key)
 	}
+	return stays, nil
+}
+
+// countSpan adds to the span of a block what was added to the block. The last is not counted, because what the others have not
+// it has: so mail that comes in costs nothing here. An empty one goes with its first block, and the one before reaches up to
+// where it ended.
+func (t *tx) countSpan(fid mapi.FID, b *timeBlock, times int) error {
+	if b.hi == nil || times == 0 {
+		return nil
+	}
+	s, err := recordAt(t.w, schema.TimeSpanKey, fid, b.lo)
+	if err != nil || s.hi == nil {
+		return err
+	}
+	s.count += times
+	switch key := schema.TimeSpanKey(fid, s.lo); {
+	case s.count < 0:
+		return cluster.Errorf(cluster.KindDamaged, "folder %#x has a span of %d messages", uint64(fid), s.count)
+	case s.count > 0 || s.lo == (schema.TimePlace{}):
+		t.w.Set(key, schema.AppendTimeCount(uint32(s.count)))
+	default:
+		t.w.Delete(key)
+		if s.lo != b.lo {
+			t.w.Delete(schema.TimeBlockKey(fid, s.lo))
+		}
+	}
+	return nil
+}
+
+// cutSpan makes several of the span that a place is in where it has too many blocks. The last is cut at its end, as the last
+// block is.
+func (t *tx) cutSpan(fid mapi.FID, at schema.TimePlace, limit int) error {
+	s, err := recordAt(t.w, schema.TimeSpanKey, fid, at)
+	if err != nil {
+		return err
+	}
+	blocks, err := recordsIn(t.w, schema.TimeBlockKey, fid, &s)
+	if err != nil || len(blocks) <= limit {
+		return err
+	}
+	size := limit
+	if s.hi != nil {
+		pieces := (len(blocks) + limit - 1) / limit
+		size = (len(blocks) + pieces - 1) / pieces
+	}
+	for piece := range slices.Chunk(blocks, size) {
+		count := 0
+		for i := range piece {
+			count += piece[i].count
+		}
+		if piece[len(piece)-1].hi == nil {
+			count = 0 // it is the last
+		}
+		t.w.Set(schema.TimeSpanKey(fid, piece[0].lo), schema.AppendTimeCount(uint32(count)))
+	}
+	return nil
 }
 
 // cut makes several of a block that has grown too large, counting what is in it. The newest is cut at its end, since that
@@ -163,7 +245,7 @@ func (b timeBlock) cut(r space.Reader, fid mapi.FID, limit int) (blocks []timeBl
 		pieces := (b.count + limit - 1) / limit
 		size = (b.count + pieces) / (pieces + 1)
 	}
-	it := r.Iter(schema.TimeKey(fid, b.lo), timeEnd(fid, b.hi))
+	it := r.Iter(schema.TimeKey(fid, b.lo), timeEnd(schema.TimeKey, fid, b.hi))
 	defer closing(it, &err)
 	b.count = 0
 	for ; it.Next(); b.count++ {
@@ -180,12 +262,15 @@ func (b timeBlock) cut(r space.Reader, fid mapi.FID, limit int) (blocks []timeBl
 	return append(blocks, b), nil
 }
 
-// timeEnd is the bound above a block's keys.
-func timeEnd(fid mapi.FID, hi *schema.TimePlace) []byte {
+// timeKeys is schema.TimeKey, TimeBlockKey or TimeSpanKey.
+type timeKeys func(fid mapi.FID, at schema.TimePlace) []byte
+
+// timeEnd is the bound above keys up to hi.
+func timeEnd(key timeKeys, fid mapi.FID, hi *schema.TimePlace) []byte {
 	if hi == nil {
-		return schema.TimeKey(fid+1, schema.TimePlace{})
+		return key(fid+1, schema.TimePlace{})
 	}
-	return schema.TimeKey(fid, *hi)
+	return key(fid, *hi)
 }
 
 func closing(it space.Iterator, err *error) {
@@ -194,10 +279,10 @@ func closing(it space.Iterator, err *error) {
 	}
 }
 
-// blockAt is the block that a place is in; where there is none, an empty one over everything. Most places are in the
-// newest block, so that one is looked at first.
-func blockAt(r space.Reader, fid mapi.FID, at schema.TimePlace) (b timeBlock, err error) {
-	it := r.Iter(schema.TimeBlockKey(fid, schema.TimePlace{}), schema.TimeBlockKey(fid+1, schema.TimePlace{}))
+// recordAt is the block, or the span, that a place is in; where there is none, an empty one over everything. Most places are in
+// the newest, so that one is looked at first.
+func recordAt(r space.Reader, key timeKeys, fid mapi.FID, at schema.TimePlace) (b timeBlock, err error) {
+	it := r.Iter(key(fid, schema.TimePlace{}), key(fid+1, schema.TimePlace{}))
 	defer closing(it, &err)
 	if !it.Last() {
 		return b, nil
@@ -205,7 +290,7 @@ func blockAt(r space.Reader, fid mapi.FID, at schema.TimePlace) (b timeBlock, er
 	if b, err = readBlock(it, nil); err != nil || b.lo.Compare(at) <= 0 {
 		return b, err
 	}
-	it.SeekGE(append(schema.TimeBlockKey(fid, at), 0))
+	it.SeekGE(append(key(fid, at), 0))
 	hi, err := schema.ParseTimeKey(it.Key())
 	if err != nil || !it.Prev() {
 		return timeBlock{hi: &hi}, err
@@ -213,7 +298,24 @@ func blockAt(r space.Reader, fid mapi.FID, at schema.TimePlace) (b timeBlock, er
 	return readBlock(it, &hi)
 }
 
-// readBlock is the block that an iterator stands on.
+// recordsIn are the blocks, or the spans, of a part of the order.
+func recordsIn(r space.Reader, key timeKeys, fid mapi.FID, part *timeBlock) (list []timeBlock, err error) {
+	it := r.Iter(key(fid, part.lo), timeEnd(key, fid, part.hi))
+	defer closing(it, &err)
+	for it.Next() {
+		b, err := readBlock(it, part.hi)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(list); n > 0 {
+			list[n-1].hi = &b.lo
+		}
+		list = append(list, b)
+	}
+	return list, nil
+}
+
+// readBlock is the block, or the span, that an iterator stands on.
 func readBlock(it space.Iterator, hi *schema.TimePlace) (timeBlock, error) {
 	lo, err := schema.ParseTimeKey(it.Key())
 	if err != nil {

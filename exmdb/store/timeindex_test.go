@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -52,7 +53,7 @@ func (b *box) checkTimes(fids ...mapi.FID) (blocks int) {
 // checkOrder reads the keys and blocks of a folder.
 func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace, c *schema.FolderCounts) (blocks int, err error) {
 	var got []schema.TimePlace
-	it := r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(fid, nil))
+	it := r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(schema.TimeKey, fid, nil))
 	defer closing(it, &err)
 	for it.Next() {
 		p, err := schema.ParseTimeKey(it.Key())
@@ -64,46 +65,62 @@ func checkOrder(r space.Reader, fid mapi.FID, want []schema.TimePlace, c *schema
 	if !slices.Equal(got, want) {
 		return 0, fmt.Errorf("order %v, want %v", got, want)
 	}
-	bit := r.Iter(schema.TimeBlockKey(fid, schema.TimePlace{}), schema.TimeBlockKey(fid+1, schema.TimePlace{}))
-	defer closing(bit, &err)
-	for last := (*timeBlock)(nil); ; blocks++ {
-		var next *timeBlock
-		if bit.Next() {
-			b, err := readBlock(bit, nil)
-			if err != nil {
-				return 0, err
-			}
-			next = &b
-		}
-		if last == nil && next != nil && next.lo != (schema.TimePlace{}) || last == nil && next == nil && len(want) > 0 {
-			return 0, fmt.Errorf("no first block: %+v", next)
-		}
-		if last != nil {
-			n := 0
-			for len(want) > 0 && (next == nil || want[0].Compare(next.lo) < 0) {
-				n++
-				want = want[1:]
-			}
-			if n != last.count || n == 0 && last.lo != (schema.TimePlace{}) {
-				return 0, fmt.Errorf("block %+v has %d", last, n)
-			}
-		}
-		if next == nil {
-			if last != nil && len(c.NewestBlock) > 0 && !slices.Equal(c.NewestBlock, last.lo.AppendBytes(nil)) {
-				return 0, fmt.Errorf("the newest block is said to begin at %x, and does at %+v", c.NewestBlock, last.lo)
-			}
-			return blocks, nil
-		}
-		last = next
+	list, err := recordsIn(r, schema.TimeBlockKey, fid, &timeBlock{})
+	if err != nil {
+		return 0, err
 	}
+	spans, err := recordsIn(r, schema.TimeSpanKey, fid, &timeBlock{})
+	if err != nil {
+		return 0, err
+	}
+	if len(spans) == 0 {
+		spans = []timeBlock{{}}
+	}
+	if len(want) > 0 && len(list) == 0 {
+		return 0, errors.New("no block")
+	}
+	if n := len(list); n > 0 && len(c.NewestBlock) > 0 && !slices.Equal(c.NewestBlock, list[n-1].lo.AppendBytes(nil)) {
+		return 0, fmt.Errorf("the newest block is said to begin at %x, and does at %+v", c.NewestBlock, list[n-1].lo)
+	}
+	return len(list), checkCounts(list, spans, want)
 }
 
-// TestBlocksOfTime adds and removes random places in random batches, with blocks so small that they are cut all the time.
+// checkCounts holds blocks and spans against the order.
+func checkCounts(list, spans []timeBlock, want []schema.TimePlace) error {
+	if len(spans) == 1 && spans[0].lo != (schema.TimePlace{}) || len(list) > 0 && list[0].lo != (schema.TimePlace{}) {
+		return fmt.Errorf("the blocks are %+v, the first span %+v", list, spans[0])
+	}
+	sum := 0
+	for i := range list {
+		b := &list[i]
+		n := 0
+		for len(want) > 0 && (b.hi == nil || want[0].Compare(*b.hi) < 0) {
+			n++
+			want = want[1:]
+		}
+		begins := len(spans) > 1 && spans[1].lo == b.lo
+		if begins {
+			if sum != spans[0].count || sum == 0 && spans[0].lo != (schema.TimePlace{}) {
+				return fmt.Errorf("span %+v has %d", spans[0], sum)
+			}
+			spans, sum = spans[1:], 0
+		}
+		if sum += n; n != b.count || n == 0 && !begins && b.lo != (schema.TimePlace{}) {
+			return fmt.Errorf("block %+v has %d", b, n)
+		}
+	}
+	if len(spans) != 1 {
+		return fmt.Errorf("span %+v begins at no block", spans[1])
+	}
+	return nil
+}
+
+// TestBlocksOfTime adds and removes random places in random batches, with blocks and spans so small that they are cut all the time.
 func TestBlocksOfTime(t *testing.T) {
 	b := newBox(t, 0)
 	fid := mapi.LocalFID(0x1000)
 	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.IntRange(1, 6).Draw(t, "limit")
+		limits := timeLimits{rapid.IntRange(1, 6).Draw(t, "block"), rapid.IntRange(1, 6).Draw(t, "span")}
 		have, c := make(map[schema.TimePlace]bool), &schema.FolderCounts{}
 		b.update(func(tx *tx) error { tx.dropTimes(fid); return nil })
 		for range rapid.IntRange(1, 8).Draw(t, "batches") {
@@ -130,7 +147,7 @@ func TestBlocksOfTime(t *testing.T) {
 					}
 				}
 				slices.SortStableFunc(steps, func(a, b timeStep) int { return a.at.Compare(b.at) })
-				return tx.countBlocks(fid, c, steps, limit)
+				return tx.countBlocks(fid, c, steps, limits)
 			})
 		}
 		var want []schema.TimePlace
@@ -142,8 +159,8 @@ func TestBlocksOfTime(t *testing.T) {
 		slices.SortFunc(want, schema.TimePlace.Compare)
 		b.view(func(v *view) error {
 			blocks, err := checkOrder(v.r, fid, want, c)
-			if err != nil || blocks < len(want)/limit {
-				t.Fatalf("%d blocks of %d, %v", blocks, limit, err)
+			if err != nil || blocks < len(want)/limits.block {
+				t.Fatalf("%d blocks, %+v, %v", blocks, limits, err)
 			}
 			return nil
 		})
@@ -210,19 +227,24 @@ func TestOrderOfDelivery(t *testing.T) {
 // from an end of the order or by the blocks, and the row's place leads back to it.
 func TestPositionsInOrderOfDelivery(t *testing.T) {
 	b := newBox(t, 0)
-	b.fill(schema.Inbox, 2000)
+	const n = 2*blockMessages*spanBlocks + 1000
+	b.fill(schema.Inbox, n)
 	b.now = b.now.Add(-time.Hour)
 	b.fill(schema.Inbox, 1000)
-	if n := b.checkTimes(schema.Inbox); n < 4 {
-		t.Fatalf("%d blocks", n)
+	if blocks := b.checkTimes(schema.Inbox); blocks < 2*spanBlocks {
+		t.Fatalf("%d blocks", blocks)
 	}
 	b.view(func(v *view) error {
+		spans, err := recordsIn(v.r, schema.TimeSpanKey, schema.Inbox, &timeBlock{})
+		if err != nil || len(spans) < 3 {
+			t.Fatalf("%d spans, %v", len(spans), err)
+		}
 		order, err := deliveryOrder(v, schema.Inbox)
 		if err != nil {
 			return err
 		}
 		for _, descending := range []bool{false, true} {
-			for index := 0; index < len(order); index += 1 + index%2*5 {
+			for index := 0; index < len(order); index += 1 + index%4*61 {
 				if err := checkPosition(v, order, index, descending); err != nil {
 					t.Errorf("row %d of %d, descending %v: %v", index, len(order), descending, err)
 				}
@@ -234,7 +256,7 @@ func TestPositionsInOrderOfDelivery(t *testing.T) {
 
 // deliveryOrder is the order of a folder, from the oldest on.
 func deliveryOrder(v *view, fid mapi.FID) (order []schema.TimePlace, err error) {
-	it := v.r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(fid, nil))
+	it := v.r.Iter(schema.TimeKey(fid, schema.TimePlace{}), timeEnd(schema.TimeKey, fid, nil))
 	defer closing(it, &err)
 	for it.Next() {
 		p, err := schema.ParseTimeKey(it.Key())

@@ -14,27 +14,19 @@ import (
 type timeTable struct {
 	*messageSource
 	descending bool
-	blocks     []timeBlock // in order, without empty ones; nil until they are needed
+	spans      []timeBlock // in order; nil until they are needed
 }
 
-// readBlocks reads the blocks of the folder. There are as many as the square root of its length, so whoever can does without:
-// how many messages there are the folder's counts say.
-func (t *timeTable) readBlocks() (err error) {
-	if t.blocks != nil {
+// readSpans reads the spans of the folder. Whoever can does without: how many messages there are the folder's counts say.
+func (t *timeTable) readSpans() (err error) {
+	if t.spans != nil {
 		return nil
 	}
-	it := t.r.Iter(schema.TimeBlockKey(t.fid, schema.TimePlace{}), schema.TimeBlockKey(t.fid+1, schema.TimePlace{}))
-	defer closing(it, &err)
-	for it.Next() {
-		b, err := readBlock(it, nil)
-		if err != nil {
-			return err
-		}
-		if b.count > 0 {
-			t.blocks = append(t.blocks, b)
-		}
+	t.spans, err = recordsIn(t.r, schema.TimeSpanKey, t.fid, &timeBlock{})
+	if len(t.spans) == 0 {
+		t.spans = []timeBlock{{}}
 	}
-	return nil
+	return err
 }
 
 // Len implements query.Table.
@@ -50,18 +42,26 @@ func (t *timeTable) show(row int) int {
 
 // rank is how many messages are older than a place; there says whether one is at it.
 func (t *timeTable) rank(at schema.TimePlace) (rank int, there bool, err error) {
-	if err := t.readBlocks(); err != nil {
+	if err := t.readSpans(); err != nil {
 		return 0, false, err
 	}
-	block := schema.TimePlace{}
-	for _, b := range t.blocks {
-		if b.lo.Compare(at) > 0 {
+	span := 0
+	for ; span+1 < len(t.spans) && t.spans[span+1].lo.Compare(at) <= 0; span++ {
+		rank += t.spans[span].count
+	}
+	blocks, err := recordsIn(t.r, schema.TimeBlockKey, t.fid, &t.spans[span])
+	if err != nil {
+		return 0, false, err
+	}
+	end := t.spans[span].hi
+	for i := range blocks {
+		if blocks[i].lo.Compare(at) > 0 {
 			break
 		}
-		rank, block = rank+b.count, b.lo
+		rank, end = rank+blocks[i].count, blocks[i].hi
 	}
 	// The block that the place is in was counted whole: count what is in it from the place on.
-	it := t.r.Iter(schema.TimeKey(t.fid, at), t.blockEnd(block))
+	it := t.r.Iter(schema.TimeKey(t.fid, at), timeEnd(schema.TimeKey, t.fid, end))
 	defer closing(it, &err)
 	for ok := it.Next(); ok; ok = it.Next() {
 		p, err := schema.ParseTimeKey(it.Key())
@@ -73,34 +73,31 @@ func (t *timeTable) rank(at schema.TimePlace) (rank int, there bool, err error) 
 	return rank, there, nil
 }
 
-// blockEnd is the bound above the block that begins at a place.
-func (t *timeTable) blockEnd(lo schema.TimePlace) []byte {
-	for i := range t.blocks {
-		if t.blocks[i].lo.Compare(lo) > 0 {
-			return timeEnd(t.fid, &t.blocks[i].lo)
-		}
-	}
-	return timeEnd(t.fid, nil)
-}
-
 // seek moves an iterator over the folder's order to a row counted from the oldest. It goes there from an end of the order that
-// is near, so whoever opens a folder pays for no blocks.
+// is near, so whoever opens a folder pays for no counts.
 func (t *timeTable) seek(it space.Iterator, row int) (bool, error) {
 	switch behind := t.Len() - 1 - row; {
-	case behind < leastBlock:
+	case behind < blockMessages:
 		return steps(it.Last(), it.Prev, behind), nil
-	case row < leastBlock:
+	case row < blockMessages:
 		return steps(it.Next(), it.Next, row), nil
 	}
-	if err := t.readBlocks(); err != nil {
+	if err := t.readSpans(); err != nil {
 		return false, err
 	}
-	for i := range t.blocks {
-		b := &t.blocks[i]
-		if row < b.count {
-			return steps(it.SeekGE(schema.TimeKey(t.fid, b.lo)), it.Next, row), nil
+	span := 0
+	for ; span+1 < len(t.spans) && row >= t.spans[span].count; span++ {
+		row -= t.spans[span].count
+	}
+	blocks, err := recordsIn(t.r, schema.TimeBlockKey, t.fid, &t.spans[span])
+	if err != nil {
+		return false, err
+	}
+	for i := range blocks {
+		if row < blocks[i].count {
+			return steps(it.SeekGE(schema.TimeKey(t.fid, blocks[i].lo)), it.Next, row), nil
 		}
-		row -= b.count
+		row -= blocks[i].count
 	}
 	return false, nil
 }
@@ -177,7 +174,7 @@ func (t *timeTable) Walk(index int, backward bool, fn func(int, *query.Item) (bo
 	if index < 0 || index >= t.Len() {
 		return nil
 	}
-	it := t.r.Iter(schema.TimeKey(t.fid, schema.TimePlace{}), timeEnd(t.fid, nil))
+	it := t.r.Iter(schema.TimeKey(t.fid, schema.TimePlace{}), timeEnd(schema.TimeKey, t.fid, nil))
 	defer closing(it, &err)
 	move := it.Next
 	if backward != t.descending {
