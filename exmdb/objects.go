@@ -16,6 +16,8 @@ type ObjectID struct {
 	Attachments []uint32 `wire:"3"`
 	// Embedded means the message inside the last attachment, not the attachment.
 	Embedded bool `wire:"4"`
+	// Deleted means the message of that MID among the soft-deleted ones, which is read and not changed.
+	Deleted bool `wire:"5"`
 }
 
 // NamedID is a named property of a mailbox: its id, from 0x8000 on, and its name (MAILBOX 5).

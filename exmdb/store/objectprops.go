@@ -21,11 +21,23 @@ func checkID(id *exmdb.ObjectID) error {
 
 // locate finds the message that an object is or is inside. The folder, where the name has one, is where it must be.
 func (v *view) locate(id *exmdb.ObjectID) (mapi.FID, *message, error) {
-	fid, m, err := v.find(id.Message)
+	fid, m, err := v.findObject(id)
 	if err == nil && id.Folder != 0 && id.Folder != fid {
 		err = noMessage(id.Message)
 	}
 	return fid, m, err
+}
+
+// findObject finds the message of an object's name: among those that there are, or among the soft-deleted ones.
+func (v *view) findObject(id *exmdb.ObjectID) (mapi.FID, *message, error) {
+	if !id.Deleted {
+		return v.find(id.Message)
+	}
+	fid, d, err := v.findDeleted(id.Message)
+	if err != nil {
+		return 0, nil, err
+	}
+	return fid, &d.message, nil
 }
 
 // descend finds an attachment by the way there.

@@ -204,6 +204,8 @@ func (v *view) meet(n *need, req any) error {
 		return v.hide(v.onMessage(at, g))
 	case exmdb.ObjectID:
 		switch {
+		case at.Deleted && at.Message != 0:
+			return v.hide(v.onDeleted(&at, g))
 		case at.Message != 0:
 			return v.hide(v.onMessage(at.Message, g))
 		case at.Folder != 0:
@@ -270,6 +272,21 @@ func (v *view) onMessage(mid mapi.MID, g grant) error {
 	ok, err := v.mayOn(fid, m, g)
 	if err == nil && !ok {
 		err = v.denied()
+	}
+	return err
+}
+
+// onDeleted is onMessage for a soft-deleted one: who may not delete it does not know of it.
+func (v *view) onDeleted(id *exmdb.ObjectID, g grant) error {
+	fid, m, err := v.findObject(id)
+	for _, each := range []grant{toDelete, g} {
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if ok, err = v.mayOn(fid, m, each); err == nil && !ok {
+			err = v.denied()
+		}
 	}
 	return err
 }

@@ -162,7 +162,7 @@ func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, 
 	if _, err := v.folderCounts(req.Folder); err != nil {
 		return nil, err
 	}
-	row, err := v.row(req.Folder, req.UID)
+	row, err := v.rowToRead(req)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +172,24 @@ func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, 
 	}
 	data, err := content.Read(v.r, recipe, req.Offset, min(req.Length, exmdb.MaxReadBytes))
 	return &exmdb.ReadBytesResponse{Data: data}, err
+}
+
+// rowToRead is the row of the message whose octets are asked for. Of soft-deleted ones whoever may not delete them is told nothing.
+func (v *view) rowToRead(req *exmdb.ReadBytesRequest) (*schema.Row, error) {
+	if req.Deleted == 0 {
+		return v.row(req.Folder, req.UID)
+	}
+	fid, d, err := v.findDeleted(req.Deleted)
+	if err == nil && !v.whole {
+		err = v.hide(v.onDeleted(&exmdb.ObjectID{Message: req.Deleted, Deleted: true}, toRead))
+	}
+	if err == nil && (fid != req.Folder || d.row.Bits&(schema.RowAssociated|schema.RowUnrendered) != 0) {
+		err = noMessage(req.Deleted)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &d.row, nil
 }
 
 func (v *view) recipe(body mapi.ObjectNumber) (*exmdb.Recipe, error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,41 @@ func TestExpungedCanBeRecovered(t *testing.T) {
 	if b.info().Messages != 2 {
 		t.Error("a recovered message aged out")
 	}
+}
+
+// TestDeletedIsRead: a soft-deleted message is read as it was by who may delete it; nobody changes it, and under its own name there
+// is none.
+func TestDeletedIsRead(t *testing.T) {
+	b := newBox(t, 0)
+	mail, long := b.deliver(large(3, 30_000)), strings.Repeat("long ", 4000)
+	item := b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Message: exmdb.MessageEdit{Set: bagOf(mapi.PidTagSubject, mapi.String("item"), mapi.PidTagBody, mapi.String(long))}})
+	reader, deleter := b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID())
+	for user, rights := range map[*box]exmdb.FolderRights{reader: exmdb.RightReadAny, deleter: exmdb.RightReadAny | exmdb.RightDeleteAny} {
+		call(b, exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: schema.Inbox, Changes: []exmdb.PermissionChange{
+			{Kind: exmdb.PermissionAdd, Member: exmdb.Member{User: user.as.User, Name: "x", Rights: rights | exmdb.RightFolderVisible}}}})
+	}
+	octets := b.octets(schema.Inbox, mail.UID)
+	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{mail.MID, item.MID}})
+	id := exmdb.ObjectID{Message: item.MID, Deleted: true}
+	read := &exmdb.ReadBytesRequest{Folder: schema.Inbox, Deleted: mail.MID, Length: exmdb.MaxReadBytes}
+	for _, who := range []*box{b, deleter} {
+		m := call(who, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: id})
+		if m.State.MID != item.MID || m.Content.Props.Get(mapi.PidTagSubject) != mapi.String("item") {
+			t.Errorf("%+v", m)
+		}
+		if v := call(who, exmdb.OpReadValue, &exmdb.ReadValueRequest{Object: id, Tag: mapi.PidTagBody, Length: exmdb.MaxReadBytes}); string(v.Data) != long {
+			t.Errorf("%d bytes", len(v.Data))
+		}
+		if got := call(who, exmdb.OpReadBytes, read); string(got.Data) != octets {
+			t.Errorf("%d octets", len(got.Data))
+		}
+	}
+	refused(reader, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: id}, exmdb.KindAccessDenied)
+	refused(reader, exmdb.OpReadBytes, read, exmdb.KindAccessDenied)
+	refused(b, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: mid(item.MID)}, exmdb.KindNoMessage)
+	refused(b, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: id, Set: bagOf(mapi.PidTagSubject, mapi.String("other"))}, exmdb.KindNoMessage)
+	refused(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: schema.Drafts, Deleted: mail.MID, Length: 1}, exmdb.KindNoMessage)
+	refused(b, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Message: 0x77, Deleted: true}}, exmdb.KindNoMessage)
 }
 
 // TestAgeOut: what was deleted goes in its order, when its time is over and not before, in bounded steps.
