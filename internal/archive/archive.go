@@ -97,9 +97,9 @@ func Formats() []string {
 	return names
 }
 
-func everything(f *exmdb.Folder) bool { return !f.Search }
-func showsMail(f *exmdb.Folder) bool  { return f.IMAP && !f.Search }
-func inIPM(f *exmdb.Folder) bool      { return !f.Search }
+func everything(*exmdb.Folder) bool  { return true }
+func showsMail(f *exmdb.Folder) bool { return f.IMAP && !f.Search }
+func inIPM(f *exmdb.Folder) bool     { return !f.Search }
 
 func ofClass(classes ...string) func(*exmdb.Folder) bool {
 	return func(f *exmdb.Folder) bool {

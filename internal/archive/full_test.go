@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 // anotherMailbox are the properties that are others in another mailbox: which object something is, which change it is of, and
@@ -25,33 +26,8 @@ var anotherMailbox = ids(mapi.PidTagEntryId, mapi.PidTagRecordKey, mapi.PidTagPa
 // ofAChange are those that a received mail, and a folder, has anew; a message that is made of its properties has those it had.
 var ofAChange = ids(mapi.PidTagChangeKey, mapi.PidTagPredecessorChangeList, mapi.PidTagLastModificationTime, mapi.PidTagLocalCommitTime, mapi.PidTagCreationTime, mapi.PidTagHasNamedProperties)
 
-// dump is all that ops read of a mailbox, in words, without what is another in another mailbox.
-func (s *site) dump(box mapi.MailboxID) string {
-	s.t.Helper()
-	j := &job{Job: s.job(box, "", ""), ctx: s.t.Context()}
-	var err error
-	if j.tree, err = readTree(s.t.Context(), s, box); err != nil {
-		s.t.Fatal(err)
-	}
-	var out strings.Builder
-	for _, f := range j.tree.list {
-		path := j.tree.path(f.FID)
-		fmt.Fprintf(&out, "folder %s class %s use %s\n", path, f.Class, f.SpecialUse)
-		props := must(s, exmdb.OpReadProps, box, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Folder: f.FID}, Names: true})
-		d := dumper{j: j, names: nameIn(props.Names)}
-		d.bag(exmdb.ObjectID{Folder: f.FID}, &props.Props, ofAChange)
-		out.WriteString(d.text.String())
-		for _, m := range must(s, exmdb.OpPermissions, box, &exmdb.FolderRequest{Folder: f.FID}).Members {
-			fmt.Fprintf(&out, " member %v %s %#x\n", m.User, m.Name, m.Rights)
-		}
-		for _, associated := range []bool{false, true} {
-			list := s.messages(j, place{f.FID, associated})
-			slices.Sort(list)
-			out.WriteString(strings.Join(list, ""))
-		}
-	}
-	return out.String()
-}
+// anotherStore are those of a mailbox.
+var anotherStore = ids(mapi.PidTagIpmSubtreeEntryId, mapi.PidTagCreationTime)
 
 func must[Q, R any](s *site, op exmdb.Op[Q, R], box mapi.MailboxID, req *Q) *R {
 	s.t.Helper()
@@ -62,48 +38,11 @@ func must[Q, R any](s *site, op exmdb.Op[Q, R], box mapi.MailboxID, req *Q) *R {
 	return resp
 }
 
-func (s *site) messages(j *job, at place) (list []string) {
-	s.t.Helper()
-	err := j.rows(at, []mapi.Tag{mapi.PidTagMid}, func(row *exmdb.TableRow) error {
-		m, err := j.message(at.folder, mapi.MID(row.ID.ID))
-		if err != nil {
-			return err
-		}
-		d := dumper{j: j, names: nameIn(m.Names)}
-		slices.Sort(m.State.Flags.Keywords)
-		fmt.Fprintf(&d.text, " message associated %v flags %v received %v rendered %v\n", at.associated, m.State.Flags, m.State.Received, m.State.Rendered)
-		without := ofAChange
-		if m.State.Rendered || at.associated {
-			without = nil
-		}
-		err = eachBag(&m.Content, exmdb.ObjectID{Folder: at.folder, Message: m.State.MID}, func(id exmdb.ObjectID, bag *mapi.PropBag) error {
-			d.bag(id, bag, without)
-			return nil
-		})
-		if err != nil || m.State.UID == 0 {
-			list = append(list, d.text.String())
-			return err
-		}
-		rows := must(s, exmdb.OpRows, j.Mailbox, &exmdb.RowsRequest{Folder: at.folder, Fields: exmdb.RowMeta, UIDs: []exmdb.UIDRange{{First: m.State.UID, Last: m.State.UID}}})
-		var octets bytes.Buffer
-		err = j.octets(&octets, at.folder, &rows.Rows[0])
-		// Boundaries are hashes of all properties, the ids of named ones among them.
-		plain := boundaries.ReplaceAll(octets.Bytes(), []byte("boundary"))
-		fmt.Fprintf(&d.text, "  octets %x %.900q\n", hashOf(plain), plain)
-		list = append(list, d.text.String())
-		return err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return list
-}
-
 var boundaries = regexp.MustCompile("=_[0-9a-f]{24}")
 
 // dumper writes properties by name.
 type dumper struct {
-	j     *job
+	*walker
 	names func(uint16) (mapi.PropertyName, bool)
 	text  strings.Builder
 }
@@ -125,10 +64,38 @@ func (d *dumper) bag(at exmdb.ObjectID, bag *mapi.PropBag, without map[uint16]bo
 			lines = append(lines, fmt.Sprintf("   %s %s long %x %v\n", name, tag, hashOf(b.Bytes()), err))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("   %s %s %v\n", name, tag, p.Value))
+		lines = append(lines, fmt.Sprintf("   %s %s %s\n", name, tag, d.value(p)))
 	}
 	slices.Sort(lines)
 	fmt.Fprintf(&d.text, "  object %v embedded %v\n%s", at.Attachments, at.Embedded, strings.Join(lines, ""))
+}
+
+// value is a value in words: of a folder's entry id its path, of an extended rule what it does.
+func (d *dumper) value(p mapi.Prop) string {
+	d.t.Helper()
+	switch v := p.Value.(type) {
+	case mapi.Binary:
+		if p.Tag != mapi.PidTagExtendedRuleMessageActions {
+			return fmt.Sprintf("%q", d.bytes(v))
+		}
+		a, err := oxcdata.ParseExtendedActions(v)
+		text := fmt.Sprint(a.Named, err)
+		for _, action := range a.Actions {
+			text += "; " + d.action(action)
+		}
+		return text
+	case mapi.Binaries:
+		var list []string
+		for _, b := range v {
+			list = append(list, d.bytes(b))
+		}
+		return fmt.Sprintf("%q", list)
+	case mapi.Opaque:
+		if id, err := oxcdata.ServerIDOf(v); p.Tag.Type() == mapi.TypeServerID && err == nil && id.Ours {
+			return d.j.tree.path(id.FID)
+		}
+	}
+	return fmt.Sprint(p.Value)
 }
 
 // maker makes random mailboxes.
@@ -245,6 +212,8 @@ func (m *maker) fill() {
 		must(m.site, exmdb.OpModifyPermissions, m.box, &exmdb.ModifyPermissionsRequest{Folder: folders[m.rand.IntN(len(folders))], FreeBusy: true,
 			Changes: []exmdb.PermissionChange{{Kind: exmdb.PermissionAdd, Member: exmdb.Member{User: mapi.NewGUID(), Name: m.one("Carol", "Dora"), Rights: exmdb.RightReadAny | exmdb.RightFolderVisible}}}})
 	}
+	m.searches(folders)
+	m.settings(folders)
 	mails := corpus(m.t)
 	for range 25 {
 		folder := folders[m.rand.IntN(len(folders))]
@@ -257,6 +226,9 @@ func (m *maker) fill() {
 			m.append(m.box, folder, string(mails[m.rand.IntN(len(mails))]), exmdb.Flags{Bits: exmdb.FlagBits(m.rand.IntN(64)), Keywords: []string{"One", "Two"}[:m.rand.IntN(3)]}, m.at)
 			m.annotate(folder)
 		}
+	}
+	for _, folder := range folders {
+		m.discard(folder)
 	}
 }
 
@@ -288,7 +260,8 @@ func TestArchiveIsWhole(t *testing.T) {
 		if p := s.in(s.job(back, "", path)); p.Messages != done.Messages || done.Messages < 25 {
 			t.Fatalf("%+v, then %+v", done, p)
 		}
-		want := s.dump(m.box)
+		want, asked := s.walk(m.box)
+		walks(t, asked)
 		sameText(t, s.dump(back), want)
 		for _, box := range []mapi.MailboxID{back, m.box} {
 			if p := s.in(s.job(box, "", path)); p.Messages != 0 || p.Known != done.Messages {

@@ -22,6 +22,9 @@ type restore struct {
 	// same: the archive is of this very mailbox and goes where it was, so what is still there is not brought again.
 	same bool
 	seen uint64
+	// made are the folders that this import has made; entries are entry ids of folders here.
+	made    map[mapi.FID]bool
+	entries map[mapi.FID][]byte
 	// recorded: the record of the message has been read.
 	recorded bool
 }
@@ -38,7 +41,7 @@ func (j *job) readArchive() (err error) {
 		return err
 	}
 	defer u.close()
-	r := &restore{job: j, u: u, folders: map[mapi.FID]*exmdb.Folder{}}
+	r := &restore{job: j, u: u, folders: map[mapi.FID]*exmdb.Folder{}, made: map[mapi.FID]bool{}, entries: map[mapi.FID][]byte{}}
 	if err := u.read(frameHead, &r.head); err != nil {
 		return err
 	}
@@ -54,35 +57,51 @@ func (j *job) readArchive() (err error) {
 func (r *restore) run() error {
 	for {
 		f, err := r.u.next()
-		if err != nil {
-			return err
+		if err == nil {
+			err = r.frame(f)
 		}
-		switch f.kind {
-		case frameFolder:
-			var rec folderRecord
-			if err = r.u.decode(f, frameFolder, &rec); err == nil {
-				err = r.folder(&rec)
-			}
-		case frameBegin:
-			var rec beginRecord
-			if err = r.u.decode(f, frameBegin, &rec); err == nil {
-				err = r.message(&rec)
-			}
-		case frameEnd:
-			var rec endRecord
-			if err = r.u.decode(f, frameEnd, &rec); err == nil && rec.Messages != r.seen {
-				err = r.u.damage(fmt.Sprintf("it has %d messages, %d were written", r.seen, rec.Messages), nil)
-			}
-			return err
-		default:
-			err = r.u.damage(fmt.Sprintf("a frame of kind %d stands alone", f.kind), nil)
-		}
-		if err != nil {
+		if err != nil || f.kind == frameEnd {
 			return err
 		}
 		r.done.Bytes = r.u.at
 		r.tell()
 	}
+}
+
+// frame does what a frame says that stands by itself.
+func (r *restore) frame(f *frame) error {
+	switch f.kind {
+	case frameNames:
+		return record(r, f, r.names)
+	case frameFolder:
+		return record(r, f, r.folder)
+	case frameBegin:
+		return record(r, f, r.message)
+	case frameSettings:
+		return record(r, f, r.settings)
+	case frameMailbox:
+		return record(r, f, r.mailbox)
+	case frameEnd:
+		return record(r, f, r.ended)
+	}
+	return r.u.damage(fmt.Sprintf("a frame of kind %d stands alone", f.kind), nil)
+}
+
+// record does something with the record of a frame.
+func record[R any](r *restore, f *frame, fn func(*R) error) error {
+	rec := new(R)
+	if err := r.u.decode(f, f.kind, rec); err != nil {
+		return err
+	}
+	return fn(rec)
+}
+
+// ended compares what was there with what was written.
+func (r *restore) ended(rec *endRecord) error {
+	if rec.Messages != r.seen {
+		return r.u.damage(fmt.Sprintf("it has %d messages, %d were written", r.seen, rec.Messages), nil)
+	}
+	return nil
 }
 
 // folder finds or makes the folder of a record. What it has stays; what it lacks it gets.
@@ -95,7 +114,11 @@ func (r *restore) folder(rec *folderRecord) error {
 		return nil
 	}
 	r.done.Folder = r.tree.path(f.FID)
-	if err := r.folderProps(f, rec); err != nil {
+	err = r.relocate(&rec.Props)
+	if err == nil {
+		err = r.giveProps(r.done.Folder, exmdb.ObjectID{Folder: f.FID}, &rec.Props, rec.Names)
+	}
+	if err != nil {
 		return fmt.Errorf("folder %q: %w", rec.Name, err)
 	}
 	if err := r.members(f, rec, made); err != nil {
@@ -125,32 +148,20 @@ func (r *restore) home(rec *folderRecord) (f *exmdb.Folder, made bool, err error
 	case rec.Parent.Counter() >= firstOwn:
 		return nil, false, r.u.damage("a folder stands in front of the one that it is in", nil)
 	}
-	if f = r.tree.child(parent, rec.Name); f != nil {
+	if f = r.tree.child(parent, rec.Name); f != nil && f.Search != rec.Search {
+		r.pass(r.tree.path(f.FID), cluster.Errorf(exmdb.KindSearchFolder, "one of this folder and that of the archive is a search folder"))
+		return nil, false, nil
+	}
+	if f != nil {
 		return f, false, nil
 	}
-	resp, err := do(r.job, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: parent, Name: rec.Name, Class: rec.Class})
+	resp, err := do(r.job, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: parent, Name: rec.Name, Class: rec.Class, Search: rec.Search})
 	if err != nil {
 		return nil, false, err
 	}
+	r.made[resp.Folder.FID] = true
 	r.tree.add(&resp.Folder)
 	return &resp.Folder, true, nil
-}
-
-// folderProps gives a folder the properties that it does not have.
-func (r *restore) folderProps(f *exmdb.Folder, rec *folderRecord) error {
-	have, err := do(r.job, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Folder: f.FID}, Names: true})
-	if err != nil {
-		return err
-	}
-	lacks := r.lacking(&rec.Props, rec.Names, have)
-	if lacks.Len() == 0 {
-		return nil
-	}
-	resp, err := do(r.job, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Folder: f.FID}, Set: lacks, Payload: exmdb.Payload{Names: rec.Names}})
-	if err == nil {
-		r.problems(r.done.Folder, resp.Problems)
-	}
-	return err
 }
 
 // lacking are the properties of a record whose value is another in the mailbox.
@@ -229,10 +240,10 @@ func (r *restore) message(rec *beginRecord) error {
 	}
 	r.done.Folder = r.tree.path(f.FID)
 	what := fmt.Sprintf("%s, item %#x of the archive", r.done.Folder, uint64(rec.MID))
-	at, content := place{f.FID, rec.Associated}, hashOf(r.head.Replica[:], binary.BigEndian.AppendUint64(nil, uint64(rec.MID)))
+	at, content := place{f.FID, rec.Associated, rec.Deleted}, r.contentOf(rec.MID)
 	mine, there, err := r.keyed(at, content)
 	if err == nil && !there && r.same {
-		there, err = r.present(rec.MID)
+		there, err = r.present(at, rec.MID)
 	}
 	if err == nil && !there {
 		err = r.dropHalf(at, mine)
@@ -284,10 +295,22 @@ func (r *restore) count(whole bool, counter *int) {
 // errAbandoned says that a message has no record: it comes again.
 var errAbandoned = errors.New("the message was changed while it was exported")
 
-// present reports whether the mailbox has a message of a MID.
-func (r *restore) present(mid mapi.MID) (bool, error) {
+// contentOf is what a message of the archive is known by.
+func (r *restore) contentOf(mid mapi.MID) sum {
+	return hashOf(r.head.Replica[:], binary.BigEndian.AppendUint64(nil, uint64(mid)))
+}
+
+// present reports whether the mailbox has a message of a MID; of a deleted one, whether it can still be recovered.
+func (r *restore) present(at place, mid mapi.MID) (bool, error) {
 	resp, err := do(r.job, exmdb.OpLocate, &exmdb.LocateRequest{Messages: []mapi.MID{mid}})
-	return err == nil && len(resp.Messages) > 0, err
+	if err != nil || len(resp.Messages) > 0 || !at.deleted {
+		return err == nil && len(resp.Messages) > 0, err
+	}
+	_, err = do(r.job, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: at.object(mid), Tags: []mapi.Tag{mapi.PidTagMid}})
+	if cluster.KindOf(err) == exmdb.KindNoMessage && err != nil {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // skip reads past the frames of a message, if its record has not been read yet, and reports whether it had one.
@@ -339,10 +362,16 @@ func (r *restore) store(what string, at place, mine key) error {
 	if rec.Mail != (mail != nil) || rec.Mail && at.associated {
 		return r.u.damage("a mail and its octets do not belong together", nil)
 	}
+	var mid mapi.MID
 	if rec.Mail {
-		return r.storeMail(what, at, mail, &rec, mine)
+		mid, err = r.storeMail(what, at, mail, &rec, mine)
+	} else {
+		mid, err = r.storeItem(what, at, &rec, mine)
 	}
-	return r.storeItem(what, at, &rec, mine)
+	if err == nil && at.deleted {
+		_, err = do(r.job, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: at.folder, Messages: []mapi.MID{mid}})
+	}
+	return err
 }
 
 // takeOctets reads the octets of a mail, nil if there are none.
@@ -379,25 +408,28 @@ func (r *restore) takeValues() error {
 }
 
 // storeMail stores a received mail: its octets first, as half a message, and then what these do not say.
-func (r *restore) storeMail(what string, at place, mail *spooled, rec *messageRecord, mine key) error {
+func (r *restore) storeMail(what string, at place, mail *spooled, rec *messageRecord, mine key) (mapi.MID, error) {
 	resp, said, err := r.append(at.folder, mail, state{rec.Flags, rec.Received}, append(mine[:], halfMark))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	object := exmdb.ObjectID{Folder: at.folder, Message: resp.MID}
 	have, err := do(r.job, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: object, Names: true})
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if err := r.relocate(&rec.Content.Props); err != nil {
+		return 0, err
 	}
 	lacks := r.lacking(&rec.Content.Props, rec.Names, have)
 	without(&lacks, idsIn(said), ids(mapi.PidTagSubject))
-	lacks.Set(importKey, mapi.Binary(mine[:]))
+	lacks.Set(importKey, mapi.Binary(at.mark(mine)))
 	saved, err := do(r.job, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: resp.MID, Force: true,
 		Edit: exmdb.MessageEdit{Set: lacks, Delete: beyond(&have.Props, &rec.Content.Props)}, Payload: exmdb.Payload{Names: rec.Names}})
 	if err == nil {
 		r.problems(what, saved.Problems)
 	}
-	return err
+	return resp.MID, err
 }
 
 // beyond are the properties that flags bring along (MAILBOX 4) and that the message did not have.
@@ -440,28 +472,32 @@ func (r *restore) newID() (mapi.GID, error) {
 }
 
 // storeItem stores a message that is made of its properties, as the version that it was.
-func (r *restore) storeItem(what string, at place, rec *messageRecord, mine key) error {
+func (r *restore) storeItem(what string, at place, rec *messageRecord, mine key) (mapi.MID, error) {
 	id, err := r.newID()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	rec.Content.Props.Set(importKey, mapi.Binary(mine[:]))
+	err = eachBag(&rec.Content, exmdb.ObjectID{}, func(_ exmdb.ObjectID, bag *mapi.PropBag) error { return r.relocate(bag) })
+	if err != nil {
+		return 0, err
+	}
+	rec.Content.Props.Set(importKey, mapi.Binary(at.mark(mine)))
 	saved, err := do(r.job, exmdb.OpImportMessage, &exmdb.ImportMessageRequest{Folder: at.folder, SourceKey: id.Append(nil),
 		Version:    exmdb.ImportedVersion{ChangeKey: rec.ChangeKey, PCL: rec.PCL, Modified: rec.Modified},
 		Associated: at.associated, Message: edit(&rec.Content), Payload: exmdb.Payload{Names: rec.Names}})
 	if lost(err) {
-		return cluster.Errorf(cluster.KindUnavailable, "its content got lost, since the mailbox moved meanwhile: import again: %v", err)
+		return 0, cluster.Errorf(cluster.KindUnavailable, "its content got lost, since the mailbox moved meanwhile: import again: %v", err)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.problems(what, saved.Problems)
 	if sameFlags(&saved.State.Flags, &rec.Flags) {
-		return nil
+		return saved.State.MID, nil
 	}
 	_, err = do(r.job, exmdb.OpMarkMessages, &exmdb.MarkMessagesRequest{Folder: at.folder, Messages: []mapi.MID{saved.State.MID},
 		Mode: exmdb.FlagsReplace, Flags: rec.Flags})
-	return err
+	return saved.State.MID, err
 }
 
 func sameFlags(a, b *exmdb.Flags) bool {

@@ -30,6 +30,14 @@ var (
 		mapi.PidTagAssociatedMessageSizeExtended, mapi.PidTagDisplayName, mapi.PidTagContainerClass, mapi.PidTagCreationTime)
 )
 
+// ofTheStore are properties of a mailbox that the store computes, or that are settings with a place of their own.
+var ofTheStore = ids(
+	mapi.PidTagRecordKey, mapi.PidTagStoreRecordKey, mapi.PidTagMappingSignature, mapi.PidTagObjectType, mapi.PidTagIpmSubtreeEntryId,
+	mapi.PidTagIpmOutboxEntryId, mapi.PidTagIpmWastebasketEntryId, mapi.PidTagIpmSentMailEntryId, mapi.PidTagViewsEntryId,
+	mapi.PidTagCommonViewsEntryId, mapi.PidTagFinderEntryId, mapi.PidTagValidFolderMask, mapi.PidTagStorageQuotaLimit,
+	mapi.PidTagProhibitSendQuota, mapi.PidTagProhibitReceiveQuota, mapi.PidTagMessageSize, mapi.PidTagMessageSizeExtended,
+	mapi.PidTagContentCount, mapi.PidTagCreationTime, mapi.PidTagOutOfOfficeState)
+
 // ofTheOctets are long properties of a received mail that its octets say.
 var ofTheOctets = ids(mapi.PidTagBody, mapi.PidTagHtml, mapi.PidTagRtfCompressed, mapi.PidTagTransportMessageHeaders)
 
@@ -94,6 +102,10 @@ func (j *job) pack(p *packer) error {
 	if err != nil {
 		return err
 	}
+	names, err := j.packNames(p)
+	if err != nil {
+		return err
+	}
 	folders := j.chosen()
 	for _, f := range j.withAncestors(folders) {
 		if err := j.packFolder(p, f); err != nil {
@@ -102,13 +114,25 @@ func (j *job) pack(p *packer) error {
 	}
 	for _, f := range folders {
 		j.done.Folder = j.tree.path(f.FID)
-		for _, associated := range []bool{false, true} {
-			if err := j.packMessages(p, place{f.FID, associated}); err != nil {
+		for _, at := range places(f) {
+			if err := j.packMessages(p, at); err != nil {
 				return err
 			}
 		}
 	}
+	if err := j.packAllSettings(p, folders, nameIn(names)); err != nil {
+		return err
+	}
 	return p.record(frameEnd, &endRecord{Messages: uint64(j.done.Messages)})
+}
+
+// places are where a folder may have messages: a search folder has associated ones only.
+func places(f *exmdb.Folder) []place {
+	list := []place{{folder: f.FID, associated: true}, {folder: f.FID, associated: true, deleted: true}}
+	if f.Search {
+		return list
+	}
+	return slices.Concat([]place{{folder: f.FID}, {folder: f.FID, deleted: true}}, list)
 }
 
 // withAncestors are folders and those above them, parents first.
@@ -133,41 +157,65 @@ func (j *job) packFolder(p *packer, f *exmdb.Folder) error {
 	}
 	without(&props.Props, ofTheMailbox, ofTheFolder)
 	names := &oxcmsg.Names{}
-	rec := &folderRecord{FID: f.FID, Parent: f.Parent, Name: f.Name, Class: f.Class, Use: f.SpecialUse, Fixed: f.Fixed, Members: rights.Members}
+	if err := j.inlineBag(exmdb.ObjectID{Folder: f.FID}, &props.Props); err != nil {
+		return fmt.Errorf("read folder %q: %w", f.Name, err)
+	}
+	rec := &folderRecord{FID: f.FID, Parent: f.Parent, Name: f.Name, Class: f.Class, Use: f.SpecialUse, Fixed: f.Fixed, Members: rights.Members, Search: f.Search}
 	rec.Props = byName(&props.Props, nameIn(props.Names), names)
 	rec.Names = names.List()
 	return p.record(frameFolder, rec)
 }
 
+// packMessages writes the messages of a place; extended rules behind the others, since they may name one as a template.
 func (j *job) packMessages(p *packer, at place) error {
-	return j.rows(at, []mapi.Tag{mapi.PidTagMid}, func(row *exmdb.TableRow) error {
-		what := fmt.Sprintf("%s, item %#x", j.done.Folder, row.ID.ID)
-		for try := 1; ; try++ {
-			m, err := j.message(at.folder, mapi.MID(row.ID.ID))
-			if err == nil {
-				err = j.packMessage(p, at, m)
-			}
-			switch {
-			case err == nil:
-				j.carried(int64(m.State.Size))
-				return nil
-			case bad(err) && cluster.KindOf(err) != exmdb.KindNoMessage && try < tries: // it was changed while it was read
-				continue
-			}
-			return j.each(what, err)
+	if at.deleted {
+		return j.deleted(at, nil, func(m *exmdb.DeletedMessage) error { return j.packOne(p, at, m.State.MID) })
+	}
+	var last []mapi.MID
+	err := j.rows(at, []mapi.Tag{mapi.PidTagMessageClass}, func(row *exmdb.TableRow) error {
+		mid := mapi.MID(row.ID.ID)
+		if at.associated && isExtendedRule(&row.Props) {
+			last = append(last, mid)
+			return nil
 		}
+		return j.packOne(p, at, mid)
 	})
+	for _, mid := range last {
+		if err == nil {
+			err = j.packOne(p, at, mid)
+		}
+	}
+	return err
+}
+
+// packOne writes a message, again if it was changed while it was read.
+func (j *job) packOne(p *packer, at place, mid mapi.MID) error {
+	what := fmt.Sprintf("%s, item %#x", j.done.Folder, uint64(mid))
+	for try := 1; ; try++ {
+		m, err := j.message(at.object(mid))
+		if err == nil {
+			err = j.packMessage(p, at, m)
+		}
+		switch {
+		case err == nil:
+			j.carried(int64(m.State.Size))
+			return nil
+		case bad(err) && cluster.KindOf(err) != exmdb.KindNoMessage && try < tries:
+			continue
+		}
+		return j.each(what, err)
+	}
 }
 
 func (j *job) packMessage(p *packer, at place, m *exmdb.ReadMessageResponse) error {
 	st := &m.State
 	mail := st.UID != 0 && !st.Rendered
-	begin := &beginRecord{Folder: at.folder, MID: st.MID, Associated: at.associated, Size: st.Size}
+	begin := &beginRecord{Folder: at.folder, MID: st.MID, Associated: at.associated, Size: st.Size, Deleted: at.deleted}
 	if err := p.record(frameBegin, begin); err != nil {
 		return err
 	}
 	if mail {
-		if err := j.packOctets(p, at.folder, st.UID); err != nil {
+		if err := j.packOctets(p, at, st); err != nil {
 			return err
 		}
 		m.Content.Recipients, m.Content.Attachments = nil, nil
@@ -182,7 +230,7 @@ func (j *job) packMessage(p *packer, at place, m *exmdb.ReadMessageResponse) err
 	}
 	without(&m.Content.Props, ofTheMailbox)
 	names, known := &oxcmsg.Names{}, nameIn(m.Names)
-	err := eachBag(&m.Content, exmdb.ObjectID{Folder: at.folder, Message: st.MID}, func(at exmdb.ObjectID, bag *mapi.PropBag) error {
+	err := eachBag(&m.Content, at.object(st.MID), func(at exmdb.ObjectID, bag *mapi.PropBag) error {
 		if err := j.packValues(p, at, bag, st.CN); err != nil {
 			return err
 		}
@@ -196,15 +244,40 @@ func (j *job) packMessage(p *packer, at place, m *exmdb.ReadMessageResponse) err
 	return p.record(frameRecord, rec)
 }
 
-func (j *job) packOctets(p *packer, folder mapi.FID, uid mapi.UID) error {
-	page, err := do(j, exmdb.OpRows, &exmdb.RowsRequest{Folder: folder, UIDs: []exmdb.UIDRange{{First: uid, Last: uid}}, Fields: exmdb.RowMeta})
+func (j *job) packOctets(p *packer, at place, st *exmdb.MessageState) error {
+	if at.deleted {
+		_, err := io.CopyBuffer(pieces{p}, readOnly{&deletedOctets{j: j, folder: at.folder, mid: st.MID}}, make([]byte, exmdb.MaxReadBytes))
+		return err
+	}
+	page, err := do(j, exmdb.OpRows, &exmdb.RowsRequest{Folder: at.folder, UIDs: []exmdb.UIDRange{{First: st.UID, Last: st.UID}}, Fields: exmdb.RowMeta})
 	if err != nil {
 		return err
 	}
 	if len(page.Rows) != 1 {
 		return cluster.Errorf(exmdb.KindConflict, "it was changed meanwhile")
 	}
-	return j.octets(pieces{p}, folder, &page.Rows[0])
+	return j.octets(pieces{p}, at.folder, &page.Rows[0])
+}
+
+// deletedOctets reads the octets of a soft-deleted mail.
+type deletedOctets struct {
+	j      *job
+	folder mapi.FID
+	mid    mapi.MID
+	at     uint64
+}
+
+// Read implements io.Reader.
+func (o *deletedOctets) Read(p []byte) (int, error) {
+	resp, err := do(o.j, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: o.folder, Deleted: o.mid, Offset: o.at, Length: uint32(min(len(p), exmdb.MaxReadBytes))})
+	if err != nil {
+		return 0, err
+	}
+	if len(resp.Data) == 0 {
+		return 0, io.EOF
+	}
+	o.at += uint64(len(resp.Data))
+	return copy(p, resp.Data), nil
 }
 
 // pieces writes octets of a mail as frames.

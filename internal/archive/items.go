@@ -111,7 +111,7 @@ func (j *job) exportItems(f *exmdb.Folder, fn func(*exmdb.ReadMessageResponse, *
 	j.done.Folder = path
 	return j.rows(place{folder: f.FID}, []mapi.Tag{mapi.PidTagMid}, func(row *exmdb.TableRow) error {
 		what := fmt.Sprintf("%s, item %#x", path, row.ID.ID)
-		m, err := j.message(f.FID, mapi.MID(row.ID.ID))
+		m, err := j.message(exmdb.ObjectID{Folder: f.FID, Message: mapi.MID(row.ID.ID)})
 		if err != nil {
 			return j.each(what, err)
 		}

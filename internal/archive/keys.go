@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -16,10 +17,24 @@ const importKey = mapi.Tag(0x66F0_0000) | mapi.Tag(mapi.TypeBinary)
 // key is an import key: a hash of the source's content, and which of several equal ones it is.
 type key [16]byte
 
-// place is a list of messages: the messages of a folder, or its associated ones.
+// place is a list of messages: the messages of a folder or its associated ones, those that there are or the soft-deleted ones.
 type place struct {
 	folder     mapi.FID
 	associated bool
+	deleted    bool
+}
+
+// object names a message of a place.
+func (at place) object(mid mapi.MID) exmdb.ObjectID {
+	return exmdb.ObjectID{Folder: at.folder, Message: mid, Deleted: at.deleted}
+}
+
+// mark is a key as a message of the place bears it.
+func (at place) mark(mine key) []byte {
+	if at.deleted {
+		return append(mine[:], deletedMark)
+	}
+	return mine[:]
 }
 
 // keys are the import keys in a place, and how often each content has come up in this import. Of half a message only a part
@@ -30,8 +45,12 @@ type keys struct {
 	half map[key]mapi.MID
 }
 
-// halfMark is the byte behind the key of a message that is not whole yet.
-const halfMark = 0
+// The bytes behind a key: halfMark of a message that is not whole yet, deletedMark of one that is stored to be soft-deleted. One
+// of these that is not deleted was recovered since, or the import was cut off in between; either way it is there.
+const (
+	halfMark    = 0
+	deletedMark = 1
+)
 
 // keysPage is how many rows of a table are read at once.
 const keysPage = 1000
@@ -48,12 +67,16 @@ func (j *job) keyed(at place, content sum) (key, bool, error) {
 		j.known[at] = k
 	}
 	short := key(content[:len(key{})])
-	nth := k.seen[short]
+	mine := nth(content, k.seen[short])
 	k.seen[short]++
-	full := hashOf(content[:], binary.BigEndian.AppendUint32(nil, nth))
-	mine := key(full[:len(key{})])
 	_, there := k.have[mine]
 	return mine, there, nil
+}
+
+// nth is the key of the one of this number among equal contents.
+func nth(content sum, n uint32) key {
+	full := hashOf(content[:], binary.BigEndian.AppendUint32(nil, n))
+	return key(full[:len(key{})])
 }
 
 // has notes that a place has a key.
@@ -77,19 +100,59 @@ func (j *job) dropHalf(at place, mine key) error {
 
 // readKeys reads the import keys of a place.
 func (j *job) readKeys(at place, k *keys) error {
-	err := j.rows(at, []mapi.Tag{importKey}, func(row *exmdb.TableRow) error {
-		switch b, _ := row.Props.Get(importKey).(mapi.Binary); len(b) {
-		case len(key{}):
-			k.have[key(b)] = struct{}{}
-		case len(key{}) + 1:
+	err := j.rows(place{folder: at.folder, associated: at.associated}, []mapi.Tag{importKey}, func(row *exmdb.TableRow) error {
+		b, _ := row.Props.Get(importKey).(mapi.Binary)
+		if len(b) == len(key{})+1 && b[len(key{})] == halfMark {
 			k.half[key(b[:len(key{})])] = mapi.MID(row.ID.ID)
 		}
+		k.note(at, b)
 		return nil
 	})
+	if err == nil && at.deleted {
+		err = j.deleted(at, []mapi.Tag{importKey}, func(m *exmdb.DeletedMessage) error {
+			b, _ := m.Props.Get(importKey).(mapi.Binary)
+			k.note(at, b)
+			return nil
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("read what was imported before: %w", err)
 	}
 	return nil
+}
+
+// note takes the key of a message that is whole.
+func (k *keys) note(at place, b mapi.Binary) {
+	if len(b) < len(key{}) {
+		return
+	}
+	if mine := key(b[:len(key{})]); bytes.Equal(b, at.mark(mine)) {
+		k.have[mine] = struct{}{}
+	}
+}
+
+// deleted calls fn for each message of a place in a soft-deleted set, in order of deletion.
+func (j *job) deleted(at place, tags []mapi.Tag, fn func(*exmdb.DeletedMessage) error) error {
+	req := &exmdb.DeletedRequest{Folder: at.folder, Tags: tags}
+	for {
+		page, err := do(j, exmdb.OpDeleted, req)
+		if err != nil {
+			return err
+		}
+		for i := range page.Messages {
+			m := &page.Messages[i]
+			req.After, req.AfterMessage = m.At, m.State.MID
+			if m.State.Associated != at.associated {
+				continue
+			}
+			if err := fn(m); err != nil {
+				return err
+			}
+		}
+		if !page.More || len(page.Messages) == 0 {
+			return nil
+		}
+	}
 }
 
 // rows calls fn for each message of a place, in order of delivery, the oldest first. What comes meanwhile may be seen or not.

@@ -31,7 +31,7 @@ func eachBag(c *exmdb.MessageContent, at exmdb.ObjectID, fn func(at exmdb.Object
 	}
 	for i := range c.Attachments {
 		a := &c.Attachments[i]
-		inside := exmdb.ObjectID{Folder: at.Folder, Message: at.Message, Attachments: append(slices.Clone(at.Attachments), a.Number)}
+		inside := exmdb.ObjectID{Folder: at.Folder, Message: at.Message, Deleted: at.Deleted, Attachments: append(slices.Clone(at.Attachments), a.Number)}
 		if err := fn(inside, &a.Props); err != nil {
 			return err
 		}
@@ -166,8 +166,8 @@ func (r *valueReader) Read(p []byte) (int, error) {
 }
 
 // message reads a message as a whole; long values stay where they are.
-func (j *job) message(folder mapi.FID, mid mapi.MID) (*exmdb.ReadMessageResponse, error) {
-	return do(j, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Folder: folder, Message: mid}, Nested: true, Names: true})
+func (j *job) message(id exmdb.ObjectID) (*exmdb.ReadMessageResponse, error) {
+	return do(j, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: id, Nested: true, Names: true})
 }
 
 // inline puts the long values of a message into it.
@@ -183,14 +183,22 @@ func (j *job) inline(m *exmdb.ReadMessageResponse) error {
 			if total += ref.Size(); total > maxObject {
 				return cluster.Errorf(exmdb.KindTooBig, "the message has more than %d bytes, which only the archive carries", maxObject)
 			}
-			var b bytes.Buffer
-			if _, err := b.ReadFrom(&valueReader{j: j, object: at, tag: p.Tag, base: m.State.CN}); err != nil {
+			if err := j.inlineValue(at, bag, p.Tag, m.State.CN); err != nil {
 				return err
 			}
-			bag.Set(p.Tag, valueOf(p.Tag, b.Bytes()))
 		}
 		return nil
 	})
+}
+
+// inlineValue puts a long value of a version of an object into its bag.
+func (j *job) inlineValue(id exmdb.ObjectID, bag *mapi.PropBag, tag mapi.Tag, base mapi.Stamp) error {
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(&valueReader{j: j, object: id, tag: tag, base: base}); err != nil {
+		return err
+	}
+	bag.Set(tag, valueOf(tag, b.Bytes()))
+	return nil
 }
 
 // problems tells which properties the store did not take; that it computes some itself is none.

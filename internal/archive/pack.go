@@ -35,6 +35,12 @@ const (
 	frameValue  frameKind = 5 // a piece of a long value
 	frameRecord frameKind = 6 // messageRecord
 	frameEnd    frameKind = 7 // endRecord: once, behind all
+	// frameNames is a namesRecord: once, behind the head.
+	frameNames frameKind = 8
+	// frameSettings is a settingsRecord: of a folder, behind all messages, because rules name folders and messages.
+	frameSettings frameKind = 9
+	// frameMailbox is a mailboxRecord: once, behind those.
+	frameMailbox frameKind = 10
 )
 
 const (
@@ -70,6 +76,8 @@ type folderRecord struct {
 	Props   mapi.PropBag        `wire:"7"`
 	Names   []mapi.PropertyName `wire:"8"`
 	Members []exmdb.Member      `wire:"9"`
+	// Search: a search folder, whose criteria are in its settings.
+	Search bool `wire:"10"`
 }
 
 // beginRecord says which message comes, and where it belongs.
@@ -78,6 +86,8 @@ type beginRecord struct {
 	MID        mapi.MID `wire:"2"`
 	Associated bool     `wire:"3"`
 	Size       uint64   `wire:"4"`
+	// Deleted: one of the folder's soft-deleted set.
+	Deleted bool `wire:"5"`
 }
 
 // messageRecord is a message. Where it was received as mail, Received says so: its octets have come before, and Content has only
@@ -91,6 +101,32 @@ type messageRecord struct {
 	PCL       []byte               `wire:"6"`
 	Content   exmdb.MessageContent `wire:"7"`
 	Names     []mapi.PropertyName  `wire:"8"`
+}
+
+// namesRecord is the named properties of the mailbox, in the order in which it got to know them.
+type namesRecord struct {
+	Names []mapi.PropertyName `wire:"1"`
+}
+
+// settingsRecord is what a folder is told to do. Named properties in rules and criteria have ids of Names; folders and
+// messages have those of the mailbox that the archive is of.
+type settingsRecord struct {
+	Folder   mapi.FID              `wire:"1"`
+	Rules    []mapi.PropBag        `wire:"2"`
+	Criteria *exmdb.SearchCriteria `wire:"3"`
+	Names    []mapi.PropertyName   `wire:"4"`
+}
+
+// mailboxRecord is what the mailbox as a whole has and is told to do.
+type mailboxRecord struct {
+	Props       mapi.PropBag          `wire:"1"`
+	Names       []mapi.PropertyName   `wire:"2"`
+	Receive     []exmdb.ReceiveFolder `wire:"3"`
+	Away        exmdb.OOFSettings     `wire:"4"`
+	Junk        exmdb.JunkResponse    `wire:"5"`
+	Delegates   []exmdb.Delegate      `wire:"6"`
+	Subscribed  []mapi.FID            `wire:"7"`
+	PerUserRead bool                  `wire:"8"`
 }
 
 // endRecord says how many messages there were, so that an archive that is cut off is known to be.

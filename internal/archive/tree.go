@@ -103,7 +103,7 @@ func (j *job) chosen() []*exmdb.Folder {
 	for _, f := range j.tree.list {
 		switch {
 		case f.FID == j.tree.ipm && j.format.name != "archive":
-		case top != nil && j.tree.inside(f.FID, top.FID) && !f.Search:
+		case top != nil && j.tree.inside(f.FID, top.FID) && (j.format.name == "archive" || !f.Search):
 			list = append(list, f)
 		case top == nil && j.format.carried(f) && (j.format.name == "archive" || j.tree.inside(f.FID, j.tree.ipm)):
 			list = append(list, f)

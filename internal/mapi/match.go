@@ -262,7 +262,7 @@ func forWalk(r Restriction, counts bool) Restriction {
 			return &countdown{&CountRestriction{r.Count, ready[0]}}
 		}
 	}
-	return r.rewritten(ready, func(t Tag) Tag { return t })
+	return r.rewritten(ready, func(p Prop) Prop { return p })
 }
 
 // countdown is a CountRestriction during one walk.

@@ -83,8 +83,9 @@ type Restriction interface {
 	Type() RestrictionType
 	// operands are the nodes below.
 	operands() []Restriction
-	// rewritten is the node with other operands, of the same number, and with its tags mapped.
-	rewritten(operands []Restriction, tag func(Tag) Tag) Restriction
+	// rewritten is the node with other operands, of the same number, and with its properties mapped; a tag alone is one
+	// without a value.
+	rewritten(operands []Restriction, prop func(Prop) Prop) Restriction
 }
 
 // The nodes that join others.
@@ -250,13 +251,22 @@ func isText(t Type) bool { return t == TypeString || t == TypeString8 }
 // MapTags is r with every tag of a property replaced by what tag gives for it: named properties have other ids in
 // another mailbox. r stays as it is.
 func MapTags(r Restriction, tag func(Tag) Tag) Restriction {
+	return MapProps(r, func(p Prop) Prop { return Prop{Tag: tag(p.Tag), Value: p.Value} })
+}
+
+// MapProps is r with every property in it replaced by what prop gives for it; where only a tag stands its value is nil.
+// r stays as it is.
+func MapProps(r Restriction, prop func(Prop) Prop) Restriction {
 	operands := r.operands()
 	mapped := make([]Restriction, len(operands))
 	for i, o := range operands {
-		mapped[i] = MapTags(o, tag)
+		mapped[i] = MapProps(o, prop)
 	}
-	return r.rewritten(mapped, tag)
+	return r.rewritten(mapped, prop)
 }
+
+// mapTag maps a tag that stands alone.
+func mapTag(t Tag, prop func(Prop) Prop) Tag { return prop(Prop{Tag: t}).Tag }
 
 // Type implements Restriction.
 func (AndRestriction) Type() RestrictionType { return RestrictAnd }
@@ -312,53 +322,53 @@ func (r *CommentRestriction) operands() []Restriction {
 	return []Restriction{r.Of}
 }
 
-func (r AndRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r AndRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	return AndRestriction(of)
 }
 
-func (r OrRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r OrRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	return OrRestriction(of)
 }
 
-func (r *NotRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r *NotRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	return &NotRestriction{of[0]}
 }
 
-func (r *ContentRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &ContentRestriction{r.Fuzzy, tag(r.Tag), Prop{tag(r.Value.Tag), r.Value.Value}}
+func (r *ContentRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &ContentRestriction{r.Fuzzy, mapTag(r.Tag, prop), prop(r.Value)}
 }
 
-func (r *PropertyRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &PropertyRestriction{r.Op, tag(r.Tag), Prop{tag(r.Value.Tag), r.Value.Value}}
+func (r *PropertyRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &PropertyRestriction{r.Op, mapTag(r.Tag, prop), prop(r.Value)}
 }
 
-func (r *ComparePropertiesRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &ComparePropertiesRestriction{r.Op, tag(r.Left), tag(r.Right)}
+func (r *ComparePropertiesRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &ComparePropertiesRestriction{r.Op, mapTag(r.Left, prop), mapTag(r.Right, prop)}
 }
 
-func (r *BitMaskRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &BitMaskRestriction{r.Op, tag(r.Tag), r.Mask}
+func (r *BitMaskRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &BitMaskRestriction{r.Op, mapTag(r.Tag, prop), r.Mask}
 }
 
-func (r *SizeRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &SizeRestriction{r.Op, tag(r.Tag), r.Size}
+func (r *SizeRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &SizeRestriction{r.Op, mapTag(r.Tag, prop), r.Size}
 }
 
-func (r *ExistRestriction) rewritten(_ []Restriction, tag func(Tag) Tag) Restriction {
-	return &ExistRestriction{tag(r.Tag)}
+func (r *ExistRestriction) rewritten(_ []Restriction, prop func(Prop) Prop) Restriction {
+	return &ExistRestriction{mapTag(r.Tag, prop)}
 }
 
-func (r *SubObjectRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r *SubObjectRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	return &SubObjectRestriction{r.Tag, of[0]}
 }
 
-func (r *CountRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r *CountRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	return &CountRestriction{r.Count, of[0]}
 }
 
 // rewritten leaves the comment's own properties as they are: they are the client's, under numbers that only look like
 // tags.
-func (r *CommentRestriction) rewritten(of []Restriction, _ func(Tag) Tag) Restriction {
+func (r *CommentRestriction) rewritten(of []Restriction, _ func(Prop) Prop) Restriction {
 	out := &CommentRestriction{Values: r.Values}
 	if len(of) > 0 {
 		out.Of = of[0]
