@@ -2,6 +2,7 @@ package space
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -293,6 +294,40 @@ func (r *Replica) infoOrChange(ctx context.Context, space cluster.SpaceID, after
 		return info, errClosed
 	case <-ctx.Done():
 		return info, fmt.Errorf("watch: %w: %w", cluster.ErrDeadline, ctx.Err())
+	}
+}
+
+// WaitApplied waits until what is applied here of the space is above after, and returns its sequence, whoever leads. A
+// space that is not there yet is waited for. It ends with an error when the replica no longer serves local reads.
+func (r *Replica) WaitApplied(ctx context.Context, space cluster.SpaceID, after uint64) (uint64, error) {
+	for {
+		seq, err := r.appliedOrChange(ctx, space, after)
+		if err != nil || seq > after {
+			return seq, err
+		}
+	}
+}
+
+// appliedOrChange returns the sequence that is applied here, 0 while the space is not there; unless it is above after, it
+// waits before that until it may have changed. A machine that is closed tells so.
+func (r *Replica) appliedOrChange(ctx context.Context, space cluster.SpaceID, after uint64) (seq uint64, err error) {
+	changed, forget := r.machine.Changed(space)
+	defer forget()
+	err = r.View(ctx, space, ReadLocal, func(v Reader) error {
+		seq = v.Sequence()
+		return nil
+	})
+	if errors.Is(err, cluster.ErrNoSpace) {
+		err = nil
+	}
+	if err != nil || seq > after {
+		return seq, err
+	}
+	select {
+	case <-changed:
+		return seq, nil
+	case <-ctx.Done():
+		return seq, ctx.Err()
 	}
 }
 

@@ -252,6 +252,44 @@ func TestWaitSequence(t *testing.T) {
 	wantKind(t, (<-results).err, cluster.KindNotLeader)
 }
 
+// TestReplicaWaitApplied: a follower waits for what it applies, also of a space that is not there yet; the wait of one that is closed ends.
+func TestReplicaWaitApplied(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	type result struct {
+		seq uint64
+		err error
+	}
+	wait := func(ctx context.Context, after uint64) <-chan result {
+		done := make(chan result, 1)
+		go func() {
+			seq, err := r.WaitApplied(ctx, id, after)
+			done <- result{seq, err}
+		}()
+		waitFor(t, "somebody to wait", func() bool { return r.Machine().watchers() == 1 })
+		return done
+	}
+	first := wait(t.Context(), 0)
+	create(t, r.Replica, id)
+	if got := <-first; got.err != nil || got.seq != 1 {
+		t.Fatalf("space that was made: %+v", got)
+	}
+	second := wait(t.Context(), 1)
+	update(t, r.Replica, id, set("k", "v"))
+	if got := <-second; got.err != nil || got.seq != 2 {
+		t.Fatalf("update: %+v", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	given := wait(ctx, 2)
+	cancel()
+	if got := <-given; !errors.Is(got.err, context.Canceled) {
+		t.Fatalf("wait that was given up: %+v", got)
+	}
+	ended := wait(t.Context(), 2)
+	check(t, r.Machine().Close())
+	wantKind(t, (<-ended).err, cluster.KindUnavailable)
+}
+
 // watchers counts the spaces that somebody watches.
 func (m *Machine) watchers() int {
 	m.waitMu.Lock()

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -144,35 +143,7 @@ func (s systemReplica) WaitApplied(ctx context.Context, id cluster.SpaceID, afte
 	if g == nil {
 		return 0, errNoSystem
 	}
-	for {
-		seq, err := appliedOrChange(ctx, g.Replica(), id, after)
-		if err != nil || seq > after {
-			return seq, err
-		}
-	}
-}
-
-// appliedOrChange returns the sequence that rep has applied, 0 while the space is not there; unless it is above after,
-// it waits before that until it may have changed. A replica that is closed tells so.
-func appliedOrChange(ctx context.Context, rep *space.Replica, id cluster.SpaceID, after uint64) (seq uint64, err error) {
-	changed, forget := rep.Machine().Changed(id)
-	defer forget()
-	err = rep.View(ctx, id, space.ReadLocal, func(r space.Reader) error {
-		seq = r.Sequence()
-		return nil
-	})
-	if errors.Is(err, cluster.ErrNoSpace) {
-		err = nil
-	}
-	if err != nil || seq > after {
-		return seq, err
-	}
-	select {
-	case <-changed:
-		return seq, nil
-	case <-ctx.Done():
-		return seq, ctx.Err()
-	}
+	return g.Replica().WaitApplied(ctx, id, after)
 }
 
 // mapOp performs an op on the placement map, wherever its leader is.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/ops"
@@ -67,35 +66,7 @@ func (s systemReplica) WaitApplied(ctx context.Context, id cluster.SpaceID, afte
 	if rep == nil {
 		return 0, errNoSystem
 	}
-	for {
-		seq, err := appliedOrChange(ctx, rep, id, after)
-		if err != nil || seq > after {
-			return seq, err
-		}
-	}
-}
-
-// appliedOrChange is the sequence that a replica has applied, 0 while the space is not there; unless it is above after, it
-// waits before that until it may have changed.
-func appliedOrChange(ctx context.Context, rep *space.Replica, id cluster.SpaceID, after uint64) (seq uint64, err error) {
-	changed, forget := rep.Machine().Changed(id)
-	defer forget()
-	err = rep.View(ctx, id, space.ReadLocal, func(r space.Reader) error {
-		seq = r.Sequence()
-		return nil
-	})
-	if errors.Is(err, cluster.ErrNoSpace) {
-		err = nil
-	}
-	if err != nil || seq > after {
-		return seq, err
-	}
-	select {
-	case <-changed:
-		return seq, nil
-	case <-ctx.Done():
-		return seq, ctx.Err()
-	}
+	return rep.WaitApplied(ctx, id, after)
 }
 
 // mapOp performs an op on the placement map, wherever its leader is.
