@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/smtp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +41,7 @@ func TestFourthNodeJoins(t *testing.T) {
 	if err := c.ReadyNode(ctx, name, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	send(t, c, "n4", "first")
+	devtest.Send(t, c, "n4", "alice", "first", "hello\r\n")
 	awaitMail(t, c, "n1", 1)
 	for _, at := range []string{"n1", "n4"} {
 		testkit.Eventually(t, patience, func(ctx context.Context) error { return listed(ctx, c, at) })
@@ -52,8 +51,8 @@ func TestFourthNodeJoins(t *testing.T) {
 	if err := c.Kill("n2"); err != nil {
 		t.Fatal(err)
 	}
-	send(t, c, "n4", "second")
-	send(t, c, "n1", "third")
+	devtest.Send(t, c, "n4", "alice", "second", "hello\r\n")
+	devtest.Send(t, c, "n1", "alice", "third", "hello\r\n")
 	awaitMail(t, c, "n4", 3)
 	awaitMail(t, c, "n3", 3)
 	// The node that joined finds its cluster again by itself.
@@ -95,32 +94,6 @@ func draw(ctx context.Context, t *testing.T, c *dev.Cluster, at string) string {
 		t.Fatal(err)
 	}
 	return token.Token
-}
-
-func send(t *testing.T, c *dev.Cluster, at, subject string) {
-	t.Helper()
-	mail := fmt.Appendf(nil, "Subject: %s\r\n\r\nhello\r\n", subject)
-	testkit.Eventually(t, patience, func(context.Context) error {
-		return deliver(fmt.Sprintf("%s:%d", dev.Host(at), c.Port(2525)), mail)
-	})
-}
-
-// deliver sends a mail to alice without TLS, as the world does that has no certificate to check.
-func deliver(at string, mail []byte) error {
-	client, err := smtp.Dial(at)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := errors.Join(client.Mail("me@example.org"), client.Rcpt("alice@"+dev.Domain)); err != nil {
-		return err
-	}
-	w, err := client.Data()
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(mail)
-	return errors.Join(err, w.Close(), client.Quit())
 }
 
 // awaitMail waits until alice has as many mails, read at a node.
@@ -240,6 +213,6 @@ func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 		}
 		return nil
 	})
-	send(t, c, "n2", "fourth")
+	devtest.Send(t, c, "n2", "alice", "fourth", "hello\r\n")
 	awaitMail(t, c, "n1", 4)
 }

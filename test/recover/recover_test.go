@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +33,7 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, user := range []string{"alice", "bob", "carol"} {
-		send(t, c, "n1", user, "before")
+		devtest.Send(t, c, "n1", user, "before", "Text.\r\n")
 	}
 	before := look(t, c, "n3", "alice")
 	for _, n := range c.Names() {
@@ -58,7 +57,7 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 		t.Fatalf("alice's mailbox was %+v and is %+v", before, after)
 	}
 	for _, user := range []string{"alice", "bob", "carol"} {
-		send(t, c, "n3", user, "after")
+		devtest.Send(t, c, "n3", user, "after", "Text.\r\n")
 		if now := look(t, c, "n3", user); now.NumMessages != 2 {
 			t.Fatalf("%s has %d mails", user, now.NumMessages)
 		}
@@ -136,28 +135,6 @@ func flotilla(t *testing.T, c *dev.Cluster, refused bool, args ...string) string
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
 	return string(out)
-}
-
-func send(t *testing.T, c *dev.Cluster, node, user, subject string) {
-	t.Helper()
-	to := user + "@" + dev.Domain
-	mail := fmt.Sprintf("From: x@example.net\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%s.%s@example.net>\r\n\r\nText.\r\n", to, subject, subject, user)
-	testkit.Eventually(t, time.Minute, func(context.Context) error {
-		client, err := smtp.Dial(fmt.Sprintf("%s:%d", dev.Host(node), c.Port(2525)))
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if err := errors.Join(client.Mail("x@example.net"), client.Rcpt(to)); err != nil {
-			return err
-		}
-		w, err := client.Data()
-		if err != nil {
-			return err
-		}
-		_, err = w.Write([]byte(mail))
-		return errors.Join(err, w.Close(), client.Quit())
-	})
 }
 
 // look selects an inbox.
