@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -25,8 +26,10 @@ const (
 	// standStep is between two survivors' attempts, and standEach more for each group that has lost its leader with them: all
 	// their candidates write down terms and votes at once, and who stands before the first one's request is there splits
 	// the vote, after which only raft's timers help.
-	standStep      = 200 * time.Millisecond
-	standEach      = 15 * time.Millisecond
+	standStep = 200 * time.Millisecond
+	standEach = 15 * time.Millisecond
+	// standTries is how often a survivor stands again that was refused, or overtaken by one that was.
+	standTries     = 3
 	suspectTimeout = 500 * time.Millisecond
 	// caseLasts is how long the case of a node that is back is kept.
 	caseLasts    = 2 * time.Second
@@ -121,6 +124,7 @@ type deathCase struct {
 	// agreed is when a second survivor, or proof, confirmed it; zero before.
 	agreed time.Time
 	stood  map[cluster.GroupID]uint64 // terms for whose leader this node has stood, or will
+	again  bool                       // it is to be told again, for replicas that have begun to take part
 }
 
 func newUndertaker(h *Host) *undertaker {
@@ -254,6 +258,11 @@ func (u *undertaker) suspect(node cluster.NodeID, e evidence) {
 	}
 	c.own = e
 	u.mu.Unlock()
+	u.ask(node, e)
+}
+
+// ask tells the other survivors, who answer what they think themselves, and decides.
+func (u *undertaker) ask(node cluster.NodeID, e evidence) {
 	own := u.word(node, e)
 	for peer := range u.survivors(node) {
 		u.h.spawn(func() { u.tell(peer, own) })
@@ -380,7 +389,7 @@ func (u *undertaker) decide(node cluster.NodeID) {
 	for _, g := range led {
 		rank, all := g.rank(node, reports)
 		if all || late {
-			u.stand(node, c, g, standAfter(rank, len(led)))
+			u.stand(node, c, g, rank, len(led))
 		}
 	}
 }
@@ -389,6 +398,30 @@ func (u *undertaker) decide(node cluster.NodeID) {
 func (u *undertaker) decideLater(node cluster.NodeID) {
 	if pause(u.h.ctx, positionWait, nil, nil) == nil {
 		u.decide(node)
+	}
+}
+
+// takesPart is called when a replica may stand that might not before. What was known of its leader's node may have been found out
+// when it was not open, or told when it was not there; so it is told again. Who has stood meanwhile is about to ask the
+// replica for its vote, and that is waited for as the second survivor does.
+func (u *undertaker) takesPart() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for node, c := range u.cases {
+		if c.again || c.own == noEvidence {
+			continue
+		}
+		c.again = true
+		u.h.spawn(func() {
+			if pause(u.h.ctx, standStep, nil, nil) != nil {
+				return
+			}
+			u.mu.Lock()
+			c.again = false
+			own := c.own
+			u.mu.Unlock()
+			u.ask(node, own)
+		})
 	}
 }
 
@@ -436,37 +469,67 @@ func standAfter(rank, groups int) time.Duration {
 	return time.Duration(rank) * (standStep + time.Duration(groups)*standEach)
 }
 
-// stand makes the local replica a candidate, after those that rank before it had their chance: once for each leader.
-func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, after time.Duration) {
+// stand makes the local replica a candidate, after those that rank before it had their chance: once for each leader. One
+// that does not take part yet has nothing to ask for.
+func (u *undertaker) stand(node cluster.NodeID, c *deathCase, g *Group, rank, groups int) {
 	leader, term := g.Leader()
-	u.mu.Lock()
-	again := c.stood[g.id] >= term || !g.bereft(leader, node)
-	if !again {
-		c.stood[g.id] = term
+	if !g.bereft(leader, node) || len(g.probation.awaits()) > 0 {
+		return
 	}
+	u.mu.Lock()
+	again := c.stood[g.id] >= term
+	c.stood[g.id] = max(c.stood[g.id], term)
 	u.mu.Unlock()
 	if again {
 		return
 	}
-	if after == 0 {
-		g.standFor(leader, term)
-		return
-	}
 	u.h.spawn(func() {
-		if pause(u.h.ctx, after, nil, g.stopped) == nil {
-			g.standFor(leader, term)
+		if pause(u.h.ctx, standAfter(rank, groups), nil, g.stopped) == nil {
+			g.campaign(leader, term, standAfter(1, groups))
 		}
 	})
 }
 
 // standFor stands if the replica is still a follower of that leader in that term, and a voter: in any other state it
 // would depose itself.
-func (g *Group) standFor(leader cluster.ServerID, term uint64) {
+func (g *Group) standFor(leader cluster.ServerID, term uint64) bool {
 	now, at := g.Leader()
-	if now != leader || at != term || g.State() != Follower || suffrageOf(g.Members(), g.self) != Voter {
-		return
+	if now != leader || at != term || g.State() != Follower || suffrageOf(g.Members(), g.self) != Voter || !g.trans.stand() {
+		return false
 	}
-	if g.trans.stand() && g.host.cfg.Events.Stood != nil {
-		g.host.cfg.Events.Stood(g.id, leader)
+	if emit := g.host.cfg.Events.Stood; emit != nil {
+		emit(g.id, leader)
 	}
+	return true
+}
+
+// campaign stands for that leader, and then looks, after every step and a half or a little more, whether the group has one by
+// now: where raft would only wait for its own timers the replica stands again, a few times at most.
+func (g *Group) campaign(leader cluster.ServerID, term uint64, step time.Duration) {
+	g.standFor(leader, term)
+	until := time.Now().Add(appendPatience)
+	for tries := 0; tries < standTries && time.Now().Before(until); {
+		if pause(g.host.ctx, step*3/2+rand.N(step), nil, g.stopped) != nil {
+			return
+		}
+		if now, _ := g.Leader(); now != "" {
+			return
+		}
+		if g.standAgain() {
+			tries++
+		}
+	}
+}
+
+// standAgain makes a candidate of a replica that knows no leader: one whose votes were split or went to another, or one
+// that was asked for its vote before it stood itself, and refused. One whose requests are not answered yet still waits.
+func (g *Group) standAgain() bool {
+	leader, term := g.Leader()
+	if g.State() == Candidate {
+		if !g.trans.refusedIn(term) || !g.trans.resign(term) {
+			return false
+		}
+		term++
+	}
+	return leader == "" && g.standFor("", term)
 }

@@ -229,6 +229,7 @@ func (g *Group) start() error {
 	g.trans.pledge = func(server cluster.ServerID, p pledge) { g.host.pledges.note(g.id, server, p) }
 	g.trans.may = func(ctx context.Context, node cluster.NodeID) error { return g.probation.await(ctx, node) }
 	g.trans.beyond = func(term uint64) bool { return g.stable.term() > term }
+	g.trans.campaigns = func() bool { return g.raft.State() == raft.Candidate }
 	g.queue = g.host.proposer.queue(
 		func(entry []byte) entryFuture { return g.raft.Apply(entry, 0) }, g.proposalError)
 	g.timing = g.host.heartbeat()

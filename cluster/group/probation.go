@@ -122,6 +122,7 @@ func (p *probation) run() {
 		done, changed := p.settle(late)
 		if done {
 			cancel()
+			p.g.host.deaths.takesPart()
 			return
 		}
 		select {

@@ -46,8 +46,11 @@ type raftTransport struct {
 	heartbeat atomic.Pointer[func(raft.RPC)]
 	// inTerm reports that the replica is a follower in this term, so that a heartbeat changes nothing on disk.
 	inTerm func(term uint64) bool
-	// beyond reports that the replica has seen a term above this one.
-	beyond func(term uint64) bool
+	// beyond reports that the replica has seen a term above this one, campaigns that it is a candidate.
+	beyond    func(term uint64) bool
+	campaigns func() bool
+	// refused is the highest term in which this replica stood and was refused a vote.
+	refused atomic.Uint64
 	// pledge is told of every acknowledgement and vote, and may a node whether it may be asked for a vote: see probation.
 	pledge func(server cluster.ServerID, p pledge)
 	may    func(ctx context.Context, node cluster.NodeID) error
@@ -208,16 +211,25 @@ func (t *raftTransport) progress(id cluster.ServerID) uint64 {
 }
 
 // patientCall repeats a call that did not reach a replica, or one whose disk is full, until it does, or patience ends.
-func (t *raftTransport) patientCall(m transport.Message, term uint64) ([]byte, error) {
+func (t *raftTransport) patientCall(m transport.Message, term uint64) (b []byte, err error) {
+	err = t.patiently(m.To, func() bool { return !t.beyond(term) }, func() error {
+		b, err = t.call(appendTimeout, m)
+		return err
+	})
+	return b, err
+}
+
+// patiently tries again what a node cannot do yet, as long as it is worth it.
+func (t *raftTransport) patiently(node cluster.NodeID, worth func() bool, try func() error) error {
 	deadline := time.NewTimer(appendPatience)
 	defer deadline.Stop()
 	for {
-		b, err := t.call(appendTimeout, m)
+		err := try()
 		if kind := cluster.KindOf(err); err == nil || kind != cluster.KindUnavailable && kind != cluster.KindDiskFull {
-			return b, err
+			return err
 		}
-		if !t.awaitPeer(m.To, deadline.C) || t.beyond(term) {
-			return nil, err
+		if !t.awaitPeer(node, deadline.C) || !worth() {
+			return err
 		}
 	}
 }
@@ -246,12 +258,14 @@ func (t *raftTransport) awaitPeer(node cluster.NodeID, deadline <-chan time.Time
 func (t *raftTransport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	v := voteRequest{from: t.self, to: cluster.ServerID(id), term: args.Term, lastIndex: args.LastLogIndex,
 		lastTerm: args.LastLogTerm, transfer: args.LeadershipTransfer}
-	from, term, granted, err := t.vote(kindVote, v)
+	from, term, granted, err := t.patientVote(kindVote, v)
 	if err != nil {
 		return err
 	}
 	if granted {
 		t.pledge(v.to, pledge{vote: v.term})
+	} else {
+		t.refused.Store(max(t.refused.Load(), v.term))
 	}
 	*resp = raft.RequestVoteResponse{RPCHeader: header(from), Term: term, Granted: granted}
 	return nil
@@ -261,12 +275,22 @@ func (t *raftTransport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args
 func (t *raftTransport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	v := voteRequest{from: t.self, to: cluster.ServerID(id), term: args.Term, lastIndex: args.LastLogIndex,
 		lastTerm: args.LastLogTerm}
-	from, term, granted, err := t.vote(kindPreVote, v)
+	from, term, granted, err := t.patientVote(kindPreVote, v)
 	if err != nil {
 		return err
 	}
 	*resp = raft.RequestPreVoteResponse{RPCHeader: header(from), Term: term, Granted: granted}
 	return nil
+}
+
+// patientVote asks a voter that is not there, or does not take part yet, again and again while the replica is a candidate: raft
+// would ask it only when the next election is due.
+func (t *raftTransport) patientVote(kind transport.Kind, v voteRequest) (from cluster.ServerID, term uint64, granted bool, err error) {
+	err = t.patiently(v.to.Node(), func() bool { return t.campaigns() && !t.beyond(v.term) }, func() error {
+		from, term, granted, err = t.vote(kind, v)
+		return err
+	})
+	return from, term, granted, err
 }
 
 func (t *raftTransport) vote(kind transport.Kind, v voteRequest) (cluster.ServerID, uint64, bool, error) {
@@ -428,6 +452,29 @@ func (t *raftTransport) stand() bool {
 	case t.rpcs <- rpc:
 		return true
 	default:
+		return false
+	}
+}
+
+// refusedIn reports that a voter has refused the replica its vote in term.
+func (t *raftTransport) refusedIn(term uint64) bool { return t.refused.Load() == term }
+
+// resign ends the replica's campaign in term, which raft does only when the time for it is over. A request for a vote that
+// nobody makes does it: in the next term the replica has no leader and has voted for nobody. One that was elected
+// meanwhile does not listen to it.
+func (t *raftTransport) resign(term uint64) bool {
+	resp := make(chan raft.RPCResponse, 1)
+	request := &raft.RequestVoteRequest{RPCHeader: header("nobody"), Term: term + 1}
+	request.ID = nil // of no member: nobody is asked whether it may vote
+	select {
+	case t.rpcs <- raft.RPC{Command: request, RespChan: resp}:
+	default:
+		return false
+	}
+	select {
+	case <-resp:
+		return true
+	case <-t.ctx.Done():
 		return false
 	}
 }
