@@ -27,7 +27,7 @@ const (
 	Subject Field = iota
 	From
 	To
-	// Body is the text parts, decoded, and the body of what is no mail.
+	// Body is what the text parts show, decoded, and the body of what is no mail.
 	Body
 	// Header is the other fields of the message's header, Part the headers of the parts below it.
 	Header
@@ -63,7 +63,7 @@ type Options struct {
 const memTable = 4 << 20
 
 // formatVersion is of keys, values and of how text becomes terms. Another one begins anew.
-const formatVersion = 2
+const formatVersion = 3
 
 // Index is the indexes of all folders on a node. Reading may go on concurrently; writing is one caller's at a time.
 type Index struct {

@@ -35,7 +35,9 @@ type tableRow struct {
 	unread  bool
 	// parts are the recipients or attachments of a message, nil of others.
 	parts func(t mapi.Tag) ([]shown, error)
-	err   error
+	// made is the text of a message that has none, nil before somebody looked for it.
+	made *mapi.Value
+	err  error
 }
 
 // ID implements query.Row.
@@ -56,11 +58,15 @@ func (r *tableRow) fail(err error) {
 	}
 }
 
-// Get implements mapi.Getter: what is kept as content is given as its bytes, as far as they are looked at.
+// Get implements mapi.Getter: what is kept as content is given as its bytes, as far as they are looked at, and a message that has
+// no text is looked at for what its HTML or RTF shows.
 func (r *tableRow) Get(t mapi.Tag) mapi.Value {
 	p, _ := r.value(t)
 	if ref, long := p.Value.(mapi.Reference); long {
 		return r.load(p.Tag, ref, maxSearched)
+	}
+	if p.Value == nil && t.ID() == mapi.PidTagBody.ID() {
+		return r.bodyText()
 	}
 	return p.Value
 }

@@ -24,6 +24,8 @@ const (
 	textStep = 512
 	// textMost is how much of one part is indexed. What is longer is found whatever is searched for in bodies.
 	textMost = 1 << 20
+	// textRead is the longest part that is looked at for its text: HTML with pictures in it shows little of what it has.
+	textRead = 32 << 20
 )
 
 // IndexText brings the full-text index of a mailbox nearer to a state: it indexes a batch of one folder that has enough
@@ -297,7 +299,11 @@ func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, whole bool) err
 	if !p.IsText() {
 		return nil
 	}
-	return b.Copy(fulltext.Body, p.Text(src), textMost)
+	if p.Size() > textRead {
+		b.Partial(fulltext.Body)
+		return nil
+	}
+	return b.Copy(fulltext.Body, p.ShownText(src), textMost)
 }
 
 // headerField is where a field of a message's header is indexed.

@@ -15,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -133,6 +134,42 @@ func TestTextNarrowsTables(t *testing.T) {
 	}
 }
 
+// TestTextOfOtherBodies: a message that has only HTML, or only RTF, is found by what that shows, with an index and without.
+func TestTextOfOtherBodies(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 1)
+	html := bagOf(mapi.PidTagSubject, mapi.String("html"), mapi.PidTagInternetCodepage, mapi.Integer32(28591),
+		mapi.PidTagHtml, mapi.Binary("<style>hidden</style><p class=harbour>Gr\xf6&szlig;e <b>Wall</b>paper<td>cell"))
+	rich := bagOf(mapi.PidTagSubject, mapi.String("rtf"), mapi.PidTagRtfCompressed, mapi.Binary(rtf.Compress([]byte(`{\rtf1\ansi harbour {\b Wall}paper\par cell}`))))
+	hidden := bagOf(mapi.PidTagSubject, mapi.String("html in rtf"), mapi.PidTagRtfCompressed, mapi.Binary(rtf.Compress(rtf.FromHTML("<p title='harbour'>Gr&ouml;\u00dfe<br>cell</p>"))))
+	long := bagOf(mapi.PidTagSubject, mapi.String("long"), mapi.PidTagHtml, mapi.Binary("<p>"+strings.Repeat("much <i>text</i> ", 5000)+"wallpaper"))
+	for _, bag := range []mapi.PropBag{html, rich, hidden, long, bagOf(mapi.PidTagSubject, mapi.String("none"))} {
+		b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Message: exmdb.MessageEdit{Set: bag}})
+	}
+	mail := b.deliver(text("Subject: mail\r\nContent-Type: text/html\r\n\r\n<p>gr&ouml;\u00dfe wallpaper</p>")) // not converted: it has octets only
+	o.index(10)
+	for needle, want := range map[string][]string{"wallpaper": {"html", "long", "rtf"}, "gr\u00f6\u00dfe": {"html", "html in rtf"}, "cell": {"html", "html in rtf", "rtf"},
+		"papercell": nil, "harbour": {"rtf"}, "hidden": nil, "class": nil} {
+		spec := restricted(contentsOf(schema.Inbox, asc(mapi.PidTagSubject)), textIn(mapi.PidTagBody, needle))
+		for name, who := range map[string]*owner{"index": o.owner, "none": b.newOwner(0)} {
+			var got []string
+			for _, row := range who.readTable(spec, 7, mapi.PidTagSubject) {
+				subject, _ := row.Props.Get(mapi.PidTagSubject).(mapi.String)
+				got = append(got, string(subject))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, %q: %q, want %q", name, needle, got, want)
+			}
+		}
+	}
+	for needle, want := range map[string]bool{"wallpaper": true, "gr\u00f6\u00dfe wall": true, "<p>": false} {
+		resp := o.narrow(schema.Inbox, exmdb.TextQuery{Fields: exmdb.TextBody, Text: needle})
+		if found := slices.Contains(uidsOf(resp.UIDs), mail.UID); resp.Known && found != want {
+			t.Errorf("%q: %+v", needle, resp)
+		}
+	}
+}
+
 // mails are messages that SEARCH reads in different ways.
 func mails(rnd *rand.Rand, words []string) string {
 	word := func() string { return words[rnd.IntN(len(words))] }
@@ -143,7 +180,7 @@ func mails(rnd *rand.Rand, words []string) string {
 	case 1:
 		return header + "Subject: =?utf-8?q?=C3=9Cber_" + word() + "?=\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + word() + "=\r\n" + word() + "\r\n"
 	case 2:
-		return header + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>" + word() + "</p>\r\n--b\r\n" +
+		return header + "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p title=" + word() + ">" + word() + "<b>" + word() + "</b></p>" + word() + "<!--" + word() + "-->&eacute;\r\n--b\r\n" +
 			"Content-Type: application/pdf; name=\"" + word() + ".pdf\"\r\n\r\n" + word() + "\r\n--b--\r\n"
 	}
 	return header + "Content-Type: message/rfc822\r\n\r\nSubject: " + word() + "\r\n\r\n" + word() + "\r\n"

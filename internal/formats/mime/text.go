@@ -139,7 +139,7 @@ const (
 	InHeaderOrBody                    // and all headers, decoded
 )
 
-// SearchMessage tells whether text is in the message p, whose bytes are src: in the decoded text parts and, by scope,
+// SearchMessage tells whether text is in the message p, whose bytes are src: in what the text parts show and, by scope,
 // the decoded headers. It reads no other parts and holds a header or a buffer at a time. The error is src's.
 func (p *Part) SearchMessage(src io.ReaderAt, text string, scope SearchScope) (bool, error) {
 	m := NewMatcher(text)
@@ -151,7 +151,7 @@ func (p *Part) SearchMessage(src io.ReaderAt, text string, scope SearchScope) (b
 		}
 		if part.IsText() && !m.Found() {
 			m.Reset()
-			if err := copyUntil(m, part.Text(src)); err != nil {
+			if err := copyUntil(m, part.ShownText(src)); err != nil {
 				return false, err
 			}
 		}
