@@ -20,7 +20,31 @@ type Circumstances struct {
 	Delegator *KnownAddress `wire:"5"`
 	// Memberships are the lists that those people are in, directly or by other lists.
 	Memberships []Membership `wire:"6"`
+	// Meetings is what becomes of mail about meetings.
+	Meetings MeetingHandling `wire:"7"`
 }
+
+// MeetingHandling is what a mailbox does by itself with mail about meetings: Exchange's AutomateProcessing. Numbers reach disk.
+type MeetingHandling uint8
+
+// The ways.
+const (
+	MeetingsLeft    MeetingHandling = 0 // it is mail, until a client looks at it
+	MeetingsEntered MeetingHandling = 1 // the calendar follows; requests are tentative
+	MeetingsDecided MeetingHandling = 2 // and whoever organizes a meeting is answered: a room is free, or not
+)
+
+// MeetingDecision is how a request was answered, and why. Numbers reach disk.
+type MeetingDecision uint8
+
+// The decisions.
+const (
+	MeetingAccepted MeetingDecision = 1
+	MeetingConflict MeetingDecision = 2 // declined: others have the time
+	MeetingTooFar   MeetingDecision = 3 // declined: it ends beyond the time that can be booked
+	MeetingPast     MeetingDecision = 4 // declined: it is over
+	MeetingUnclear  MeetingDecision = 5 // declined: when it is cannot be told
+)
 
 // Membership is somebody of ours with the lists that he is in, by their identities.
 type Membership struct {
@@ -188,10 +212,12 @@ const (
 	OutgoingBounce   OutgoingKind = 6
 	// OutgoingSubmitted is a message of the user's own.
 	OutgoingSubmitted OutgoingKind = 7
+	// OutgoingMeeting is the answer to a request, to its organizer.
+	OutgoingMeeting OutgoingKind = 8
 )
 
 func (k OutgoingKind) String() string {
-	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce", "submitted"}
+	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce", "submitted", "meeting"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -220,6 +246,8 @@ type Outgoing struct {
 	Bounce uint32 `wire:"11"`
 	// Rule names the rule that wanted it; zero for the out-of-office settings.
 	Rule uint64 `wire:"12"`
+	// Decision is the answer to a request.
+	Decision MeetingDecision `wire:"13"`
 }
 
 // OutgoingRecipient is whom something is for: an address, or a legacyExchangeDN alone.

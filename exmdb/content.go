@@ -99,4 +99,7 @@ type Conversion struct {
 	// Recipients are set where they are others than those of the header.
 	Recipients  []mapi.PropBag `wire:"2"`
 	Attachments []Attachment   `wire:"3"`
+	// Meeting is the meeting that the mail says something about, as its calendar has it; its class tells what is said. Nil
+	// where there is none.
+	Meeting *MessageContent `wire:"4"`
 }

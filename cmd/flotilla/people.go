@@ -52,7 +52,7 @@ func domainCommand(g *global) *cobra.Command {
 
 func userCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Users and their mailboxes"}
-	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userGrant(g), userRevoke(g),
+	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userBooking(g), userGrant(g), userRevoke(g),
 		userSwitch(g, "disable", "Bar a user from signing in; mail is still delivered", true),
 		userSwitch(g, "enable", "Let a user sign in again", false))
 	return c
@@ -65,7 +65,8 @@ func userAdd(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use: "add NAME@DOMAIN", Short: "Make a user with a mailbox",
 		Example: `  flotilla user add alice@example.org --name "Alice Example" --quota 50G
-  echo secret | flotilla user add bob@example.org --password-stdin`,
+  echo secret | flotilla user add bob@example.org --password-stdin
+  flotilla user add blue@example.org --kind room --name "Blue room"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) (err error) {
 			o.Address = a[0]
@@ -82,7 +83,8 @@ func userAdd(g *global) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.Name, "name", "", "display name")
-	f.StringVar(&o.Kind, "kind", "user", "user, shared or resource")
+	f.StringVar(&o.Kind, "kind", "user", "user, shared, room, equipment, resource, archive or public")
+	f.StringVar(&o.Booking, "booking", "", bookingHelp)
 	f.StringVar(&quota, "quota", "", "storage limit, for example 50G")
 	f.StringVar(&o.Language, "language", "", "language of the folder names")
 	f.StringSliceVar(&o.Aliases, "alias", nil, "further addresses")
@@ -186,6 +188,19 @@ func userQuota(g *global) *cobra.Command {
 				return err
 			}
 			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Quota: &n}, func(*tabwriter.Writer, *object) {})
+		}}
+}
+
+const bookingHelp = "what is done with requests for meetings: auto (rooms and equipment answer them, all others enter them as tentative), tentative, or off"
+
+func userBooking(g *global) *cobra.Command {
+	return &cobra.Command{Use: "booking ADDRESS auto|tentative|off", Short: "Say what is done with requests for meetings", Args: cobra.ExactArgs(2),
+		Long: `Says what a mailbox does by itself with mail about meetings. With auto, a room or a piece of equipment accepts what is asked
+of it when it is free and declines when it is not, and all others enter requests as tentative. With tentative all do that.
+With off requests are mail, and the calendar is left alone.`,
+		Example: "  flotilla user booking blue@example.org tentative",
+		RunE: func(c *cobra.Command, a []string) error {
+			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Booking: &a[1]}, func(*tabwriter.Writer, *object) {})
 		}}
 }
 

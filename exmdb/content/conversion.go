@@ -19,7 +19,9 @@ func Bags(c *exmdb.Conversion) iter.Seq[*mapi.PropBag] {
 		if c == nil {
 			return
 		}
-		walk(&exmdb.MessageContent{Recipients: c.Recipients, Attachments: c.Attachments}, yield)
+		if walk(&exmdb.MessageContent{Recipients: c.Recipients, Attachments: c.Attachments}, yield) && c.Meeting != nil && yield(&c.Meeting.Props) {
+			walk(c.Meeting, yield)
+		}
 	}
 }
 
@@ -82,8 +84,11 @@ func checkConversion(m *exmdb.NewMessage, named map[space.Hash]uint32) error {
 	if nesting(c.Attachments) > maxNested {
 		return cluster.Errorf(exmdb.KindTooBig, "messages embedded deeper than %d", maxNested)
 	}
-	if len(c.Recipients) > 0 || len(c.Attachments) > 0 {
-		inside := exmdb.Conversion{Recipients: c.Recipients, Attachments: c.Attachments}
+	if c.Meeting != nil && nesting(c.Meeting.Attachments) > maxNested {
+		return cluster.Errorf(exmdb.KindTooBig, "meetings embedded deeper than %d", maxNested)
+	}
+	if len(c.Recipients) > 0 || len(c.Attachments) > 0 || c.Meeting != nil {
+		inside := exmdb.Conversion{Recipients: c.Recipients, Attachments: c.Attachments, Meeting: c.Meeting}
 		if n := len(wire.Marshal(&inside)); n > exmdb.MaxConversion {
 			return cluster.Errorf(exmdb.KindTooBig, "recipients and attachments of %d bytes, %d at most", n, exmdb.MaxConversion)
 		}

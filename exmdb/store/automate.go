@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -235,6 +236,13 @@ func (in *incoming) arrive(row *schema.Row) (*exmdb.DeliverResponse, error) {
 	if err := in.prepare(row); err != nil {
 		return nil, err
 	}
+	work, err := in.meeting()
+	if err != nil {
+		return nil, err
+	}
+	if work != nil { // clients are not to do it again (MS-OXOCAL 2.2.5.7)
+		in.bag.Set(mapi.PidTagProcessed, mapi.Boolean(true))
+	}
 	for i, fid := range in.plan.Places {
 		if i > 0 {
 			if err := in.another(fid, *row); err != nil {
@@ -242,14 +250,13 @@ func (in *incoming) arrive(row *schema.Row) (*exmdb.DeliverResponse, error) {
 			}
 			continue
 		}
-		var err error
 		if resp, err = in.store(fid, in.arrival, row); err != nil {
 			return nil, err
 		}
 		in.row, in.places = row, 1
 		in.body, in.bodyContent = row.BodyNumber(), row.Bits&schema.RowContent != 0
 	}
-	if err := in.sendAll(); err != nil {
+	if err := errors.Join(in.enterMeeting(work), in.sendAll()); err != nil {
 		return nil, err
 	}
 	return resp, in.report()

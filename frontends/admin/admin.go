@@ -94,6 +94,8 @@ type NewObject struct {
 	Language string   `json:"language,omitempty"`
 	// Senders is who may send to a list; empty is anyone.
 	Senders string `json:"senders,omitempty"`
+	// Booking is what is done with requests for meetings: auto, tentative or off; empty is auto.
+	Booking string `json:"booking,omitempty"`
 }
 
 // Change is what to change of an object; what is nil or empty stays.
@@ -107,6 +109,7 @@ type Change struct {
 	RemoveAliases []string  `json:"remove_aliases,omitempty"`
 	AddMembers    []string  `json:"add_members,omitempty"`
 	RemoveMembers []string  `json:"remove_members,omitempty"`
+	Booking       *string   `json:"booking,omitempty"`
 }
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
@@ -240,21 +243,11 @@ func listObjects(s *Server, r *http.Request) (any, error) {
 	var kind directory.Kind
 	if k := r.URL.Query().Get("kind"); k != "" {
 		var ok bool
-		if kind, ok = KindByName(k); !ok {
-			return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want user, shared, resource, list or contact", k)
+		if kind, ok = directory.KindByName(k); !ok {
+			return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want one of %s", k, directory.KindNames())
 		}
 	}
 	return s.backend.Objects(r.Context(), kind)
-}
-
-// KindByName reads an object's kind.
-func KindByName(name string) (directory.Kind, bool) {
-	for k := directory.KindUser; k <= directory.KindContact; k++ {
-		if k.String() == name {
-			return k, true
-		}
-	}
-	return 0, false
 }
 
 // maxBody bounds a request.

@@ -31,15 +31,34 @@ const (
 	KindResource Kind = 3
 	KindList     Kind = 4
 	KindContact  Kind = 5
+	// KindRoom and KindEquipment are resources that answer requests by themselves, KindArchive and KindPublic mailboxes to
+	// which no mail leads (MAILBOX 1).
+	KindRoom      Kind = 6
+	KindEquipment Kind = 7
+	KindArchive   Kind = 8
+	KindPublic    Kind = 9
 )
 
+var kindNames = [...]string{"", "user", "shared", "resource", "list", "contact", "room", "equipment", "archive", "public"}
+
 func (k Kind) String() string {
-	names := [...]string{"", "user", "shared", "resource", "list", "contact"}
-	if int(k) < len(names) {
-		return names[k]
+	if int(k) < len(kindNames) {
+		return kindNames[k]
 	}
 	return "unknown"
 }
+
+// KindByName reads a kind.
+func KindByName(name string) (Kind, bool) {
+	i := slices.Index(kindNames[1:], name) + 1
+	return Kind(i), i > 0
+}
+
+// KindNames lists the kinds for a message.
+func KindNames() string { return strings.Join(kindNames[1:], ", ") }
+
+// TakesMail reports whether mail to an object of the kind goes anywhere.
+func (k Kind) TakesMail() bool { return k != KindArchive && k != KindPublic }
 
 // Object is a directory object. Rights and per-user state refer to its GUID, never to an address.
 type Object struct {
@@ -71,13 +90,53 @@ type Object struct {
 	Allowed []mapi.GUID  `wire:"16" json:"allowed,omitempty"`
 	// FullAccess are the objects that have the object's mailbox as its owner has it, SendAs those that may send under its
 	// addresses. A list there stands for its members.
-	FullAccess []mapi.GUID  `wire:"17" json:"full_access,omitempty"`
-	SendAs     []mapi.GUID  `wire:"18" json:"send_as,omitempty"`
-	Unknown    wire.Unknown `json:"-"`
+	FullAccess []mapi.GUID `wire:"17" json:"full_access,omitempty"`
+	SendAs     []mapi.GUID `wire:"18" json:"send_as,omitempty"`
+	// Booking is what is done with requests for meetings.
+	Booking BookingPolicy `wire:"19" json:"booking,omitempty"`
+	Unknown wire.Unknown  `json:"-"`
 }
 
 // Addresses are all addresses of an object, the primary one first.
 func (o *Object) Addresses() []string { return append([]string{o.Address}, o.Aliases...) }
+
+// BookingPolicy is what a mailbox does by itself with mail about meetings. Numbers reach disk.
+type BookingPolicy uint8
+
+// The policies. By its kind, a mailbox of people enters them as tentative, and a room or a piece of equipment answers: yes
+// when it is free, no when it is not.
+const (
+	BookingAuto      BookingPolicy = 0
+	BookingTentative BookingPolicy = 1
+	BookingOff       BookingPolicy = 2
+)
+
+var bookingNames = [...]string{"auto", "tentative", "off"}
+
+func (p BookingPolicy) String() string {
+	if int(p) < len(bookingNames) {
+		return bookingNames[p]
+	}
+	return "unknown"
+}
+
+// BookingPolicyByName reads a policy.
+func BookingPolicyByName(name string) (BookingPolicy, bool) {
+	i := slices.Index(bookingNames[:], name)
+	return BookingPolicy(max(i, 0)), i >= 0
+}
+
+// Meetings is what becomes of mail about meetings in the object's mailbox.
+func (o *Object) Meetings() exmdb.MeetingHandling {
+	resource := o.Kind == KindRoom || o.Kind == KindEquipment || o.Kind == KindResource
+	switch {
+	case o.Booking == BookingOff || o.Mailbox.IsZero() || !o.Kind.TakesMail():
+		return exmdb.MeetingsLeft
+	case o.Booking == BookingAuto && resource:
+		return exmdb.MeetingsDecided
+	}
+	return exmdb.MeetingsEntered
+}
 
 // SenderPolicy is who may send to a list. Numbers reach disk.
 type SenderPolicy uint8
@@ -143,6 +202,8 @@ type Recipient struct {
 	Aliases []string
 	Name    string
 	Quota   uint64
+	// Meetings is what the mailbox does with mail about meetings.
+	Meetings exmdb.MeetingHandling
 }
 
 // Resolution is where mail for an address goes.

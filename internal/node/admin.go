@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -286,9 +287,9 @@ func (b backend) Domains(ctx context.Context) ([]*directory.Domain, error) {
 // AddObject implements admin.Backend. The mailbox is made first: the directory's record is what makes it someone's,
 // so a crash in between leaves an empty mailbox that nothing leads to, never an address without one.
 func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.Object, error) {
-	kind, ok := admin.KindByName(o.Kind)
+	kind, ok := directory.KindByName(o.Kind)
 	if !ok {
-		return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want user, shared, resource, list or contact", o.Kind)
+		return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want one of %s", o.Kind, directory.KindNames())
 	}
 	address, err := directory.Normalise(o.Address)
 	if err != nil {
@@ -301,8 +302,12 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	if o.Senders != "" && (!ok || kind != directory.KindList) {
 		return nil, cluster.Errorf(cluster.KindBadRequest, "senders %q of a %s: want anyone, internal, members or named, of a list", o.Senders, kind)
 	}
+	booking, err := bookingOf(o.Booking)
+	if err != nil {
+		return nil, err
+	}
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
-		Aliases: o.Aliases, Members: o.Members, Senders: senders}}
+		Aliases: o.Aliases, Members: o.Members, Senders: senders, Booking: booking}}
 	if o.Password != "" {
 		if req.Credential, err = b.n.passwords.Verifiers(ctx, o.Password); err != nil {
 			return nil, err
@@ -414,7 +419,17 @@ func (b backend) free(ctx context.Context, addresses []string) error {
 }
 
 var mailboxKinds = map[directory.Kind]exmdb.MailboxKind{directory.KindUser: exmdb.MailboxUser,
-	directory.KindShared: exmdb.MailboxShared, directory.KindResource: exmdb.MailboxResource}
+	directory.KindShared: exmdb.MailboxShared, directory.KindResource: exmdb.MailboxResource, directory.KindRoom: exmdb.MailboxResource,
+	directory.KindEquipment: exmdb.MailboxResource, directory.KindArchive: exmdb.MailboxArchive, directory.KindPublic: exmdb.MailboxPublic}
+
+// bookingOf reads what is to be done with requests for meetings.
+func bookingOf(name string) (directory.BookingPolicy, error) {
+	p, ok := directory.BookingPolicyByName(cmp.Or(name, directory.BookingAuto.String()))
+	if !ok {
+		return p, cluster.Errorf(cluster.KindBadRequest, "booking %q: want auto, tentative or off", name)
+	}
+	return p, nil
+}
 
 // ChangeObject implements admin.Backend.
 func (b backend) ChangeObject(ctx context.Context, address string, c admin.Change) (*directory.Object, error) {
@@ -424,6 +439,13 @@ func (b backend) ChangeObject(ctx context.Context, address string, c admin.Chang
 		req.Barred = &builtin.Protocols{Names: *c.Barred}
 	}
 	var err error
+	if c.Booking != nil {
+		p, err := bookingOf(*c.Booking)
+		if err != nil {
+			return nil, err
+		}
+		req.Booking = &p
+	}
 	if c.Password != nil {
 		if req.Credential, err = b.n.passwords.Verifiers(ctx, *c.Password); err != nil {
 			return nil, err

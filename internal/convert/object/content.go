@@ -40,7 +40,7 @@ type Loader struct {
 	// Name is what an id from 0x8000 on stands for in the mailbox.
 	Name func(id uint16) (mapi.PropertyName, bool)
 	// Open reads the content that a value stands for. Max bounds it: what is longer is left out, as a conversion has all of
-	// a message in memory.
+	// a message in memory. Where it is nil, values that are content stay references.
 	Open func(mapi.Reference) io.Reader
 	Max  uint64
 }
@@ -92,7 +92,7 @@ func (l Loader) props(bag *mapi.PropBag) (Props, error) {
 // value is a property's value; content is read for strings and bytes, and nil stands for what is not read.
 func (l Loader) value(prop mapi.Prop) (mapi.Value, error) {
 	ref, referred := prop.Value.(mapi.Reference)
-	if !referred {
+	if !referred || l.Open == nil {
 		return prop.Value, nil
 	}
 	t := prop.Tag.Type()

@@ -157,8 +157,11 @@ func (s *series) taken(at time.Time) bool {
 
 func (s *series) add(x binprop.Exception) {
 	s.pattern.Exceptions = append(s.pattern.Exceptions, x)
-	s.pattern.Pattern.Modified = append(s.pattern.Pattern.Modified, x.Start-x.Start%(24*60))
+	s.pattern.Pattern.Modified = append(s.pattern.Pattern.Modified, midnightOf(x.Start))
 }
+
+// midnightOf is the beginning of the day of a time on the clocks of a series.
+func midnightOf(m binprop.Minutes) binprop.Minutes { return m - m%(24*60) }
 
 // exception makes one of the components that replace an occurrence an exception with its message. Of what concerns later
 // occurrences too there is none.
@@ -263,16 +266,10 @@ func narrow(s string) (ascii, wide string) {
 
 // finish sets what the series says of itself.
 func (s *series) finish() {
-	p := &s.pattern
-	slices.Sort(p.Pattern.Deleted)
-	slices.Sort(p.Pattern.Modified)
-	slices.SortFunc(p.Exceptions, func(a, b binprop.Exception) int { return cmp.Compare(a.Start, b.Start) })
-	b, err := p.Append(nil)
-	if err != nil {
+	if !s.put() {
 		return // beyond the widths of the structure; the rule is kept
 	}
-	m := s.m
-	m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary(b))
+	m, p := s.m, &s.pattern
 	m.SetLid(mapi.PidLidRecurring, mapi.Boolean(true))
 	m.SetLid(mapi.PidLidRecurrenceType, mapi.Integer32(p.Pattern.Frequency-binprop.Daily+1))
 	for _, clip := range []struct {
@@ -292,6 +289,19 @@ func (s *series) finish() {
 	}
 }
 
+// put sets the recurrence in order, and reports whether the structure holds it.
+func (s *series) put() bool {
+	p := &s.pattern
+	slices.Sort(p.Pattern.Deleted)
+	slices.Sort(p.Pattern.Modified)
+	slices.SortFunc(p.Exceptions, func(a, b binprop.Exception) int { return cmp.Compare(a.Start, b.Start) })
+	b, err := p.Append(nil)
+	if err == nil {
+		s.m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary(b))
+	}
+	return err == nil
+}
+
 // series writes RRULE with EXDATE and RDATE, and returns the exceptions that are components.
 func (x *exporter) series() []exception {
 	p, err := binprop.ParseAppointmentRecurrencePattern(x.m.LidBinary(mapi.PidLidAppointmentRecur))
@@ -308,7 +318,7 @@ func (x *exporter) series() []exception {
 	var list []exception
 	for i := range p.Exceptions {
 		e := &p.Exceptions[i]
-		at := e.OriginalStart - e.OriginalStart%(24*60)
+		at := midnightOf(e.OriginalStart)
 		embedded := out.embedded(e)
 		if embedded == nil && e.Flags == 0 {
 			x.putTime("RDATE", out.value(e.Start))

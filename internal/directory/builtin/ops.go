@@ -66,6 +66,8 @@ type ChangeRequest struct {
 	AddMembers    []string   `wire:"8"`
 	RemoveMembers []string   `wire:"9"`
 	Credential    []byte     `wire:"10"`
+
+	Booking *directory.BookingPolicy `wire:"11"`
 }
 
 // GrantRequest gives something of an object to others, or takes it back.

@@ -326,6 +326,7 @@ func change(w space.Writer, q *ChangeRequest) (*directory.Object, error) {
 	setIf(&o.Name, q.Name)
 	setIf(&o.Disabled, q.Disabled)
 	setIf(&o.Quota, q.Quota)
+	setIf(&o.Booking, q.Booking)
 	if q.Barred != nil {
 		o.Barred = q.Barred.Names
 	}
@@ -413,9 +414,13 @@ func expand(r space.Reader, address string, depth int, seen map[string]bool, res
 		}
 	case o.Kind == directory.KindContact:
 		res.External = append(res.External, o.Members...)
+	case !o.Kind.TakesMail():
+		if depth == 0 {
+			return cluster.Errorf(exmdb.KindNoSuchUser, "%s is of kind %s, which takes no mail", address, o.Kind)
+		}
 	case !slices.ContainsFunc(res.Mailboxes, func(x directory.Recipient) bool { return x.Mailbox == o.Mailbox }):
 		res.Mailboxes = append(res.Mailboxes, directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Aliases: o.Aliases, Name: o.Name,
-			Quota: o.Quota})
+			Quota: o.Quota, Meetings: o.Meetings()})
 	}
 	return nil
 }

@@ -43,7 +43,8 @@ func (pl *plan) convert(m *Received) error {
 	if _, short := msg.Props.Get(mapi.PidTagTransportMessageHeaders).(mapi.String); short {
 		msg.Props.Delete(mapi.PidTagTransportMessageHeaders)
 	}
-	pl.converted = &exmdb.Conversion{Names: names.List(), Attachments: msg.Attachments}
+	meeting := m.meeting(msg, names)
+	pl.converted = &exmdb.Conversion{Names: names.List(), Attachments: msg.Attachments, Meeting: meeting}
 	if len(msg.Attachments) > maxFiles {
 		pl.converted.Attachments = msg.Attachments[:maxFiles]
 	}
@@ -128,11 +129,12 @@ type onlyReader struct{ io.Reader }
 func (k *keeper) spread() error {
 	var err error
 	size := 0
-	for bag := range content.Bags(k.plan.converted) {
+	inside := &exmdb.Conversion{Recipients: k.plan.converted.Recipients, Attachments: k.plan.converted.Attachments}
+	for bag := range content.Bags(inside) {
 		size += len(bag.AppendWire(nil))
 	}
 	if size > crowded {
-		for bag := range content.Bags(k.plan.converted) {
+		for bag := range content.Bags(inside) {
 			err = errors.Join(err, k.thin(bag))
 		}
 	}

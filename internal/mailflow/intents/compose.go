@@ -36,6 +36,8 @@ func (j *job) plan() (message, []exmdb.OutgoingRecipient, error) {
 		return j.forwardForm(), j.out.To, nil
 	case exmdb.OutgoingSubmitted:
 		return j.ingested(j.submitted), j.out.To, nil
+	case exmdb.OutgoingMeeting:
+		return j.ingested(j.meetingReply), j.out.To, nil
 	case exmdb.OutgoingBounce:
 		return j.ingested(j.bounce), sender, nil
 	case exmdb.OutgoingAway:

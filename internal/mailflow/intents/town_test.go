@@ -39,6 +39,8 @@ type town struct {
 	queue   *queue.Queue
 	deliver *deliver.Deliverer
 	boxes   map[string]mapi.MailboxID
+	// meetings is what somebody's mailbox does with mail about meetings.
+	meetings map[string]exmdb.MeetingHandling
 
 	mu sync.Mutex
 	// faults say of the n-th call of an op what it meets.
@@ -132,7 +134,8 @@ func (w *town) Resolve(_ context.Context, address string) (directory.Resolution,
 
 func (w *town) recipient(name string) directory.Recipient {
 	o := w.object(name)
-	return directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Aliases: o.Aliases, Name: o.Name}
+	return directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Aliases: o.Aliases, Name: o.Name,
+		Meetings: w.meetings[name]}
 }
 
 // Lookup implements directory.Directory.
