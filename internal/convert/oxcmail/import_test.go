@@ -2,7 +2,6 @@ package oxcmail
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -155,13 +154,6 @@ func (c *counting) Stream(r io.Reader) (mapi.Reference, error) {
 	return mapi.Reference{{Size: uint32(n)}}, err
 }
 
-// fileMail is a mail with a file of so many bytes.
-func fileMail(n int) []byte {
-	return []byte(usual + "Subject: file\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee the file.\r\n--b\r\n" +
-		"Content-Type: application/zip; name=a.zip\r\nContent-Disposition: attachment; filename=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
-		mails.Lines(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("0123456789abcdef"), n/16))) + "\r\n--b--\r\n")
-}
-
 // cost is how many bytes f allocates.
 func cost(f func()) uint64 {
 	var before, after runtime.MemStats
@@ -174,7 +166,7 @@ func cost(f func()) uint64 {
 // TestLongFilesStayWhereTheyAre: a file is named by its place in the mail, and its size costs no memory in either
 // direction.
 func TestLongFilesStayWhereTheyAre(t *testing.T) {
-	octets := fileMail(5 << 20)
+	octets := mails.File(5 << 20)
 	root := mime.Scan(octets)
 	var c counting
 	var m *Message

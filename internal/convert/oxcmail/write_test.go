@@ -404,24 +404,11 @@ func isOdd(a exmdb.Attachment) bool {
 	return tag == "" || strings.HasPrefix(tag, "multipart/") || strings.Contains(tag, "tnef") || strings.Contains(tag, "pkcs7") || a.Embedded != nil || strings.HasPrefix(tag, "text/")
 }
 
-// textMail, htmlMail and fileMail are the mails of the benchmarks.
-func textMail(n int) []byte {
-	return []byte(usual + "Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\nReceived: from a by b; Tue, 3 Mar 2026 10:20:31 +0100\r\nMIME-Version: 1.0\r\n" +
-		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.Repeat("A line of a mail as people write them, gr=C3=BC=C3=9Fe.\r\n", n/56))
-}
-
-func htmlMail() []byte {
-	html := strings.Repeat("<p class=3DMsoNormal>Some text of a mail that goes on.</p>\r\n", 700)
-	return []byte(usual + "Subject: html\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=r\r\n\r\n--r\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\n" +
-		"Content-Type: text/plain; charset=utf-8\r\n\r\nSome text.\r\n--a\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + html +
-		"--a--\r\n--r\r\nContent-Type: image/png; name=i.png\r\nContent-ID: <i@x>\r\nContent-Transfer-Encoding: base64\r\n\r\n" + mails.Lines(strings.Repeat("iVBORw0KGgo=", 2500)) + "\r\n--r--\r\n")
-}
-
 func benchmarks(b *testing.B, of func(b *testing.B, octets []byte)) {
 	for _, each := range []struct {
 		name   string
 		octets []byte
-	}{{"text4KiB", textMail(4 << 10)}, {"html75KiB", htmlMail()}, {"file5MB", fileMail(5_000_000)}} {
+	}{{"text4KiB", mails.Text(4 << 10)}, {"html75KiB", mails.HTML()}, {"file5MB", mails.File(5_000_000)}} {
 		b.Run(each.name, func(b *testing.B) {
 			b.SetBytes(int64(len(each.octets)))
 			b.ReportAllocs()
