@@ -9,6 +9,7 @@ package oxcfxics
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -170,6 +171,15 @@ func (d *decoder) counter(tail []byte) mapi.GlobalCounter {
 	return mapi.ParseGlobalCounter(b)
 }
 
+// add keeps a range. There may be hundreds of thousands: room is made for twice as many at a time, since to copy them is most of
+// the work.
+func (d *decoder) add(r mapi.GlobRange) {
+	if n := len(d.ranges); n == cap(d.ranges) {
+		d.ranges = slices.Grow(d.ranges, n+1)
+	}
+	d.ranges = append(d.ranges, r)
+}
+
 func (d *decoder) push(n int) error {
 	b, err := d.take(n)
 	switch {
@@ -179,7 +189,7 @@ func (d *decoder) push(n int) error {
 		return fmt.Errorf("push of %d bytes upon %d: %w", n, len(d.stack), mapi.ErrBadGLOBSET)
 	case len(d.stack)+n == counterSize:
 		c := d.counter(b)
-		d.ranges = append(d.ranges, mapi.GlobRange{Low: c, High: c})
+		d.add(mapi.GlobRange{Low: c, High: c})
 		return nil
 	}
 	d.stack = append(d.stack, b...)
@@ -207,7 +217,7 @@ func (d *decoder) span() error {
 	if r.Low > r.High {
 		return fmt.Errorf("range from %#x down to %#x: %w", r.Low, r.High, mapi.ErrBadGLOBSET)
 	}
-	d.ranges = append(d.ranges, r)
+	d.add(r)
 	return nil
 }
 
@@ -233,9 +243,9 @@ func (d *decoder) bitmask() error {
 			open.High = c
 			continue
 		}
-		d.ranges = append(d.ranges, open)
+		d.add(open)
 		open = mapi.GlobRange{Low: c, High: c}
 	}
-	d.ranges = append(d.ranges, open)
+	d.add(open)
 	return nil
 }
