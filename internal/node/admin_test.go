@@ -57,6 +57,7 @@ func TestRefusedAddMakesNoMailbox(t *testing.T) {
 		kind cluster.Kind
 	}{
 		"no kind":         {admin.NewObject{Kind: "person", Address: "new@example.test"}, cluster.KindBadRequest},
+		"no booking":      {admin.NewObject{Kind: "room", Address: "new@example.test", Booking: "never"}, cluster.KindBadRequest},
 		"no address":      {admin.NewObject{Kind: "user", Address: "new"}, exmdb.KindBadAddress},
 		"foreign domain":  {admin.NewObject{Kind: "user", Address: "new@example.org"}, exmdb.KindBadAddress},
 		"taken":           {admin.NewObject{Kind: "shared", Address: "Anna@Example.TEST"}, exmdb.KindExists},

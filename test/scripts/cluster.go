@@ -146,6 +146,17 @@ func (c *Cluster) Open(ctx context.Context, address string) (mapi.MailboxID, map
 	return o.Mailbox, o.GUID, err
 }
 
+// Enter implements storescript.Site.
+func (c *Cluster) Enter(ctx context.Context, address, kind, booking string) error {
+	o := admin.NewObject{Kind: kind, Address: address, Booking: booking}
+	err := c.Admin(c.Names()[0]).Do(ctx, "POST", "/v1/objects", o, nil)
+	var refused *adminclient.Refused
+	if errors.As(err, &refused) && refused.Kind == exmdb.KindExists {
+		return nil
+	}
+	return err
+}
+
 // IMAP implements storescript.Site.
 func (c *Cluster) IMAP(_ context.Context, node, address string) (names []string, err error) {
 	if node == "" {

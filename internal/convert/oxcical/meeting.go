@@ -100,9 +100,7 @@ func Respond(a *object.Message, answer Answer, as string, now time.Time) {
 // older reports whether what came is of a version of the meeting that is there already, or of one before it (MS-OXOCAL
 // 3.1.5.1): by sequence number, then by the time of the organizer's change.
 func older(there, came *object.Message) bool {
-	has, _ := there.LidInt(mapi.PidLidAppointmentSequence)
-	now, _ := came.LidInt(mapi.PidLidAppointmentSequence)
-	if has != now {
+	if has, now := sequence(there), sequence(came); has != now {
 		return now < has
 	}
 	was, known := there.LidTime(mapi.PidLidOwnerCriticalChange)
@@ -129,15 +127,15 @@ var (
 // Revise is an attendee's appointment after a further request for it, nil if the request changes nothing: it is older than
 // what is there, or of an occurrence that the series cannot say. What the attendee has put on the appointment stays.
 func Revise(there, request *object.Message) *object.Message {
-	if older(there, request) {
-		return nil
-	}
 	next := copyOf(there)
 	if ofSeries(there, request) {
-		if !replaceOccurrence(next, Appointment(request)) {
+		if sequence(request) < sequence(there) || !replaceOccurrence(next, Appointment(request)) {
 			return nil
 		}
 		return next
+	}
+	if older(there, request) {
+		return nil
 	}
 	for _, n := range ofOrganizer {
 		next.DeleteLid(n)
@@ -302,12 +300,15 @@ func seriesIn(m, one *object.Message) (s series, was binprop.Minutes, at time.Ti
 	return s, binprop.MinutesOf(s.wall(at)), at, true
 }
 
-// replaceOccurrence makes a message an exception of a series, in the place of one there was for the same occurrence.
+// replaceOccurrence makes a message an exception of a series, in the place of an older one for the same occurrence.
 func replaceOccurrence(m, one *object.Message) bool {
 	s, was, at, ok := seriesIn(m, one)
 	start, starts := one.LidTime(mapi.PidLidAppointmentStartWhole)
 	end, ends := one.LidTime(mapi.PidLidAppointmentEndWhole)
 	if !ok || !starts || !ends {
+		return false
+	}
+	if i := slices.IndexFunc(m.Attachments, ofOccurrence(at)); i >= 0 && m.Attachments[i].Embedded != nil && older(m.Attachments[i].Embedded, one) {
 		return false
 	}
 	s.drop(was, at)
@@ -344,8 +345,13 @@ func (s *series) drop(was binprop.Minutes, at time.Time) {
 	on := midnightOf(p.Exceptions[i].Start)
 	p.Exceptions = slices.Delete(p.Exceptions, i, i+1)
 	p.Pattern.Modified = slices.DeleteFunc(p.Pattern.Modified, func(m binprop.Minutes) bool { return m == on })
-	s.m.Attachments = slices.DeleteFunc(s.m.Attachments, func(a object.Attachment) bool {
+	s.m.Attachments = slices.DeleteFunc(s.m.Attachments, ofOccurrence(at))
+}
+
+// ofOccurrence tells the attachment of an exception by the time that it replaces.
+func ofOccurrence(at time.Time) func(object.Attachment) bool {
+	return func(a object.Attachment) bool {
 		of, has := a.Bag.Get(mapi.PidTagExceptionReplaceTime).(mapi.FileTime)
 		return has && of == mapi.FileTimeOf(at)
-	})
+	}
 }

@@ -21,7 +21,7 @@ type command struct {
 }
 
 // commands is the language. Tests walk it: each command is in a script.
-var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, searchCommands, nameCommands, rightCommands, ruleCommands, syncCommands)
+var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
 
 func slicesOf(parts ...[]command) (all []command) {
 	for _, p := range parts {
@@ -42,6 +42,7 @@ func Commands() []string {
 var siteCommands = []command{
 	{"box", 1, "box NAME [kind=user|shared|public] [language=de] [quota=BYTES] [warn=BYTES] [send=BYTES] [owner=USER] [peruser=yes]", true, (*run).newBox},
 	{"user", 2, "user NAME ADDRESS: the mailbox of somebody in the directory", true, (*run).openUser},
+	{"enter", 1, "enter ADDRESS [kind=room|equipment|archive|public|…] [booking=auto|tentative|off]: somebody new in the directory", true, (*run).enter},
 	{"group", -2, "group NAME USER…", true, (*run).newGroup},
 	{"info", 0, "info", false, (*run).info},
 	{"kill", 1, "kill NODE|owner", false, (*run).toNode},
@@ -92,6 +93,13 @@ func (r *run) openUser() error {
 		return mistakeError{err}
 	}
 	r.boxes[name], r.users[name], r.last = &box{id: id, owner: name, address: address}, guid, name
+	return nil
+}
+
+func (r *run) enter() error {
+	if err := r.site.Enter(r.cmd.ctx, r.cmd.words[0], r.cmd.text("kind", "user"), r.cmd.text("booking", "")); err != nil {
+		return mistakeError{err}
+	}
 	return nil
 }
 

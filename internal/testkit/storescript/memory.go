@@ -33,6 +33,9 @@ func (memory) Open(context.Context, string) (mapi.MailboxID, mapi.GUID, error) {
 	return mapi.MailboxID{}, mapi.GUID{}, errNoDirectory
 }
 
+// Enter implements Site.
+func (memory) Enter(context.Context, string, string, string) error { return errNoDirectory }
+
 // IMAP implements Site: who would sign in is in the directory.
 func (memory) IMAP(context.Context, string, string) ([]string, error) { return nil, errNoDirectory }
 

@@ -32,6 +32,8 @@ type run struct {
 	site    Site
 	rewrite bool
 	out     strings.Builder
+	// today is the day from which meetings are counted.
+	today time.Time
 
 	boxes map[string]*box
 	last  string // the mailbox made last
@@ -67,7 +69,7 @@ type made struct {
 
 func newRun(t *testing.T, site Site, rewrite bool) *run {
 	return &run{t: t, site: site, rewrite: rewrite, boxes: map[string]*box{}, users: map[string]mapi.GUID{}, groups: map[string][]string{},
-		items: map[string]made{}, marks: map[string]any{}, seen: map[mapi.FID]mapi.Stamp{}}
+		items: map[string]made{}, marks: map[string]any{}, seen: map[mapi.FID]mapi.Stamp{}, today: time.Now().UTC().Truncate(24 * time.Hour)}
 }
 
 // line plays one line: what the command is refused with is something that it says, a line that is no command ends the test.

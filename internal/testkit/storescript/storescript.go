@@ -42,6 +42,8 @@ type Site interface {
 	Create(ctx context.Context, req *exmdb.CreateMailboxRequest) (mapi.MailboxID, error)
 	// Open finds the mailbox of somebody in the directory, and his GUID.
 	Open(ctx context.Context, address string) (mapi.MailboxID, mapi.GUID, error)
+	// Enter puts somebody with a mailbox into the directory, unless he is there.
+	Enter(ctx context.Context, address, kind, booking string) error
 	// IMAP lists the folders of somebody in the directory as IMAP names them.
 	IMAP(ctx context.Context, node, address string) ([]string, error)
 	// Do does to nodes what the command says: kill, restart, freeze, thaw, cut, clear. "owner" is the node that owns the
