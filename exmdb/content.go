@@ -10,6 +10,9 @@ const (
 	MaxInline = 160 << 10
 	// MaxRawLeaf is the longest leaf body, in octets as received, that stays inside the recipe instead of being content by hash (MAILBOX 3).
 	MaxRawLeaf = 8 << 10
+	// MaxQuoted is the longest leaf body in quoted-printable, in octets as received, that is content as it decodes to: to read
+	// the end of one it is encoded from its beginning.
+	MaxQuoted = 512 << 10
 	// MaxConversion bounds recipients and attachments of a conversion without their content.
 	MaxConversion = 4 << 20
 	// MaxReadBytes is the most one OpReadBytes returns.
@@ -33,6 +36,9 @@ const (
 	// EncodingBase64: RFC 2045 base64 in lines of Segment.Line characters ended by CRLF; the last line is ended by
 	// CRLF only with Segment.LastCRLF.
 	EncodingBase64 Encoding = 1
+	// EncodingQP75 and EncodingQP76: RFC 2045 quoted-printable as mime.LayoutQP75 and mime.LayoutQP76 write it.
+	EncodingQP75 Encoding = 2
+	EncodingQP76 Encoding = 3
 )
 
 // Segment is a run of a message's octets: either Raw, or content chunks with their encoding.

@@ -14,6 +14,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -97,12 +98,62 @@ func (rd *reader) segment(s *exmdb.Segment) error {
 		return nil
 	}
 	c := chunks{src: rd.src, refs: s.Chunks}
+	if layout, is := quoted[s.Encoding]; is {
+		return rd.quoted(&c, layout, decodedSize(s), window{skip: from, left: to - from})
+	}
 	if s.Encoding == exmdb.EncodingNone {
 		var err error
 		rd.out, err = c.append(rd.out, from, to)
 		return err
 	}
 	return rd.encoded(&c, s, from, to)
+}
+
+// quoted are the encodings in which an octet's place follows from all content before it.
+var quoted = map[exmdb.Encoding]mime.Layout{exmdb.EncodingQP75: {Form: mime.LayoutQP75}, exmdb.EncodingQP76: {Form: mime.LayoutQP76}}
+
+// window takes the octets of a segment that are wanted out of all that are written.
+type window struct {
+	out        []byte
+	skip, left uint64
+}
+
+// Write implements io.Writer.
+func (w *window) Write(b []byte) (int, error) {
+	from := min(w.skip, uint64(len(b)))
+	n := min(w.left, uint64(len(b))-from)
+	w.out = append(w.out, b[from:from+n]...)
+	w.skip, w.left = w.skip-from, w.left-n
+	return len(b), nil
+}
+
+// quotedBlock is how much content is encoded at a time.
+const quotedBlock = 16 << 10
+
+// quoted adds the octets of a window of a segment in quoted-printable, which is encoded from its beginning: MaxQuoted bounds it.
+func (rd *reader) quoted(c *chunks, layout mime.Layout, total uint64, w window) error {
+	w.out = rd.out
+	enc := layout.Encoder(&w)
+	var buf []byte
+	for at := uint64(0); at < total && w.left > 0; {
+		n := min(quotedBlock, total-at)
+		var err error
+		if buf, err = c.append(buf[:0], at, at+n); err != nil {
+			return err
+		}
+		if _, err := enc.Write(buf); err != nil {
+			return err
+		}
+		at += n
+	}
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	if w.left > 0 {
+		return fmt.Errorf("content makes %d octets too few: %w", w.left, cluster.ErrDamaged)
+	}
+	rd.out = w.out
+	return nil
 }
 
 // encoded adds the octets [from, to) of a base64 segment. Every line but the last is Line characters and CRLF, so a
@@ -254,11 +305,22 @@ func checkSegment(s *exmdb.Segment, named map[space.Hash]uint32) error {
 			return errBase64
 		}
 		total, _ = exmdb.Base64Size(total, s.Line, s.LastCRLF)
+	case exmdb.EncodingQP75, exmdb.EncodingQP76:
+		return checkQuoted(s, total)
 	default:
 		return fmt.Errorf("encoding %d", s.Encoding)
 	}
 	if total != s.Octets {
 		return fmt.Errorf("content makes %d octets, not %d", total, s.Octets)
+	}
+	return nil
+}
+
+// checkQuoted says whether a segment can be quoted-printable of so many bytes. How many octets they make is not known without them:
+// at most three for each, and a soft line break for the 24 that fill a line.
+func checkQuoted(s *exmdb.Segment, total uint64) error {
+	if s.Line != 0 || s.LastCRLF || s.Octets < total || s.Octets > 4*total || s.Octets > exmdb.MaxQuoted {
+		return fmt.Errorf("%d octets of quoted-printable of %d bytes", s.Octets, total)
 	}
 	return nil
 }

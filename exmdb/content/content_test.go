@@ -9,6 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"pgregory.net/rapid"
 )
 
@@ -59,7 +60,7 @@ func recipes(m memory) *rapid.Generator[wholeRecipe] {
 			chunk := rapid.IntRange(1, 120).Draw(t, "chunk")
 			s := exmdb.Segment{}
 			octets := data
-			switch rapid.IntRange(0, 2).Draw(t, "form") {
+			switch rapid.IntRange(0, 3).Draw(t, "form") {
 			case 0:
 				s.Raw = data
 			case 1:
@@ -69,6 +70,10 @@ func recipes(m memory) *rapid.Generator[wholeRecipe] {
 				s.Encoding, s.LastCRLF = exmdb.EncodingBase64, rapid.Bool().Draw(t, "crlf")
 				octets = lines(data, int(s.Line), s.LastCRLF)
 				s.Chunks, s.Octets = m.put(data, chunk), uint64(len(octets))
+			case 3:
+				s.Encoding = rapid.SampledFrom([]exmdb.Encoding{exmdb.EncodingQP75, exmdb.EncodingQP76}).Draw(t, "column")
+				octets = quotedPrintable(t, s.Encoding, data)
+				s.Chunks, s.Octets = m.put(data, chunk), uint64(len(octets))
 			}
 			w.recipe.Segments = append(w.recipe.Segments, s)
 			w.octets = append(w.octets, octets...)
@@ -76,6 +81,23 @@ func recipes(m memory) *rapid.Generator[wholeRecipe] {
 		return w
 	})
 }
+
+// quotedPrintable is content in quoted-printable, all of it written at once.
+func quotedPrintable(t require, e exmdb.Encoding, data []byte) []byte {
+	form := map[exmdb.Encoding]mime.LayoutForm{exmdb.EncodingQP75: mime.LayoutQP75, exmdb.EncodingQP76: mime.LayoutQP76}[e]
+	var b bytes.Buffer
+	enc := mime.Layout{Form: form}.Encoder(&b)
+	if _, err := enc.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := enc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// require is what a test and a rapid one have in common.
+type require interface{ Fatal(args ...any) }
 
 type wholeRecipe struct {
 	recipe exmdb.Recipe
@@ -121,6 +143,24 @@ func TestReadOneVeryLongLine(t *testing.T) {
 	}
 }
 
+// TestReadLongQuoted: of a body of many blocks and chunks every run is what was received.
+func TestReadLongQuoted(t *testing.T) {
+	m := memory{}
+	data := bytes.Repeat([]byte("A line of \xC3\xA9t\xC3\xA9, and a long one of it = so that it has to be broken somewhere.\r\n"), 4000)
+	octets := quotedPrintable(t, exmdb.EncodingQP76, data)
+	r := exmdb.Recipe{Segments: []exmdb.Segment{{Chunks: m.put(data, 70_001), Encoding: exmdb.EncodingQP76, Octets: uint64(len(octets))}}}
+	for _, off := range []int{0, 1, 16 << 10, 65_535, 300_001, len(octets) - 5} {
+		got, err := Read(m, &r, uint64(off), 70_001)
+		if err != nil || !bytes.Equal(got, octets[off:min(off+70_001, len(octets))]) {
+			t.Fatalf("from %d: %d octets, %v", off, len(got), err)
+		}
+	}
+	r.Segments[0].Octets++
+	if _, err := Read(m, &r, uint64(len(octets)-5), 100); !errors.Is(err, cluster.ErrDamaged) {
+		t.Errorf("an octet too many: %v", err)
+	}
+}
+
 func TestReadSaysWhatIsBroken(t *testing.T) {
 	m := memory{}
 	refs := m.put([]byte("some content"), 5)
@@ -155,6 +195,10 @@ func TestCheckRefuses(t *testing.T) {
 		"line of nought":      {msg(exmdb.Segment{Chunks: ref(3), Octets: 4, Encoding: exmdb.EncodingBase64}), exmdb.KindBadContent},
 		"line of 75":          {msg(exmdb.Segment{Chunks: ref(3), Octets: 4, Encoding: exmdb.EncodingBase64, Line: 75}), exmdb.KindBadContent},
 		"line without base64": {msg(exmdb.Segment{Chunks: ref(3), Octets: 3, Line: 76}), exmdb.KindBadContent},
+		"quoted too short":    {msg(exmdb.Segment{Chunks: ref(10), Octets: 9, Encoding: exmdb.EncodingQP75}), exmdb.KindBadContent},
+		"quoted too long":     {msg(exmdb.Segment{Chunks: ref(10), Octets: 41, Encoding: exmdb.EncodingQP76}), exmdb.KindBadContent},
+		"quoted beyond":       {msg(exmdb.Segment{Chunks: ref(exmdb.MaxChunk), Octets: exmdb.MaxQuoted + 1, Encoding: exmdb.EncodingQP75}), exmdb.KindBadContent},
+		"quoted with a line":  {msg(exmdb.Segment{Chunks: ref(10), Octets: 10, Encoding: exmdb.EncodingQP75, Line: 76}), exmdb.KindBadContent},
 		"unknown encoding":    {msg(exmdb.Segment{Chunks: ref(3), Octets: 3, Encoding: 9}), exmdb.KindBadContent},
 		"two sizes": {msg(whole, exmdb.Segment{Chunks: []exmdb.ChunkRef{{Hash: whole.Chunks[0].Hash, Size: 11}}, Octets: 11}),
 			exmdb.KindBadContent},

@@ -81,10 +81,13 @@ func (k *keeper) Range(from, to int64, encoding string) (mapi.Reference, error) 
 
 // holds reports whether the content of a piece is that of a part that begins with it.
 func (p *piece) holds(to int64, encoding string) bool {
-	if p.encoding == exmdb.EncodingBase64 {
+	switch p.encoding {
+	case exmdb.EncodingNone:
+		return p.to == to && mime.IsIdentity(encoding)
+	case exmdb.EncodingBase64:
 		return encoding == "base64" // what is behind the last line of it is no content
 	}
-	return p.to == to && mime.IsIdentity(encoding)
+	return p.to == to && encoding == p.transfer()
 }
 
 func reference(refs []exmdb.ChunkRef) mapi.Reference {

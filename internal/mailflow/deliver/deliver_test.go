@@ -15,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -126,10 +127,26 @@ func (s *store) octets(t *testing.T, r *exmdb.Recipe) []byte {
 		if seg.Encoding == exmdb.EncodingBase64 {
 			content = encode(content, int(seg.Line), seg.LastCRLF)
 		}
+		if form := map[exmdb.Encoding]mime.LayoutForm{exmdb.EncodingQP75: mime.LayoutQP75, exmdb.EncodingQP76: mime.LayoutQP76}[seg.Encoding]; form != 0 {
+			content = quoted(form, content)
+		}
 		if uint64(len(content)) != seg.Octets {
 			t.Fatalf("segment of %d octets says %d", len(content), seg.Octets)
 		}
 		b.Write(content)
+	}
+	return b.Bytes()
+}
+
+// quoted is content in quoted-printable.
+func quoted(form mime.LayoutForm, content []byte) []byte {
+	var b bytes.Buffer
+	enc := mime.Layout{Form: form}.Encoder(&b)
+	if _, err := enc.Write(content); err != nil {
+		return nil
+	}
+	if err := enc.Close(); err != nil {
+		return nil
 	}
 	return b.Bytes()
 }
@@ -170,7 +187,13 @@ func compose(rng *rand.Rand) []byte {
 			raw[i] = byte(rng.Uint32())
 		}
 		b.WriteString("--q\r\n")
-		switch rng.IntN(4) {
+		switch rng.IntN(6) {
+		case 4:
+			b.WriteString("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+			b.Write(quoted(mime.LayoutForm(2+rng.IntN(2)), []byte(strings.Repeat("<p>a line of \u00e9t\u00e9 = summer, and so on until it is too long</p>\r\n", len(raw)/60))))
+		case 5:
+			b.WriteString("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\n")
+			b.WriteString(strings.Repeat("<p>=c3=a9 in small letters, =\r\nwhich nobody makes again</p>\r\n", len(raw)/60))
 		case 0:
 			b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
 			b.Write(encode(raw, []int{76, 64, 72}[rng.IntN(3)], rng.IntN(2) == 0))
@@ -219,6 +242,49 @@ func TestTheRecipeGivesTheOctetsBack(t *testing.T) {
 		}
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestQuotedIsThereOnce: a long text in quoted-printable is content once, for the octets and for the message that it is; from
+// memory and from a file; and one that nobody would write again so is kept as it came.
+func TestQuotedIsThereOnce(t *testing.T) {
+	html := strings.Repeat("<p>\u00e9t\u00e9 = summer</p>\r\n", 1000)
+	for name, tc := range map[string]struct {
+		body string
+		once bool
+	}{
+		"exact": {string(quoted(mime.LayoutQP76, []byte(html))), true},
+		"other": {strings.ReplaceAll(string(quoted(mime.LayoutQP76, []byte(html))), "=C3=A9", "=c3=a9"), false},
+		"long":  {string(quoted(mime.LayoutQP76, []byte(strings.Repeat(html, 20)))), false},
+	} {
+		for _, spooled := range []int64{0, 1 << 30} {
+			s := newStore()
+			d := deliverer(t, s)
+			sent := "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + tc.body
+			m, err := d.Receive(t.Context(), strings.NewReader(sent), spooled)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range d.Deliver(t.Context(), &mailflow.Envelope{From: "a@b", With: "ESMTP"}, to(mapi.MailboxID{1}), m) {
+				if r.Err != nil {
+					t.Fatal(r.Err)
+				}
+			}
+			msg := &s.mails[mapi.MailboxID{1}][0].Message
+			var props mapi.PropBag
+			if err := props.UnmarshalWire(msg.Props); err != nil {
+				t.Fatal(err)
+			}
+			ref, _ := props.Get(mapi.PidTagHtml).(mapi.Reference)
+			last := msg.Recipe.Segments[len(msg.Recipe.Segments)-1]
+			once := len(last.Chunks) == len(ref) && len(ref) > 0 && last.Chunks[0].Hash == ref[0].Hash
+			if once != tc.once || (last.Encoding != exmdb.EncodingNone) != tc.once || string(s.octets(t, &msg.Recipe)) != sent {
+				t.Errorf("%s, %d: once %v, encoding %d", name, spooled, once, last.Encoding)
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -34,6 +34,14 @@ type piece struct {
 	content [][]byte
 }
 
+// transfer is what a header calls the encoding of a piece that has one.
+func (p *piece) transfer() string {
+	if p.encoding == exmdb.EncodingBase64 {
+		return "base64"
+	}
+	return "quoted-printable"
+}
+
 // maxRawRun bounds the octets that stand in the recipe itself in one run: structure and small parts. A longer run
 // becomes content, or a mail of ten thousand small parts would be one gigantic record.
 const maxRawRun = 32 << 10
@@ -92,7 +100,7 @@ func (pl *plan) asReceived(m *Received, from, to int64) error {
 
 // leaf adds a long leaf body and returns how far it got: line ends behind the last line of base64 stay raw.
 func (pl *plan) leaf(m *Received, leaf *mime.Part) (int64, error) {
-	if leaf.Encoding == "base64" {
+	if leaf.Encoding == "base64" || leaf.Encoding == "quoted-printable" && leaf.Size() <= exmdb.MaxQuoted {
 		c := newChunker(m, leaf.Size()/4*3)
 		u := mime.NewUnencoder(leaf.Encoding, c)
 		if err := m.copyWhileExact(u, leaf.BodyStart, leaf.BodyEnd); err != nil {
@@ -103,17 +111,31 @@ func (pl *plan) leaf(m *Received, leaf *mime.Part) (int64, error) {
 			return 0, err
 		}
 		if ok {
-			end := leaf.BodyEnd - 2*int64(max(0, l.Final-1))
-			line := uint32(l.LineLen)
-			if line == 0 {
-				line = uint32((leaf.Size() + 3) / 4 * 4)
-			}
-			pl.add(c, piece{from: leaf.BodyStart, to: end, encoding: exmdb.EncodingBase64},
-				exmdb.Segment{Encoding: exmdb.EncodingBase64, Line: line, LastCRLF: l.Final > 0})
-			return end, nil
+			return pl.decoded(c, leaf, l), nil
 		}
 	}
 	return leaf.BodyEnd, pl.asReceived(m, leaf.BodyStart, leaf.BodyEnd)
+}
+
+// decoded adds the content of a leaf that its layout makes the same octets of.
+func (pl *plan) decoded(c *chunker, leaf *mime.Part, l mime.Layout) (end int64) {
+	pc, s := piece{from: leaf.BodyStart, to: leaf.BodyEnd}, exmdb.Segment{}
+	switch l.Form {
+	case mime.LayoutQP75:
+		pc.encoding = exmdb.EncodingQP75
+	case mime.LayoutQP76:
+		pc.encoding = exmdb.EncodingQP76
+	default:
+		pc.encoding = exmdb.EncodingBase64
+		pc.to -= 2 * int64(max(0, l.Final-1))
+		s.LastCRLF = l.Final > 0
+		if s.Line = uint32(l.LineLen); s.Line == 0 {
+			s.Line = uint32((leaf.Size() + 3) / 4 * 4)
+		}
+	}
+	s.Encoding = pc.encoding
+	pl.add(c, pc, s)
+	return pc.to
 }
 
 func (pl *plan) add(c *chunker, pc piece, s exmdb.Segment) {
@@ -199,8 +221,8 @@ func (m *Received) chunks(pc *piece, fn func([]byte) error) error {
 		return nil
 	}
 	var r io.Reader = m.section(pc.from, pc.to)
-	if pc.encoding == exmdb.EncodingBase64 {
-		r = mime.NewDecoder("base64", r)
+	if pc.encoding != exmdb.EncodingNone {
+		r = mime.NewDecoder(pc.transfer(), r)
 	}
 	buf := make([]byte, min(exmdb.MaxChunk, pc.to-pc.from))
 	for {
