@@ -22,9 +22,23 @@ func charsetOf(name string) transform.Transformer {
 		return &utf7{}
 	}
 	if enc := encodingOf(name); enc != nil {
-		return enc.NewDecoder().Transformer
+		return cutShort{enc.NewDecoder().Transformer}
 	}
 	return nil
+}
+
+// cutShort gives U+FFFD for the beginning of a character at the end of the text, where a decoder waits for the rest of it.
+type cutShort struct{ transform.Transformer }
+
+func (c cutShort) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	nDst, nSrc, err = c.Transformer.Transform(dst, src, atEOF)
+	if err != transform.ErrShortSrc || !atEOF {
+		return nDst, nSrc, err
+	}
+	if len(dst)-nDst < utf8.RuneLen(utf8.RuneError) {
+		return nDst, nSrc, transform.ErrShortDst
+	}
+	return nDst + utf8.EncodeRune(dst[nDst:], utf8.RuneError), len(src), nil
 }
 
 func trimCharset(name string) string { return strings.Trim(name, " \t\"'") }
