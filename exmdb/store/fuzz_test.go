@@ -63,7 +63,9 @@ func FuzzOps(f *testing.F) {
 		if kind := cluster.KindOf(b.raise(h, payload)); kind == cluster.KindInternal || kind == cluster.KindDamaged {
 			t.Fatalf("%s of %x: %v", h.Name, payload, b.raise(h, payload))
 		}
-		b.audit(h.Name)
+		if h.ID != exmdb.OpDeleteMailbox.ID { // which leaves no books
+			b.audit(h.Name)
+		}
 	})
 }
 
