@@ -12,6 +12,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X $(MODULE)/internal/version.release=$(VERSION)
 
 FUZZTIME ?= 30s
+FUZZ ?=
+FUZZPARALLEL ?= 1
+FUZZHOLD ?=
 MAILS ?= 100000
 FAULTS ?= 200
 MINUTES ?=
@@ -74,11 +77,8 @@ else
 	$(call phase,drains,FLOTILLA_DRAINS='$(DRAINS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 2h $(TAGS) ./test/drain)
 endif
 
-fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each
-	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -v /testdata/ | sort -u | while IFS=: read -r file name; do \
-		name=$${name#func }; dir=$$(dirname "$$file"); echo "== $$dir $$name"; \
-		go test $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
-	done
+fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each, into docs/measurements: FUZZ=regexp of "folder FuzzX", FUZZPARALLEL=2 at a time
+	$(call phase,fuzz,go run ./internal/fuzz $(TAGS) -time $(FUZZTIME) -parallel $(FUZZPARALLEL) -only '$(FUZZ)' -hold '$(FUZZHOLD)')
 
 upgrade-test: go-check ## the newest of deploy/RELEASES, or this tree as it, and this program in one cluster under load
 	$(call phase,upgrade,FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...)

@@ -24,7 +24,7 @@ var layers = []layer{
 }
 
 // exempt packages are tools and tests around the house, not rooms of it.
-var exempt = paths{"internal/arch", "internal/lint/...", "internal/tools/...", "internal/testkit/...", "internal/deps", "test/..."}
+var exempt = paths{"internal/arch", "internal/lint/...", "internal/fuzz", "internal/tools/...", "internal/testkit/...", "internal/deps", "test/..."}
 
 // rule says what some packages never import.
 type rule struct {
@@ -105,7 +105,7 @@ var never = []rule{
 		reason: "whether operations have an order is the history's verdict"},
 	{name: "rrule-go's door", who: everyone, except: paths{"internal/convert/recurrence/..."}, what: paths{"github.com/teambition/rrule-go/..."},
 		reason: "rules are expanded behind recurrence.Expander"},
-	{name: "tests only", who: everyone, what: paths{"internal/testkit/...", "internal/arch", "internal/lint/...", "test/...", "testing/..."},
+	{name: "tests only", who: everyone, what: paths{"internal/testkit/...", "internal/arch", "internal/lint/...", "internal/fuzz", "test/...", "testing/..."},
 		except: paths{"cluster/raftlog/...", "cluster/space/...", "exmdb/...", "internal/directory/...", "internal/auth/..."},
 		reason: "the program carries no test code; only conformance suites stand beside their contracts"},
 }
