@@ -19,6 +19,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 const inbox, archive = mapi.FID(0x0D0001), mapi.FID(0x1E0001)
@@ -558,6 +559,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(runKey(prefixTerm, box.Space, inbox, 1), []byte{1, 2, 3})
 	f.Add(appendPostings(nil, []uint32{1, 5, 1 << 31}), []byte{0x80})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
+		defer testkit.Bounded(t)()
 		if len(key) >= uidLen {
 			last, n := int64(-1), 0
 			err := eachPosting(key, value, func(uid uint32) {

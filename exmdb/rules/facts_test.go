@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func TestFacts(t *testing.T) {
@@ -70,6 +72,7 @@ func FuzzFactsOf(f *testing.F) {
 	f.Add([]byte("Received: a\r\n b\r\n" + LoopField + ": x\r\n\r\n"))
 	f.Add([]byte(":\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		got := FactsOf(b)
 		if got.Hops > len(b) || len(got.Loops) > len(b) || got.Spam < 0 || got.Spam > spamLevel {
 			t.Errorf("%+v of %d bytes", got, len(b))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func mapiInt(n int32) mapi.Value { return mapi.Integer32(n) }
@@ -162,6 +163,7 @@ func FuzzParseExtended(f *testing.F) {
 	f.Add(seed(mapi.PidTagExtendedRuleMessageCondition), seed(mapi.PidTagExtendedRuleMessageActions))
 	f.Add([]byte{}, []byte{0, 0, 1, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, condition, actions []byte) {
+		defer testkit.Bounded(t)()
 		props := new(mapi.PropBag)
 		props.Set(mapi.PidTagRuleMessageState, mapi.Integer32(Enabled))
 		props.Set(mapi.PidTagExtendedRuleMessageCondition, mapi.Binary(condition))
@@ -187,6 +189,7 @@ func FuzzParse(f *testing.F) {
 	actions, _ := bag.Get(mapi.PidTagRuleActions).(mapi.Opaque)
 	f.Add([]byte(condition), []byte(actions))
 	f.Fuzz(func(t *testing.T, condition, actions []byte) {
+		defer testkit.Bounded(t)()
 		props := properties(t, nil)
 		props.Set(mapi.PidTagRuleCondition, mapi.Opaque(condition))
 		props.Set(mapi.PidTagRuleActions, mapi.Opaque(actions))

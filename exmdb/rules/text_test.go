@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func textOf(octets string) string {
@@ -47,6 +48,7 @@ func FuzzTextOf(f *testing.F) {
 	f.Add("Content-Type: text/html\n\n<p>one<script>two</script>&lt;\n")
 	f.Add("Content-Transfer-Encoding: base64\n\naGVsbG8\n")
 	f.Fuzz(func(t *testing.T, octets string) {
+		defer testkit.Bounded(t)()
 		if got := textOf(octets); len(got) > 4*maxBody || strings.ToValidUTF8(got, "") != got {
 			t.Errorf("%d bytes, %.50q", len(got), got)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the answers into testdata")
@@ -207,6 +208,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
+		defer testkit.Bounded(t)()
 		q, err := decode(strings.NewReader(body))
 		if err != nil {
 			if statusOf(err).http == http.StatusInternalServerError {

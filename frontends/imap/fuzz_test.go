@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // FuzzSession plays anything to a session, before and after signing in: it neither panics nor hangs, and what the
@@ -30,6 +32,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add([]byte("a SELECT INBOX\r\nb IDLE\r\nDONE\r\nc FETCH 1 (BODY[1.1.1.1.MIME]<0.1>)\r\n{5}\r\n"))
 	f.Fuzz(func(t *testing.T, input []byte) {
+		defer testkit.Bounded(t)()
 		converse(t, append([]byte("l LOGIN alice@example.test secret\r\ns SELECT INBOX\r\n"), input...))
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // scripted is a connection whose client sends pieces, and then nothing more.
@@ -133,7 +135,10 @@ func FuzzDots(f *testing.F) {
 	for i, s := range dots {
 		f.Add([]byte(s), uint64(i))
 	}
-	f.Fuzz(func(t *testing.T, octets []byte, seed uint64) { checkDots(t, octets, seed) })
+	f.Fuzz(func(t *testing.T, octets []byte, seed uint64) {
+		defer testkit.Bounded(t)()
+		checkDots(t, octets, seed)
+	})
 }
 
 // TestLimitsOfDots: a mail that breaks a limit is refused, and its octets are still not taken for commands.

@@ -9,6 +9,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // TestReceivedFields compares the count, however the octets are cut, with that of net/textproto.
@@ -44,6 +46,7 @@ func FuzzExchange(f *testing.F) {
 		f.Add([]byte(seed), []byte("secret"))
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
+		defer testkit.Bounded(t)()
 		check := func(_, user, _ string) error {
 			if user == "" {
 				t.Error("no user")
@@ -68,6 +71,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
+		defer testkit.Bounded(t)()
 		a := quoted(address)
 		if !plausible(a) {
 			return

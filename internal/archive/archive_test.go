@@ -458,7 +458,8 @@ func FuzzUnpacker(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
-	f.Fuzz(func(_ *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		u, err := newUnpacker(bytes.NewReader(b))
 		if err != nil {
 			return

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/invariant"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // universe is how far the sets of the model go; each is a big.Int with a bit for every counter in it.
@@ -193,6 +194,7 @@ func FuzzIDSET(f *testing.F) {
 	s.Add(GID{GUID{2}, MaxGlobalCounter})
 	f.Add(s.AppendWire(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		var s, again IDSET
 		if s.UnmarshalWire(b) != nil {
 			return

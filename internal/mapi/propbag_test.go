@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func sampleBag() *PropBag {
@@ -122,6 +124,7 @@ func FuzzPropBag(f *testing.F) {
 	f.Add(sampleBag().AppendWire(nil))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer testkit.Bounded(t)()
 		var b, again PropBag
 		if b.UnmarshalWire(data) != nil {
 			return

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func TestChangeKey(t *testing.T) {
@@ -81,6 +83,7 @@ func TestPCLCompare(t *testing.T) {
 func FuzzPCL(f *testing.F) {
 	f.Add(PCL{}.Add(ChangeKey(GUID{1}, 2)).Add(XID{GUID{3}, "\x01"}).Append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer testkit.Bounded(t)()
 		p, err := ParsePCL(data)
 		if err != nil {
 			return

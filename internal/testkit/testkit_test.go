@@ -31,6 +31,11 @@ func (r *recorder) Cleanup(f func())         { r.cleanups = append(r.cleanups, f
 
 func (r *recorder) Logf(format string, args ...any) { r.log += fmt.Sprintf(format, args...) }
 
+func (r *recorder) Errorf(format string, args ...any) {
+	r.Logf(format, args...)
+	r.failed = true
+}
+
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Logf(format, args...)
 	r.failed = true
@@ -115,3 +120,21 @@ func TestRootAndBinary(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestBounded: all that is allocated for an input counts, kept or not.
+func TestBounded(t *testing.T) {
+	for _, pieces := range []int{Bound>>20 - 8, Bound>>20 + 8} {
+		r := &recorder{ctx: t.Context()}
+		check := Bounded(r)
+		for range pieces {
+			piece = make([]byte, 1<<20)
+		}
+		check()
+		if over := pieces > Bound>>20; r.failed != over {
+			t.Errorf("%d MB: %q", pieces, r.log)
+		}
+	}
+}
+
+// piece is where the compiler cannot see that nobody reads what is allocated.
+var piece []byte

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func decode(text string) *Decoder {
@@ -304,6 +306,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer testkit.Bounded(t)()
 		for _, read := range readers() {
 			d := NewDecoder(bufio.NewReaderSize(bytes.NewReader(data), 32), Limits{Line: 200, Literal: 100, Command: 400, Drain: 1000},
 				func() error { return nil })

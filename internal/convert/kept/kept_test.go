@@ -10,6 +10,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func piece(s string) Piece {
@@ -118,6 +119,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte("- X:1\x00"))
 	f.Add([]byte("0011223344556677@A,B#0011223344556677 A:1\x00@# \x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		var p object.Props
 		setRaw(&p, b)
 		size := 0

@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
 )
 
@@ -318,6 +319,7 @@ func FuzzImport(f *testing.F) {
 		f.Add(file.Data)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := ical.NewDecoder(strings.NewReader(string(b)), contentline.Limits{Line: 1 << 18, Total: 1 << 18})
 		for {
 			cal, err := d.Next()

@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func propsOf(t testing.TB, mail string) (mapi.PropBag, *mime.Part) {
@@ -153,6 +154,7 @@ func FuzzHeaderProps(f *testing.F) {
 	f.Add([]byte("From: a@b\r\nSubject: =?utf-8?q?x?=\r\nThread-Index: AAAA\r\n\r\nx"))
 	f.Add([]byte("Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n--b--"))
 	f.Fuzz(func(t *testing.T, octets []byte) {
+		defer testkit.Bounded(t)()
 		root := mime.Scan(octets)
 		bag, err := HeaderProps(root, bytes.NewReader(octets))
 		if err != nil {

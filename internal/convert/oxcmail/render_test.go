@@ -15,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // contents is what is kept as content, by hash.
@@ -215,6 +216,7 @@ func TestReheader(t *testing.T) {
 func FuzzReheader(f *testing.F) {
 	f.Add([]byte("From: a\r\n b\r\nX: y\r\n\r\n"), "subject")
 	f.Fuzz(func(t *testing.T, header []byte, subject string) {
+		defer testkit.Bounded(t)()
 		var bag mapi.PropBag
 		bag.Set(mapi.PidTagNormalizedSubject, mapi.String(strings.ToValidUTF8(subject, "")))
 		out := Reheader(header, &bag, nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func TestSplitSubject(t *testing.T) {
@@ -40,6 +41,7 @@ func TestSplitSubject(t *testing.T) {
 func FuzzSplitSubject(f *testing.F) {
 	f.Add("RE: x")
 	f.Fuzz(func(t *testing.T, s string) {
+		defer testkit.Bounded(t)()
 		if prefix, normalized := SplitSubject(s); prefix+normalized != s {
 			t.Fatalf("%q and %q are not %q", prefix, normalized, s)
 		}

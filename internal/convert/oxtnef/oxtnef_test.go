@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var sentAt = mapi.FileTimeOf(time.Date(2026, 3, 3, 9, 20, 30, 0, time.UTC))
@@ -385,6 +386,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(write(f, small, &names, c))
 	f.Add(attributes(levelMessage, attDateSent, "\xd4\x07\x02\x00\x11\x00\x0b\x00\x19\x00\x23\x00\x02\x00", levelAttachment, attAttachRenddata, "\x02\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		var names, again oxcmsg.Names
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

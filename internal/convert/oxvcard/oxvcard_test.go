@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
 	"github.com/flotilla-mail/flotilla/internal/formats/vcard"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
 )
 
@@ -171,6 +172,7 @@ func FuzzImport(f *testing.F) {
 		f.Add(file.Data)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := vcard.NewDecoder(strings.NewReader(string(b)), contentline.Limits{Line: 1 << 20, Total: 1 << 20})
 		for {
 			card, err := d.Next()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func parse(t testing.TB, s string) ical.Recur {
@@ -132,6 +133,7 @@ func FuzzRule(f *testing.F) {
 	f.Add("FREQ=YEARLY;BYMONTHDAY=30;BYMONTH=2", int64(0))
 	f.Add("FREQ=YEARLY;INTERVAL=9999;BYWEEKNO=53;BYDAY=-53SU", int64(1))
 	f.Fuzz(func(t *testing.T, s string, at int64) {
+		defer testkit.Bounded(t)()
 		r, err := ical.ParseRecur(s)
 		if err != nil {
 			return

@@ -11,6 +11,8 @@ import (
 	"unicode/utf16"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func all(t testing.TB, s string) ([]Line, *Reader) {
@@ -134,6 +136,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("BEGIN:VCARD\r\nitem1.TEL;TYPE=\"a,b\",c;X=^n^^:1\r\n 2\r\nA;ENCODING=QUOTED-PRINTABLE:=\r\n=C3\r\n"))
 	f.Add([]byte("DTSTART;TZID=Foo\n\xff\xfeA\x00:\x00\n\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		r := NewReader(bytes.NewReader(b), Limits{Line: 1 << 20, Total: 1 << 20})
 		total := 0
 		for {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func read(t testing.TB, s string) []*Component {
@@ -137,6 +138,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;TZID=\"x:y\":20240101T000000\r\nBEGIN:VALARM\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"))
 	f.Add([]byte("BEGIN:A\nBEGIN:B\nEND:A\nEND:C\nBEGIN:VCALENDAR"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(bytes.NewReader(b), contentline.Limits{Line: 1 << 18, Total: 1 << 18})
 		for {
 			c, err := d.Next()
@@ -158,6 +160,7 @@ func FuzzValues(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		defer testkit.Bounded(t)()
 		if d, err := ParseDateTime(s); err == nil {
 			if again, err := ParseDateTime(d.String()); err != nil || again != d {
 				t.Errorf("date %q became %q, %v", s, d.String(), err)

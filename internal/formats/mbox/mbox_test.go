@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func readAll(t require, r *Reader) (froms []From, mails []string) {
@@ -98,6 +99,7 @@ func TestForeign(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("From a@b Mon Jan  1 00:00:00 2024\nSubject: x\n\nbody\n\nFrom c\n>From \n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		total := 0
 		r := NewReader(bytes.NewReader(b))
 		for {

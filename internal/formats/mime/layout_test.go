@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func encodeWith(l Layout, content []byte) []byte {
@@ -163,6 +165,7 @@ func FuzzReencode(f *testing.F) {
 	f.Add("quoted-printable", []byte("a=C3=A9 =\r\nb"), uint8(3))
 	f.Add("quoted-printable", []byte(strings.Repeat("a", 76)+"\r\nb"), uint8(1))
 	f.Fuzz(func(t *testing.T, encoding string, raw []byte, size uint8) {
+		defer testkit.Bounded(t)()
 		content, l, ok := ReencodeIdentical(encoding, raw)
 		if ok && !bytes.Equal(encodeWith(l, content), raw) {
 			t.Fatalf("%+v gives back %q of %q", l, encodeWith(l, content), raw)
@@ -189,6 +192,7 @@ func FuzzParseLayout(f *testing.F) {
 	f.Add(Layout{LayoutBase64, 76, 1}.Append(nil))
 	f.Add([]byte{2})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		l, rest, err := ParseLayout(b)
 		if err == nil && !bytes.HasPrefix(b, l.Append(nil)[:1]) {
 			t.Fatalf("%+v of %x, rest %x", l, b, rest)

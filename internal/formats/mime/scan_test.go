@@ -13,6 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the expected trees in testdata")
@@ -367,6 +369,7 @@ func FuzzScan(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, mail []byte, size uint8) {
+		defer testkit.Bounded(t)()
 		tree := Scan(mail)
 		checkInvariants(t, tree, mail)
 		if got := scanChunks(mail, []int{int(size)}, Limits{}); !reflect.DeepEqual(got, tree) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func decodeAll(t testing.TB, encoding, raw string) string {
@@ -240,6 +242,7 @@ func FuzzDecodeText(f *testing.F) {
 	f.Add("=?a?b?=?=?b?q?=")
 	f.Add("=?utf-7?q?+2D3eAA?=")
 	f.Fuzz(func(t *testing.T, s string) {
+		defer testkit.Bounded(t)()
 		got := DecodeText(s)
 		if !strings.Contains(s, "=?") && strings.ToValidUTF8(got, "") != got {
 			t.Fatalf("%q of %q is no UTF-8", got, s)
@@ -261,6 +264,7 @@ func FuzzParseAddresses(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		defer testkit.Bounded(t)()
 		open := false
 		for _, a := range ParseAddresses(s) {
 			switch {
@@ -284,6 +288,7 @@ func FuzzDigest(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		_, _ = DigestEnvelope(b)
 		_, _ = DigestSummary(b)
 		p, err := UnmarshalDigest(b)

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // TestCompressionOfTheSpecification holds the examples of MS-OXRTFCP 3.1 and 3.2.
@@ -164,6 +166,7 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(Compress([]byte(`{\rtf1 a a a a a a}`)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		out, err := Decompress(b, 1<<20)
 		if err != nil {
 			return
@@ -183,6 +186,7 @@ func FuzzText(f *testing.F) {
 		f.Add([]byte(tt.rtf))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		html, _ := HTML(b)
 		text := Text(b)
 		if !utf8.ValidString(html) || !utf8.ValidString(text) {

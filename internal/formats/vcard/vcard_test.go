@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func read(t testing.TB, s string) *Card {
@@ -86,6 +87,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("BEGIN:VCARD\nVERSION:2.1\nN:a;b\nPHOTO;BASE64;GIF:\n QUJD\n\nAGENT:\nBEGIN:VCARD\nN:c\nEND:VCARD\nEND:VCARD"))
 	f.Add([]byte("BEGIN:VCARD\nVERSION:4.0\nRELATED;TYPE=spouse;VALUE=text:a\nKEY;MEDIATYPE=a/b:data:,x\nEND:VCARD"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(bytes.NewReader(b), contentline.Limits{Line: 1 << 18, Total: 1 << 18})
 		for {
 			card, err := d.Next()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
@@ -297,6 +298,7 @@ func FuzzStructures(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
+		defer testkit.Bounded(t)()
 		form := all[int(n)%len(all)]
 		s, err := form.parse(b)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var (
@@ -87,6 +88,7 @@ func FuzzEntryID(f *testing.F) {
 		f.Add(tt.id.Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		id, err := ParseEntryID(b)
 		if err != nil {
 			if !errors.Is(err, ErrBadEntryID) {
@@ -148,6 +150,7 @@ func FuzzEntryLists(f *testing.F) {
 	f.Add(AppendFlatEntryList(nil, ids))
 	f.Add(AppendEntryList(nil, ids))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		if list, err := FlatEntryList(b); err == nil {
 			if back, err := FlatEntryList(AppendFlatEntryList(nil, list)); err != nil || !reflect.DeepEqual(back, list) {
 				t.Fatalf("%x came back as %x, %v", list, back, err)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var recipientColumns = []mapi.Tag{mapi.PidTagObjectType, mapi.PidTagSmtpAddress}
@@ -134,6 +135,7 @@ func FuzzRecipientRow(f *testing.F) {
 	})
 	f.Add(e.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(b, ROP)
 		r := d.RecipientRow(recipientColumns)
 		if d.Close() != nil {

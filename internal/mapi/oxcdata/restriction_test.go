@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/vectors"
 )
 
@@ -138,6 +139,7 @@ func FuzzRestriction(f *testing.F) {
 		f.Add(uint8(form), e.b)
 	}
 	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
+		defer testkit.Bounded(t)()
 		form := Form(n % 3)
 		d := NewDecoder(b, form)
 		r := d.Restriction()

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var spreadKeywords = mapi.NewTag(0x8001, mapi.TypeMultiString|mapi.MultiInstance)
@@ -148,6 +149,7 @@ func FuzzRows(f *testing.F) {
 	e.Rows(columns, []Row{sampleRow(), flagged})
 	f.Add(e.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(b, ROP)
 		rows := d.Rows(columns)
 		if d.Close() != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 var (
@@ -161,6 +162,7 @@ func FuzzExtendedRule(f *testing.F) {
 	f.Add(condition)
 	f.Add(actions)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		if c, err := ParseExtendedCondition(b); err == nil {
 			again, err := c.Append(nil)
 			if err != nil && !errors.Is(err, ErrTooLong) {
@@ -190,6 +192,7 @@ func FuzzRuleActions(f *testing.F) {
 	e.RuleActions(actions())
 	f.Add(e.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		list, err := RuleActionsOf(b)
 		if err != nil {
 			return
@@ -239,6 +242,7 @@ func FuzzPropertyName(f *testing.F) {
 	e.PropertyName(mapi.PidNameKeywords.PropertyName)
 	f.Add(e.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(b, ROP)
 		n := d.PropertyName()
 		if d.Close() != nil {

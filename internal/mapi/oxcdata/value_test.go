@@ -13,6 +13,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/invariant"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // samples has a value of every type with its bytes in ROP and in Extended; one string stands for both.
@@ -336,6 +337,7 @@ func FuzzValue(f *testing.F) {
 		f.Add(uint16(s.t), uint8(ROP), e.b)
 	}
 	f.Fuzz(func(t *testing.T, typ uint16, form uint8, b []byte) {
+		defer testkit.Bounded(t)()
 		d := NewDecoder(b, Form(form%3))
 		v := d.Value(mapi.Type(typ))
 		if d.Err() != nil {

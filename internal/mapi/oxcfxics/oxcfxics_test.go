@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -223,6 +224,7 @@ func FuzzIDSET(f *testing.F) {
 	s.Put(mapi.GUID{2}, set(one(1), one(3), one(0x10000), one(0x10005)))
 	f.Add(AppendIDSET(nil, s))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		s, err := ParseIDSET(b)
 		if err != nil {
 			if !errors.Is(err, mapi.ErrBadGLOBSET) {
@@ -242,6 +244,7 @@ func FuzzIDSETByReplicaID(f *testing.F) {
 	replica := func(id mapi.ReplicaID) (mapi.GUID, bool) { return mapi.GUID{byte(id), byte(id >> 8)}, id != 0 }
 	number := func(g mapi.GUID) (mapi.ReplicaID, bool) { return mapi.ReplicaID(g[0]) | mapi.ReplicaID(g[1])<<8, true }
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer testkit.Bounded(t)()
 		s, err := ParseIDSETByReplicaID(b, replica)
 		if err != nil {
 			return
