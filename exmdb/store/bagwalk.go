@@ -23,7 +23,16 @@ func (v *view) walkBags() *bagWalk { return &bagWalk{r: v.r} }
 
 // bag is view.listed.
 func (w *bagWalk) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
-	bag, key := new(mapi.PropBag), schema.BagKey(object)
+	bag := new(mapi.PropBag)
+	if stored := w.stored(object); stored != nil {
+		return bag, schema.Decode(stored, bag)
+	}
+	return bag, nil
+}
+
+// stored is a bag as it is stored, nil where there is none; it is valid until the next is read.
+func (w *bagWalk) stored(object mapi.ObjectNumber) []byte {
+	key := schema.BagKey(object)
 	if w.it == nil {
 		w.it = w.r.Iter(schema.BagKey(0), []byte{schema.PrefixBag + 1})
 	}
@@ -34,9 +43,9 @@ func (w *bagWalk) bag(object mapi.ObjectNumber) (*mapi.PropBag, error) {
 		w.on = w.it.SeekGE(key)
 	}
 	if !w.on || !bytes.Equal(w.it.Key(), key) {
-		return bag, nil
+		return nil
 	}
-	return bag, schema.Decode(w.it.Value(), bag)
+	return w.it.Value()
 }
 
 func (w *bagWalk) close() error {

@@ -1,0 +1,71 @@
+package deliver
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// invitation is a mail with a calendar.
+func invitation(method, more string) string {
+	return "From: o@example.test\r\nSubject: Re: Plans\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee you\r\n" +
+		"--b\r\nContent-Type: text/calendar; method=" + method + "\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:" + method + "\r\nBEGIN:VEVENT\r\nUID:u\r\nDTSTART:20270301T100000Z\r\n" +
+		"SUMMARY:Plans\r\nDESCRIPTION:another text\r\nCATEGORIES:c\r\nORGANIZER:mailto:o@example.test\r\n" + more + "END:VEVENT\r\nEND:VCALENDAR\r\n--b--\r\n"
+}
+
+// A mail about a meeting is a message about it; text, subject, attachments and octets are the mail's.
+func TestMailAboutMeetings(t *testing.T) {
+	for method, want := range map[string]string{"REQUEST": "IPM.Schedule.Meeting.Request", "CANCEL": "IPM.Schedule.Meeting.Canceled",
+		"REPLY": "IPM.Schedule.Meeting.Resp.Pos", "COUNTER": "IPM.Schedule.Meeting.Resp.Tent", "PUBLISH": "", "ADD": ""} {
+		octets := invitation(method, "ATTENDEE;PARTSTAT=ACCEPTED:mailto:a@example.test\r\n")
+		m, err := Short([]byte(octets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bag mapi.PropBag
+		if err := bag.UnmarshalWire(m.Props); err != nil {
+			t.Fatal(err)
+		}
+		class, _ := bag.Get(mapi.PidTagMessageClass).(mapi.String)
+		if string(class) != want || bag.Get(mapi.PidTagBody) != mapi.String("See you") || bag.Get(mapi.PidTagNormalizedSubject) != mapi.String("Plans") ||
+			len(m.Converted.Attachments) != 1 || m.Recipe.Size() != uint64(len(octets)) || m.Converted.Recipients != nil {
+			t.Errorf("%s: class %q, %+v", method, class, bag.All())
+		}
+		if (m.Converted.Meeting != nil) != (want != "") {
+			t.Errorf("%s: a meeting beside it: %+v", method, m.Converted.Meeting)
+		}
+		var names oxcmsg.Names
+		for _, n := range m.Converted.Names {
+			names.ID(n)
+		}
+		id, _ := names.Get(&bag, mapi.PidLidGlobalObjectId).(mapi.Binary)
+		if (len(id) > 0) != (want != "") || names.Get(&bag, mapi.PidNameKeywords) != nil {
+			t.Errorf("%s: id %x", method, id)
+		}
+		if c := m.Converted.Meeting; c != nil && c.Props.Get(mapi.PidTagBody) != mapi.String("See you") {
+			t.Errorf("%s: the meeting's text is %v", method, c.Props.Get(mapi.PidTagBody))
+		}
+	}
+}
+
+// What cannot be read as a meeting, or is too long for one, is mail with a file.
+func TestMailAboutNoMeeting(t *testing.T) {
+	many := strings.Builder{}
+	for i := range 4000 {
+		fmt.Fprintf(&many, "ATTENDEE;CN=Somebody Number %d:mailto:a%d@example.test\r\n", i, i)
+	}
+	for name, octets := range map[string]string{
+		"broken":   strings.Replace(invitation("REQUEST", ""), "BEGIN:VEVENT", "BEGIN:VEVEN", 1),
+		"empty":    strings.Replace(invitation("REQUEST", ""), "VEVENT", "VTODAY", 2),
+		"too long": invitation("REQUEST", many.String()),
+		"a report": strings.Replace(invitation("REQUEST", ""), "multipart/alternative", "multipart/report; report-type=delivery-status", 1),
+	} {
+		m, err := Short([]byte(octets))
+		if err != nil || m.Converted.Meeting != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
