@@ -2,8 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -82,13 +86,16 @@ func (n *Node) refuseOld(ctx context.Context) error {
 	if err != nil || !begun {
 		return nil // what is wrong with it is found when it is opened
 	}
+	if by, err := n.storedOutlived(self); by != "" || err != nil {
+		return errors.Join(n.oldError(by), err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, recoveryAsked)
 	defer cancel()
 	for {
 		all := n.askAll(ctx)
 		all[n.self] = &hello{Server: self, Recovery: epoch, Formed: true}
-		if err := n.oldError(outlivedBy(n.self, all)); err != nil {
-			return err
+		if by := outlivedBy(n.self, all); by != "" {
+			return n.noteOutlived(by, self)
 		}
 		if len(all) >= len(n.everyone()) || ctx.Err() != nil {
 			return nil
@@ -99,7 +106,43 @@ func (n *Node) refuseOld(ctx context.Context) error {
 
 // outlived is why this node's copy of the system group must not be used any more, nil when it may.
 func (n *Node) outlived(ctx context.Context) error {
-	return n.oldError(outlivedBy(n.self, n.askAll(ctx)))
+	all := n.askAll(ctx)
+	if by := outlivedBy(n.self, all); by != "" {
+		return n.noteOutlived(by, all[n.self].Server)
+	}
+	return nil
+}
+
+// outlivedFile is in the folder of groups, and goes aside with it: a node wrote it that has heard of a recovery without its
+// copy of the system group, which takes no part any more, whoever of the others can be reached at a later start. One line:
+// the copy's server id, and the node that went on.
+const outlivedFile = "OUTLIVED"
+
+// noteOutlived notes for ever that another node has gone on without this one's copy of the system group, and says what to do.
+func (n *Node) noteOutlived(by cluster.NodeID, self cluster.ServerID) error {
+	return errors.Join(n.oldError(by), writeFile(n.cfg.path("groups", outlivedFile), fmt.Appendf(nil, "%s %s\n", self, by), 0o600))
+}
+
+// storedOutlived is the node of which an earlier run has noted that; empty when there is none, or when the copy is another by
+// now, for instance because this node was recovered itself.
+func (n *Node) storedOutlived(self cluster.ServerID) (by cluster.NodeID, err error) {
+	path := n.cfg.path("groups", outlivedFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	old, rest, ok := strings.Cut(strings.TrimSpace(string(b)), " ")
+	by = cluster.NodeID(rest)
+	if !ok || !by.Valid() {
+		return "", cluster.Errorf(cluster.KindDamaged, "%s holds %q", path, b)
+	}
+	if cluster.ServerID(old) != self {
+		return "", nil
+	}
+	return by, nil
 }
 
 // outlivedBy is a node whose copy of the system group was recovered without this node's, which is none of its members.

@@ -41,6 +41,34 @@ func TestWhoseCopyIsOutlived(t *testing.T) {
 	}
 }
 
+// TestOutlivedForEver: what a node has heard of a recovery it knows at each later start, without the others, as long as it has
+// the copy that the recovery went on without.
+func TestOutlivedForEver(t *testing.T) {
+	n := &Node{self: "n1", cfg: Config{Dir: t.TempDir()}}
+	if err := os.MkdirAll(n.cfg.path("groups"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if by, err := n.storedOutlived("n1.1"); by != "" || err != nil {
+		t.Fatalf("before: %q, %v", by, err)
+	}
+	if err := n.noteOutlived("n3", "n1.1"); cluster.KindOf(err) != cluster.KindDamaged || !strings.Contains(err.Error(), "recovered on n3") {
+		t.Fatalf("given up: %v", err)
+	}
+	for self, want := range map[cluster.ServerID]cluster.NodeID{"n1.1": "n3", "n1.2": ""} {
+		if by, err := n.storedOutlived(self); by != want || err != nil {
+			t.Errorf("%s: by %q, %v", self, by, err)
+		}
+	}
+	for _, garbage := range []string{"", "n1.1", "n1.1 \x00"} {
+		if err := os.WriteFile(n.cfg.path("groups", outlivedFile), []byte(garbage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if by, err := n.storedOutlived("n1.1"); by != "" || cluster.KindOf(err) != cluster.KindDamaged {
+			t.Errorf("%q: by %q, %v", garbage, by, err)
+		}
+	}
+}
+
 func TestWhatIsAMailbox(t *testing.T) {
 	for _, id := range []cluster.SpaceID{store.Space, queue.SpaceOf(3), scratchSpace(3)} {
 		if isMailbox(id) {

@@ -65,9 +65,18 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(c.Dir, "n3", "recoveries.json")); err != nil || strings.Count(string(b), "\n") != groups+1 {
 		t.Fatalf("audit: %s, %v", b, err)
 	}
-	for _, n := range []string{"n1", "n2"} {
-		refused(ctx, t, c, n)
+	refused(ctx, t, c, "n1")
+	// Once told, a node knows it for ever: with the survivor out of reach the two destroyed ones are no quorum of what was.
+	if err := c.Kill("n3"); err != nil {
+		t.Fatal(err)
 	}
+	gone(ctx, t, c, "n3")
+	if err := os.Remove(filepath.Join(c.Dir, "n1", "log")); err != nil {
+		t.Fatal(err)
+	}
+	refused(ctx, t, c, "n1")
+	start(ctx, t, c, "n3")
+	refused(ctx, t, c, "n2")
 	for _, n := range []string{"n1", "n2"} {
 		dir := filepath.Join(c.Dir, n)
 		if err := errors.Join(os.RemoveAll(filepath.Join(dir, "groups")), os.RemoveAll(filepath.Join(dir, "raft"))); err != nil {
