@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -285,10 +286,16 @@ func (h *Host) Destroy(ctx context.Context, id cluster.GroupID) error {
 	return h.wipe(id)
 }
 
-// wipe removes a replica: first what says that it exists.
+// wipe removes a replica: first what says that it exists, and that for good. If it came back after a power cut, when log and
+// vote are gone, it would be a damaged replica that nobody asked for.
 func (h *Host) wipe(id cluster.GroupID) error {
 	dir := h.dir(id)
 	err := removeIfThere(dir.fs, dir.join(identityFile))
+	if err == nil {
+		if err = syncDir(dir.fs, dir.path); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
 	if err == nil {
 		err = dir.fs.RemoveAll(dir.path)
 	}

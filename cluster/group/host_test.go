@@ -2,6 +2,8 @@ package group
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -114,4 +116,27 @@ func TestCloseEndsWithItsContext(t *testing.T) {
 		t.Errorf("closed with a group being opened: %v", err)
 	}
 	nd.host.unclaim(7)
+}
+
+// TestDestroyedStaysDestroyed: a power cut right after a replica was destroyed brings nothing of it back.
+func TestDestroyedStaysDestroyed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil)
+	defer w.dump()
+	nd := w.nodes[0]
+	for seed := range uint64(8) {
+		self := nd.open(1).Self()
+		if err := nd.host.Bootstrap(within(t), 1, []cluster.ServerID{self}); err != nil {
+			t.Fatal(err)
+		}
+		w.leader(1)
+		if err := nd.host.Destroy(within(t), 1); err != nil {
+			t.Fatal(err)
+		}
+		nd.crash(rand.New(rand.NewPCG(seed, 0)))
+		nd.start()
+		if _, err := nd.host.Open(within(t), 1, ReplicaConfig{}); !errors.Is(err, ErrNoReplica) {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
 }
