@@ -34,6 +34,10 @@ func advice(err error) string {
 	return ""
 }
 
+// unknownRefusal is what to do about a refused connection of which no more is known than that: mostly something else than a node.
+const unknownRefusal = "if this is the address of a node of the cluster, see what its log says of this one (FL-1052); if not, let a firewall keep " +
+	"all but the nodes from this port"
+
 // advised is an error in words, with what to do about it.
 func advised(err error) string {
 	if do := advice(err); do != "" {

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -90,6 +93,18 @@ func TestNodesThatDoNotComeTogether(t *testing.T) {
 	}
 	if advice(errors.New("connection refused")) != "" || advised(errors.New("gone")) != "gone" {
 		t.Error("advice where there is nothing to do")
+	}
+}
+
+// TestRefusedConnectionsHaveAdvice: also where nothing is known but that it was refused, as of whoever looks for open ports.
+func TestRefusedConnectionsHaveAdvice(t *testing.T) {
+	for what, err := range map[string]error{"let a firewall": io.ErrUnexpectedEOF, "timedatectl": transport.ErrCertificateTime} {
+		var log bytes.Buffer
+		n := &Node{ctx: t.Context(), log: slog.New(slog.NewTextHandler(&log, nil))}
+		n.peerRejected(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 9), Port: 1}, "", err)
+		if got := log.String(); !strings.Contains(got, "code=FL-1007") || !strings.Contains(got, what) {
+			t.Errorf("%v: %s", err, got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,5 +198,5 @@ func (n *Node) peerRejected(remote net.Addr, p cluster.NodeID, err error) {
 		level = slog.LevelWarn
 	}
 	n.log.LogAttrs(n.ctx, level, "connection of a node refused", slog.String("code", "FL-1007"),
-		slog.Any("remote", remote), slog.String("peer", string(p)), slog.Any("err", err), slog.String("do", advice(err)))
+		slog.Any("remote", remote), slog.String("peer", string(p)), slog.Any("err", err), slog.String("do", cmp.Or(advice(err), unknownRefusal)))
 }
