@@ -48,6 +48,9 @@ type Options struct {
 	PortShift int
 	// Program is the path of the flotilla binary.
 	Program string
+	// Lock, when set, is a file that every node's process keeps open, by which a lock on the cluster's ports lasts as long as one of
+	// them runs.
+	Lock *os.File
 }
 
 // Domain and Password of the users that a dev cluster has.
@@ -270,6 +273,9 @@ func (c *Cluster) Start(name string) error {
 	cmd := exec.Command(program, "serve", "--config", filepath.Join(dir, "flotilla.toml"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.Lock != nil {
+		cmd.ExtraFiles = []*os.File{c.Lock}
+	}
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", name, err), log.Close())
 	}

@@ -24,8 +24,9 @@ const (
 	shifts     = 15
 )
 
-// freePorts gives the test a shift that no other test has, whichever process that runs in, until it ends.
-func freePorts(t testing.TB) int {
+// freePorts gives the test a shift that no other test has, whichever process that runs in, and the lock on it. It lasts until the test
+// and all processes that have the file have ended: nodes of a test that was killed go on, and keep their ports.
+func freePorts(t testing.TB) (int, *os.File) {
 	t.Helper()
 	for shift := firstShift; shift < firstShift+shifts*shiftStep; shift += shiftStep {
 		f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("flotilla-test-ports-%d", shift)), os.O_CREATE|os.O_RDWR, 0o600)
@@ -37,10 +38,10 @@ func freePorts(t testing.TB) int {
 			continue
 		}
 		t.Cleanup(func() { _ = f.Close() }) // ends the lock
-		return shift
+		return shift, f
 	}
 	t.Fatalf("all %d sets of ports are in use by other tests", shifts)
-	return 0
+	return 0, nil
 }
 
 // Start runs three nodes with alice, bob, carol and as many numbered users as asked for, ready when it returns. The
@@ -62,7 +63,8 @@ func StartNodes(t testing.TB, nodes, users, groups int) *dev.Cluster {
 // it is that of the tree; and of the folder, where there may be data.
 func StartOptions(t testing.TB, o dev.Options) *dev.Cluster {
 	t.Helper()
-	o.Plaintext, o.PortShift = true, freePorts(t)
+	o.Plaintext = true
+	o.PortShift, o.Lock = freePorts(t)
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
