@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 )
@@ -25,6 +26,30 @@ func OfMail(p *mime.Part, octets io.ReaderAt) (*ical.Component, error) {
 		return nil, ical.ErrTooMany
 	}
 	return Parse([]byte(mime.DecodeCharset(p.Charset(), text)))
+}
+
+// Meeting is the message about the first meeting in a calendar, nil where there is none. What else is in it is not looked at: mail
+// about a meeting has no other (RFC 5546 3.2), and whoever sends a thousand series shall not have them all expanded.
+func (im Importer) Meeting(cal *ical.Component) (*object.Message, error) {
+	first := slices.IndexFunc(cal.Children, carried)
+	if first < 0 {
+		return nil, nil
+	}
+	same := func(c *ical.Component) bool {
+		return c.Name == cal.Children[first].Name && c.Value("UID") == cal.Children[first].Value("UID")
+	}
+	whole := slices.ContainsFunc(cal.Children, func(c *ical.Component) bool { return same(c) && c.Get("RECURRENCE-ID") == nil })
+	one := &ical.Component{Name: cal.Name, Lines: cal.Lines}
+	for i, c := range cal.Children {
+		if !carried(c) || i == first || whole && same(c) { // occurrences without their series are a meeting each
+			one.Children = append(one.Children, c)
+		}
+	}
+	list, err := im.Import(one)
+	if err != nil || len(list) == 0 || Method(list[0]) == "" {
+		return nil, err
+	}
+	return list[0], nil
 }
 
 // CalendarIn is the first calendar of a mail, nil where it has none. What is in a message inside it is not its own.

@@ -220,3 +220,36 @@ func TestCalendarsOfMail(t *testing.T) {
 		t.Error("a calendar of any length is read")
 	}
 }
+
+// Of a calendar with more than one meeting the first is looked at alone, with its exceptions and zones.
+func TestTheFirstMeeting(t *testing.T) {
+	const rule, once = "RRULE:FREQ=WEEKLY\r\nDTSTART:20270301T100000Z\r\n", "RECURRENCE-ID:20270308T100000Z\r\nDTSTART:20270309T100000Z\r\n"
+	event := func(uid, lines string) string {
+		return "BEGIN:VEVENT\r\nUID:" + uid + "\r\n" + lines + "END:VEVENT\r\n"
+	}
+	for name, c := range map[string]struct {
+		method, events string
+		exceptions     int
+		none           bool
+	}{
+		"a series":           {"REQUEST", event("a", rule) + event("b", rule) + event("a", once), 1, false},
+		"exceptions first":   {"REQUEST", event("a", once) + event("a", rule), 1, false},
+		"an occurrence":      {"REQUEST", event("a", once) + event("a", strings.Replace(once, "08", "15", 1)), 0, false},
+		"nothing is asked":   {"PUBLISH", event("a", rule), 0, true},
+		"there is none":      {"REQUEST", "BEGIN:VTIMEZONE\r\nTZID:X\r\nEND:VTIMEZONE\r\n", 0, true},
+		"no longer than one": {"CANCEL", strings.Repeat(event("a", rule), 3), 0, false},
+	} {
+		cal, err := Parse([]byte("BEGIN:VCALENDAR\r\nMETHOD:" + c.method + "\r\n" + c.events + "END:VCALENDAR\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Importer{}.Meeting(cal)
+		if err != nil || (m == nil) != c.none {
+			t.Errorf("%s: %+v, %v", name, m, err)
+			continue
+		}
+		if m != nil && (len(m.Attachments) != c.exceptions || uidOfMessage(m) != "a") {
+			t.Errorf("%s: %d exceptions of %q", name, len(m.Attachments), uidOfMessage(m))
+		}
+	}
+}

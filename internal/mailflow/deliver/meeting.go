@@ -33,11 +33,10 @@ func (m *Received) meeting(msg *oxcmail.Message, names *oxcmsg.Names) *exmdb.Mes
 	if err != nil {
 		return nil
 	}
-	list, err := oxcical.Importer{}.Import(cal)
-	if err != nil || len(list) == 0 || oxcical.Method(list[0]) == "" {
+	about, err := oxcical.Importer{}.Meeting(cal)
+	if err != nil || about == nil {
 		return nil
 	}
-	about := list[0]
 	for _, t := range ofMeeting {
 		if v := about.Bag.Get(t); v != nil {
 			msg.Props.Set(t, v)
