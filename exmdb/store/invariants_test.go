@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -69,6 +70,9 @@ func audit(v *view) ([]string, error) {
 		}
 	}
 	if err := l.softDeleted(); err != nil {
+		return nil, err
+	}
+	if err := l.outgoing(); err != nil {
 		return nil, err
 	}
 	if err := l.sharedBodies(); err != nil {
@@ -265,6 +269,20 @@ func (l *ledger) props(row *schema.Row) error {
 	}
 	if size != uint64(row.Props) {
 		l.wrongf("object %d has %d bytes of properties, the row says %d", row.Object, size, row.Props)
+	}
+	return nil
+}
+
+// outgoing enters the bodies that what goes out has a share in.
+func (l *ledger) outgoing() (err error) {
+	it := l.r.Iter([]byte{schema.PrefixOutgoing}, []byte{schema.PrefixOutgoing + 1})
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for it.Next() {
+		var out schema.Outgoing
+		if err := schema.Decode(it.Value(), &out); err != nil {
+			return err
+		}
+		l.bodies[out.Body]++
 	}
 	return nil
 }

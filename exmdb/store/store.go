@@ -153,9 +153,13 @@ func read[Q, R any](s *Store, op exmdb.Op[Q, R], d demand, fn func(*view, *Q) (*
 
 func write[Q, R any](s *Store, op exmdb.Op[Q, R], d demand, fn func(*tx, *Q) (*R, error)) Handler {
 	need := d.access().bind(reflect.TypeFor[Q]())
+	texts := textsOf(reflect.TypeFor[Q]())
 	run := func(w space.Writer, as *exmdb.Identity, b []byte) (*R, error) {
 		req := new(Q)
 		if err := decode(b, req); err != nil {
+			return nil, err
+		}
+		if err := checkText(texts, req); err != nil {
 			return nil, err
 		}
 		t, err := s.beginFor(w, as, need, req)

@@ -10,7 +10,6 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcfxics"
-	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 func (b *box) importing(q exmdb.ImportMessageRequest, want exmdb.ImportOutcome) *exmdb.ImportResponse {
@@ -407,10 +406,9 @@ func TestSyncRefuses(t *testing.T) {
 		Seen   []byte   `wire:"3"`
 		Given  []byte   `wire:"6"`
 	}
-	for name, q := range map[string]*raw{"half a set": {Folder: schema.Inbox, Seen: []byte{1, 2, 3}}, "a set that is none": {Folder: schema.Inbox, Given: make([]byte, 40)}} {
-		if err := b.raise(table[exmdb.OpSyncContents.ID], wire.Marshal(q)); cluster.KindOf(err) != cluster.KindBadRequest {
-			t.Errorf("%s: %v", name, err)
-		}
+	malformed := exmdb.Op[raw, exmdb.SyncContentsResponse]{OpInfo: exmdb.OpSyncContents.OpInfo}
+	for _, q := range []*raw{{Folder: schema.Inbox, Seen: []byte{1, 2, 3}}, {Folder: schema.Inbox, Given: make([]byte, 40)}} {
+		refused(b, malformed, q, cluster.KindBadRequest)
 	}
 	for _, q := range []*exmdb.SyncContentsRequest{
 		{Folder: schema.Inbox, Scope: exmdb.SyncScope{Flags: 1 << 31}}, {Folder: schema.Inbox, Cursor: exmdb.SyncCursor{Phase: 99}},
