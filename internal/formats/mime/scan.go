@@ -427,8 +427,7 @@ func (s *Scanner) openPart(at int, start int64) {
 	}
 }
 
-// closeTo ends all entities from index n on at offset end, with lines LFs before it. A header that ended right before the
-// delimiter has the line end which would be the delimiter's: the empty body behind it, and all that is around it, end there.
+// closeTo ends all entities from index n on at offset end, with lines LFs before it.
 func (s *Scanner) closeTo(n int, end, lines int64) {
 	if s.state == inHeader && n < len(s.stack) {
 		s.endHeaderAt(end, lines)
@@ -436,10 +435,7 @@ func (s *Scanner) closeTo(n int, end, lines int64) {
 	for i := len(s.stack) - 1; i >= n; i-- {
 		s.forget(i)
 		o := &s.stack[i]
-		if o.part.BodyStart > end {
-			end, lines = o.part.BodyStart, o.startLine
-		}
-		o.part.BodyEnd = end
+		o.part.BodyEnd = max(o.part.BodyStart, end)
 		o.part.Lines = max(0, lines-o.startLine)
 	}
 	s.stack = s.stack[:n]
