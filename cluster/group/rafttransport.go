@@ -3,7 +3,6 @@ package group
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,11 +126,36 @@ func (t *raftTransport) call(d time.Duration, m transport.Message) ([]byte, erro
 	return resp, err
 }
 
+// beatEvery is how often a node's heartbeats leave.
+const beatEvery = 100 * time.Millisecond
+
+// awaitBeat waits for the moment when heartbeats leave. raft has a timer for each follower of each group; heartbeats that leave
+// together share writes, and so do their answers, and both nodes wake once for all of them.
+func awaitBeat(ctx context.Context) error {
+	beat := time.NewTimer(beatEvery - time.Duration(time.Now().UnixNano())%beatEvery)
+	defer beat.Stop()
+	select {
+	case <-beat.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// incarnation is of the process that a replica's node last showed.
+func (t *raftTransport) incarnation(of cluster.ServerID) uint64 {
+	s, _ := t.net.PeerState(of.Node())
+	return s.Incarnation
+}
+
 func nodeOf(id raft.ServerID) cluster.NodeID { return cluster.ServerID(id).Node() }
 
 // AppendEntries implements raft.Transport.
 func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(args) {
+		if err := awaitBeat(t.ctx); err != nil {
+			return err
+		}
 		m := transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindHeartbeat,
 			Payload: [][]byte{encodeHeartbeat(cluster.ServerID(id), args)}}
 		b, err := t.call(heartbeatTimeout, m)
@@ -477,130 +501,4 @@ func (t *raftTransport) resign(term uint64) bool {
 	case <-t.ctx.Done():
 		return false
 	}
-}
-
-// pipeline implements raft.AppendPipeline: appends go out without waiting for answers, answers come in order.
-type pipeline struct {
-	t     *raftTransport
-	to    cluster.ServerID
-	slots chan struct{}
-	calls chan *pipelined
-	ready chan raft.AppendFuture
-	// ctx ends with the pipeline.
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	// broken is set once an append did not succeed: raft stops listening then.
-	broken atomic.Bool
-}
-
-// pipelined implements raft.AppendFuture.
-type pipelined struct {
-	start time.Time
-	args  *raft.AppendEntriesRequest
-	resp  *raft.AppendEntriesResponse
-	call  *transport.Call
-	err   error
-}
-
-func (f *pipelined) Error() error                          { return f.err }
-func (f *pipelined) Start() time.Time                      { return f.start }
-func (f *pipelined) Request() *raft.AppendEntriesRequest   { return f.args }
-func (f *pipelined) Response() *raft.AppendEntriesResponse { return f.resp }
-
-func newPipeline(t *raftTransport, to cluster.ServerID) *pipeline {
-	p := &pipeline{
-		t: t, to: to,
-		slots: make(chan struct{}, pipelineWindow),
-		calls: make(chan *pipelined, pipelineWindow),
-		ready: make(chan raft.AppendFuture, 4*pipelineWindow),
-	}
-	p.ctx, p.cancel = context.WithCancel(t.ctx)
-	p.wg.Go(p.collect)
-	return p
-}
-
-// AppendEntries implements raft.AppendPipeline; it waits while the window is full.
-func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if p.broken.Load() {
-		return nil, io.ErrClosedPipe
-	}
-	payload, err := encodeAppend(p.to, args)
-	if err != nil {
-		return nil, err
-	}
-	p.t.leads(args)
-	select {
-	case p.slots <- struct{}{}:
-	case <-p.ctx.Done():
-		return nil, io.ErrClosedPipe
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, appendTimeout)
-	defer cancel()
-	f := &pipelined{start: time.Now(), args: args, resp: resp}
-	f.call, err = p.t.net.Send(ctx, transport.Message{To: p.to.Node(), Class: transport.Bulk, Group: p.t.group,
-		Kind: kindAppend, Payload: payload})
-	if err != nil {
-		<-p.slots
-		return nil, err
-	}
-	p.calls <- f // has room: a slot is held
-	return f, nil
-}
-
-// Consumer implements raft.AppendPipeline.
-func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.ready }
-
-// collect waits for the answers in the order of the requests.
-func (p *pipeline) collect() {
-	for {
-		select {
-		case f := <-p.calls:
-			p.finish(f)
-		case <-p.ctx.Done():
-			p.drop()
-			return
-		}
-	}
-}
-
-func (p *pipeline) finish(f *pipelined) {
-	ctx, cancel := context.WithTimeout(p.ctx, appendTimeout)
-	defer cancel()
-	b, _, err := f.call.Wait(ctx)
-	if err == nil {
-		err = decodeAppendReply(b, f.resp)
-	}
-	f.err = err
-	p.t.note(p.to, f.args, f.resp, err)
-	if err != nil {
-		*f.resp = raft.AppendEntriesResponse{}
-	}
-	if err != nil || !f.resp.Success {
-		p.broken.Store(true)
-	}
-	<-p.slots
-	select {
-	case p.ready <- f:
-	case <-p.ctx.Done():
-	}
-}
-
-// drop gives up what was sent and not answered.
-func (p *pipeline) drop() {
-	for {
-		select {
-		case f := <-p.calls:
-			f.call.Cancel()
-		default:
-			return
-		}
-	}
-}
-
-// Close implements raft.AppendPipeline.
-func (p *pipeline) Close() error {
-	p.cancel()
-	p.wg.Wait()
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -41,13 +40,9 @@ func serveCommand() *cobra.Command {
 	return c
 }
 
-// gcPercent is how much garbage may come for what is live. A node holds much memory without pointers, in caches and
-// write buffers, which costs the collector nothing: half of Go's default takes a third off a busy node's memory.
-const gcPercent = 50
-
 func serve(ctx context.Context, cfg node.Config) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		go tuneCollector(ctx)
 	}
 	log, err := newLogger(cfg.Log)
 	if err != nil {
