@@ -32,6 +32,15 @@ func (s *shownFolder) access() mapi.Value {
 	return bits
 }
 
+// accessLevel says whether the caller may change the folder or reads it only (MS-OXCPRPT 2.2.1.2).
+func (s *shownFolder) accessLevel() mapi.Value {
+	bits, _ := s.access().(mapi.Integer32)
+	if bits&mapi.AccessModify != 0 {
+		return mapi.Integer32(1)
+	}
+	return mapi.Integer32(0)
+}
+
 // rights is PidTagRights: the caller's, without those on free and busy times (MS-OXCFOLD 2.2.2.2.2.8).
 func (s *shownFolder) rights() mapi.Value {
 	rights, err := s.rightsIn(s.fid)

@@ -7,6 +7,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
@@ -194,6 +195,7 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagAssociatedMessageSize, func(s *shownFolder) mapi.Value { return clip32(s.counts.AssociatedUsed) }},
 	{mapi.PidTagAssociatedMessageSizeExtended, func(s *shownFolder) mapi.Value { return mapi.Integer64(s.counts.AssociatedUsed) }},
 	{mapi.PidTagAccess, (*shownFolder).access},
+	{mapi.PidTagAccessLevel, (*shownFolder).accessLevel},
 	{mapi.PidTagRights, (*shownFolder).rights},
 }, append([]computed[*shownFolder]{
 	{mapi.PidTagSourceKey, func(s *shownFolder) mapi.Value { return s.sourceKey(s.fid) }},
@@ -219,6 +221,20 @@ var specialFolders = []computed[*shownFolder]{
 		}
 		return nil
 	}},
+	{mapi.PidTagAdditionalRenEntryIdsEx, (*shownFolder).persistedIDs},
+}
+
+// persistedIDs names the special folder that a client finds by PidTagAdditionalRenEntryIdsEx alone (MS-OXOSFLD 2.2.4): that of
+// the actions on conversations. The other folders of that list clients make for themselves, and enter them.
+func (s *shownFolder) persistedIDs() mapi.Value {
+	id, ok := special(schema.ConversationActions.Counter())(s).(mapi.Binary)
+	if !ok {
+		return nil
+	}
+	b, err := binprop.PersistData{Blocks: []binprop.PersistBlock{{ID: binprop.PersistConversations,
+		Elements: []binprop.PersistElement{{ID: binprop.ElementEntryID, Data: id}}}}, Trailer: make([]byte, 4)}.Append(nil)
+	s.fail(err)
+	return mapi.Binary(b)
 }
 
 // findsSpecial reports whether a folder is where clients look for special ones.

@@ -3,6 +3,7 @@ package store
 import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
+	"github.com/flotilla-mail/flotilla/exmdb/rules"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -73,6 +74,8 @@ var storeTable = newTable([]computed[*shownStore]{
 	{mapi.PidTagStorageQuotaLimit, func(s *shownStore) mapi.Value { return kilobytes(s.warnLimit()) }},
 	{mapi.PidTagProhibitSendQuota, func(s *shownStore) mapi.Value { return kilobytes(s.sendLimit()) }},
 	{mapi.PidTagProhibitReceiveQuota, func(s *shownStore) mapi.Value { return kilobytes(s.header.Quota) }},
+	{mapi.PidTagMaximumSubmitMessageSize, func(s *shownStore) mapi.Value { return kilobytes(s.config.MaxMessage) }},
+	{mapi.PidTagExtendedRuleSizeLimit, func(*shownStore) mapi.Value { return mapi.Integer32(rules.MaxExtendedBytes) }},
 	{mapi.PidTagMessageSize, func(s *shownStore) mapi.Value { return clip32(s.counters.Used) }},
 	{mapi.PidTagMessageSizeExtended, func(s *shownStore) mapi.Value { return mapi.Integer64(s.counters.Used) }},
 	{mapi.PidTagContentCount, func(s *shownStore) mapi.Value { return clip32(s.counters.Messages) }},
