@@ -95,7 +95,8 @@ func (n *nodeOps) Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]by
 			n.learn(q.Space, resp)
 			return resp.Payload, nil
 		}
-		if ctx.Err() != nil || !cluster.Retryable(err) {
+		// A node that says there is no such space has looked for it again and again.
+		if ctx.Err() != nil || !cluster.Retryable(err) || cluster.KindOf(err) == cluster.KindNoSpace {
 			return nil, err
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
@@ -228,6 +229,9 @@ func (c *Cluster) Whole(ctx context.Context) error { return c.Ready(ctx, func(st
 
 // Same implements storescript.Site.
 func (c *Cluster) Same(ctx context.Context) error { return fault.SameHashes(ctx, c.Cluster) }
+
+// Group implements storescript.Site, as the last answer had it.
+func (c *Cluster) Group(box mapi.MailboxID) uint64 { return c.place(cluster.SpaceID(box)).group }
 
 // Entries implements storescript.Site.
 func (c *Cluster) Entries(ctx context.Context, box mapi.MailboxID) (uint64, error) {

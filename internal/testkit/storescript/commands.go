@@ -21,7 +21,7 @@ type command struct {
 }
 
 // commands is the language. Tests walk it: each command is in a script.
-var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, tableCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
+var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, octetCommands, laterCommands, tableCommands, shownCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
 
 func slicesOf(parts ...[]command) (all []command) {
 	for _, p := range parts {
@@ -40,7 +40,7 @@ func Commands() []string {
 }
 
 var siteCommands = []command{
-	{"box", 1, "box NAME [kind=user|shared|public] [language=de] [quota=BYTES] [warn=BYTES] [send=BYTES] [owner=USER] [peruser=yes]", true, (*run).newBox},
+	{"box", 1, "box NAME [apart=BOX] [kind=user|shared|public] [language=de] [quota=BYTES] [warn=BYTES] [send=BYTES] [owner=USER] [peruser=yes]", true, (*run).newBox},
 	{"user", 2, "user NAME ADDRESS: the mailbox of somebody in the directory", true, (*run).openUser},
 	{"enter", 1, "enter ADDRESS [kind=room|equipment|archive|public|…] [booking=auto|tentative|off]: somebody new in the directory", true, (*run).enter},
 	{"group", -2, "group NAME USER…", true, (*run).newGroup},
@@ -70,7 +70,7 @@ func (r *run) newBox() error {
 	}
 	b := &box{owner: r.cmd.text("owner", name)}
 	req := &exmdb.CreateMailboxRequest{Kind: kind, Owner: r.user(b.owner), Language: r.cmd.text("language", ""), Quota: uint64(quota)}
-	if b.id, err = r.site.Create(r.cmd.ctx, req); err != nil {
+	if b.id, err = r.place(req, r.cmd.text("apart", "")); err != nil {
 		return mistakeError{err}
 	}
 	r.boxes[name], r.last = b, name
@@ -84,6 +84,24 @@ func (r *run) newBox() error {
 		_, err = do(r, exmdb.OpSetReadState, &exmdb.SetReadStateRequest{PerUser: true})
 	}
 	return err
+}
+
+// manyTimes is how often a mailbox is made anew until it lies apart from another.
+const manyTimes = 50
+
+// place makes a mailbox; where the name of another is given, one that lies in another group than that.
+func (r *run) place(req *exmdb.CreateMailboxRequest, apart string) (mapi.MailboxID, error) {
+	other := r.boxes[apart]
+	if apart != "" && other == nil {
+		return mapi.MailboxID{}, fmt.Errorf("no mailbox %q", apart)
+	}
+	for range manyTimes {
+		id, err := r.site.Create(r.cmd.ctx, req)
+		if err != nil || other == nil || r.site.Group(id) != r.site.Group(other.id) {
+			return id, err
+		}
+	}
+	return mapi.MailboxID{}, fmt.Errorf("all of %d mailboxes lie where %s does", manyTimes, apart)
 }
 
 func (r *run) openUser() error {
@@ -137,8 +155,8 @@ func (r *run) whole() error {
 
 // mark is what a script remembers of a moment.
 type mark struct {
-	stamp   mapi.Stamp
-	entries uint64
+	stamp             mapi.Stamp
+	sequence, entries uint64
 }
 
 func (r *run) moment() (mark, error) {
@@ -147,7 +165,7 @@ func (r *run) moment() (mark, error) {
 		return mark{}, err
 	}
 	n, err := r.site.Entries(r.cmd.ctx, r.cmd.box.id)
-	return mark{i.Stamp, n}, err
+	return mark{i.Stamp, i.Sequence, n}, err
 }
 
 func (r *run) mark() error {

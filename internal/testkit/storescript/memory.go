@@ -55,6 +55,9 @@ func (memory) Whole(context.Context) error { return nil }
 // Same implements Site.
 func (memory) Same(context.Context) error { return nil }
 
+// Group implements Site: there is one.
+func (memory) Group(mapi.MailboxID) uint64 { return 1 }
+
 // Entries implements Site.
 func (m memory) Entries(context.Context, mapi.MailboxID) (uint64, error) {
 	return m.group.Entries(), nil

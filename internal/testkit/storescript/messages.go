@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,8 @@ var messageCommands = []command{
 	{"open", 2, "open MESSAGE NAME: remembers the version that a client has before it", false, (*run).open},
 	{"save", -2, "save MESSAGE NAME PROP=VALUE… [force=yes]: over the version of the name", false, (*run).save},
 	{"flags", 2, `flags PATH +\Seen,Red [uids=1:5]`, false, (*run).flags},
+	{"flag", -2, `flag PATH +\Seen,Red [SUBJECT…] [associated=yes]`, false, (*run).markMessages},
+	{"value", 2, "value MESSAGE TAG: how long a value is that is kept apart", false, (*run).value},
 	{"copy", -2, "copy PATH TARGET [SUBJECT…]", false, (*run).copyMessages},
 	{"move", -2, "move PATH TARGET [SUBJECT…]", false, (*run).moveMessages},
 	{"across", -3, "across PATH BOX TARGET [SUBJECT…] [copy=yes]: into a folder of another mailbox", false, (*run).across},
@@ -127,7 +130,7 @@ func (r *run) delivered(q []*exmdb.DeliverRequest) error {
 
 // edit is a new message that a script describes.
 func (r *run) edit(subject string) (exmdb.MessageEdit, error) {
-	bag, err := parseBag(r.cmd.words[1:])
+	bag, err := r.bag(r.cmd.words[1:])
 	if err != nil {
 		return exmdb.MessageEdit{}, err
 	}
@@ -271,18 +274,46 @@ func (r *run) props() error {
 	if err != nil {
 		return err
 	}
-	tags, err := parseTags(r.cmd.words[1:])
+	tags, err := r.tags(r.cmd.words[1:])
 	if err != nil {
-		return mistakeError{err}
+		return err
 	}
 	resp, err := do(r, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: id, Tags: tags})
 	if err != nil {
 		return err
 	}
-	for _, t := range tags {
-		r.say("%s %s", t.Name(), valueWords(resp.Props.Get(t)))
+	for i, t := range tags {
+		r.say("%s %s", cmp.Or(t.Name(), r.cmd.words[i+1]), valueWords(resp.Props.Get(t)))
 	}
 	return nil
+}
+
+func (r *run) value() error {
+	id, err := r.object(r.cmd.words[0])
+	tags, err2 := r.tags(r.cmd.words[1:])
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	b, err := r.readValue(id, tags[0])
+	if err == nil {
+		r.say("%d bytes, all %t", len(b), strings.Trim(string(b), "x") == "")
+	}
+	return err
+}
+
+// readValue reads a value in parts.
+func (r *run) readValue(id exmdb.ObjectID, tag mapi.Tag) ([]byte, error) {
+	var all []byte
+	for {
+		part, err := do(r, exmdb.OpReadValue, &exmdb.ReadValueRequest{Object: id, Tag: tag, Offset: uint64(len(all)), Length: 5000})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part.Data...)
+		if uint64(len(all)) >= part.Size || len(part.Data) == 0 {
+			return all, nil
+		}
+	}
 }
 
 func (r *run) setProps() error {
@@ -290,10 +321,10 @@ func (r *run) setProps() error {
 	if err != nil {
 		return err
 	}
-	bag, err := parseBag(r.cmd.words[1:])
-	gone, err2 := parseTags(r.cmd.list("delete"))
+	bag, err := r.bag(r.cmd.words[1:])
+	gone, err2 := r.tags(r.cmd.list("delete"))
 	if err := errors.Join(err, err2); err != nil {
-		return mistakeError{err}
+		return err
 	}
 	resp, err := do(r, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: id, Set: bag, Delete: gone})
 	if err != nil {
@@ -323,7 +354,7 @@ func (r *run) save() error {
 		return err
 	}
 	base, ok := r.marks[r.cmd.words[1]].(mapi.Stamp)
-	bag, err := parseBag(r.cmd.words[2:])
+	bag, err := r.bag(r.cmd.words[2:])
 	if err != nil || !ok {
 		return mistake("version %q: %v", r.cmd.words[1], err)
 	}
@@ -334,29 +365,48 @@ func (r *run) save() error {
 var flagBits = map[string]exmdb.FlagBits{`\Seen`: exmdb.FlagSeen, `\Answered`: exmdb.FlagAnswered, `\Flagged`: exmdb.FlagFlagged,
 	`\Deleted`: exmdb.FlagDeleted, `\Draft`: exmdb.FlagDraft, "$Forwarded": exmdb.FlagForwarded}
 
+var flagModes = map[byte]exmdb.FlagMode{'+': exmdb.FlagsAdd, '-': exmdb.FlagsRemove, '=': exmdb.FlagsReplace}
+
 func (r *run) flags() error {
 	fid, err := r.folder(r.cmd.words[0])
 	uids, err2 := r.uids()
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	mode, ok := map[byte]exmdb.FlagMode{'+': exmdb.FlagsAdd, '-': exmdb.FlagsRemove, '=': exmdb.FlagsReplace}[r.cmd.words[1][0]]
+	mode, ok := flagModes[r.cmd.words[1][0]]
 	if !ok {
 		return mistake("flags are set by +, - or =")
 	}
-	q := &exmdb.SetFlagsRequest{Folder: fid, UIDs: uids, Mode: mode}
-	for _, name := range strings.Split(r.cmd.words[1][1:], ",") {
-		if bit, ok := flagBits[name]; ok {
-			q.Flags.Bits |= bit
-		} else {
-			q.Flags.Keywords = append(q.Flags.Keywords, name)
-		}
-	}
+	q := &exmdb.SetFlagsRequest{Folder: fid, UIDs: uids, Mode: mode, Flags: flagsOf(r.cmd.words[1][1:])}
 	n, denied := uint64(0), false
 	err = steps(r, exmdb.OpSetFlags, q, func(resp *exmdb.SetFlagsResponse) bool {
 		n, denied = n+uint64(resp.Changed), denied || resp.Denied
 		q.UIDs = from(q.UIDs, resp.Next)
 		return resp.Next != 0
+	})
+	if err == nil {
+		r.say("%s changed%s", plural(n, "message"), deniedWords(denied))
+	}
+	return err
+}
+
+// markMessages names them by id, as MAPI does.
+func (r *run) markMessages() error {
+	fid, err := r.folder(r.cmd.words[0])
+	ids, err2 := r.chosen(r.cmd.words[0], r.cmd.words[2:])
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	mode, ok := flagModes[r.cmd.words[1][0]]
+	if !ok {
+		return mistake("flags are set by +, - or =")
+	}
+	q := &exmdb.MarkMessagesRequest{Folder: fid, Messages: ids, Mode: mode, Flags: flagsOf(r.cmd.words[1][1:])}
+	n, denied := uint64(0), false
+	err = steps(r, exmdb.OpMarkMessages, q, func(resp *exmdb.MarkMessagesResponse) bool {
+		n, denied = n+uint64(resp.Changed), denied || resp.Denied
+		q.Messages = q.Messages[resp.Next:]
+		return resp.Next > 0
 	})
 	if err == nil {
 		r.say("%s changed%s", plural(n, "message"), deniedWords(denied))
@@ -426,40 +476,53 @@ func (r *run) roundtrip() error {
 	for i := levels - 2; i >= 0; i-- {
 		edit = all[i].edit(edit)
 	}
-	saved, err := do(r, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: fid, Associated: r.cmd.is("associated"), Message: *edit})
+	saved, err := do(r, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: fid, Associated: r.cmd.is("associated"), Message: *edit,
+		Payload: exmdb.Payload{Names: theirNames}})
 	if err != nil {
 		return err
 	}
 	if len(saved.Problems) > 0 {
 		return mistake("problems %v", saved.Problems)
 	}
-	back, err := do(r, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: saved.State.MID}, Nested: true})
+	back, err := do(r, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: saved.State.MID}, Nested: true, Names: true})
 	if err != nil {
 		return err
 	}
-	n := 0
+	n, at := 0, exmdb.ObjectID{Message: saved.State.MID}
 	for c, level := &back.Content, 0; level < levels; level++ {
 		if c == nil || len(c.Recipients) != 1 || len(c.Attachments) != 1 {
 			return mistake("level %d is not there", level)
 		}
+		attached := exmdb.ObjectID{Message: at.Message, Attachments: append(slices.Clone(at.Attachments), 0)}
 		for _, x := range []struct {
+			of   exmdb.ObjectID
 			got  *mapi.PropBag
 			want []mapi.Prop
-		}{{&c.Props, all[level].message}, {&c.Recipients[0], all[level].recipient}, {&c.Attachments[0].Props, all[level].attachment}} {
-			if err := sameProps(x.got, x.want); err != nil {
+		}{{at, &c.Props, all[level].message}, {at, &c.Recipients[0], all[level].recipient}, {attached, &c.Attachments[0].Props, all[level].attachment}} {
+			if err := r.sameProps(x.of, x.got, underIDs(x.want, back.Names)); err != nil {
 				return mistake("level %d: %v", level, err)
 			}
 			n += len(x.want)
 		}
 		c = c.Attachments[0].Embedded
+		at = attached
+		at.Embedded = true
 	}
 	r.say("%d properties on %d levels are as they were", n, levels)
 	return nil
 }
 
-func sameProps(got *mapi.PropBag, want []mapi.Prop) error {
+// sameProps holds properties of an object against what they were; those that are kept apart are read.
+func (r *run) sameProps(of exmdb.ObjectID, got *mapi.PropBag, want []mapi.Prop) error {
 	for _, p := range want {
 		v := got.Get(p.Tag)
+		if _, long := v.(mapi.Reference); long {
+			b, err := r.readValue(of, p.Tag)
+			if err != nil {
+				return err
+			}
+			v = map[mapi.Type]mapi.Value{mapi.TypeString: mapi.String(b), mapi.TypeBinary: mapi.Binary(b), mapi.TypeObject: mapi.Opaque(b)}[p.Tag.Type()]
+		}
 		if v == nil || !bytes.Equal(mapi.AppendValue(nil, v), mapi.AppendValue(nil, p.Value)) {
 			return fmt.Errorf("%v is %v, was %v", p.Tag, v, p.Value)
 		}

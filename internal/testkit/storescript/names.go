@@ -15,9 +15,72 @@ import (
 
 var nameCommands = []command{
 	{"names", 1, "names PREFIX [n=]: gives ids to names, or finds them", false, (*run).names},
+	{"known", 1, "known PREFIX [n=]: how many of the names have ids", false, (*run).knownNames},
+	{"ids", -1, "ids PATH|MESSAGE…: they come back through the identifiers that hold across mailboxes, and so do others'", false, (*run).longTermIDs},
 	{"grants", 1, "grants N [size=]: ranges of local ids, of which no two overlap", false, (*run).grants},
 	{"receive", -1, "receive CLASS [PATH]: where mail of a class comes in, or shall", false, (*run).receive},
 	{"receivetable", 0, "receivetable", false, (*run).receiveTable},
+}
+
+func (r *run) nameOf(i int) mapi.PropertyName {
+	return mapi.PropertyName{Set: mapi.PSPublicStrings, Kind: mapi.NameByString, Name: fmt.Sprintf("%s%d", r.cmd.words[0], i)}
+}
+
+// knownNames gives no ids. One that is there is what it was.
+func (r *run) knownNames() error {
+	n, err := r.number("n", 1)
+	if err != nil {
+		return err
+	}
+	q := &exmdb.NamesRequest{}
+	for i := range n {
+		q.Names = append(q.Names, r.nameOf(i))
+	}
+	resp, err := do(r, exmdb.OpPropertyIDs, q)
+	if err != nil {
+		return err
+	}
+	known := 0
+	for i, id := range resp.IDs {
+		if was, ok := r.marks["name "+q.Names[i].Name]; ok && was != id {
+			return mistake("%s has id %#x, had %v", q.Names[i].Name, id, was)
+		}
+		if id != 0 {
+			known++
+		}
+	}
+	r.say("%d of %s", known, plural(uint64(n), "name"))
+	return nil
+}
+
+// longTermIDs asks for identifiers and for what they stand for; one of a replica that the mailbox has never met gets an id that
+// stays.
+func (r *run) longTermIDs() error {
+	q := &exmdb.LongTermIDsRequest{}
+	for _, name := range r.cmd.words {
+		o, err := r.object(name)
+		if err != nil {
+			return err
+		}
+		q.IDs = append(q.IDs, max(uint64(o.Folder), uint64(o.Message)))
+	}
+	long, err := do(r, exmdb.OpLongTermIDs, q)
+	if err != nil {
+		return err
+	}
+	foreign := mapi.GID{Replica: r.user("the GUID of another replica"), Counter: 7}
+	short, err := do(r, exmdb.OpShortTermIDs, &exmdb.ShortTermIDsRequest{GIDs: append(long.GIDs, foreign)})
+	if err != nil {
+		return err
+	}
+	n := len(q.IDs)
+	was, known := r.marks["foreign id"].(uint64)
+	if !slices.Equal(short.IDs[:n], q.IDs) || known && short.IDs[n] != was {
+		return mistake("ids %x came back as %x; the other's was %x", q.IDs, short.IDs, was)
+	}
+	r.marks["foreign id"] = short.IDs[n]
+	r.say("%s and another's are as they were", plural(uint64(n), "id"))
+	return nil
 }
 
 // names makes names known, or asks for those that are. Of each name it holds that its id is what it was.
@@ -30,7 +93,7 @@ func (r *run) names() error {
 	for i := 0; i < n; {
 		q := &exmdb.NamesRequest{}
 		for ; i < n && len(q.Names) < 2048; i++ {
-			q.Names = append(q.Names, mapi.PropertyName{Set: mapi.PSPublicStrings, Kind: mapi.NameByString, Name: fmt.Sprintf("%s%d", r.cmd.words[0], i)})
+			q.Names = append(q.Names, r.nameOf(i))
 		}
 		resp, err := do(r, exmdb.OpNameProperties, q)
 		if err != nil {

@@ -10,10 +10,12 @@ import (
 )
 
 var rightCommands = []command{
-	{"grant", 3, "grant PATH USER|default|anonymous RIGHTS|none", false, (*run).grant},
+	{"grant", 3, "grant PATH USER|default|anonymous RIGHTS|none [freebusy=no]: without them they stay as they are", false, (*run).grant},
 	{"rights", 1, "rights PATH", false, (*run).rights},
 	{"can", 1, "can PATH as=USER: what the caller may do", false, (*run).can},
 	{"delegate", 1, "delegate USER [private=yes]", false, (*run).delegate},
+	{"redelegate", 1, "redelegate USER [behalf=yes|no] [private=yes|no]: changes one delegate", false, (*run).changeDelegate},
+	{"delegates", 0, "delegates", false, (*run).delegates},
 	{"sending", 0, "sending as=USER: what the caller may send", false, (*run).sending},
 }
 
@@ -60,7 +62,7 @@ func (r *run) grant() error {
 			change.Kind, change.Member.ID = exmdb.PermissionModify, list.Members[i].ID
 		}
 	}
-	_, err = do(r, exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: fid, FreeBusy: true, Changes: []exmdb.PermissionChange{change}})
+	_, err = do(r, exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: fid, FreeBusy: r.cmd.text("freebusy", "yes") == "yes", Changes: []exmdb.PermissionChange{change}})
 	return err
 }
 
@@ -92,6 +94,36 @@ func (r *run) delegate() error {
 	d := exmdb.Delegate{User: r.user(r.cmd.words[0]), Name: r.cmd.words[0], SendOnBehalf: true, SeePrivate: r.cmd.is("private")}
 	_, err := do(r, exmdb.OpSetDelegates, &exmdb.Delegates{Members: []exmdb.Delegate{d}})
 	return err
+}
+
+func (r *run) changeDelegate() error {
+	c := &exmdb.DelegateChange{User: r.user(r.cmd.words[0]), Name: r.cmd.words[0]}
+	for key, to := range map[string]**bool{"behalf": &c.SendOnBehalf, "private": &c.SeePrivate} {
+		if word := r.cmd.text(key, ""); word != "" {
+			yes := word == "yes"
+			*to = &yes
+		}
+	}
+	_, err := do(r, exmdb.OpChangeDelegate, c)
+	return err
+}
+
+func (r *run) delegates() error {
+	d, err := do(r, exmdb.OpDelegates, &exmdb.Empty{})
+	if err != nil {
+		return err
+	}
+	for _, m := range d.Members {
+		may := []string{m.Name + ":"}
+		if m.SendOnBehalf {
+			may = append(may, "behalf")
+		}
+		if m.SeePrivate {
+			may = append(may, "private")
+		}
+		r.say("%s", joined(may))
+	}
+	return nil
 }
 
 func (r *run) sending() error {

@@ -311,7 +311,8 @@ var kinds = map[cluster.Kind]string{cluster.KindBadRequest: "bad request", clust
 	exmdb.KindStaleToken: "stale token", exmdb.KindConflict: "conflict", exmdb.KindHasChildren: "has children", exmdb.KindCycle: "cycle",
 	exmdb.KindNameLimit: "name limit", exmdb.KindNoProperty: "no property", exmdb.KindNoMember: "no member", exmdb.KindTooComplex: "too complex",
 	exmdb.KindRuleLimit: "rule limit", exmdb.KindNoRule: "no rule",
-	exmdb.KindSearchFolder: "search folder", exmdb.KindNoSearch: "no search folder", exmdb.KindNoCriteria: "no criteria"}
+	exmdb.KindSearchFolder: "search folder", exmdb.KindNoSearch: "no search folder", exmdb.KindNoCriteria: "no criteria",
+	exmdb.KindNotWaiting: "not waiting", exmdb.KindSubmitted: "submitted", exmdb.KindObjectDeleted: "object deleted"}
 
 func kindName(err error) string {
 	if name := kinds[cluster.KindOf(err)]; name != "" {

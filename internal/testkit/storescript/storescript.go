@@ -52,6 +52,8 @@ type Site interface {
 	// Whole waits until all nodes serve and all replicas have caught up; Same compares the replicas.
 	Whole(ctx context.Context) error
 	Same(ctx context.Context) error
+	// Group is the group that a mailbox lies in.
+	Group(box mapi.MailboxID) uint64
 	// Entries is how many entries the log of the mailbox's group has got so far from its leader.
 	Entries(ctx context.Context, box mapi.MailboxID) (uint64, error)
 }
@@ -59,19 +61,22 @@ type Site interface {
 // patience is for what has to come, on a slow machine too.
 const patience = 2 * time.Minute
 
-// Play plays the scripts that a pattern finds. With rewrite, what they say is written into them: by the store in memory,
-// or by the only site that they are for.
-func Play(t *testing.T, site Site, pattern string, rewrite bool) {
+// Play plays the scripts that a pattern finds, and reports whether all of them that are for the site have been played to
+// their ends. With rewrite, what they say is written into them: by the store in memory, or by the only site that they are for.
+func Play(t *testing.T, site Site, pattern string, rewrite bool) (all bool) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts at %s: %v", pattern, err)
 	}
+	begun := 0 // of those that -run leaves out none is
 	for _, file := range files {
-		if !t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { playFile(t, site, file, rewrite) }) {
+		play := func(t *testing.T) { begun++; playFile(t, site, file, rewrite) }
+		if !t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), play) {
 			heal(t, site)
 		}
 	}
+	return begun == len(files) && !t.Failed()
 }
 
 // heal undoes the faults of a script that failed in the middle, so that they do not fail the next ones.

@@ -1,7 +1,6 @@
 package storescript
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +21,8 @@ var syncCommands = []command{
 	{"offlinenew", 3, "offlinenew CLIENT PATH SUBJECT", false, (*run).offlineNew},
 	{"offlinedelete", -3, "offlinedelete CLIENT PATH SUBJECT…", false, (*run).offlineDelete},
 	{"offlineread", -3, "offlineread CLIENT PATH SUBJECT… [unread=yes]", false, (*run).offlineRead},
+	{"offlinemove", 4, "offlinemove CLIENT PATH TARGET SUBJECT", false, (*run).offlineMove},
+	{"offlinefolder", 3, "offlinefolder CLIENT PARENT NAME [was=NAME]: a folder that the client has made, or renamed or moved", false, (*run).offlineFolder},
 	{"events", 1, "events FEED [page=N] [say=count]: what has happened since the feed was asked last", false, (*run).events},
 }
 
@@ -220,12 +221,12 @@ func (r *run) offlineNew() error {
 	if err != nil {
 		return err
 	}
-	ids, err := do(r, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: 1})
+	id, err := r.granted()
 	if err != nil {
 		return err
 	}
 	c := r.replica(r.cmd.words[0], r.cmd.words[1])
-	return r.bring(c, fid, mapi.GID{Replica: ids.Replica, Counter: ids.First}, &copied{subject: r.cmd.words[2]}, mapi.PropBag{})
+	return r.bring(c, fid, id, &copied{subject: r.cmd.words[2]}, mapi.PropBag{})
 }
 
 // keysOf are the source keys of the client's messages with the subjects.
@@ -284,6 +285,85 @@ func (r *run) offlineRead() error {
 		q.Changes = q.Changes[resp.Next:]
 		return resp.Next > 0
 	})
+}
+
+// granted is a source key for something that the client makes.
+func (r *run) granted() (mapi.GID, error) {
+	ids, err := do(r, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: 1})
+	if err != nil {
+		return mapi.GID{}, err
+	}
+	return mapi.GID{Replica: ids.Replica, Counter: ids.First}, nil
+}
+
+// offlineMove brings that the client has moved a message, which has another source key from then on. What the mailbox has heard
+// before is ignored: the move is brought twice, as a client does that got no answer.
+func (r *run) offlineMove() error {
+	fromFID, err := r.folder(r.cmd.words[1])
+	toFID, err2 := r.folder(r.cmd.words[2])
+	here, there := r.replica(r.cmd.words[0], r.cmd.words[1]), r.replica(r.cmd.words[0], r.cmd.words[2])
+	id, m, err3 := here.find(r.cmd.words[3])
+	if err := errors.Join(err, err2, err3); err != nil {
+		return err
+	}
+	target, err := r.granted()
+	if err != nil {
+		return err
+	}
+	version, pcl := r.version(here, m.pcl)
+	q := &exmdb.ImportMoveRequest{Folder: toFID, From: fromFID, SourceKey: id.Append(nil), Target: target.Append(nil), PCL: m.pcl.Append(nil), ChangeKey: version.ChangeKey}
+	resp, err := do(r, exmdb.OpImportMove, q)
+	if err != nil {
+		return err
+	}
+	again, err := do(r, exmdb.OpImportMove, q)
+	if err != nil {
+		return err
+	}
+	delete(here.held, id)
+	here.state.Given = here.state.Given.Minus(mapi.IDSETOfIDs([]mapi.GID{id}))
+	resp.Note(&there.state)
+	there.held[resp.Source] = &copied{subject: m.subject, pcl: pcl, read: m.read}
+	r.say("%s, then %s", outcomes[resp.Outcome], outcomes[again.Outcome])
+	return nil
+}
+
+// brought is a folder as the client has brought it.
+type brought struct {
+	source mapi.GID
+	pcl    mapi.PCL
+}
+
+func (r *run) offlineFolder() error {
+	client, name := r.cmd.words[0], r.cmd.words[2]
+	parent, err := r.folder(r.cmd.words[1])
+	if err != nil {
+		return err
+	}
+	var f brought
+	if was := r.cmd.text("was", ""); was != "" {
+		f, _ = r.marks["folder of "+client+" "+was].(brought)
+	} else if f.source, err = r.granted(); err != nil {
+		return err
+	}
+	c := r.replica(client, "")
+	version, pcl := r.version(c, f.pcl)
+	resp, err := do(r, exmdb.OpImportFolder, &exmdb.ImportFolderRequest{Parent: parent, SourceKey: f.source.Append(nil), Version: version, Name: name})
+	if err != nil {
+		return err
+	}
+	key := "folders of " + client
+	state, _ := r.marks[key].(oxcfxics.State)
+	resp.Note(&state)
+	names, _ := r.marks["names of "+key].(map[mapi.GID]string)
+	if names == nil {
+		names = make(map[mapi.GID]string)
+	}
+	names[f.source] = name
+	r.marks[key], r.marks["names of "+key] = state, names
+	r.marks["folder of "+client+" "+name] = brought{f.source, pcl}
+	r.say("%s", outcomes[resp.Outcome])
+	return nil
 }
 
 // syncFolders takes over what is different in the hierarchy, as paths.
@@ -372,17 +452,7 @@ func (r *run) events() error {
 		}
 	}
 	r.marks[key] = f.Since
-	lines := make([]string, 0, len(counts))
-	for word, n := range counts {
-		lines = append(lines, fmt.Sprintf("%d %s", n, word))
-	}
-	slices.SortFunc(lines, func(a, b string) int {
-		return cmp.Compare(a[strings.IndexByte(a, ' '):], b[strings.IndexByte(b, ' '):])
-	})
-	if len(lines) == 0 {
-		lines = []string{"nothing happened"}
-	}
-	r.say("%s", strings.Join(lines, "\n"))
+	r.sayCounts(counts, "nothing happened")
 	return nil
 }
 

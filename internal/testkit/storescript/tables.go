@@ -22,14 +22,18 @@ var tableKinds = map[string]exmdb.TableKind{"contents": exmdb.TableContents, "as
 
 // tableRequest is what a command's keys say of a table.
 func (r *run) tableRequest() (*exmdb.Table, exmdb.TableRequest, error) {
+	return r.tableRequestOf(r.cmd.words[0])
+}
+
+func (r *run) tableRequestOf(path string) (*exmdb.Table, exmdb.TableRequest, error) {
 	t := &exmdb.Table{Caller: r.cmd.caller, As: r.cmd.as, Box: r.cmd.box.id}
-	object, err := r.object(r.cmd.words[0])
+	object, err := r.object(path)
 	if err != nil {
 		return t, exmdb.TableRequest{}, err
 	}
 	kind, ok := tableKinds[r.cmd.text("kind", "contents")]
 	where, err := parseRestriction(r.cmd.text("where", ""))
-	columns, err2 := parseTags(r.cmd.list("columns"))
+	columns, err2 := r.tags(r.cmd.list("columns"))
 	categories, err3 := r.number("categories", 0)
 	open, err4 := r.number("open", categories)
 	if err := errors.Join(err, err2, err3, err4); err != nil || !ok {

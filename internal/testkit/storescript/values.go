@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -67,6 +68,77 @@ func parseBag(words []string) (mapi.PropBag, error) {
 		bag.Set(t, v)
 	}
 	return bag, nil
+}
+
+// tag reads a property's name as parseTag does, or the canonical name of a named property, to which it has the mailbox give an
+// id.
+func (r *run) tag(name string) (mapi.Tag, error) {
+	named, ok := mapi.NamedByName(name)
+	if !ok {
+		t, err := parseTag(name)
+		if err != nil {
+			return 0, mistakeError{err}
+		}
+		return t, nil
+	}
+	resp, err := exmdb.Do(r.cmd.ctx, r.look().Caller, exmdb.System, r.cmd.box.id, exmdb.OpNameProperties, &exmdb.NamesRequest{Names: []mapi.PropertyName{named.PropertyName}})
+	if err != nil {
+		return 0, err
+	}
+	return named.Tag(resp.IDs[0]), nil
+}
+
+func (r *run) tags(names []string) ([]mapi.Tag, error) {
+	var tags []mapi.Tag
+	for _, n := range names {
+		t, err := r.tag(n)
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, t)
+	}
+	return tags, nil
+}
+
+// bag reads properties as parseBag does, named ones too. "entry:PATH" is the entry id of a folder, "long:N" a value of so many
+// letters.
+func (r *run) bag(words []string) (mapi.PropBag, error) {
+	var bag mapi.PropBag
+	for _, w := range words {
+		name, text, ok := strings.Cut(w, "=")
+		if !ok {
+			return bag, mistake("%q is no property with a value", w)
+		}
+		t, err := r.tag(name)
+		if err != nil {
+			return bag, err
+		}
+		v, err := r.valueOf(t, text)
+		if err != nil {
+			return bag, err
+		}
+		bag.Set(t, v)
+	}
+	return bag, nil
+}
+
+func (r *run) valueOf(t mapi.Tag, text string) (mapi.Value, error) {
+	if path, ok := strings.CutPrefix(text, "entry:"); ok {
+		fid, err := r.folder(path)
+		if err != nil {
+			return nil, err
+		}
+		return r.prop(exmdb.ObjectID{Folder: fid}, mapi.PidTagEntryId)
+	}
+	if n, ok := strings.CutPrefix(text, "long:"); ok {
+		size, err := number32(n)
+		return mapi.String(strings.Repeat("x", int(size))), err
+	}
+	v, err := parseValue(t, text)
+	if err != nil {
+		return nil, mistakeError{err}
+	}
+	return v, nil
 }
 
 // valueWords is a value as scripts show it.
