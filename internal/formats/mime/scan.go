@@ -427,16 +427,23 @@ func (s *Scanner) openPart(at int, start int64) {
 	}
 }
 
-// closeTo ends all entities from index n on at offset end, with lines LFs before it.
+// closeTo ends all entities from index n on at offset end, with lines LFs before it. A header that ended right before a
+// delimiter has the line end that is the delimiter's (RFC 2046 5.1.1), and its empty body begins behind it; what is inside
+// another that ends here too, a message in its entity or a part in an unfinished multipart, ends no later than that.
 func (s *Scanner) closeTo(n int, end, lines int64) {
 	if s.state == inHeader && n < len(s.stack) {
 		s.endHeaderAt(end, lines)
 	}
-	for i := len(s.stack) - 1; i >= n; i-- {
+	for i := n; i < len(s.stack); i++ {
 		s.forget(i)
 		o := &s.stack[i]
-		o.part.BodyEnd = max(o.part.BodyStart, end)
-		o.part.Lines = max(0, lines-o.startLine)
+		p := o.part
+		p.BodyEnd = max(p.BodyStart, end)
+		p.Lines = max(0, lines-o.startLine)
+		if i > n {
+			within := s.stack[i-1].part.BodyEnd
+			p.HeaderStart, p.BodyStart, p.BodyEnd = min(p.HeaderStart, within), min(p.BodyStart, within), min(p.BodyEnd, within)
+		}
 	}
 	s.stack = s.stack[:n]
 }
