@@ -423,6 +423,11 @@ func (r *restore) storeMail(what string, at place, mail *spooled, rec *messageRe
 	}
 	lacks := r.lacking(&rec.Content.Props, rec.Names, have)
 	without(&lacks, idsIn(said), ids(mapi.PidTagSubject))
+	for _, t := range ofFlags { // what the octets say of them, the flags may have changed
+		if v := rec.Content.Props.Get(t); v != nil && v != have.Props.Get(t) {
+			lacks.Set(t, v)
+		}
+	}
 	lacks.Set(importKey, mapi.Binary(at.mark(mine)))
 	saved, err := do(r.job, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: resp.MID, Force: true,
 		Edit: exmdb.MessageEdit{Set: lacks, Delete: beyond(&have.Props, &rec.Content.Props)}, Payload: exmdb.Payload{Names: rec.Names}})
@@ -432,9 +437,12 @@ func (r *restore) storeMail(what string, at place, mail *spooled, rec *messageRe
 	return resp.MID, err
 }
 
-// beyond are the properties that flags bring along (MAILBOX 4) and that the message did not have.
+// ofFlags are the properties that flags bring along (MAILBOX 4); all are numbers.
+var ofFlags = []mapi.Tag{mapi.PidTagIconIndex, mapi.PidTagLastVerbExecuted, mapi.PidTagFlagStatus}
+
+// beyond are those of them that the message did not have.
 func beyond(have, want *mapi.PropBag) (list []mapi.Tag) {
-	for _, t := range []mapi.Tag{mapi.PidTagIconIndex, mapi.PidTagLastVerbExecuted, mapi.PidTagFlagStatus} {
+	for _, t := range ofFlags {
 		if have.Get(t) != nil && want.Get(t) == nil {
 			list = append(list, t)
 		}

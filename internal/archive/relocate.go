@@ -6,6 +6,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
@@ -60,6 +61,9 @@ func (r *restore) relocate(bag *mapi.PropBag) error {
 func (r *restore) relocated(p mapi.Prop) (mapi.Value, error) {
 	switch v := p.Value.(type) {
 	case mapi.Binary:
+		if p.Tag == mapi.PidTagAdditionalRenEntryIdsEx {
+			return r.persisted(v)
+		}
 		return r.folderEntry(v)
 	case mapi.Binaries:
 		out := make(mapi.Binaries, len(v))
@@ -85,6 +89,25 @@ func (r *restore) relocated(p mapi.Prop) (mapi.Value, error) {
 		return oxcdata.ServerIDValue(id), nil
 	}
 	return p.Value, nil
+}
+
+// persisted is the list of special folders that clients keep.
+func (r *restore) persisted(b mapi.Binary) (mapi.Binary, error) {
+	list, err := binprop.ParsePersistData(b)
+	if err != nil {
+		return b, nil // a client's own
+	}
+	for _, block := range list.Blocks {
+		for i, e := range block.Elements {
+			if e.ID != binprop.ElementEntryID {
+				continue
+			}
+			if block.Elements[i].Data, err = r.folderEntry(e.Data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list.Append(nil)
 }
 
 // folderEntry is bytes that may be the entry id of a folder.
