@@ -83,13 +83,31 @@ func (gs Groups) Differ(replicas int) error {
 	return nil
 }
 
+// Contradict reports that two replicas show different hashes at one index, which they never may.
+func (gs Groups) Contradict() bool {
+	type place struct{ group, index uint64 }
+	shown := map[place]string{}
+	for _, g := range gs {
+		for _, r := range g.Replicas {
+			at := place{g.Group, r.HashIndex}
+			if was, ok := shown[at]; r.Hash != "" && ok && was != r.Hash {
+				return true
+			} else if r.Hash != "" {
+				shown[at] = r.Hash
+			}
+		}
+	}
+	return false
+}
+
 // sameHashes reads the groups until all replicas show one hash at one index. When ctx ends before, the error says what
-// differed, and the groups are as they were then.
+// differed, and the groups are as they were last read.
 func sameHashes(ctx context.Context, replicas int, read func() (Groups, error)) (Groups, error) {
+	var groups Groups
 	for {
-		groups, err := read()
+		now, err := read()
 		if err == nil {
-			err = groups.Differ(replicas)
+			groups, err = now, now.Differ(replicas)
 		}
 		if err == nil || ctx.Err() != nil {
 			return groups, err

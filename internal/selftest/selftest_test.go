@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -177,5 +178,36 @@ func TestAClaimIsMadeOnce(t *testing.T) {
 	}
 	if got, ok := l.pop(&l.lit, of(1)); !ok || got != c || len(l.lit) != 1 {
 		t.Errorf("%v, %v", got, ok)
+	}
+}
+
+func TestReplicasThatCannotBeComparedAreAnError(t *testing.T) {
+	replica := func(node, hash string, index int) nodes {
+		return nodes{"Node": node, "Hash": hash, "hash_index": index}
+	}
+	for name, x := range map[string]struct {
+		replicas []nodes
+		fails    bool
+		noted    int
+	}{
+		"equal":        {[]nodes{replica("n1", "a", 7), replica("n2", "a", 7), replica("n3", "a", 7)}, false, 3},
+		"different":    {[]nodes{replica("n1", "a", 7), replica("n2", "b", 7), replica("n3", "a", 7)}, false, 3},
+		"one missing":  {[]nodes{replica("n1", "a", 7), replica("n2", "a", 7)}, true, 0},
+		"one silent":   {[]nodes{replica("n1", "a", 7), replica("n2", "", 0), replica("n3", "a", 7)}, true, 0},
+		"one far back": {[]nodes{replica("n1", "a", 7), replica("n2", "b", 3), replica("n3", "a", 7)}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := history.NewLog()
+			admin := answers(t, "/v1/groups", []nodes{{"Group": 1, "Replicas": x.replicas}})
+			r := &run{Config: Config{Target: &Target{Admin: []*adminclient.Client{admin}, Dev: &dev.Cluster{Options: dev.Options{Nodes: 3}}}}, log: log}
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			if err := r.replicas(ctx); (err != nil) != x.fails {
+				t.Errorf("%v", err)
+			}
+			if got := len(log.Records()); got != x.noted {
+				t.Errorf("%d replicas noted, want %d", got, x.noted)
+			}
+		})
 	}
 }

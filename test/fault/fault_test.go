@@ -31,7 +31,7 @@ func setting(t *testing.T, name string, def int) int {
 // group, and each node in turn, is killed, frozen and cut off, also one way, from the first mail to the last; the long form has
 // every kind of fault.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
-	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 4)
+	mails, faults := setting(t, "FLOTILLA_MAILS", 2000), setting(t, "FLOTILLA_FAULTS", 6)
 	const boxes, connections = 50, 16
 	const each = 2 * time.Second // half of what a fault takes until all is well again
 	c := devtest.Start(t, boxes)
@@ -86,7 +86,7 @@ func report(t *testing.T, c *dev.Cluster, load *Load) {
 		t.Fatalf("replicas differ: %v", err)
 	}
 	if os.Getenv("FLOTILLA_RECORD") != "" {
-		devtest.Record(t, "chaos", map[string]any{"seed": load.Seed, "faults": setting(t, "FLOTILLA_FAULTS", 4), "mails acknowledged": v.Mails,
+		devtest.Record(t, "chaos", map[string]any{"seed": load.Seed, "faults": setting(t, "FLOTILLA_FAULTS", 6), "mails acknowledged": v.Mails,
 			"lost": v.Lost, "doubled": v.Doubled, "altered": v.Altered, "under another UID elsewhere": v.Moved,
 			"never acknowledged": v.Foreign, "sent again": load.Retries(), "replicas": "equal"})
 	}

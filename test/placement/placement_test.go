@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/selftest"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 	"github.com/flotilla-mail/flotilla/test/fault"
@@ -203,5 +204,10 @@ func (s *site) nothingLost(rest *dev.Cluster, load *fault.Load) {
 	s.t.Logf("%d mails acknowledged, %d sent again", v.Mails, load.Retries())
 	if !v.OK() || v.Mails < load.Count {
 		s.t.Fatalf("%+v", v)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := selftest.SameHashes(ctx, rest); err != nil {
+		s.t.Fatalf("replicas differ: %v", err)
 	}
 }
