@@ -104,15 +104,23 @@ func (gs Groups) Contradict() bool {
 // differed, and the groups are as they were last read.
 func sameHashes(ctx context.Context, replicas int, read func() (Groups, error)) (Groups, error) {
 	var groups Groups
+	var differ error
 	for {
 		now, err := read()
 		if err == nil {
-			groups, err = now, now.Differ(replicas)
+			groups, differ = now, now.Differ(replicas)
+			err = differ
 		}
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return groups, nil
+		case ctx.Err() == nil:
+			rest(ctx, 200*time.Millisecond)
+		case differ != nil: // the last reading was cut short, and says nothing
+			return groups, differ
+		default:
 			return groups, err
 		}
-		rest(ctx, 200*time.Millisecond)
 	}
 }
 
