@@ -60,7 +60,9 @@ func (c *Cluster) client(node string) client.Client {
 	if node == "" {
 		node = c.Names()[int(c.turn.Add(1))%c.Nodes]
 	}
-	return client.Client{Ops: &nodeOps{c, node}, Routes: c}
+	n := &nodeOps{Cluster: c}
+	n.at.Store(int64(slices.Index(c.Names(), node)))
+	return client.Client{Ops: n, Routes: c}
 }
 
 // Route implements client.Router: mailboxes of one group share content.
@@ -74,11 +76,11 @@ func (c *Cluster) place(id cluster.SpaceID) place {
 	return c.places[id]
 }
 
-// nodeOps performs ops through one node, and through the others while that does not answer: as a client does that
-// connects again, with the request id that it had.
+// nodeOps performs ops through one node, and through another from when that does not answer: as a client does that connects
+// again, with the request id that it had.
 type nodeOps struct {
 	*Cluster
-	node string
+	at atomic.Int64 // counts on from the node's place among the names
 }
 
 // attempt bounds one try, so that a frozen node costs no more.
@@ -89,8 +91,9 @@ func (n *nodeOps) Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]by
 	id := mapi.NewGUID()
 	op := admin.SpaceOp{Space: q.Space[:], Op: uint16(q.Op), Mode: uint8(mode), As: q.As, Payload: q.Payload, ID: id[:]}
 	names := n.Names()
-	for at := slices.Index(names, n.node); ; at++ {
-		resp, err := n.once(ctx, names[at%len(names)], op)
+	for {
+		at := n.at.Load()
+		resp, err := n.once(ctx, names[at%int64(len(names))], op)
 		if err == nil {
 			n.learn(q.Space, resp)
 			return resp.Payload, nil
@@ -99,6 +102,7 @@ func (n *nodeOps) Call(ctx context.Context, q *ops.Request, mode ops.Mode) ([]by
 		if ctx.Err() != nil || !cluster.Retryable(err) || cluster.KindOf(err) == cluster.KindNoSpace {
 			return nil, err
 		}
+		n.at.CompareAndSwap(at, at+1)
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return nil, err
 		}
