@@ -50,7 +50,7 @@ func (d *DueRunner) Run(ctx context.Context) {
 
 func (d *DueRunner) run(ctx context.Context, which lane) (time.Time, error) {
 	if which == (lane{}) {
-		return d.config.Now().Add(d.config.Rescan), d.r.eachWithWork(reservedDue, func(id cluster.SpaceID, first []byte) error {
+		return d.config.Now().Add(d.config.Rescan), d.r.eachWithWork(ctx, reservedDue, func(id cluster.SpaceID, first []byte) error {
 			due, err := parseDue(first)
 			if err == nil {
 				d.lanes.due(lane{space: id}, due.At)

@@ -121,7 +121,7 @@ func (p *Pump) Run(ctx context.Context) {
 func (p *Pump) run(ctx context.Context, which lane) (time.Time, error) {
 	switch {
 	case which == lane{}:
-		return p.config.Now().Add(p.config.Rescan), p.r.eachWithWork(reservedOutbox, func(id cluster.SpaceID, _ []byte) error {
+		return p.config.Now().Add(p.config.Rescan), p.r.eachWithWork(ctx, reservedOutbox, func(id cluster.SpaceID, _ []byte) error {
 			p.lanes.due(lane{space: id}, p.config.Now())
 			return nil
 		})
@@ -136,8 +136,21 @@ func (p *Pump) run(ctx context.Context, which lane) (time.Time, error) {
 	}
 }
 
-// eachWithWork calls fn with the first key behind the reserved prefix of every active space that has one.
-func (r *Replica) eachWithWork(prefix byte, fn func(id cluster.SpaceID, first []byte) error) error {
+// eachWithWork calls fn with the first key behind the reserved prefix of every active space that has one. A new leader has
+// not applied all that the one before it committed, and nobody announces that later: so this is a read like any other, which waits
+// for it.
+func (r *Replica) eachWithWork(ctx context.Context, prefix byte, fn func(id cluster.SpaceID, first []byte) error) error {
+	end, err := r.repl.BeginRead(ctx, ReadLease)
+	if err != nil {
+		return err
+	}
+	if err := r.eachApplied(prefix, fn); err != nil {
+		return err
+	}
+	return end()
+}
+
+func (r *Replica) eachApplied(prefix byte, fn func(id cluster.SpaceID, first []byte) error) error {
 	spaces, err := r.Spaces()
 	if err != nil {
 		return err

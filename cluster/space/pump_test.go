@@ -180,6 +180,20 @@ func TestDeadTargetHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
+// TestWhatComesBeforeTheFirstReadIsFound: a new leader's pump begins while entries of the leader before it are still being
+// applied, and nothing tells it of them.
+func TestWhatComesBeforeTheFirstReadIsFound(t *testing.T) {
+	r := openLocal(t, Config{})
+	create(t, r.Replica, spaceN(1))
+	create(t, r.Replica, spaceN(2))
+	o := &overtaking{Local: r.Local, before: func() { send(t, r.Replica, spaceN(1), spaceN(2), "last") }}
+	next := New(r.Machine(), o, Config{})
+	t.Cleanup(next.Close)
+	stop := runPump(t, next, &courier{r: r}, WorkConfig{Rescan: time.Hour})
+	waitFor(t, "what the leader before intended", func() bool { return get(t, r.Replica, spaceN(2), "names") == " last" })
+	stop()
+}
+
 func TestDiscardEmptiesTheOutbox(t *testing.T) {
 	r := openLocal(t, Config{})
 	create(t, r.Replica, spaceN(1))
