@@ -10,14 +10,21 @@ import (
 // patientRaft leaves nothing to raft's own timers: a group that has no leader gets none by them while a test waits.
 func patientRaft(c *Config) { c.Heartbeat = 10 * patience }
 
+// patientWorld is three nodes so, with one group that has a space.
+func patientWorld(t *testing.T) (w *world, leader *node) {
+	t.Helper()
+	t.Parallel()
+	w = newWorld(t, 3, patientRaft)
+	t.Cleanup(w.dump)
+	leader = w.form(1)
+	leader.create(1)
+	return w, leader
+}
+
 // TestVoterThatTakesPartIsAskedAtOnce: who stands while the other voter has just started and answers nobody is not answered, and
 // is elected in that same campaign when the voter takes part.
 func TestVoterThatTakesPartIsAskedAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, patientRaft)
-	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
+	w, leader := patientWorld(t)
 	leader.mustPut(1, "a", "1")
 	old, term := leader.group(1).Leader()
 	back, stands := w.others(leader)[0], w.others(leader)[1]
@@ -35,11 +42,7 @@ func TestVoterThatTakesPartIsAskedAtOnce(t *testing.T) {
 // TestDeathIsToldAgain: the leader's node goes while the other survivor's is away, and is gone before that has opened its replica:
 // one was not told of it, the other did not ask whom it bereaves.
 func TestDeathIsToldAgain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, patientRaft)
-	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
+	w, leader := patientWorld(t)
 	leader.mustPut(1, "a", "1")
 	back, stays := w.others(leader)[0], w.others(leader)[1]
 	back.stop()
@@ -85,11 +88,7 @@ func (nd *node) awaitCampaign(term uint64) {
 
 // TestSplitVoteIsRepeated: candidates who have voted for themselves refuse each other, and stand again at once.
 func TestSplitVoteIsRepeated(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, patientRaft)
-	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
+	w, leader := patientWorld(t)
 	leader.mustPut(1, "a", "1")
 	old, term := leader.group(1).Leader()
 	survivors := w.apart(leader)
@@ -104,11 +103,7 @@ func TestSplitVoteIsRepeated(t *testing.T) {
 // TestRefusedCandidateIsFollowed: a survivor with the shorter log has stood first. The one that refused it leads, although it is
 // in another term by now than the one in which it was to stand.
 func TestRefusedCandidateIsFollowed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, patientRaft)
-	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
+	w, leader := patientWorld(t)
 	behind, ahead := w.others(leader)[0], w.others(leader)[1]
 	behind.faults.Cut(leader.id, transport.Both)
 	leader.mustPut(1, "a", "1")

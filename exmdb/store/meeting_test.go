@@ -52,6 +52,13 @@ func (b *box) appointments() (subjects []string) {
 	return subjects
 }
 
+func (b *box) wantAppointments(subjects ...string) {
+	b.t.Helper()
+	if got := b.appointments(); !slices.Equal(got, subjects) {
+		b.t.Errorf("there is %q, want %q", got, subjects)
+	}
+}
+
 func TestTheCalendarIsLeftAlone(t *testing.T) {
 	b := newBox(t, 0)
 	call(b, exmdb.OpSetJunk, &exmdb.SetJunkRequest{Add: []exmdb.JunkEntry{{List: exmdb.JunkBlocked, Entry: "o@example.test"}}})
@@ -71,13 +78,9 @@ func TestTheCalendarIsLeftAlone(t *testing.T) {
 	for _, method := range []string{"CANCEL", "REPLY", "COUNTER"} {
 		call(b, exmdb.OpDeliver, b.invitation(method, "unknown", 1))
 	}
-	if got := b.appointments(); len(got) != 0 {
-		t.Errorf("there is %q", got)
-	}
+	b.wantAppointments()
 	call(b, exmdb.OpDeliver, b.invitation("REQUEST", "plans", 1))
-	if got := b.appointments(); !slices.Equal(got, []string{"plans"}) {
-		t.Errorf("there is %q", got)
-	}
+	b.wantAppointments("plans")
 }
 
 // A mailbox that has room for the mail has it for the appointment.
@@ -87,9 +90,7 @@ func TestAnAppointmentAlwaysHasRoom(t *testing.T) {
 	used := call(measured, exmdb.OpMailboxInfo, &exmdb.Empty{}).Used
 	b := newBox(t, used-1)
 	call(b, exmdb.OpDeliver, b.invitation("REQUEST", "plans", 1))
-	if got := b.appointments(); !slices.Equal(got, []string{"plans"}) {
-		t.Errorf("there is %q", got)
-	}
+	b.wantAppointments("plans")
 }
 
 // An appointment that is deleted comes back with the next request, and one elsewhere is none of the calendar.
@@ -102,13 +103,9 @@ func TestDeletedAppointments(t *testing.T) {
 	}
 	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Calendar, Messages: all})
 	call(b, exmdb.OpDeliver, b.invitation("CANCEL", "plans", 1))
-	if got := b.appointments(); len(got) != 0 {
-		t.Errorf("there is %q", got)
-	}
+	b.wantAppointments()
 	call(b, exmdb.OpDeliver, b.invitation("REQUEST", "plans", 2))
-	if got := b.appointments(); !slices.Equal(got, []string{"plans"}) {
-		t.Errorf("there is %q", got)
-	}
+	b.wantAppointments("plans")
 }
 
 // BenchmarkRoom asks for a room whose calendar has a thousand appointments: nothing of them is indexed.
