@@ -132,14 +132,7 @@ const beatEvery = 100 * time.Millisecond
 // awaitBeat waits for the moment when heartbeats leave. raft has a timer for each follower of each group; heartbeats that leave
 // together share writes, and so do their answers, and both nodes wake once for all of them.
 func awaitBeat(ctx context.Context) error {
-	beat := time.NewTimer(beatEvery - time.Duration(time.Now().UnixNano())%beatEvery)
-	defer beat.Stop()
-	select {
-	case <-beat.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, beatEvery-time.Duration(time.Now().UnixNano())%beatEvery, nil, nil)
 }
 
 // incarnation is of the process that a replica's node last showed.

@@ -12,6 +12,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -114,24 +115,12 @@ func (x *Indexer) gather(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	for pause(ctx, x.config.Gather) {
+	for (clock.System{}).Sleep(ctx, x.config.Gather) == nil {
 		if x.config.Hold == nil || !x.config.Hold() {
 			return true
 		}
 	}
 	return false
-}
-
-// pause waits for d; it is false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 const (
@@ -208,7 +197,8 @@ func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceI
 	for more := true; more && err == nil && ctx.Err() == nil; {
 		began := time.Now()
 		if more, err = x.step(ctx, m, id); more && err == nil {
-			pause(ctx, restFor(time.Since(began), began.Sub(time.Unix(0, x.changed.Load()))))
+			rest := restFor(time.Since(began), began.Sub(time.Unix(0, x.changed.Load())))
+			_ = clock.System{}.Sleep(ctx, rest) // what comes next looks at ctx
 		}
 	}
 	switch kind := cluster.KindOf(err); {
