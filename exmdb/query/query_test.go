@@ -366,12 +366,20 @@ func TestCompileRefuses(t *testing.T) {
 		return &exmdb.TableSpec{Sort: mapi.SortOrderSet{Orders: o}}
 	}
 	count := oxcdata.AppendRestriction(nil, &mapi.PropertyRestriction{Op: mapi.RelOpRE, Tag: name, Value: mapi.Prop{Tag: name, Value: mapi.String("x")}})
+	member := &mapi.PropertyRestriction{Op: mapi.RelOpMemberOfDL, Tag: mapi.PidTagSenderEntryId,
+		Value: mapi.Prop{Tag: mapi.PidTagSenderEntryId, Value: mapi.Binary("staff")}}
+	of := func(r mapi.Restriction) *exmdb.TableSpec {
+		return &exmdb.TableSpec{Restriction: oxcdata.AppendRestriction(nil, r)}
+	}
 	for i, tt := range []struct {
 		spec *exmdb.TableSpec
 		want cluster.Kind
 	}{
 		{&exmdb.TableSpec{Restriction: []byte{0xFF}}, cluster.KindBadRequest},
 		{&exmdb.TableSpec{Restriction: count}, exmdb.KindTooComplex},
+		{of(member), exmdb.KindTooComplex},
+		{of(&mapi.SubObjectRestriction{Tag: mapi.PidTagMessageRecipients, Of: mapi.OrRestriction{&mapi.ExistRestriction{Tag: name}, member}}), exmdb.KindTooComplex},
+		{of(&mapi.CommentRestriction{Of: &mapi.NotRestriction{Of: &mapi.CountRestriction{Count: 1, Of: member}}}), exmdb.KindTooComplex},
 		{orders(mapi.SortOrder{Tag: name, Direction: 3}), exmdb.KindTooComplex},
 		{orders(mapi.SortOrder{Tag: mapi.PidTagInstID}), cluster.KindBadRequest},
 		{orders(mapi.SortOrder{Tag: size | mapi.Tag(mapi.MultiInstance)}), cluster.KindBadRequest},

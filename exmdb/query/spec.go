@@ -115,10 +115,20 @@ func restriction(b []byte) (mapi.Restriction, error) {
 	if err == nil {
 		err = mapi.CheckRestriction(r)
 	}
+	if err == nil && mapi.Within(r, asksMembers) {
+		err = fmt.Errorf("membership of a distribution list, which only the directory knows: %w", mapi.ErrTooComplex)
+	}
 	if err != nil {
 		return nil, refused(err)
 	}
 	return r, nil
+}
+
+// asksMembers reports whether a restriction asks who is in a distribution list (MS-OXCDATA 2.12.5.1). An op asks no directory:
+// a rule's condition is another matter, since the mail it is held against brings along which lists its people are in.
+func asksMembers(r mapi.Restriction) bool {
+	p, is := r.(*mapi.PropertyRestriction)
+	return is && p.Op == mapi.RelOpMemberOfDL
 }
 
 // Filter reads a restriction that is asked of one object by itself, nil for none.

@@ -235,6 +235,8 @@ func TestSearchesThatAreRefused(t *testing.T) {
 		"malformed":                {malformed, cluster.KindBadRequest},
 		"too long":                 {long, exmdb.KindTooComplex},
 		"too deep":                 {searching(fid, static, deep, schema.Inbox), exmdb.KindTooComplex},
+		"members of a list":        {searching(fid, static, mapi.AndRestriction{isMember}, schema.Inbox), exmdb.KindTooComplex},
+		"members, dynamic":         {searching(fid, exmdb.SearchRestart, isMember, schema.Inbox), exmdb.KindTooComplex},
 		"counting":                 {searching(fid, static, &mapi.CountRestriction{Count: 1, Of: all}, schema.Inbox), exmdb.KindTooComplex},
 	} {
 		if _, err := try(b, exmdb.OpSetSearchCriteria, c.req); cluster.KindOf(err) != c.kind || err == nil {

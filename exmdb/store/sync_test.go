@@ -220,6 +220,8 @@ func TestSyncScope(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	refused(b, exmdb.OpSyncContents, &exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: exmdb.SyncScope{Restriction: []byte{9, 9}}}, cluster.KindBadRequest)
+	members := oxcdata.AppendRestriction(nil, isMember)
+	refused(b, exmdb.OpSyncContents, &exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: exmdb.SyncScope{Restriction: members}}, exmdb.KindTooComplex)
 	counting := oxcdata.AppendRestriction(nil, &mapi.CountRestriction{Count: 3, Of: mapi.AndRestriction{}})
 	refused(b, exmdb.OpSyncContents, &exmdb.SyncContentsRequest{Folder: schema.Inbox, Scope: exmdb.SyncScope{Restriction: counting}}, exmdb.KindTooComplex)
 }

@@ -108,6 +108,9 @@ func is(op mapi.RelOp, t mapi.Tag, v mapi.Value) mapi.Restriction {
 	return &mapi.PropertyRestriction{Op: op, Tag: t, Value: mapi.Prop{Tag: t, Value: v}}
 }
 
+// isMember is a condition that a rule may have and nothing else.
+var isMember = is(mapi.RelOpMemberOfDL, mapi.PidTagSenderEntryId, mapi.Binary("a list"))
+
 func restricted(spec exmdb.TableSpec, r mapi.Restriction) exmdb.TableSpec {
 	spec.Restriction = oxcdata.AppendRestriction(nil, r)
 	return spec
@@ -652,6 +655,10 @@ func TestTablesRefuse(t *testing.T) {
 		_, err := o.tables().Rows(context.Background(), exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: spec}, From: from, Count: 1})
 		return err
 	}
+	looks := func(spec exmdb.TableSpec, r mapi.Restriction) error {
+		_, err := o.tables().Find(context.Background(), exmdb.TableFindRequest{Table: exmdb.TableRequest{Spec: spec}, From: beginning, Restriction: oxcdata.AppendRestriction(nil, r)})
+		return err
+	}
 	inbox := contentsOf(schema.Inbox)
 	for i, tt := range []struct {
 		err  error
@@ -668,6 +675,9 @@ func TestTablesRefuse(t *testing.T) {
 		}{5, []byte("short")})}), cluster.KindBadRequest},
 		{rows(exmdb.TableSpec{Kind: exmdb.TableContents, Object: inbox.Object, Restriction: []byte{0x77}}, beginning), cluster.KindBadRequest},
 		{rows(contentsOf(schema.Inbox, mapi.SortOrder{Tag: mapi.PidTagSubject, Direction: 9}), beginning), exmdb.KindTooComplex},
+		{rows(restricted(inbox, isMember), beginning), exmdb.KindTooComplex},
+		{rows(restricted(listOf(exmdb.TableHierarchy, schema.IPMSubtree), isMember), beginning), exmdb.KindTooComplex},
+		{looks(inbox, isMember), exmdb.KindTooComplex},
 	} {
 		if cluster.KindOf(tt.err) != tt.want || tt.err == nil {
 			t.Errorf("%d: %v, want kind %d", i, tt.err, tt.want)

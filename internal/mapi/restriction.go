@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // RestrictionType is a restriction's kind (MS-OXCDATA 2.12). Its numbers are the specification's.
@@ -247,6 +248,11 @@ func checkValue(t Tag, p Prop) error {
 }
 
 func isText(t Type) bool { return t == TypeString || t == TypeString8 }
+
+// Within reports whether is holds for r, or for any restriction that it is made of.
+func Within(r Restriction, is func(Restriction) bool) bool {
+	return is(r) || slices.ContainsFunc(r.operands(), func(o Restriction) bool { return Within(o, is) })
+}
 
 // MapTags is r with every tag of a property replaced by what tag gives for it: named properties have other ids in
 // another mailbox. r stays as it is.
