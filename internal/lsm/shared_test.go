@@ -123,6 +123,28 @@ func walOf(t testing.TB, n int) (fs *CrashFS, name string, wal []byte, lastAt in
 	return fs, name, wal, lastAt
 }
 
+// TestLogEnd: it lies behind the last batch, whatever follows, and what follows is nothing to whoever opens the database.
+func TestLogEnd(t *testing.T) {
+	fs, name, wal, lastAt := walOf(t, 40)
+	rng := rand.New(rand.NewPCG(6, 6))
+	noise := make([]byte, 2*walBlock)
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	for cut, want := range map[int]int{len(wal): len(wal), len(wal) - 1: lastAt, lastAt: lastAt} {
+		for _, behind := range [][]byte{nil, noise[:1], noise[:300], noise, make([]byte, 300)} {
+			must(t, WriteFile(fs, name, append(bytes.Clone(wal[:cut]), behind...)))
+			got, end, err := LogEnd(fs, "d")
+			if err != nil || got != path.Base(name) || end != int64(want) {
+				t.Errorf("%d of %d bytes and %d others: %s ends at %d, want %d; %v", cut, len(wal), len(behind), got, end, want, err)
+			}
+		}
+	}
+	if got, end, err := LogEnd(MemFS(), "d"); got != "" || end != 0 || err != nil {
+		t.Errorf("no database: %q, %d, %v", got, end, err)
+	}
+}
+
 // TestLogIsProved turns bits of a log before its last batch: each is an error of Open, never a shorter database.
 func TestLogIsProved(t *testing.T) {
 	fs, name, wal, lastAt := walOf(t, 40)

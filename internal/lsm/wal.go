@@ -45,20 +45,33 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // before a batch that a later one proves to have been synced. The engine takes much of that for the file's end; older
 // logs it checks to the last byte.
 func checkWAL(fs FS, dir string) error {
+	_, _, err := scanWAL(fs, dir)
+	return err
+}
+
+// scanWAL reads the newest log there is, if there is any.
+func scanWAL(fs FS, dir string) (scan walScan, name string, err error) {
 	name, number, err := newestWAL(fs, dir)
 	if err != nil || name == "" {
-		return err
+		return scan, name, err
 	}
 	f, err := fs.Open(path.Join(dir, name))
 	if err != nil {
-		return fmt.Errorf("check log: %w", err)
+		return scan, name, fmt.Errorf("check log: %w", err)
 	}
-	scan := walScan{number: uint32(number)}
+	scan.number = uint32(number)
 	err = scan.file(f)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("check log %s: %w", name, err)
+		return scan, name, fmt.Errorf("check log %s: %w", name, err)
 	}
-	return nil
+	return scan, name, nil
+}
+
+// LogEnd is the newest log file of a database that nobody has open, and where in it the next batch would have been written.
+// What is there is nothing, or what the file held when it was another's, or what a write left that did not end.
+func LogEnd(fs FS, dir string) (name string, end int64, err error) {
+	scan, name, err := scanWAL(fs, dir)
+	return name, int64(scan.end), err // #nosec G115 -- below the size of a file
 }
 
 func newestWAL(fs FS, dir string) (name string, number uint64, err error) {
@@ -84,6 +97,7 @@ type walScan struct {
 	number uint32
 	base   uint64 // offset of the block being read
 	ended  bool   // a trailer was met
+	end    uint64 // offset behind the last chunk before one that cannot be read
 
 	begun uint64 // sequence number behind the batch whose chunks are being read
 	whole uint64 // sequence number behind the last whole batch; 0 for none
@@ -122,7 +136,9 @@ func (s *walScan) block(b []byte) error {
 			if err := s.readable(chunk); err != nil {
 				return err
 			}
-			i += len(chunk)
+			if i += len(chunk); !s.broken {
+				s.end = s.base + uint64(i)
+			}
 		case s.broken:
 			i++
 		case s.trailer(b[i:]):
