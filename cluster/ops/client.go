@@ -119,6 +119,7 @@ func (a *attempts) once(ctx context.Context) ([]byte, error) {
 	if node == "" {
 		return nil, cluster.ErrUnavailable
 	}
+	a.q.Owner = node == route.Leader
 	a.age()
 	changed := a.client.router.Changed()
 	resp, err := a.send(ctx, node, changed)

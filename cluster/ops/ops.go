@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,6 +66,8 @@ type Request struct {
 	// ID is the request id of a write and Age, in nanoseconds, the time since it was drawn. Tag 6 was a time of day.
 	ID  [16]byte      `wire:"5"`
 	Age time.Duration `wire:"9"`
+	// Owner says that the caller takes the node that it asks for the group's leader, and does not only try it.
+	Owner bool `wire:"10"`
 	// As is who asks, coded by the package whose op it is; Payload is the op's request.
 	As      []byte `wire:"7"`
 	Payload []byte `wire:"8"`
@@ -117,6 +120,9 @@ type Server struct {
 type Events struct {
 	// Served is told of every op that ran here, with its error.
 	Served func(op string, took time.Duration, err error)
+	// Misled is told of an op that was refused because another node leads the group, though its caller took this one for
+	// the leader.
+	Misled func(group cluster.GroupID, leader cluster.NodeID)
 }
 
 // NewServer makes a server over the tables given. A number used twice is a broken table and panics.
@@ -170,7 +176,15 @@ func (s *Server) Serve(ctx context.Context, q *Request) ([]byte, error) {
 	if s.events.Served != nil {
 		s.events.Served(h.Name, time.Since(start), err)
 	}
+	s.misled(q, err)
 	return resp, err
+}
+
+func (s *Server) misled(q *Request, err error) {
+	var e *cluster.Error
+	if q.Owner && s.events.Misled != nil && errors.As(err, &e) && e.Kind == cluster.KindNotLeader && e.Leader != "" {
+		s.events.Misled(q.Group, e.Leader)
+	}
 }
 
 func (s *Server) run(ctx context.Context, h *Handler, rep *space.Replica, q *Request) (resp []byte, err error) {

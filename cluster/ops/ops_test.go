@@ -26,6 +26,8 @@ type nodes struct {
 	asked   []cluster.NodeID
 	ids     map[[16]byte]bool
 	ages    []time.Duration
+	owners  int    // calls to the node that was known to lead, as to it
+	others  int    // calls to another one, as to one that may know
 	took    func() // what happens while a node answers
 	route   Route
 	denied  error
@@ -43,6 +45,12 @@ func (n *nodes) CallOps(_ context.Context, node cluster.NodeID, _ Mode, frame []
 	}
 	n.ids[q.ID] = true
 	n.ages = append(n.ages, q.Age)
+	switch leads := node == n.route.Leader; {
+	case leads && q.Owner:
+		n.owners++
+	case !leads && !q.Owner:
+		n.others++
+	}
 	if n.took != nil {
 		n.took()
 	}
@@ -114,6 +122,44 @@ func TestFollowsTheLeaderUnderOneRequestID(t *testing.T) {
 	}
 	if len(n.ids) != 1 || n.ids[[16]byte{}] {
 		t.Fatalf("%d request ids over the attempts %v", len(n.ids), n.asked)
+	}
+}
+
+// TestWhoIsTakenForTheOwner: the leader that is known is asked as such, the others are tried.
+func TestWhoIsTakenForTheOwner(t *testing.T) {
+	n, c := network(map[cluster.NodeID][]error{"n2": {cluster.ErrUnavailable}, "n3": {cluster.ErrUnavailable},
+		"n4": {&cluster.Error{Kind: cluster.KindNotLeader, Term: 5, Leader: "n4"}, nil}})
+	if _, err := call(c, Write, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if n.owners == 0 || n.others == 0 || n.owners+n.others != len(n.asked) {
+		t.Errorf("of the calls to %v %d were to the owner, %d to others", n.asked, n.owners, n.others)
+	}
+}
+
+// TestMisledIsTold of a caller that took this node for the leader, once another is known.
+func TestMisledIsTold(t *testing.T) {
+	for _, x := range []struct {
+		owner  bool
+		answer error
+		told   bool
+	}{
+		{true, &cluster.Error{Kind: cluster.KindNotLeader, Group: 3, Leader: "n4"}, true},
+		{false, &cluster.Error{Kind: cluster.KindNotLeader, Group: 3, Leader: "n4"}, false},
+		{true, &cluster.Error{Kind: cluster.KindNotLeader, Group: 3}, false},
+		{true, cluster.ErrUnavailable, false},
+		{true, nil, false},
+	} {
+		told := false
+		s := NewServer(one{openReplica(t, space.Config{})}, Events{Misled: func(g cluster.GroupID, leader cluster.NodeID) {
+			told = g == 3 && leader == "n4"
+		}}, []Handler{{ID: 1, Name: "ask", Mode: Serve, Serve: func(context.Context, *space.Replica, *Request) ([]byte, error) {
+			return nil, x.answer
+		}}})
+		_, err := s.Handle(t.Context(), wire.Marshal(&Request{Op: 1, Space: here, Group: 3, Owner: x.owner}))
+		if !errors.Is(err, x.answer) || told != x.told {
+			t.Errorf("%+v: %v, told %v", x, err, told)
+		}
 	}
 }
 

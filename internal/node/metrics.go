@@ -39,6 +39,7 @@ type metrics struct {
 	syncTime      *prometheus.HistogramVec
 	leaderChanges *prometheus.CounterVec
 	scrubs        *prometheus.CounterVec
+	misled        *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -65,16 +66,21 @@ func newMetrics() *metrics {
 		syncTime:      histogram("log_sync_duration_seconds", "How long entries took to be on disk.", "log"),
 		leaderChanges: counter("group_leader_changes_total", "New leaders of a group, as this node learnt of them.", "group"),
 		scrubs:        counter("scrubs_total", "Scrubs of groups led here, by what came of them.", "result"),
+		misled: counter("wrong_owner_answers_total",
+			"Ops that came here as to their owner though another node was it, and whether this node had known that for more than a second.", "late"),
 	}
 	for _, result := range scrubResults {
 		m.scrubs.WithLabelValues(result) // from zero on, so that the first of a kind is an increase
+	}
+	for _, late := range []string{"no", "yes"} {
+		m.misled.WithLabelValues(late)
 	}
 	return m
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.connections, m.accepted, m.commands, m.commandTime, m.signIns, m.deliveries, m.queued, m.outgoing,
-		m.octets, m.opTime, m.opErrors, m.syncTime, m.leaderChanges, m.scrubs}
+		m.octets, m.opTime, m.opErrors, m.syncTime, m.leaderChanges, m.scrubs, m.misled}
 }
 
 // metricsHandler shows the node's figures to Prometheus.

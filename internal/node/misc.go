@@ -25,7 +25,7 @@ func (n *Node) makeServer() {
 	if n.cfg.Staging {
 		tables = append(tables, scratchHandlers())
 	}
-	n.server = ops.NewServer(replicas{n}, ops.Events{Served: n.metrics.served}, n.guard(tables)...)
+	n.server = ops.NewServer(replicas{n}, ops.Events{Served: n.metrics.served, Misled: n.misled}, n.guard(tables)...)
 }
 
 // traceRoom is what a node may write above a mail that is as large as it may be (MAILBOX 3): it counts in the store.

@@ -76,6 +76,7 @@ type Node struct {
 	scratched scratches
 	replaced  replacements
 	scrubs    scrubs
+	ages      leaderAges
 	attempts  attempts
 	rejected  repeats
 	stopping  chan struct{}

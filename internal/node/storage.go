@@ -162,6 +162,7 @@ func (n *Node) groupEvents() group.Events {
 		},
 		LeaderKnown: func(g cluster.GroupID, term uint64, leader cluster.ServerID) {
 			n.view.Learn(g, term, leader.Node())
+			n.ages.changed(g, leader.Node(), time.Now())
 			if leader != "" {
 				n.metrics.leaderChanged(g)
 			}
