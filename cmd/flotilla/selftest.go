@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +36,7 @@ With --faults nodes are killed, frozen, cut off, and given full, slow and stuck 
 Another cluster than that of 'flotilla dev' is named by --server and --imap, --smtp.`,
 		Example: `  flotilla selftest --duration 1m
   flotilla selftest --duration 10m --faults
-  flotilla selftest --duration 10m --faults=kill,freeze,cut-out
+  flotilla selftest --duration 10m --faults=kill,freeze,cut-out --max-gap 4s
   flotilla selftest --server n1:2808 --imap n1:993,n2:993,n3:993 --smtp n1:25,n2:25,n3:25 --domain example.test
   flotilla selftest verify selftest.history`,
 		Args: cobra.NoArgs,
@@ -48,6 +50,7 @@ Another cluster than that of 'flotilla dev' is named by --server and --imap, --s
 	f.StringVar(&s.config.History, "history", "", "file for the history; it must not be there yet (default: selftest-<time>.history)")
 	f.StringVar(&s.faults, "faults", "", "make faults meanwhile: all kinds, or those named, with commas between")
 	f.Lookup("faults").NoOptDefVal = "all"
+	f.DurationVar(&s.config.MaxGap, "max-gap", 0, "for how long a mailbox may be unavailable to a protocol, e.g. 4s (default: that is shown and not judged)")
 	f.StringSliceVar(&s.imap, "imap", nil, "IMAPS ports of the nodes, host:port, with --server")
 	f.StringSliceVar(&s.smtp, "smtp", nil, "SMTP ports of the nodes, in the same order")
 	f.StringSliceVar(&s.lmtp, "lmtp", nil, "LMTP ports of the nodes, in the same order, if they may be used")
@@ -145,20 +148,31 @@ func showReport(out io.Writer, asJSON bool, r *selftest.Report) error {
 		if err := json.NewEncoder(out).Encode(r); err != nil {
 			return err
 		}
-		return verdictError(r.Verdict)
+		return reportError(r)
 	}
 	total := 0
 	for _, n := range r.Faults {
 		total += n
 	}
 	fmt.Fprintf(out, "%d faults in %.0f s, seed %d; the slowest acknowledged operation took %.0f ms\n", total, r.Seconds, r.Seed, r.Slowest)
+	for _, protocol := range slices.Sorted(maps.Keys(r.Gaps)) {
+		fmt.Fprintf(out, "%s: a mailbox was unavailable for %.0f ms at the longest\n", protocol, r.Gaps[protocol])
+	}
 	showVerdict(out, r.Verdict)
 	path, err := filepath.Abs(r.History)
 	if err != nil {
 		path = r.History
 	}
 	fmt.Fprintf(out, "The history is in %s\n", path)
-	return verdictError(r.Verdict)
+	return reportError(r)
+}
+
+// reportError adds to the verdict what a run is held to beside it.
+func reportError(r *selftest.Report) error {
+	if err := verdictError(r.Verdict); err != nil || r.OK() {
+		return err
+	}
+	return fmt.Errorf("%w: unavailable for more than %.0f ms: %s", errViolated, r.MaxGap, strings.Join(r.Beyond, ", "))
 }
 
 func showVerdict(out io.Writer, v *history.Verdict) {

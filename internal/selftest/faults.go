@@ -2,11 +2,8 @@ package selftest
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -35,24 +32,28 @@ const (
 	TornTail  Kind = "torn-tail"  // killed in the middle of a write of the log, and started again
 )
 
-// kinds has what each fault does.
+// kinds has what each fault does. Whatever shows that it took effect is looked for, and its absence is an error: a fault
+// that does nothing would show that nothing is wrong.
 var kinds = []struct {
 	kind Kind
-	do   func(ctx context.Context, c *dev.Cluster, node string) error
+	do   func(ctx context.Context, v *victim) error
 }{
-	{Kill, func(ctx context.Context, c *dev.Cluster, node string) error { return restart(ctx, c, node, nil) }},
-	{Freeze, freeze},
-	{Cut, forAWhile(admin.Fault{Kind: "cut"})},
-	{CutIn, forAWhile(admin.Fault{Kind: "cut-in"})},
-	{CutOut, forAWhile(admin.Fault{Kind: "cut-out"})},
-	{Latency, forAWhile(admin.Fault{Kind: "latency", Value: 50 * time.Millisecond})},
+	{Kill, func(ctx context.Context, v *victim) error { return v.restart(ctx, nil) }},
+	{Freeze, func(ctx context.Context, v *victim) error { return v.freeze(ctx) }},
+	{Cut, forAWhile(admin.Fault{Kind: "cut"}, nil)},
+	{CutIn, forAWhile(admin.Fault{Kind: "cut-in"}, nil)},
+	{CutOut, forAWhile(admin.Fault{Kind: "cut-out"}, nil)},
+	{Latency, forAWhile(admin.Fault{Kind: "latency", Value: 50 * time.Millisecond}, nil)},
 	{Clock, jump},
-	{DiskLow, forAWhile(admin.Fault{Kind: "disk-free", Percent: 2})},
-	{DiskSlow, forAWhile(admin.Fault{Kind: "disk-slow", Value: 200 * time.Millisecond})},
-	{DiskStuck, untilItEnds(admin.Fault{Kind: "disk-slow", Value: 20 * time.Second})},
-	{DiskFull, untilItEnds(admin.Fault{Kind: "disk-full"})},
-	{TornTail, func(ctx context.Context, c *dev.Cluster, node string) error { return restart(ctx, c, node, tear) }},
+	{DiskLow, forAWhile(admin.Fault{Kind: "disk-free", Percent: 1}, says("FL-1074"))},
+	{DiskSlow, forAWhile(admin.Fault{Kind: "disk-slow", Value: slowSync}, syncsSlowly)},
+	{DiskStuck, untilItEnds(admin.Fault{Kind: "disk-slow", Value: 20 * time.Second}, "FL-1006")},
+	{DiskFull, untilItEnds(admin.Fault{Kind: "disk-full"}, "no space left on device")},
+	{TornTail, tornTail},
 }
+
+// slowSync is what a sync takes longer on a slow disk.
+const slowSync = 200 * time.Millisecond
 
 // Kinds lists the faults there are.
 func Kinds() []Kind {
@@ -72,10 +73,14 @@ func Inflict(ctx context.Context, c *dev.Cluster, node string, k Kind) error {
 		if f.kind != k {
 			continue
 		}
-		if err := f.do(ctx, c, node); err != nil {
+		v, err := newVictim(c, node)
+		if err == nil {
+			err = f.do(ctx, v)
+		}
+		if err != nil {
 			return fmt.Errorf("%s %s: %w", k, node, err)
 		}
-		return c.ReadyNode(ctx, node, func(string) {})
+		return v.ready(ctx)
 	}
 	return fmt.Errorf("there is no fault %q", k)
 }
@@ -83,71 +88,9 @@ func Inflict(ctx context.Context, c *dev.Cluster, node string, k Kind) error {
 // rest pauses for d or until ctx ends, which the caller looks at next.
 func rest(ctx context.Context, d time.Duration) { _ = clock.System{}.Sleep(ctx, d) }
 
-// restart kills a node, does something to what it left behind, and starts it again.
-func restart(ctx context.Context, c *dev.Cluster, node string, between func(dir string) error) error {
-	if err := c.Kill(node); err != nil {
-		return err
-	}
-	rest(ctx, time.Second)
-	if err := gone(ctx, c, node); err != nil {
-		return err
-	}
-	if between != nil {
-		if err := between(filepath.Join(c.Dir, node)); err != nil {
-			return err
-		}
-	}
-	return c.Start(node)
-}
-
-// gone waits until a node's process is.
-func gone(ctx context.Context, c *dev.Cluster, node string) error {
-	for c.Running(node) != 0 {
-		if ctx.Err() != nil {
-			return fmt.Errorf("it has not ended: %w", ctx.Err())
-		}
-		rest(ctx, 10*time.Millisecond)
-	}
-	return nil
-}
-
-// tear leaves at the end of each log what a write leaves that was cut off: octets that are no record.
-func tear(dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "raft", "*", "pebble", "*.log"))
-	if err != nil {
-		return err
-	}
-	newest := map[string]string{} // by folder; names are numbers of one length
-	for _, name := range files {
-		folder := filepath.Dir(name)
-		newest[folder] = max(newest[folder], name)
-	}
-	if len(newest) == 0 {
-		return fmt.Errorf("no log in %s", dir)
-	}
-	for _, name := range newest {
-		if err := appendNoise(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func appendNoise(name string) error {
-	noise := make([]byte, 300)
-	if _, err := rand.Read(noise); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(noise)
-	return errors.Join(err, f.Close())
-}
-
-func freeze(ctx context.Context, c *dev.Cluster, node string) error {
-	pid := c.Running(node)
+// freeze stops the process for a while.
+func (v *victim) freeze(ctx context.Context) error {
+	pid := v.Running(v.node)
 	if pid == 0 {
 		return errors.New("it does not run")
 	}
@@ -158,51 +101,50 @@ func freeze(ctx context.Context, c *dev.Cluster, node string) error {
 	return syscall.Kill(pid, syscall.SIGCONT)
 }
 
-// forAWhile sets a fault by the node's own hook and clears it again, whether ctx has ended or not.
-func forAWhile(f admin.Fault) func(context.Context, *dev.Cluster, string) error {
-	return func(ctx context.Context, c *dev.Cluster, node string) error {
-		if err := c.Fault(ctx, node, f); err != nil {
+// forAWhile sets a fault by the node's own hook and clears it again, whether ctx has ended or not. shown, if there is one, waits
+// for what shows that it took effect.
+func forAWhile(f admin.Fault, shown func(ctx context.Context, v *victim) error) func(context.Context, *victim) error {
+	return func(ctx context.Context, v *victim) error {
+		if err := v.Fault(ctx, v.node, f); err != nil {
 			return err
 		}
-		rest(ctx, held)
-		return clearAll(ctx, c, node)
+		over := time.Now().Add(held)
+		var err error
+		if shown != nil {
+			err = shown(ctx, v)
+		}
+		if rest(ctx, time.Until(over)); err != nil {
+			err = fmt.Errorf("it has not taken effect: %w", err)
+		}
+		return errors.Join(err, v.clear(ctx))
 	}
 }
 
-// clearAll ends the faults of a node that runs.
-func clearAll(ctx context.Context, c *dev.Cluster, node string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	return c.Fault(ctx, node, admin.Fault{Kind: "clear"})
-}
-
-func jump(ctx context.Context, c *dev.Cluster, node string) error {
+func jump(ctx context.Context, v *victim) error {
 	by := time.Hour
 	if time.Now().UnixNano()%2 == 0 {
 		by = -by
 	}
-	return forAWhile(admin.Fault{Kind: "clock", Value: by})(ctx, c, node)
+	return forAWhile(admin.Fault{Kind: "clock", Value: by}, nil)(ctx, v)
 }
 
-// patience is how long a node may take to end by itself.
-const patience = 20 * time.Second
-
-// untilItEnds sets a fault that a process does not outlive and starts the node again. A node to which nothing was written
-// meanwhile does not notice, and goes on.
-func untilItEnds(f admin.Fault) func(context.Context, *dev.Cluster, string) error {
-	return func(ctx context.Context, c *dev.Cluster, node string) error {
-		if err := c.Fault(ctx, node, f); err != nil {
+// untilItEnds sets a fault that a process to which something is written does not outlive, holds that it ended for that reason,
+// which it gives in its log, and starts the node again.
+func untilItEnds(f admin.Fault, reason string) func(context.Context, *victim) error {
+	return func(ctx context.Context, v *victim) error {
+		if err := v.Fault(ctx, v.node, f); err != nil {
 			return err
 		}
 		soon, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		if gone(soon, c, node) == nil {
-			return c.Start(node)
+		if err := v.gone(soon); err != nil {
+			return errors.Join(fmt.Errorf("it has not taken effect: %w", err), v.clear(ctx))
 		}
-		if err := clearAll(ctx, c, node); err != nil && c.Running(node) != 0 {
-			return err
+		err := says(reason)(soon, v)
+		if err != nil {
+			err = fmt.Errorf("it ended for another reason: %w", err)
 		}
-		return c.Start(node)
+		return errors.Join(err, v.Start(v.node))
 	}
 }
 

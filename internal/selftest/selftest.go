@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,10 +27,17 @@ type Config struct {
 	// Faults come one after the other when Trouble is set, which needs a dev cluster; empty are all kinds.
 	Trouble bool
 	Faults  []Kind
+	// Least is how many faults come at the least, however long that takes.
+	Least int
 	// Seed decides what clients and faults do, as far as answers let them; 0 draws one.
 	Seed uint64
 	// History is the file that is written; it must not be there yet.
 	History string
+	// Lateness is how late a notification may be once nothing happens any more, and how long replicas may take to catch up;
+	// default a minute.
+	Lateness time.Duration
+	// MaxGap, when it is set, is the longest that a client's protocol may be unavailable.
+	MaxGap time.Duration
 	// Progress is told about once a second how it goes; it may be nil.
 	Progress func(Progress)
 }
@@ -51,8 +59,16 @@ type Report struct {
 	Faults  map[Kind]int     `json:"faults,omitempty"`
 	// Slowest is the longest that an acknowledged operation took, in milliseconds.
 	Slowest float64 `json:"slowest_ms"`
-	History string  `json:"history"`
+	// Gaps are the longest times for which a mailbox was unavailable, in milliseconds, by protocol; MaxGap is the bound, if one
+	// was set, and Beyond the protocols for which it was longer.
+	Gaps    map[string]float64 `json:"gaps_ms"`
+	MaxGap  float64            `json:"max_gap_ms,omitempty"`
+	Beyond  []string           `json:"beyond,omitempty"`
+	History string             `json:"history"`
 }
+
+// OK says that every promise was kept, and no protocol unavailable for longer than it may be.
+func (r *Report) OK() bool { return r.Verdict.OK() && len(r.Beyond) == 0 }
 
 func (c *Config) defaults() error {
 	if c.Duration == 0 {
@@ -63,6 +79,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Clients == 0 {
 		c.Clients = 16
+	}
+	if c.Lateness == 0 {
+		c.Lateness = time.Minute
 	}
 	for c.Seed == 0 {
 		c.Seed = rand.Uint64()
@@ -176,22 +195,26 @@ func (r *run) work(ctx context.Context, boxes []*mailbox) error {
 	return r.settle(ctx)
 }
 
-// war lets the clients work for the time there is, and faults come meanwhile.
+// war lets the clients work for the time there is, and faults come meanwhile. The clients go on until the last fault is over: some
+// show only in what is written.
 func (r *run) war(ctx context.Context) error {
 	r.enter("working")
-	ctx, cancel := context.WithTimeout(ctx, r.Duration)
+	timed, cancel := context.WithTimeout(ctx, r.Duration)
 	defer cancel()
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	for i := range r.Clients {
 		u := &user{load: r.load, name: fmt.Sprintf("c%d", i+1), rng: rand.New(rand.NewPCG(r.Seed, uint64(i+1)))}
-		work.Go(func() { u.run(ctx) })
+		work.Go(func() { u.run(working) })
 	}
 	var err error
 	if r.Trouble {
-		if err = r.trouble(ctx); err != nil {
-			cancel()
-		}
+		err = r.trouble(ctx, timed)
 	}
+	if err == nil {
+		<-timed.Done()
+	}
+	stop()
 	work.Wait()
 	return err
 }
@@ -199,12 +222,12 @@ func (r *run) war(ctx context.Context) error {
 // faultTime bounds one fault with the return of its node.
 const faultTime = 3 * time.Minute
 
-// trouble makes one fault after the other, each kind in turn.
-func (r *run) trouble(ctx context.Context) error {
+// trouble makes one fault after the other, each kind in turn, until the time is up.
+func (r *run) trouble(ctx, timed context.Context) error {
 	rng := rand.New(rand.NewPCG(r.Seed, 0))
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; ; n++ {
 		rest(ctx, time.Duration(1000+rng.IntN(3000))*time.Millisecond)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || timed.Err() != nil && n >= r.Least {
 			return nil
 		}
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), faultTime)
@@ -218,42 +241,43 @@ func (r *run) trouble(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.faults[kind]++ // it took effect
 		r.log.Note("%s serves again", node)
 	}
-	return nil
 }
 
 func (r *run) note(kind Kind, node string) {
 	r.log.Note("%s %s", kind, node)
-	r.faults[kind]++
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count++
 	r.now = fmt.Sprintf("%s %s", kind, node)
 }
 
-// lateness is how late a notification may be once nothing happens any more, and how long replicas may take to catch up.
-const lateness = time.Minute
-
 // settle reads every mailbox at every node, waits until those who watch have been told, and compares the replicas.
 func (r *run) settle(ctx context.Context) error {
 	if err := r.eventually(ctx, r.Target.Ready); err != nil {
 		return err
 	}
+	var told sync.WaitGroup
+	defer told.Wait()
 	for i, b := range r.load.boxes {
 		state, err := r.final(ctx, b)
 		if err != nil {
 			return err
 		}
 		rec := history.Record{Client: r.watchers[i].name, Op: history.View, Box: b.name, By: "imap", Point: 1, Outcome: history.OK}
-		r.log.Do(rec, func(rec *history.Record) { rec.State = r.toldOf(ctx, r.watchers[i], state) })
+		told.Go(func() {
+			r.log.Do(rec, func(rec *history.Record) { rec.State = r.toldOf(ctx, r.watchers[i], state) })
+		})
 	}
+	told.Wait()
 	return r.replicas(ctx)
 }
 
 // eventually tries until check finds nothing wrong, or it takes too long.
 func (r *run) eventually(ctx context.Context, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, lateness)
+	ctx, cancel := context.WithTimeout(ctx, r.Lateness)
 	defer cancel()
 	for {
 		err := check(ctx)
@@ -311,7 +335,7 @@ func (r *run) toldOf(ctx context.Context, w *watcher, want *history.State) (view
 // replicas notes the hashes of all replicas at one index of each group. A replica that does not come to it, or is not there, is
 // an error: then nothing is known.
 func (r *run) replicas(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lateness)
+	ctx, cancel := context.WithTimeout(ctx, r.Lateness)
 	defer cancel()
 	wanted := 1
 	if d := r.Target.Dev; d != nil {
@@ -336,11 +360,19 @@ func (r *run) replicas(ctx context.Context) error {
 func (r *run) judge() *Report {
 	r.enter("judging")
 	records := r.log.Records()
-	report := &Report{Verdict: history.Check(records, checkTime), Seed: r.Seed, Seconds: time.Since(r.began).Seconds(), Faults: r.faults, History: r.History}
+	report := &Report{Verdict: history.Check(records, checkTime), Seed: r.Seed, Seconds: time.Since(r.began).Seconds(), Faults: r.faults, History: r.History,
+		Gaps: map[string]float64{}, MaxGap: r.MaxGap.Seconds() * 1e3}
 	for i := range records {
 		if rec := &records[i]; rec.Outcome == history.OK && rec.Op != history.View {
 			report.Slowest = max(report.Slowest, float64(rec.Return-rec.Call)/1e6)
 		}
 	}
+	for protocol, gap := range history.Gaps(records) {
+		report.Gaps[protocol] = gap.Seconds() * 1e3
+		if r.MaxGap > 0 && gap > r.MaxGap {
+			report.Beyond = append(report.Beyond, protocol)
+		}
+	}
+	slices.Sort(report.Beyond)
 	return report
 }

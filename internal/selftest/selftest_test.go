@@ -1,7 +1,6 @@
 package selftest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/selftest/history"
 )
 
@@ -83,29 +83,64 @@ func TestFaultsAreForDevClusters(t *testing.T) {
 	}
 }
 
-// TestATornTailIsOfTheNewestLog: octets are added at the end, nothing else is touched, and no log at all is an error.
-func TestATornTailIsOfTheNewestLog(t *testing.T) {
-	dir := t.TempDir()
-	if err := tear(dir); err == nil {
+// TestATornTailIsReadToItsEnd: octets come where the next batch would, what was written is there when the log is opened, the torn
+// file goes, and no log at all is an error.
+func TestATornTailIsReadToItsEnd(t *testing.T) {
+	dir, crashed := t.TempDir(), t.TempDir()
+	if _, err := tear(dir); err == nil {
 		t.Error("no log was torn")
 	}
-	logs := filepath.Join(dir, "raft", "log", "pebble")
-	if err := os.MkdirAll(logs, 0o700); err != nil {
+	logs := filepath.Join("raft", "log", "pebble")
+	db, err := lsm.Open(lsm.LogOptions(filepath.Join(dir, logs)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"000008.log", "000010.log"} {
-		if err := os.WriteFile(filepath.Join(logs, name), []byte(name), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tear(dir); err != nil {
+	b := db.NewBatch()
+	if err := errors.Join(b.Set([]byte("k"), []byte("v")), b.Commit(true), os.CopyFS(crashed, os.DirFS(dir)), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for name, longer := range map[string]bool{"000008.log": false, "000010.log": true} {
-		b, err := os.ReadFile(filepath.Join(logs, name))
-		if err != nil || !bytes.HasPrefix(b, []byte(name)) || (len(b) > len(name)) != longer {
-			t.Errorf("%s: %q, %v", name, b, err)
-		}
+	torn, err := tear(crashed)
+	if err != nil || len(torn) != 1 || replaced(torn) == nil {
+		t.Fatalf("%v, %v", torn, err)
+	}
+	if db, err = lsm.Open(lsm.LogOptions(filepath.Join(crashed, logs))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := db.Get([]byte("k")); err != nil || string(got) != "v" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := errors.Join(await(t.Context(), func() error { return replaced(torn) }), db.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAFaultThatShowsNowhereIsAnError: what the log said before the fault does not count.
+func TestAFaultThatShowsNowhereIsAnError(t *testing.T) {
+	c := &dev.Cluster{Options: dev.Options{Dir: t.TempDir(), Nodes: 1}}
+	if _, err := newVictim(c, "n1"); err == nil {
+		t.Error("a node without a log")
+	}
+	if err := os.Mkdir(filepath.Join(c.Dir, "n1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(c.Dir, "n1", "log")
+	if err := os.WriteFile(log, []byte("FL-1074\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := newVictim(c, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := says("FL-1074")(over, v); err == nil {
+		t.Error("an earlier line shows the fault")
+	}
+	if err := os.WriteFile(log, []byte("FL-1074\nFL-1074\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := says("FL-1074")(t.Context(), v); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -181,6 +216,19 @@ func TestAClaimIsMadeOnce(t *testing.T) {
 	}
 }
 
+// TestALongGapIsBeyondItsBound: without a bound it is only shown, and it never changes the verdict.
+func TestALongGapIsBeyondItsBound(t *testing.T) {
+	for bound, beyond := range map[time.Duration]int{0: 0, 3 * time.Second: 0, 2 * time.Second: 1} {
+		log := history.NewLog()
+		log.Put(history.Record{Client: "c", Op: history.Read, By: "imap", Box: "b", Return: int64(3 * time.Second), Outcome: history.OK,
+			State: &history.State{}})
+		r := (&run{Config: Config{MaxGap: bound}, log: log}).judge()
+		if !r.Verdict.OK() || r.Gaps["imap"] != 3000 || len(r.Beyond) != beyond || r.OK() != (beyond == 0) {
+			t.Errorf("bound %v: %+v", bound, r)
+		}
+	}
+}
+
 func TestReplicasThatCannotBeComparedAreAnError(t *testing.T) {
 	replica := func(node, hash string, index int) nodes {
 		return nodes{"Node": node, "Hash": hash, "hash_index": index}
@@ -199,7 +247,7 @@ func TestReplicasThatCannotBeComparedAreAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := history.NewLog()
 			admin := answers(t, "/v1/groups", []nodes{{"Group": 1, "Replicas": x.replicas}})
-			r := &run{Config: Config{Target: &Target{Admin: []*adminclient.Client{admin}, Dev: &dev.Cluster{Options: dev.Options{Nodes: 3}}}}, log: log}
+			r := &run{Config: Config{Lateness: time.Minute, Target: &Target{Admin: []*adminclient.Client{admin}, Dev: &dev.Cluster{Options: dev.Options{Nodes: 3}}}}, log: log}
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			if err := r.replicas(ctx); (err != nil) != x.fails {
