@@ -11,26 +11,40 @@ import (
 	"time"
 )
 
-// Crew runs clients side by side.
+// Crew runs clients side by side, and those who watch what comes of it.
 type Crew struct {
-	Clients []*Client
+	Clients  []*Client
+	Watchers []*Watcher
 
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	wg     sync.WaitGroup // of the clients
+	told   sync.WaitGroup // of the watchers
 }
 
-// Start lets the clients work until Stop.
+// Start lets the clients work until Finish or Stop, and the watchers until Stop.
 func (w *Crew) Start(ctx context.Context) {
 	ctx, w.cancel = context.WithCancel(ctx)
 	for _, c := range w.Clients {
 		w.wg.Go(func() { c.Run(ctx) })
 	}
+	for _, o := range w.Watchers {
+		w.told.Go(func() { o.Run(ctx) })
+	}
 }
 
-// Stop ends the clients' work and waits for them.
+// Finish waits until every client has ended what it was doing, and does nothing more.
+func (w *Crew) Finish() {
+	for _, c := range w.Clients {
+		c.Finish()
+	}
+	w.wg.Wait()
+}
+
+// Stop ends the clients' work and the watchers', and waits for them.
 func (w *Crew) Stop() {
 	w.cancel()
 	w.wg.Wait()
+	w.told.Wait()
 }
 
 // Await waits until every client has done n more operations: what was under way at the call has ended then.
@@ -58,6 +72,23 @@ func (w *Crew) Take() map[Protocol]Stats {
 		all[c.Protocol] = s
 	}
 	return all
+}
+
+// Exactly says what is wrong with what a watcher was shown of a mailbox that so many mails were acknowledged for, each with
+// another subject; nil when it was shown each once.
+func Exactly(seen []Seen, mails int) error {
+	var errs []error
+	uids, subjects := map[uint32]bool{}, map[string]bool{}
+	for _, m := range seen {
+		if uids[m.UID] || subjects[m.Subject] {
+			errs = append(errs, fmt.Errorf("UID %d, %q, was shown before", m.UID, m.Subject))
+		}
+		uids[m.UID], subjects[m.Subject] = true, true
+	}
+	if len(subjects) != mails {
+		errs = append(errs, fmt.Errorf("%d of %d mails were shown", len(subjects), mails))
+	}
+	return errors.Join(errs...)
 }
 
 // InTurn dials the addresses one after the other, from the first on, and the next one for each connection: a client that

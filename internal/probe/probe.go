@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/clock"
@@ -43,8 +44,9 @@ type Client struct {
 	// Pause is how long the client rests between two operations.
 	Pause time.Duration
 
-	link   *link
-	number int
+	link     *link
+	number   int
+	finished atomic.Bool
 
 	mu    sync.Mutex
 	stats Stats // guarded by mu
@@ -102,12 +104,15 @@ const (
 // errGoodbye says that the server ended the session in its protocol's own words.
 var errGoodbye = errors.New("the server said goodbye")
 
-// Run works until ctx ends. What was under way then is not counted.
+// Finish lets Run end after the operation that is under way, so that nothing is left of which nobody knows what became of it.
+func (c *Client) Finish() { c.finished.Store(true) }
+
+// Run works until Finish or until ctx ends. What was under way when ctx ended is not counted.
 func (c *Client) Run(ctx context.Context) {
 	defer c.hangUp()
 	stop := context.AfterFunc(ctx, c.interrupt)
 	defer stop()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !c.finished.Load() {
 		c.number++
 		begun := time.Now()
 		for try := 0; ; try++ {
