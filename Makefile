@@ -21,6 +21,10 @@ MINUTES ?=
 CLUSTERS ?=
 SIM ?=
 DRAINS ?= 100
+KILLS ?=
+FREEZES ?=
+CUTS ?=
+PLANTED ?=
 SEED ?=
 BENCH ?= .
 RELEASE ?= $(firstword $(shell tail -n 1 deploy/RELEASES 2>/dev/null) v0.0.0)
@@ -31,6 +35,11 @@ export FLOTILLA_BIN := $(CURDIR)/bin/flotilla
 phase = @begin=$$(date +%s); echo "== $(1)"; { $(2); } || { echo "== $(1): FAILED after $$(( $$(date +%s) - begin )) s"; exit 1; }; echo "== $(1): $$(( $$(date +%s) - begin )) s"
 # The packages below a folder, nothing if there are none.
 packages = $$(go list $(TAGS) $(1) 2>/dev/null)
+
+# $(call failover,kills,freezes,cuts): how long clients wait when an owner fails, held to DESIGN 4.
+failover = $(call phase,fail-over,FLOTILLA_BENCH=1 FLOTILLA_KILLS=$(1) FLOTILLA_FREEZES=$(2) FLOTILLA_CUTS=$(3) go test -count=1 -v -timeout 6h $(TAGS) -run '^TestFailOver$$' ./test/bench)
+# Bugs on purpose, in real processes; test/sim has them in simulated ones.
+planted = $(call phase,planted bugs,FLOTILLA_PLANT=1 go test -count=1 -v -timeout 1h $(TAGS) -run '^TestPlanted$$' ./test/fault)
 
 .PHONY: build run test install lint unit race system bench chaos fuzz upgrade-test fixture help go-check clean
 
@@ -65,16 +74,22 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
-chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100, MINUTES=60 by time, SIM=10000 simulated seeds, or CLUSTERS=100000 random clusters for the planner
+chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100 and what follows; alone: MINUTES=60 by time, KILLS=200 FREEZES=100 CUTS=100 fail-overs timed, PLANTED=1 bugs on purpose, SIM=10000 simulated seeds, CLUSTERS=100000 random clusters for the planner
 ifneq ($(CLUSTERS),)
 	$(call phase,planner,SEED='$(or $(SEED),1)' FLOTILLA_CLUSTERS='$(CLUSTERS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^(TestClusters|TestANodeMoreTakesItsShare)$$' ./placement/planner)
 else ifneq ($(SIM),)
 	$(call phase,simulation,go test -count=1 -v -timeout 24h $(TAGS) ./test/sim -run '^TestSim$$' -seeds $(SIM) -from '$(or $(SEED),1)')
 else ifneq ($(MINUTES),)
 	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_SELFTEST_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestPromises$$' ./test/fault)
+else ifneq ($(KILLS)$(FREEZES)$(CUTS),)
+	$(call failover,$(or $(KILLS),0),$(or $(FREEZES),0),$(or $(CUTS),0))
+else ifneq ($(PLANTED),)
+	$(planted)
 else
 	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_MAILS='$(MAILS)' FLOTILLA_FAULTS='$(FAULTS)' FLOTILLA_MINUTES=240 FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestNothingAcknowledgedIsLost$$' ./test/fault)
 	$(call phase,drains,FLOTILLA_DRAINS='$(DRAINS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 2h $(TAGS) ./test/drain)
+	$(call failover,200,100,100)
+	$(planted)
 endif
 
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each, into docs/measurements: FUZZ=regexp of "folder FuzzX", FUZZPARALLEL=2 at a time

@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -22,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/selftest"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 )
@@ -73,23 +72,15 @@ func (p processes) memory() (map[string]int64, error) {
 func syncs(t *testing.T, c *dev.Cluster) (total float64) {
 	t.Helper()
 	for _, n := range c.Names() {
-		resp, err := http.Get(fmt.Sprintf("http://%s:%d/metrics", dev.Host(n), c.Port(2808)))
+		figures, err := selftest.Figures(t.Context(), c, n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := false
-		for sc := bufio.NewScanner(resp.Body); sc.Scan(); {
-			if v, ok := strings.CutPrefix(sc.Text(), "flotilla_disk_syncs_total "); ok {
-				f, err := strconv.ParseFloat(v, 64)
-				if err != nil {
-					t.Fatal(err)
-				}
-				total, found = total+f, true
-			}
+		synced, shown := figures["flotilla_disk_syncs_total"]
+		if !shown {
+			t.Fatalf("%s shows no flotilla_disk_syncs_total", n)
 		}
-		if err := resp.Body.Close(); err != nil || !found {
-			t.Fatalf("%s shows no flotilla_disk_syncs_total, %v", n, err)
-		}
+		total += synced
 	}
 	return total
 }

@@ -3,8 +3,6 @@ package drain
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -47,43 +45,27 @@ func drains(t *testing.T) (n int, long bool) {
 	return n, true
 }
 
-// crew is a client of each protocol for a mailbox of each group, at the nodes in turn.
-func crew(c *dev.Cluster, groups int, nodes ...string) *probe.Crew {
-	w := &probe.Crew{}
-	ports := map[probe.Protocol]int{probe.IMAP: 2143, probe.SMTP: 2525, probe.LMTP: 2424}
-	protocols := []probe.Protocol{probe.IMAP, probe.SMTP, probe.LMTP}
-	for i := range 3 * groups {
-		protocol := protocols[i/groups]
-		node := nodes[i%len(nodes)]
-		w.Clients = append(w.Clients, &probe.Client{Protocol: protocol, Address: fmt.Sprintf("u%d@%s", 1+i%groups, dev.Domain), Password: dev.Password,
-			Name: fmt.Sprintf("c%d", i), Pause: 25 * time.Millisecond,
-			Dial: func(ctx context.Context) (net.Conn, error) {
-				return probe.Plain(ctx, fmt.Sprintf("%s:%d", dev.Host(node), c.Port(ports[protocol])))
-			}})
-	}
-	return w
-}
-
-// TestDrainedOwner drains n1 again and again while clients of n2 and n3 read, write and send: none is told of an error,
-// nothing is lost or doubled, and the longest that any of them waits is shown.
+// TestDrainedOwner drains n1 again and again while clients of n2 and n3 read, write, send and idle: none is told of an error or
+// loses its connection, each mail is there and shown once, nobody is answered by a wrong owner a second after, and the longest
+// that any of them waits is shown.
 func TestDrainedOwner(t *testing.T) {
 	const groups = 6
 	times, long := drains(t)
 	c := devtest.StartGroups(t, groups, groups)
 	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Duration(times)*20*time.Second)
 	defer cancel()
-	w := crew(c, groups, "n2", "n3")
+	w := devtest.Crew(devtest.Stay(c, "n2", "n3"), 1, groups)
 	w.Start(ctx)
 	defer w.Stop()
 	if err := w.Await(ctx, 4); err != nil {
 		t.Fatal(err)
 	}
-	stored := map[string]probe.Stats{}
+	var ledger devtest.Ledger
 	seen := map[probe.Protocol]*gaps{probe.IMAP: {}, probe.SMTP: {}, probe.LMTP: {}}
 	var handOvers gaps
 	for i := range times {
 		leads(ctx, t, c, "n1")
-		count(w, stored) // the gaps before this drain are not this drain's
+		ledger.Take(w) // the gaps before this drain are not this drain's
 		var r report
 		if err := c.Admin("n2").Do(ctx, "POST", "/v1/drain?node=n1", nil, &r); err != nil {
 			t.Fatal(err)
@@ -95,7 +77,7 @@ func TestDrainedOwner(t *testing.T) {
 			t.Errorf("drain %d: %+v", i+1, r)
 		}
 		handOvers = append(handOvers, r.Slowest)
-		for protocol, s := range count(w, stored) {
+		for protocol, s := range ledger.Take(w) {
 			*seen[protocol] = append(*seen[protocol], s.Longest)
 			if s.Moves > 0 || len(s.Failures) > 0 {
 				t.Errorf("drain %d: %s: %d connections lost, %v", i+1, protocol, s.Moves, s.Failures)
@@ -108,10 +90,10 @@ func TestDrainedOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.Stop()
-	count(w, stored)
-	nothingLost(ctx, t, c, stored)
-	results := map[string]any{"drains": times, "clients": len(w.Clients), "longest hand-over of a group": handOvers.show()}
+	ledger.Settle(ctx, t, w, false, devtest.Stay(c, "n3")(0, 2143))
+	early := devtest.NoLateAnswers(ctx, t, c)
+	results := map[string]any{"drains": times, "clients": len(w.Clients), "longest hand-over of a group": handOvers.show(),
+		"answers of wrong owners": early, "of these a second after the change": 0}
 	for protocol, g := range seen {
 		results["longest wait of a client, "+string(protocol)] = g.show()
 		if long && slices.Max(*g) > gapLimit {
@@ -133,38 +115,6 @@ func (g gaps) show() map[string]string {
 		return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))].Round(100 * time.Microsecond).String()
 	}
 	return map[string]string{"p50": at(0.5), "p99": at(0.99), "longest": at(1)}
-}
-
-// count adds what the clients have stored since to what is known of their mailboxes, and returns what they have seen.
-func count(w *probe.Crew, stored map[string]probe.Stats) map[probe.Protocol]probe.Stats {
-	seen := map[probe.Protocol]probe.Stats{}
-	for _, c := range w.Clients {
-		s := c.Take()
-		box, all := stored[c.Address], seen[c.Protocol]
-		box.Stored += s.Stored
-		box.Unsure += s.Unsure
-		all.Add(s)
-		stored[c.Address], seen[c.Protocol] = box, all
-	}
-	return seen
-}
-
-// nothingLost compares every mailbox with what was acknowledged. A client that was stopped in the middle of a mail does
-// not know what became of that one.
-func nothingLost(ctx context.Context, t *testing.T, c *dev.Cluster, stored map[string]probe.Stats) {
-	t.Helper()
-	const clientsOfABox = 3
-	for address, s := range stored {
-		n, err := probe.Count(ctx, func(ctx context.Context) (net.Conn, error) {
-			return probe.Plain(ctx, fmt.Sprintf("%s:%d", dev.Host("n3"), c.Port(2143)))
-		}, address, dev.Password)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n < s.Stored || n > s.Stored+s.Unsure+clientsOfABox {
-			t.Errorf("%s holds %d messages, %d were acknowledged, %d sent again", address, n, s.Stored, s.Unsure)
-		}
-	}
 }
 
 // leads waits until a node leads a mailbox group, and every group has a leader.

@@ -58,6 +58,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		if err := selftest.Inflict(ctx, c, node, kind); err != nil {
 			t.Fatal(err)
 		}
+		devtest.NoLateAnswers(ctx, t, c)
 	}
 	load.Finish()
 	if err := <-done; err != nil {

@@ -9,19 +9,11 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/internal/planted"
-	"github.com/flotilla-mail/flotilla/internal/selftest/history"
+	"github.com/flotilla-mail/flotilla/test/devtest"
 )
 
 // plantedSeeds is how many seeds a bug has to be found in. The rarest shows in one of two dozen.
 const plantedSeeds = 300
-
-// rules are the promises that each bug breaks. What is lost may show as a UID that is used again before it is missed.
-var rules = map[planted.Bug][]history.Rule{
-	planted.EarlyAnswer:      {history.RuleOnce, history.RuleUID, history.RuleChange, history.RuleOrder},
-	planted.NoSequence:       {history.RuleOnce, history.RuleUID, history.RuleChange, history.RuleOrder, history.RuleTold},
-	planted.SameUID:          {history.RuleUID},
-	planted.LostNotification: {history.RuleTold},
-}
 
 // TestPlanted builds these tests with bugs in the layers below, and has each found: what finds nothing in the program would
 // mean nothing if it found nothing in these either.
@@ -68,7 +60,7 @@ func TestFound(t *testing.T) {
 		}
 		for i := range o.verdict.Violations {
 			v := &o.verdict.Violations[i]
-			for _, rule := range rules[bug] {
+			for _, rule := range devtest.Breaks(bug) {
 				if v.Rule == rule {
 					t.Logf("%s: found in seed %d\n%s", bug, seed, v)
 					return
