@@ -1,8 +1,6 @@
 package object
 
 import (
-	"strconv"
-
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -22,14 +20,16 @@ func (p *Props) BodyText() string {
 	return Clean(rtf.Text(p.rtf()))
 }
 
-// BodyHTML is the body as HTML, "" if it is in another form.
+// BodyHTML is the body as HTML, "" if it is in another form. Its bytes are in the charset of PidTagInternetCodepage (MS-OXCMSG
+// 2.2.1.56.6); where no charset has that number they are UTF-8 if they can be, and windows-1252 where they cannot.
 func (p *Props) BodyHTML() string {
 	if html, ok := p.Bag.Get(mapi.PidTagHtml).(mapi.Binary); ok {
-		page, said := p.Int(mapi.PidTagInternetCodepage)
-		if !said || page == utf8CodePage {
-			return Clean(string(html))
-		}
-		return Clean(mime.DecodeCharset("windows-"+strconv.Itoa(int(page)), html))
+		page, _ := p.Int(mapi.PidTagInternetCodepage)
+		charset, _ := mime.CodePageCharset(int(page))
+		return Clean(mime.DecodeCharset(charset, html))
+	}
+	if html := p.Text(mapi.PidTagBodyHtml); html != "" {
+		return Clean(html)
 	}
 	html, _ := rtf.HTML(p.rtf())
 	return Clean(html)
