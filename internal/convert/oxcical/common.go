@@ -24,7 +24,7 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 	prefix, subject := oxcmsg.SplitSubject(object.Clean(c.Text("SUMMARY")))
 	m.SetText(mapi.PidTagSubjectPrefix, prefix)
 	m.SetText(mapi.PidTagNormalizedSubject, subject)
-	m.SetText(mapi.PidTagBody, c.Text("DESCRIPTION"))
+	m.SetText(mapi.PidTagBody, c.Text(bodyLine(c.Name, in.method)))
 	for _, l := range c.All(altDesc) {
 		if strings.EqualFold(l.Param("FMTTYPE"), htmlType) && m.Bag.Get(mapi.PidTagHtml) == nil {
 			m.SetHTML(contentline.Unescape(l.Value))
@@ -53,6 +53,15 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 	in.attachments(m, c)
 }
 
+// bodyLine is the line that has the body: in an answer it is what the attendee says to it, and DESCRIPTION what the meeting says
+// (MS-OXCICAL 2.1.3.1.1.20.5 and .11).
+func bodyLine(component, method string) string {
+	if component == vevent && isReply(method) {
+		return "COMMENT"
+	}
+	return "DESCRIPTION"
+}
+
 // moment is a line's time in UTC.
 func (in *importer) moment(c *ical.Component, name string) (mapi.FileTime, bool) {
 	d, err := ical.ParseDateTime(c.Value(name))
@@ -62,14 +71,19 @@ func (in *importer) moment(c *ical.Component, name string) (mapi.FileTime, bool)
 	return mapi.FileTimeOf(d.Wall), true
 }
 
-// classes are by PidTagSensitivity (MS-OXCICAL 2.1.3.1.1.20.3).
+// classes are by PidTagSensitivity (MS-OXCICAL 2.1.3.1.1.20.4).
 var classes = []string{"PUBLIC", "X-PERSONAL", "PRIVATE", "CONFIDENTIAL"}
 
-// setClass sets how private and how important a component is (MS-OXCICAL 2.1.3.1.1.20.16).
+// setClass sets how private and how important a component is (MS-OXCICAL 2.1.3.1.1.20.4, .17, .32 and .43).
 func setClass(m *object.Message, c *ical.Component) {
 	if at := slices.Index(classes, strings.ToUpper(c.Value("CLASS"))); at > 0 {
 		m.Bag.Set(mapi.PidTagSensitivity, mapi.Integer32(at))
 		m.SetLid(mapi.PidLidPrivate, mapi.Boolean(at > 1))
+	}
+	said := firstOf(c, "X-MICROSOFT-CDO-IMPORTANCE", "X-MICROSOFT-MSNCALENDAR-IMPORTANCE")
+	if n, err := strconv.Atoi(said); err == nil && n >= 0 && n < len(priorities) {
+		m.Bag.Set(mapi.PidTagImportance, mapi.Integer32(n))
+		return
 	}
 	switch n, err := strconv.Atoi(c.Value("PRIORITY")); {
 	case err != nil || n < 1 || n > 9:
@@ -92,7 +106,7 @@ var priorities = []string{"9", "5", "1"}
 func (x *exporter) common() {
 	m := x.m
 	x.c.PutText("SUMMARY", m.Text(mapi.PidTagSubjectPrefix)+m.Text(mapi.PidTagNormalizedSubject))
-	x.c.PutText("DESCRIPTION", strings.ReplaceAll(m.BodyText(), "\r\n", "\n"))
+	x.c.PutText(bodyLine(x.c.Name, methodOf(m)), strings.ReplaceAll(m.BodyText(), "\r\n", "\n"))
 	x.c.PutText(altDesc, m.BodyHTML(), contentline.Param{Name: "FMTTYPE", Values: []string{htmlType}})
 	if words, ok := m.Lid(mapi.PidNameKeywords).(mapi.Strings); ok && len(words) > 0 {
 		x.c.Put("CATEGORIES", contentline.Join(words, ","))

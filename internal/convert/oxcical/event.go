@@ -116,8 +116,7 @@ func (in *importer) event(m *object.Message, c *ical.Component) {
 	if in.method == "COUNTER" {
 		m.SetLid(mapi.PidLidAppointmentCounterProposal, mapi.Boolean(true))
 		if timed {
-			m.SetLid(mapi.PidLidAppointmentProposedStartWhole, mapi.FileTimeOf(s.start))
-			m.SetLid(mapi.PidLidAppointmentProposedEndWhole, mapi.FileTimeOf(s.end))
+			s = in.counter(m, c, s)
 		}
 	}
 	in.reminder(m, c, s.start, s.end)
@@ -126,25 +125,27 @@ func (in *importer) event(m *object.Message, c *ical.Component) {
 	setBusy(m, c, in.method)
 	setState(m, c, in.method)
 	setLists(m, c)
+	nonSendable(m, c)
+	in.direct(m, c)
 }
 
 // identity sets which meeting it is, and which of its versions.
 func (in *importer) identity(m *object.Message, c *ical.Component) {
-	id := objectID(c.Value("UID"))
+	id := objectID(uidIn(c))
 	m.SetLid(mapi.PidLidCleanGlobalObjectId, mapi.Binary(id))
 	m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(id))
 	if l := c.Get("RECURRENCE-ID"); l != nil {
 		in.occurrence(m, id, l)
 	}
-	if n, err := strconv.ParseInt(c.Value("SEQUENCE"), 10, 32); err == nil && n >= 0 {
+	if n, err := strconv.ParseInt(firstOf(c, "X-MICROSOFT-CDO-APPT-SEQUENCE", "SEQUENCE"), 10, 32); err == nil && n >= 0 {
 		m.SetLid(mapi.PidLidAppointmentSequence, mapi.Integer32(n))
 	}
+	stamp, name, other := criticalChanges(in.method)
 	if at, ok := in.moment(c, "DTSTAMP"); ok {
-		critical := mapi.PidLidOwnerCriticalChange
-		if isReply(in.method) {
-			critical = mapi.PidLidAttendeeCriticalChange
-		}
-		m.SetLid(critical, at)
+		m.SetLid(stamp, at)
+	}
+	if at, ok := in.moment(c, name); ok {
+		m.SetLid(other, at)
 	}
 	if n, err := strconv.ParseInt(c.Value("X-MICROSOFT-CDO-OWNERAPPTID"), 10, 32); err == nil {
 		m.Bag.Set(mapi.PidTagOwnerAppointmentId, mapi.Integer32(n))
@@ -172,6 +173,9 @@ func (in *importer) occurrence(m *object.Message, id []byte, l *contentline.Line
 		m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(b))
 	}
 }
+
+// uidIn is the identity of a component, which is a text.
+func uidIn(c *ical.Component) string { return strings.TrimSpace(c.Text("UID")) }
 
 // objectID is the global object id of a UID, which is one written in hexadecimal or any text (MS-OXCICAL
 // 2.1.3.1.1.20.26).
@@ -217,11 +221,11 @@ const (
 	busyBusy      = 2
 )
 
-// setBusy sets how busy one is (MS-OXCICAL 2.1.3.1.1.20.22 and 2.1.3.1.1.20.31).
+// setBusy sets how busy one is (MS-OXCICAL 2.1.3.1.1.20.25, .31, .34, .42 and .44).
 // What a request says is what the organizer intends; until it is answered the time is tentative.
 func setBusy(m *object.Message, c *ical.Component, method string) {
-	busy := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-BUSYSTATUS")))
-	intended := slices.Index(busyWords, strings.ToUpper(c.Value("X-MICROSOFT-CDO-INTENDEDSTATUS")))
+	busy := slices.Index(busyWords, strings.ToUpper(firstOf(c, "X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-MSNCALENDAR-BUSYSTATUS")))
+	intended := slices.Index(busyWords, strings.ToUpper(firstOf(c, "X-MICROSOFT-CDO-INTENDEDSTATUS", "X-MICROSOFT-MSNCALENDAR-INTENDEDSTATUS")))
 	if busy < 0 {
 		switch {
 		case strings.EqualFold(c.Value("TRANSP"), "TRANSPARENT"):
@@ -284,10 +288,6 @@ func setLists(m *object.Message, c *ical.Component) {
 	if len(contacts) > 0 {
 		m.SetLid(mapi.PidLidContacts, contacts)
 	}
-	if strings.EqualFold(c.Value("X-MICROSOFT-DISALLOW-COUNTER"), "TRUE") {
-		m.SetLid(mapi.PidLidAppointmentNotAllowPropose, mapi.Boolean(true))
-	}
-	m.SetLidText(mapi.PidLidMeetingWorkspaceUrl, c.Value("X-MS-OLK-MWSURL"))
 }
 
 // event writes an appointment.
@@ -327,10 +327,8 @@ func (x *exporter) recurrenceID(at time.Time, z zone, day bool) {
 
 // stamp writes DTSTAMP, which every component has.
 func (x *exporter) stamp() {
-	critical := mapi.PidLidOwnerCriticalChange
-	if isReply(methodOf(x.m)) {
-		critical = mapi.PidLidAttendeeCriticalChange
-	}
+	critical, name, other := criticalChanges(methodOf(x.m))
+	x.moment(name, x.m.Lid(other))
 	for _, v := range []mapi.Value{x.m.Lid(critical), x.m.Bag.Get(mapi.PidTagLastModificationTime), x.m.Bag.Get(mapi.PidTagCreationTime)} {
 		if at, ok := v.(mapi.FileTime); ok && at != 0 {
 			x.moment("DTSTAMP", at)
@@ -377,10 +375,6 @@ func (x *exporter) lists() {
 	if n, ok := m.Int(mapi.PidTagOwnerAppointmentId); ok {
 		x.c.Put("X-MICROSOFT-CDO-OWNERAPPTID", strconv.Itoa(int(n)))
 	}
-	if m.LidBool(mapi.PidLidAppointmentNotAllowPropose) {
-		x.c.Put("X-MICROSOFT-DISALLOW-COUNTER", "TRUE")
-	}
-	if url := m.LidText(mapi.PidLidMeetingWorkspaceUrl); url != "" {
-		x.c.Put("X-MS-OLK-MWSURL", url)
-	}
+	x.nonSendable()
+	x.direct()
 }

@@ -111,7 +111,7 @@ func older(there, came *object.Message) bool {
 // ofOrganizer are the properties of an appointment that a request without them takes away.
 var ofOrganizer = []mapi.NamedProperty{mapi.PidLidAppointmentRecur, mapi.PidLidRecurrenceType, mapi.PidLidTimeZoneStruct,
 	mapi.PidLidAppointmentTimeZoneDefinitionRecur, mapi.PidLidClipStart, mapi.PidLidClipEnd, mapi.PidLidLocation,
-	mapi.PidLidAppointmentNotAllowPropose, mapi.PidLidMeetingWorkspaceUrl, mapi.PidLidContacts}
+	mapi.PidLidContacts, mapi.PidLidNonSendableBcc}
 
 // whenProps say when an appointment is; as long as they stay what the attendee has answered stays (MS-OXOCAL 3.1.4.7.2).
 var whenProps = []mapi.NamedProperty{mapi.PidLidAppointmentStartWhole, mapi.PidLidAppointmentEndWhole, mapi.PidLidAppointmentRecur}
@@ -139,6 +139,11 @@ func Revise(there, request *object.Message) *object.Message {
 	}
 	for _, n := range ofOrganizer {
 		next.DeleteLid(n)
+	}
+	for _, d := range direct {
+		if d.lid != mapi.PidLidAppointmentReplyTime { // that is the attendee's own
+			next.DeleteLid(d.lid)
+		}
 	}
 	for _, t := range texts {
 		next.Bag.Delete(t)

@@ -133,7 +133,7 @@ func (im Importer) message(cal *ical.Component, g *group, zones *zones) (*object
 			return nil, err
 		}
 	}
-	if err := kept.Keep(&m.Props, kept.Calendar, around(cal, g, zones), made.around(), together); err != nil {
+	if err := kept.Keep(&m.Props, kept.Calendar, around(cal, g, zones, made.around()), made.around(), together); err != nil {
 		return nil, fmt.Errorf("keep what surrounds an event: %w", err)
 	}
 	return m, nil
@@ -148,11 +148,13 @@ func keepComponent(p *object.Props, source, made *ical.Component) error {
 
 // families are names that say one thing together; alone stands what says it by itself.
 var families = [][]string{
-	{"DTSTART", "DTEND", "DURATION", "X-MICROSOFT-CDO-ALLDAYEVENT"},
-	{"TRANSP", "STATUS", "X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-CDO-INTENDEDSTATUS"},
-	{"PERCENT-COMPLETE", "COMPLETED"}, {"RRULE", "EXRULE"}, {"PRIORITY", "X-MICROSOFT-CDO-IMPORTANCE"}, {"SEQUENCE", "X-MICROSOFT-CDO-APPT-SEQUENCE"},
-	{"CLASS"}, {"SUMMARY"}, {"DESCRIPTION"}, {altDesc}, {"LOCATION"}, {"CATEGORIES"}, {"ORGANIZER"}, {"METHOD"}, {"UID"}, {"DTSTAMP"}, {"CREATED"}, {"LAST-MODIFIED"},
-	{"RECURRENCE-ID"}, {"DUE"},
+	{"DTSTART", "DTEND", "DURATION", "X-MICROSOFT-CDO-ALLDAYEVENT", "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT"}, {originalStart, originalEnd},
+	{"TRANSP", "STATUS", "X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-CDO-INTENDEDSTATUS", "X-MICROSOFT-MSNCALENDAR-BUSYSTATUS",
+		"X-MICROSOFT-MSNCALENDAR-INTENDEDSTATUS"},
+	{"PERCENT-COMPLETE", "COMPLETED"}, {"RRULE", "EXRULE"}, {"PRIORITY", "X-MICROSOFT-CDO-IMPORTANCE", "X-MICROSOFT-MSNCALENDAR-IMPORTANCE"},
+	{"SEQUENCE", "X-MICROSOFT-CDO-APPT-SEQUENCE"},
+	{"CLASS"}, {"SUMMARY"}, {"DESCRIPTION"}, {altDesc}, {"LOCATION"}, {"CATEGORIES"}, {"ORGANIZER", senderLine}, {"COMMENT"}, {"RESOURCES"}, {"METHOD"}, {"UID"}, {"DTSTAMP"}, {"CREATED"}, {"LAST-MODIFIED"},
+	{"RECURRENCE-ID"}, {"DUE"}, {"X-MICROSOFT-CDO-OWNER-CRITICAL-CHANGE"}, {"X-MICROSOFT-CDO-ATTENDEE-CRITICAL-CHANGE"},
 }
 
 func together(name string) []string {
@@ -161,19 +163,29 @@ func together(name string) []string {
 			return f
 		}
 	}
+	if slices.ContainsFunc(direct, func(d directLine) bool { return d.name == name }) {
+		return []string{name}
+	}
 	return nil
 }
 
 // around is what a group's message has of the calendar: its lines, and whatever there is beside the group, or if there are
-// other groups the zones that this one names.
-func around(cal *ical.Component, g *group, zones *zones) []kept.Piece {
+// other groups the zones that this one names. A zone that is the very one that is made is no piece of its own.
+func around(cal *ical.Component, g *group, zones *zones, made []kept.Piece) []kept.Piece {
 	rest := &ical.Component{Lines: cal.Lines, Children: append(slices.Clone(g.extra), g.beside...)}
 	for _, name := range zonesIn(g.all()...) {
 		if c := zones.components[name]; c != nil && !slices.Contains(g.beside, c) {
 			rest.Children = append(rest.Children, c)
 		}
 	}
-	return pieces(rest)
+	list := pieces(rest)
+	for i := range list {
+		same := func(m kept.Piece) bool { return m.Name == vtimezone && m.Text == list[i].Text }
+		if at := slices.IndexFunc(made, same); at >= 0 {
+			list[i].Key = made[at].Key
+		}
+	}
+	return list
 }
 
 // zonesIn are the zones that components name, each once.

@@ -70,13 +70,16 @@ func (in *importer) reminder(m *object.Message, c *ical.Component, start, end ti
 			continue
 		}
 		at, ok := triggered(l, start, end)
-		before := start.Sub(at)
+		before, base := start.Sub(at), start
+		if _, err := ical.ParseDateTime(l.Value); err == nil && c.Name == vtodo {
+			before, base = 0, at // a task is reminded of at a time of its own
+		}
 		if !ok || before < 0 || before%time.Minute != 0 || before/time.Minute > maxReminder {
 			continue
 		}
 		m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(true))
 		m.SetLid(mapi.PidLidReminderDelta, mapi.Integer32(before/time.Minute))
-		m.SetLid(mapi.PidLidReminderTime, mapi.FileTimeOf(start))
+		m.SetLid(mapi.PidLidReminderTime, mapi.FileTimeOf(base))
 		m.SetLid(mapi.PidLidReminderSignalTime, mapi.FileTimeOf(at))
 		return
 	}
@@ -108,6 +111,25 @@ func (x *exporter) reminder() {
 	alarm := &ical.Component{Name: valarm}
 	alarm.Put("ACTION", "DISPLAY")
 	alarm.Put("DESCRIPTION", "REMINDER")
-	alarm.Put("TRIGGER", ical.FormatDuration(-time.Duration(delta)*time.Minute))
+	before := time.Duration(delta) * time.Minute
+	if at, ok := x.alarmed(before); ok {
+		alarm.Put("TRIGGER", ical.Moment(at).String(), contentline.Param{Name: "VALUE", Values: []string{"DATE-TIME"}})
+	} else {
+		alarm.Put("TRIGGER", ical.FormatDuration(-before))
+	}
 	x.c.Children = append(x.c.Children, alarm)
+}
+
+// alarmed is when the reminder of a task goes off, where that is no span before it is due or begins: to a task it is a time of its
+// own (MS-OXORMDR 2.2.1).
+func (x *exporter) alarmed(before time.Duration) (time.Time, bool) {
+	at, said := x.m.LidTime(mapi.PidLidReminderSignalTime)
+	if x.c.Name != vtodo || !said || !representable(at.Time()) {
+		return time.Time{}, false
+	}
+	base, due := x.m.LidTime(mapi.PidLidCommonEnd)
+	if !due {
+		base, due = x.m.LidTime(mapi.PidLidCommonStart)
+	}
+	return at.Time(), !due || at != mapi.FileTimeOf(base.Time().Add(-before))
 }

@@ -128,15 +128,30 @@ func (in *importer) people(m *object.Message, c *ical.Component) {
 	}
 	if organized {
 		representing.set(m, organizer)
-		from := organizer
-		if by, ok := personIn(&contentline.Line{Value: c.Get("ORGANIZER").Param("SENT-BY")}); ok {
-			from = by
-		}
-		sender.set(m, from)
+		sender.set(m, senderOf(c, organizer))
 	}
 	in.attendees(m, attendees)
 	setAttendeeLists(m)
 }
+
+// senderLine says who wrote for the organizer, as SENT-BY of iCalendar does (MS-OXCICAL 2.1.3.1.1.20.61).
+const senderLine = "X-MS-OLK-SENDER"
+
+func senderOf(c *ical.Component, organizer person) person {
+	if by, ok := personIn(&contentline.Line{Value: c.Get("ORGANIZER").Param("SENT-BY")}); ok {
+		return by
+	}
+	if l := c.Get(senderLine); l != nil {
+		if by, ok := personIn(l); ok {
+			return by
+		}
+	}
+	return organizer
+}
+
+// responseTime is the parameter that says when an attendee answered; it is of the organizer's own calendar, no message to others
+// (MS-OXCICAL 2.1.3.1.1.20.2.6).
+const responseTime = "X-MS-OLK-RESPTIME"
 
 func (in *importer) attendees(m *object.Message, lines []*contentline.Line) {
 	for _, l := range lines {
@@ -151,11 +166,21 @@ func (in *importer) attendees(m *object.Message, lines []*contentline.Line) {
 		case strings.EqualFold(l.Param("ROLE"), "OPT-PARTICIPANT"), strings.EqualFold(l.Param("ROLE"), "NON-PARTICIPANT"):
 			kind = oxcmsg.RecipientCc
 		}
-		m.Recipients = append(m.Recipients, recipient(who, kind, len(m.Recipients), responses[strings.ToUpper(l.Param("PARTSTAT"))]))
+		row := recipient(who, kind, len(m.Recipients), responses[strings.ToUpper(l.Param("PARTSTAT"))])
+		if answered := l.Param(responseTime); answered != "" && methodOf(m) == "" {
+			setResponseTime(&row, answered)
+		}
+		m.Recipients = append(m.Recipients, row)
 		if strings.EqualFold(l.Param("RSVP"), "TRUE") {
 			m.Bag.Set(mapi.PidTagResponseRequested, mapi.Boolean(true))
 			m.Bag.Set(mapi.PidTagReplyRequested, mapi.Boolean(true))
 		}
+	}
+}
+
+func setResponseTime(row *mapi.PropBag, value string) {
+	if d, err := ical.ParseDateTime(value); err == nil && d.UTC && representable(d.Wall) {
+		row.Set(mapi.PidTagRecipientTrackStatusTime, mapi.FileTimeOf(d.Wall))
 	}
 }
 
@@ -263,6 +288,9 @@ func (x *exporter) attendee(bag *mapi.PropBag, requested bool) {
 	l.Params = append(slices.Clone(l.Params), partstatParam(response(status))...)
 	if requested {
 		l = l.With("RSVP", "TRUE")
+	}
+	if at, ok := bag.Get(mapi.PidTagRecipientTrackStatusTime).(mapi.FileTime); ok && methodOf(x.m) == "" && at != 0 && representable(at.Time()) {
+		l = l.With(responseTime, ical.Moment(at.Time()).String())
 	}
 	x.c.Lines = append(x.c.Lines, l)
 }

@@ -416,6 +416,9 @@ func inherit(m *object.Message) *object.Message {
 
 // overlay puts an exception's own properties over the series'.
 func overlay(one, own *object.Message) {
+	if own.Bag.Get(mapi.PidTagNormalizedSubject) != nil {
+		one.Bag.Delete(mapi.PidTagSubjectPrefix) // the two are one subject
+	}
 	for _, p := range own.Bag.All() {
 		one.Bag.Set(p.Tag, p.Value)
 	}
@@ -437,6 +440,7 @@ func (s *seriesOut) overrides(one *object.Message, e *binprop.Exception) {
 		one.SetLid(n, mapi.FileTimeOf(s.moment(e.End)))
 	}
 	if e.Flags&binprop.OverrideSubject != 0 {
+		one.Bag.Delete(mapi.PidTagSubjectPrefix)
 		one.Bag.Set(mapi.PidTagNormalizedSubject, mapi.String(object.Clean(e.WideSubject)))
 	}
 	if e.Flags&binprop.OverrideLocation != 0 {

@@ -35,7 +35,7 @@ const (
 func (in *importer) task(m *object.Message, c *ical.Component) {
 	m.SetText(mapi.PidTagMessageClass, classTask)
 	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(iconTask))
-	m.SetLidText(kept.UID(), c.Value("UID"))
+	m.SetLidText(kept.UID(), uidIn(c))
 	start, hasStart := in.taskDay(m, c, "DTSTART", mapi.PidLidTaskStartDate, mapi.PidLidCommonStart)
 	due, hasDue := in.taskDay(m, c, "DUE", mapi.PidLidTaskDueDate, mapi.PidLidCommonEnd)
 	state := max(slices.Index(taskStates, strings.ToUpper(c.Value("STATUS"))), taskNotStarted)
@@ -155,7 +155,7 @@ func (x *exporter) taskStamp() string {
 func (in *importer) journal(m *object.Message, c *ical.Component) {
 	m.SetText(mapi.PidTagMessageClass, classJournal)
 	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(iconJournal))
-	m.SetLidText(kept.UID(), c.Value("UID"))
+	m.SetLidText(kept.UID(), uidIn(c))
 	if s, ok := in.spanOf(c); ok {
 		m.SetLid(mapi.PidLidLogStart, mapi.FileTimeOf(s.start))
 		m.SetLid(mapi.PidLidLogEnd, mapi.FileTimeOf(s.end))

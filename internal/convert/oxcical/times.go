@@ -32,7 +32,7 @@ func newZones(cal *ical.Component, fallback string) *zones {
 	for _, c := range cal.Inside(vtimezone) {
 		z.components[c.Text("TZID")] = c
 	}
-	if loc, ok := timezone.Load(fallback); ok {
+	if loc, ok := timezone.Load(fallback); ok && loc.String() != time.UTC.String() {
 		z.fallback = zone{fallback, loc}
 	}
 	return z
@@ -112,7 +112,7 @@ func (in *importer) spanOf(c *ical.Component) (span, bool) {
 			s.end = start.AddDate(0, 0, int(length/(24*time.Hour)))
 		}
 	}
-	if strings.EqualFold(c.Value("X-MICROSOFT-CDO-ALLDAYEVENT"), "TRUE") && isMidnight(s.start, s.zone) && isMidnight(s.end, s.zone) && s.end.After(s.start) {
+	if strings.EqualFold(firstOf(c, "X-MICROSOFT-CDO-ALLDAYEVENT", "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT"), "TRUE") && isMidnight(s.start, s.zone) && isMidnight(s.end, s.zone) && s.end.After(s.start) {
 		s.day = true
 	}
 	return s, ok && representable(s.end)
@@ -229,6 +229,9 @@ func (x *exporter) putTime(name string, d ical.DateTime) { x.c.Put(name, d.Strin
 
 // span writes DTSTART and DTEND.
 func (x *exporter) span() {
+	if x.counter() {
+		return
+	}
 	start, ok := x.m.LidTime(mapi.PidLidAppointmentStartWhole)
 	if !ok {
 		start, ok = x.m.LidTime(mapi.PidLidCommonStart)
@@ -240,16 +243,24 @@ func (x *exporter) span() {
 	if !ended {
 		end, ended = x.m.LidTime(mapi.PidLidCommonEnd)
 	}
+	if !ended {
+		end = 0
+	}
+	x.times("DTSTART", "DTEND", start, end)
+}
+
+// times writes a beginning and, unless it is nought, an end, as days or as times.
+func (x *exporter) times(begins, ends string, start, end mapi.FileTime) {
 	if x.m.LidBool(mapi.PidLidAppointmentSubType) {
-		x.putTime("DTSTART", x.zone.day(start.Time()))
-		if ended {
-			x.putTime("DTEND", x.zone.day(end.Time()))
+		x.putTime(begins, x.zone.day(start.Time()))
+		if end != 0 {
+			x.putTime(ends, x.zone.day(end.Time()))
 		}
 		return
 	}
-	x.putTime("DTSTART", x.zone.value(start.Time()))
-	if ended {
-		x.putTime("DTEND", x.endZone().value(end.Time()))
+	x.putTime(begins, x.zone.value(start.Time()))
+	if end != 0 {
+		x.putTime(ends, x.endZone().value(end.Time()))
 	}
 }
 

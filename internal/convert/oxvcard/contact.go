@@ -2,6 +2,7 @@ package oxvcard
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ var special = map[string]func(*importer, *contentline.Line){
 	"N": (*importer).name, "ORG": (*importer).org, "TEL": (*importer).phone, "X-MS-TEL": (*importer).phone, "EMAIL": (*importer).email,
 	"ADR": (*importer).address, "BDAY": (*importer).birthday, "ANNIVERSARY": (*importer).anniversary, "GENDER": (*importer).gender,
 	"CATEGORIES": (*importer).categories, "CLASS": (*importer).class, "PHOTO": (*importer).photo, "REV": (*importer).revision, "RELATED": (*importer).related,
+	"KEY": (*importer).key, "X-MS-CARDPICTURE": (*importer).cardPicture, "X-MS-OL-DEFAULT-POSTAL-ADDRESS": (*importer).defaultAddress,
 }
 
 // nameParts are in the order of N.
@@ -167,6 +169,15 @@ func (in *importer) mailingAddress() {
 	}
 }
 
+// defaultAddress is Outlook's way to say which address letters go to; PREF of that address says the same and is what is written
+// (MS-OXVCARD 2.1.3.9).
+func (in *importer) defaultAddress(l *contentline.Line) {
+	id, err := strconv.ParseInt(strings.TrimSpace(l.Value), 10, 32)
+	if _, chosen := in.m.LidInt(mapi.PidLidPostalAddressId); err == nil && id > 0 && int(id) <= len(addresses()) && !chosen {
+		in.m.SetLid(mapi.PidLidPostalAddressId, mapi.Integer32(id))
+	}
+}
+
 // dateForm is a whole date in 4.0.
 const dateForm = "20060102"
 
@@ -231,7 +242,7 @@ func (in *importer) related(l *contentline.Line) {
 	}
 }
 
-// classes are by PidTagSensitivity (MS-OXVCARD 2.1.3.7.9); normal is written by no line.
+// classes are by PidTagSensitivity (MS-OXVCARD 2.1.3.8.1); normal is written by no line.
 var classes = []string{"PUBLIC", "X-PERSONAL", "PRIVATE", "CONFIDENTIAL"}
 
 func (in *importer) class(l *contentline.Line) {
@@ -275,6 +286,8 @@ func (x *exporter) contact() {
 	x.dates()
 	x.rest()
 	x.photo()
+	x.keys()
+	x.cardPicture()
 }
 
 func (x *exporter) emails() {

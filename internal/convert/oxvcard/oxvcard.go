@@ -53,14 +53,17 @@ func Export(m *object.Message, version vcard.Version) []byte {
 }
 
 // alone are the names that say one thing only: what is kept of one is void once a client says it.
-var alone = []string{"FN", "N", "ORG", "TITLE", "ROLE", "NICKNAME", "BDAY", "ANNIVERSARY", "GENDER", "CLASS", "REV", "UID", "KIND", "CATEGORIES", "PHOTO"}
+var alone = []string{"FN", "N", "ORG", "TITLE", "ROLE", "NICKNAME", "BDAY", "ANNIVERSARY", "GENDER", "CLASS", "REV", "UID", "KIND", "CATEGORIES", "PHOTO",
+	"X-MS-CARDPICTURE"}
 
 func together(name string) []string {
 	switch {
-	case name == "LABEL":
+	case name == "LABEL", name == "X-MS-OL-DEFAULT-POSTAL-ADDRESS":
 		return []string{"ADR"}
 	case name == "SORT-STRING":
 		return []string{"N"}
+	case name == "X-MS-IMADDRESS":
+		return []string{"IMPP"}
 	case slices.Contains(alone, name):
 		return []string{name}
 	}

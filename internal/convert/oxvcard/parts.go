@@ -1,6 +1,8 @@
 package oxvcard
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
@@ -57,6 +59,55 @@ func (x *exporter) photo() {
 		}
 		x.put("PHOTO", vcard.DataURI(media, data))
 		return
+	}
+}
+
+const (
+	// certificate is the media type of an X.509 certificate (RFC 2585 4.1); older cards say TYPE=X509.
+	certificate = "application/pkix-cert"
+	x509Type    = "application/x509"
+	// sequence is the first byte of a certificate in DER.
+	sequence = 0x30
+	// maxKeys bounds the certificates of a contact; more are kept.
+	maxKeys = 100
+)
+
+// key takes a certificate; a key of another kind is kept (MS-OXVCARD 2.1.3.8.2).
+func (in *importer) key(l *contentline.Line) {
+	media, data, ok := vcard.ParseDataURI(l.Value)
+	if !ok || media != certificate && media != x509Type || len(data) == 0 || data[0] != sequence || len(data) > maxPhoto {
+		return
+	}
+	list, _ := in.m.Bag.Get(mapi.PidTagUserX509Certificate).(mapi.Binaries)
+	if len(list) < maxKeys {
+		in.m.Bag.Set(mapi.PidTagUserX509Certificate, append(slices.Clone(list), data))
+	}
+}
+
+func (x *exporter) keys() {
+	list, _ := x.m.Bag.Get(mapi.PidTagUserX509Certificate).(mapi.Binaries)
+	for _, data := range list {
+		if len(data) > 0 && data[0] == sequence {
+			x.put("KEY", vcard.DataURI(x509Type, data))
+		}
+	}
+}
+
+// cardPicture takes the picture of an electronic business card (MS-OXOCNTC 2.2.1.7.2).
+func (in *importer) cardPicture(l *contentline.Line) {
+	_, data, ok := vcard.ParseDataURI(l.Value)
+	if ok && len(data) > 0 && len(data) <= maxPhoto && in.m.LidBinary(mapi.PidLidBusinessCardCardPicture) == nil {
+		in.m.SetLid(mapi.PidLidBusinessCardCardPicture, mapi.Binary(data))
+	}
+}
+
+func (x *exporter) cardPicture() {
+	if data := x.m.LidBinary(mapi.PidLidBusinessCardCardPicture); len(data) > 0 {
+		media := "image/jpeg"
+		if bytes.HasPrefix(data, []byte("\x89PNG")) {
+			media = "image/png"
+		}
+		x.put("X-MS-CARDPICTURE", vcard.DataURI(media, data))
 	}
 }
 
@@ -124,7 +175,7 @@ func (x *exporter) distList() {
 		name = p.LidText(mapi.PidLidDistributionListName)
 	}
 	x.put("FN", contentline.Escape(name))
-	x.put("UID", p.LidText(UID()))
+	x.put("UID", contentline.Escape(p.LidText(UID())))
 	x.put("NOTE", contentline.Escape(p.BodyText()))
 	members, _ := p.Lid(mapi.PidLidDistributionListOneOffMembers).(mapi.Binaries)
 	for _, b := range members {

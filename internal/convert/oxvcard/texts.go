@@ -18,6 +18,8 @@ type textRow struct {
 	uri bool
 	// related are values of RELATED that are texts and no URI.
 	related bool
+	// read rows are another program's name for what a row above is written as.
+	read bool
 }
 
 // texts returns the lines that hold one text (MS-OXVCARD 2.1.3); where two rows fit a line, the first takes it.
@@ -28,7 +30,7 @@ func texts() []textRow {
 		{name: "TITLE", slots: []slot{{tag: mapi.PidTagTitle}}},
 		{name: "ROLE", slots: []slot{{tag: mapi.PidTagProfession}}},
 		{name: "NOTE", slots: []slot{{tag: mapi.PidTagBody}}},
-		{name: "UID", slots: []slot{{lid: UID()}}, uri: true},
+		{name: "UID", slots: []slot{{lid: UID()}}},
 		{name: "HOBBY", slots: []slot{{tag: mapi.PidTagHobbies}}},
 		{name: "URL", types: []string{"home"}, slots: []slot{{tag: mapi.PidTagPersonalHomePage}}, uri: true},
 		{name: "URL", slots: []slot{{tag: mapi.PidTagBusinessHomePage}}, uri: true},
@@ -40,6 +42,9 @@ func texts() []textRow {
 		{name: "X-PHONETIC-FIRST-NAME", slots: []slot{{lid: mapi.PidLidYomiFirstName}}},
 		{name: "X-PHONETIC-LAST-NAME", slots: []slot{{lid: mapi.PidLidYomiLastName}}},
 		{name: "X-PHONETIC-ORG", slots: []slot{{lid: mapi.PidLidYomiCompanyName}}},
+		{name: "X-MS-IMADDRESS", slots: []slot{{lid: mapi.PidLidInstantMessagingAddress}}, read: true},
+		{name: "X-MS-TEXT", slots: []slot{{lid: mapi.PidLidContactUserField1}, {lid: mapi.PidLidContactUserField2}, {lid: mapi.PidLidContactUserField3},
+			{lid: mapi.PidLidContactUserField4}}},
 	}
 }
 
@@ -71,6 +76,9 @@ func (in *importer) text(rows []textRow, l *contentline.Line) {
 // texts writes the rows.
 func (x *exporter) texts() {
 	for _, r := range texts() {
+		if r.read {
+			continue
+		}
 		for _, s := range r.slots {
 			value := s.get(&x.m.Props)
 			if s.tag == mapi.PidTagBody {

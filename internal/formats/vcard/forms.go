@@ -24,12 +24,14 @@ var kinds = map[string]kind{
 	"FN": text, "TITLE": text, "ROLE": text, "NOTE": text, "TEL": text, "EMAIL": text, "PRODID": text, "LABEL": text, "MAILER": text,
 	"NAME": text, "SORT-STRING": text, "UID": text, "CLASS": text, "X-ABLABEL": text,
 	"NICKNAME": list, "CATEGORIES": list, "N": structured, "ADR": structured, "ORG": structured,
-	"PHOTO": binary, "LOGO": binary, "SOUND": binary, "KEY": binary,
+	"PHOTO": binary, "LOGO": binary, "SOUND": binary, "KEY": binary, "X-MS-CARDPICTURE": binary,
 }
 
-// names3 are the properties of 4.0 that go by another name in 3.0.
+// names3 are the properties of 4.0 that go by another name in 3.0; where they have two, the first is written, which is that of
+// MS-OXVCARD where there is one.
 var names3 = []struct{ v4, v3 string }{
-	{"KIND", "X-ADDRESSBOOKSERVER-KIND"}, {"MEMBER", "X-ADDRESSBOOKSERVER-MEMBER"}, {"ANNIVERSARY", "X-ANNIVERSARY"}, {"GENDER", "X-GENDER"},
+	{"KIND", "X-ADDRESSBOOKSERVER-KIND"}, {"MEMBER", "X-ADDRESSBOOKSERVER-MEMBER"}, {"ANNIVERSARY", "X-MS-ANNIVERSARY"},
+	{"ANNIVERSARY", "X-ANNIVERSARY"}, {"GENDER", "X-GENDER"}, {"HOBBY", "X-MS-INTERESTS"},
 }
 
 // parts are how many parts a value has at the least; missing ones are empty.
@@ -44,7 +46,7 @@ var encodings = []string{"QUOTED-PRINTABLE", "BASE64", "8BIT", "7BIT", "B", "Q"}
 // defaults are the value types that need not be said.
 var defaults = map[string][]string{
 	"BDAY": {"date", "date-and-or-time"}, "ANNIVERSARY": {"date", "date-and-or-time"}, "REV": {"timestamp", "date-time"}, "PHOTO": {"uri", "binary"},
-	"LOGO": {"uri", "binary"}, "SOUND": {"uri", "binary"}, "KEY": {"uri", "binary"}, "URL": {"uri"}, "IMPP": {"uri"}, "MEMBER": {"uri"},
+	"LOGO": {"uri", "binary"}, "SOUND": {"uri", "binary"}, "KEY": {"uri", "binary"}, "X-MS-CARDPICTURE": {"uri", "binary"}, "URL": {"uri"}, "IMPP": {"uri"}, "MEMBER": {"uri"},
 }
 
 // upgrade brings a card to the forms of 4.0. Every card has FN in both versions and N in 3.0; one that comes without is
@@ -330,11 +332,11 @@ func downgrade(l contentline.Line) contentline.Line {
 		}
 	}
 	switch l.Name {
-	case "BDAY", "X-ANNIVERSARY":
+	case "BDAY", "X-MS-ANNIVERSARY":
 		if len(l.Value) >= 8 && allDigits(l.Value[:8]) {
 			l.Value = l.Value[:4] + "-" + l.Value[4:6] + "-" + l.Value[6:]
 		}
-	case "PHOTO", "LOGO", "SOUND", "KEY":
+	case "PHOTO", "LOGO", "SOUND", "KEY", "X-MS-CARDPICTURE":
 		downgradeBinary(&l)
 	}
 	return l

@@ -3,18 +3,23 @@ package objects
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
-
-	"fmt"
-	"strings"
 
 	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // shown is the most bytes of a value that a dump shows.
@@ -136,13 +141,110 @@ func Golden(t *testing.T, path string, got *txtar.Archive, rewrite bool) {
 	}
 }
 
-// Judge gives input to a script of Python that needs a module, and returns what the script writes. The test is skipped
-// where Python or the module is not installed; make install installs both.
+// Lost lists the properties of was that now has not, or otherwise, and those of now that was has not and derived does not name:
+// what a way there and back has changed. Values are compared in the form that content lines can say: texts with bare line feeds,
+// times in whole seconds.
+func Lost(was, now *object.Props, derived []string) []string {
+	before, after := valuesOf(was), valuesOf(now)
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		switch v, there := after[name]; {
+		case !there:
+			list = append(list, fmt.Sprintf("%s: %s is lost", name, show(before[name])))
+		case !reflect.DeepEqual(spoken(before[name]), v):
+			list = append(list, fmt.Sprintf("%s: %s became %s", name, show(before[name]), show(v)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if _, there := before[name]; !there && !slices.Contains(derived, name) {
+			list = append(list, fmt.Sprintf("%s: %s came from nowhere", name, show(after[name])))
+		}
+	}
+	return list
+}
+
+// valuesOf are the values of properties by name.
+func valuesOf(p *object.Props) map[string]mapi.Value {
+	d := dumper{names: names()}
+	list := map[string]mapi.Value{}
+	for _, prop := range p.Bag.All() {
+		list[prop.Tag.Name()] = prop.Value
+	}
+	for n, v := range p.Named {
+		list[d.nameOf(n)] = v
+	}
+	return list
+}
+
+// spoken is a value as content lines can say it.
+func spoken(v mapi.Value) mapi.Value {
+	switch v := v.(type) {
+	case mapi.String:
+		return mapi.String(strings.ReplaceAll(string(v), "\r\n", "\n"))
+	case mapi.FileTime:
+		return mapi.FileTimeOf(v.Time().Truncate(time.Second))
+	}
+	return v
+}
+
+// Table is the rows of the first table below a heading of a page, without its head: each of so many cells.
+func Table(t *testing.T, page, heading string, cells int) [][]string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(testkit.Root(t), filepath.FromSlash(page)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, below, found := strings.Cut(string(b), "\n## "+heading+"\n")
+	below, _, _ = strings.Cut(below, "\n## ")
+	var rows [][]string
+	for line := range strings.Lines(below) {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		row := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
+		if len(row) != cells {
+			t.Fatalf("%s: %d cells, not %d, in %s", page, len(row), cells, line)
+		}
+		rows = append(rows, row)
+	}
+	if !found || len(rows) < 3 {
+		t.Fatalf("%s has no table below %q", page, heading)
+	}
+	return rows[2:]
+}
+
+// Code is what stands between backquotes in a cell of a table.
+func Code(cell string) []string {
+	var list []string
+	for i, s := range strings.Split(cell, "`") {
+		if i%2 == 1 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Need ends the test where a program of a Debian package is not installed; make install installs all of test/packages.txt. A judge
+// that is not there has agreed to nothing, so this is no reason to pass.
+func Need(t *testing.T, debian string, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is not installed, which Debian has in %s: make install", program, debian)
+		}
+	}
+}
+
+// Judge gives input to a script of Python that needs a module, and returns what the script writes. As with Need the test fails where
+// Python or the module is not installed.
 func Judge(t *testing.T, module, script string, input []byte) []byte {
 	t.Helper()
 	python := pythonWith(module)
 	if python == "" {
-		t.Skipf("no python3 here has the module %s, Debian's python3-%s (test/packages.txt)", module, module)
+		t.Fatalf("no python3 here has the module %s, which Debian has in python3-%s: make install", module, module)
 	}
 	cmd := exec.Command(python, script)
 	cmd.Stdin = bytes.NewReader(input)
