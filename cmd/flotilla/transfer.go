@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,12 @@ import (
 )
 
 func mailboxImport(g *global) *cobra.Command {
-	return transferCommand(g, &cobra.Command{Use: "import ADDRESS PATH", Short: "Bring mail, calendars, contacts or an archive from files into a mailbox",
+	var zone string
+	do := func(ctx context.Context, j archive.Job) (archive.Progress, error) {
+		j.Zone = cmp.Or(zone, localZone())
+		return archive.Import(ctx, j)
+	}
+	c := transferCommand(g, &cobra.Command{Use: "import ADDRESS PATH", Short: "Bring mail, calendars, contacts or an archive from files into a mailbox",
 		Long: `Brings what is at PATH into a mailbox, while it is used. The format goes by the name of PATH, or --format says it:
 
   archive   a .flotilla file of 'flotilla mailbox export': everything, as it was
@@ -36,12 +42,33 @@ func mailboxImport(g *global) *cobra.Command {
 Times, flags, read state and keywords are kept where the format has them. Folders that are not there are made. Mail of a single
 file goes to the Inbox and items to the folder of their kind, unless --folder says where.
 
+Whole days, and times of a calendar that name no time zone, are meant to be on the clock of whoever looks at them: --zone says which
+that is. Without it they are taken for this machine's (TZ, else /etc/localtime), or for UTC where it has none with a name.
+
 Nothing is brought twice: the same import again passes over what it has brought before. So if one was stopped, by Ctrl-C, a full
 mailbox or a node that died, give the same command again. What cannot be read is named and passed over; the exit code is 1 then.`,
 		Example: `  flotilla mailbox import alice@example.org Inbox.mbox
   flotilla mailbox import alice@example.org ~/Maildir --format maildir
   flotilla mailbox import alice@example.org contacts.vcf --folder Contacts/Friends
-  flotilla mailbox import alice@example.org alice.flotilla --json`}, archive.Import, "imported")
+  flotilla mailbox import alice@example.org calendar.ics --zone Europe/Berlin
+  flotilla mailbox import alice@example.org alice.flotilla --json`}, do, "imported")
+	c.Flags().StringVar(&zone, "zone", "", "time zone of calendars that name none, as Europe/Berlin (default this machine's)")
+	return c
+}
+
+// localZone is the name of this machine's time zone, UTC where it has none that everybody knows: Go itself keeps only "Local".
+func localZone() string {
+	name, set := os.LookupEnv("TZ")
+	if !set {
+		if target, err := os.Readlink("/etc/localtime"); err == nil {
+			_, name, _ = strings.Cut(target, "/zoneinfo/")
+		}
+	}
+	name = strings.TrimPrefix(name, ":")
+	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
+		return "UTC"
+	}
+	return name
 }
 
 func mailboxExport(g *global) *cobra.Command {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -35,6 +36,9 @@ type Job struct {
 	// Folder is the path of a folder of the mailbox, as Inbox/Projects: of an export what it is of, of an import where it goes.
 	// Empty leaves it to the format.
 	Folder string
+	// Zone is the time zone, by its name in the tz database or Windows', that days and times of a calendar are in which name none;
+	// empty is UTC.
+	Zone string
 	// Spool is a folder for mails under way that are too long for memory; empty is the system's.
 	Spool string
 	// Limit is the longest mail in octets, zero the store's.
@@ -173,6 +177,9 @@ func begin(ctx context.Context, j *Job, f *format) (*job, error) {
 		return nil, fmt.Errorf("%w: the format of %s is not known by its name: say one of %s", ErrJob, j.Path, strings.Join(Formats(), ", "))
 	}
 	run.ingest = &deliver.Deliverer{Caller: j.Caller, Spool: j.Spool, Limit: run.Limit}
+	if _, known := timezone.Load(j.Zone); j.Zone != "" && !known {
+		return nil, fmt.Errorf("%w: %q is no time zone", ErrJob, j.Zone)
+	}
 	var err error
 	run.tree, err = readTree(ctx, j.Caller, j.Mailbox)
 	return run, err

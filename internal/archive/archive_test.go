@@ -20,6 +20,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -311,6 +312,64 @@ func TestItems(t *testing.T) {
 	}
 }
 
+// TestZone: days and times that name no zone are in that of the job; what comes out again names none either.
+func TestZone(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	source := filepath.Join(dir, "a.ics")
+	const text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:%s\r\nDTSTART%s\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	both := fmt.Sprintf(text, "day", ";VALUE=DATE:20240710") + fmt.Sprintf(text, "time", ":20240710T090000")
+	if err := os.WriteFile(source, []byte(both), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for zone, want := range map[string][]string{
+		"": {"2024-07-10T00:00:00Z", "2024-07-10T09:00:00Z"}, "UTC": {"2024-07-10T00:00:00Z", "2024-07-10T09:00:00Z"},
+		"Europe/Berlin": {"2024-07-09T22:00:00Z", "2024-07-10T07:00:00Z"}, "W. Europe Standard Time": {"2024-07-09T22:00:00Z", "2024-07-10T07:00:00Z"},
+	} {
+		j := s.job(s.mailbox(0), "", source)
+		j.Zone = zone
+		if p := s.in(j); p.Messages != 2 {
+			t.Fatalf("%q: %+v", zone, p)
+		}
+		if got := s.starts(j.Mailbox); !slices.Equal(got, want) {
+			t.Errorf("%q: begin %v, want %v", zone, got, want)
+		}
+		j.Path = filepath.Join(t.TempDir(), "b.ics")
+		j.Folder = "Calendar"
+		s.out(j)
+		b, err := os.ReadFile(j.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"DTSTART;VALUE=DATE:20240710\r\n", "DTSTART:20240710T090000\r\n"} {
+			if !strings.Contains(string(b), line) {
+				t.Errorf("%q: no %q in\n%s", zone, line, b)
+			}
+		}
+	}
+}
+
+// starts are when the appointments of a mailbox begin.
+func (s *site) starts(box mapi.MailboxID) []string {
+	s.t.Helper()
+	j := s.job(box, "ical", "")
+	run, err := begin(s.t.Context(), &j, formatOf(&j, nil))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var list []string
+	err = run.exportItems(run.tree.find("Calendar"), func(_ *exmdb.ReadMessageResponse, m *object.Message) (int64, error) {
+		at, _ := m.LidTime(mapi.PidLidAppointmentStartWhole)
+		list = append(list, at.Time().Format(time.RFC3339))
+		return 0, nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	slices.Sort(list)
+	return list
+}
+
 // sameFiles wants the same files in two folders, with the same lines but for those in which a store says when it made
 // something.
 func sameFiles(t *testing.T, a, b string) {
@@ -377,7 +436,12 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v", c.path, err)
 		}
 	}
-	j := s.job(box, "archive", filepath.Join(dir, "a.flotilla"))
+	j := s.job(box, "ical", file("a.ics", "BEGIN:VCALENDAR\nEND:VCALENDAR\n"))
+	j.Zone = "Europe/Nowhere"
+	if _, err := Import(t.Context(), j); !errors.Is(err, ErrJob) || !strings.Contains(err.Error(), "no time zone") {
+		t.Errorf("zone that nobody knows: %v", err)
+	}
+	j = s.job(box, "archive", filepath.Join(dir, "a.flotilla"))
 	if _, err := Export(t.Context(), j); !errors.Is(err, os.ErrExist) {
 		t.Errorf("over a file: %v", err)
 	}

@@ -323,7 +323,7 @@ func (j *job) readICal() error {
 			if err != nil {
 				return nil, err
 			}
-			return oxcical.Importer{}.Import(cal)
+			return oxcical.Importer{Zone: j.Zone}.Import(cal)
 		}
 	}, oxcical.Bytes)
 }
