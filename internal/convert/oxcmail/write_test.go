@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
+	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
 )
 
 // born is a message that a client made.
@@ -236,11 +237,7 @@ func TestWriteTNEF(t *testing.T) {
 // TestYtnefReadsOurMail: Debian's ytnef finds in the winmail.dat of a mail what the message has, and nobody that was to
 // stay hidden.
 func TestYtnefReadsOurMail(t *testing.T) {
-	for _, tool := range []string{"ytnef", "ytnefprint"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed; Debian has it in ytnef-tools", tool)
-		}
-	}
+	objects.Need(t, "ytnef-tools", "ytnef", "ytnefprint")
 	_, _, _, octets := sentAsTNEF(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "winmail.dat")

@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/rtf"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
+	"github.com/flotilla-mail/flotilla/internal/testkit/objects"
 )
 
 var sentAt = mapi.FileTimeOf(time.Date(2026, 3, 3, 9, 20, 30, 0, time.UTC))
@@ -332,11 +333,7 @@ func TestNesting(t *testing.T) {
 
 // TestYtnefAgrees: Debian's ytnef finds the attachments with their bytes, and ytnefprint what the message says.
 func TestYtnefAgrees(t *testing.T) {
-	for _, tool := range []string{"ytnef", "ytnefprint"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed; Debian has it in ytnef-tools", tool)
-		}
-	}
+	objects.Need(t, "ytnef-tools", "ytnef", "ytnefprint")
 	var names oxcmsg.Names
 	c := content{}
 	dir := t.TempDir()
