@@ -43,8 +43,13 @@ func readKeywords(dir string) (keywordLetters, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseKeywords(string(b)), nil
+}
+
+// parseKeywords reads what explains letters: a number and a word a line.
+func parseKeywords(text string) keywordLetters {
 	list := make(keywordLetters, maxKeywords)
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(text) {
 		var n int
 		number, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if _, err := fmt.Sscan(number, &n); err == nil && n >= 0 && n < maxKeywords {
@@ -54,7 +59,7 @@ func readKeywords(dir string) (keywordLetters, error) {
 	for len(list) > 0 && list[len(list)-1] == "" {
 		list = list[:len(list)-1]
 	}
-	return list, nil
+	return list
 }
 
 func (k keywordLetters) write(dir string) error {

@@ -72,6 +72,9 @@ func (r *runner) run(ctx context.Context, only string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.write(kept); err != nil {
+		return err
+	}
 	list = slices.DeleteFunc(list, func(t target) bool { return !expr.MatchString(t.String()) })
 	slices.SortStableFunc(list, func(a, b target) int { return strings.Compare(kept[a.String()].Date, kept[b.String()].Date) })
 	return r.all(ctx, list)

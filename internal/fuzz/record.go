@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,7 +42,8 @@ CPU seconds are what the workers had of the processors meanwhile: less than the 
 
 No decoder may allocate more than 64 MB for one input, all in all, freed or not: each of those tests says so itself
 (` + "`testkit.Bounded`" + `), and an input that takes more fails like one that panics or takes longer than ten seconds. A run that failed
-is not in the table; its input is among the seeds.
+is not in the table; its input is among the seeds. A target without figures has had no run for the record yet: its seeds run with
+every ` + "`make test`" + `. ` + "`make fuzz FUZZ='^$'`" + ` runs none and writes the table.
 
 The last column is against memory that is kept from one input to the next: what a worker came to hold of its own at the most,
 its resident memory without the program's file and what it shares with the coordinator, read once a second. It may be 164 MB,
@@ -72,7 +72,16 @@ func (r *runner) record(t target, f figures) error {
 	if _, err := m.Write(r.root); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.root, "docs", "measurements", "fuzz.md"), []byte(page(all)), 0o644)
+	return r.write(all)
+}
+
+// write writes the page.
+func (r *runner) write(all map[string]figures) error {
+	list, err := targets(r.root)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.root, "docs", "measurements", "fuzz.md"), []byte(page(list, all)), 0o644)
 }
 
 // load reads what was recorded of each target.
@@ -93,14 +102,18 @@ func load(root string) (map[string]figures, error) {
 	return kept.Results, err
 }
 
-// page is the table of all targets.
-func page(all map[string]figures) string {
+// page is the table of all targets that there are.
+func page(list []target, all map[string]figures) string {
 	var b strings.Builder
 	b.WriteString(head)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		f := all[name]
-		dir, fuzz, _ := strings.Cut(name, " ")
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %.1f |\n", dir, fuzz, f.Seconds, f.CPU, f.Executions, f.Fresh, f.Total, f.Peak)
+	slices.SortFunc(list, func(x, y target) int { return strings.Compare(x.String(), y.String()) })
+	for _, t := range list {
+		f, run := all[t.String()]
+		if !run {
+			fmt.Fprintf(&b, "| %s | %s | – | – | – | – | – | – |\n", t.dir, t.name)
+			continue
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %.1f |\n", t.dir, t.name, f.Seconds, f.CPU, f.Executions, f.Fresh, f.Total, f.Peak)
 	}
 	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/contentline"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 func zone(t testing.TB, name string) *time.Location {
@@ -223,5 +224,40 @@ func TestAnyRule(t *testing.T) {
 			t.Fatalf("%+v: %v", r, err)
 		}
 		Component("x", loc, 2000, 2010)
+	})
+}
+
+// FuzzRead: a VTIMEZONE that says how its clocks go, whatever else it says, is a zone that can be written and read again.
+func FuzzRead(f *testing.F) {
+	f.Add("BEGIN:VTIMEZONE\nTZID:x\nBEGIN:STANDARD\nDTSTART:16011028T030000\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\nEND:STANDARD\n"+
+		"BEGIN:DAYLIGHT\nDTSTART:16010325T020000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\nEND:DAYLIGHT\nEND:VTIMEZONE\n", 2024)
+	f.Add("BEGIN:VTIMEZONE\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:-2359\nTZOFFSETTO:+235959\nRRULE:FREQ=YEARLY;BYDAY=5SU;BYMONTHDAY=-1\nEND:STANDARD\n", 1)
+	f.Fuzz(func(t *testing.T, text string, year int) {
+		defer testkit.Bounded(t)()
+		limit := int64(1 << 16)
+		cal, err := ical.NewDecoder(strings.NewReader(text), contentline.Limits{Line: limit, Total: limit}).Next()
+		if err != nil || year < 1602 || year > 4400 {
+			return
+		}
+		for _, c := range cal.Inside("VTIMEZONE") {
+			rule, ok := Read(c, year)
+			if !ok {
+				continue
+			}
+			if _, err := rule.Struct().Append(nil); err != nil {
+				t.Fatalf("structure of %+v: %v", rule, err)
+			}
+			if _, err := rule.Definition("x", year).Append(nil); err != nil {
+				t.Fatalf("definition of %+v: %v", rule, err)
+			}
+			loc, err := rule.Location("x")
+			if err != nil {
+				continue // offsets that no clock has
+			}
+			if again, ok := Read(Component("x", loc, year, year), year); !ok {
+				t.Fatalf("%+v cannot be read again: %+v", rule, again)
+			}
+		}
+		Load(text)
 	})
 }

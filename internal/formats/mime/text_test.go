@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -254,6 +255,25 @@ func FuzzDecodeText(f *testing.F) {
 		_ = params.Get("name")
 		ParseDate(s)
 		ParseMessageIDs(s)
+	})
+}
+
+// FuzzCharset: bytes in whatever charset are UTF-8 afterwards, read at once or in pieces.
+func FuzzCharset(f *testing.F) {
+	for _, c := range codePages {
+		f.Add(c.charset, []byte("Gr\xfc\xdfe \x93\xfa\x1b$B+AD0-"))
+	}
+	f.Add("utf-16", []byte("\xfe\xff\xd8\x00a"))
+	f.Fuzz(func(t *testing.T, charset string, b []byte) {
+		defer testkit.Bounded(t)()
+		if got := DecodeCharset(charset, b); !utf8.ValidString(got) {
+			t.Fatalf("%q in %s is %q", b, charset, got)
+		}
+		got, err := io.ReadAll(NewCharsetReader(charset, iotest.OneByteReader(bytes.NewReader(b))))
+		if err == nil && !utf8.Valid(got) {
+			t.Fatalf("%q in %s is read as %q", b, charset, got)
+		}
+		_ = EncodeCharset(charset, string(got))
 	})
 }
 
