@@ -19,6 +19,11 @@ const (
 	TableRecipients  TableKind = 5 // of a message
 	TablePermissions TableKind = 6 // of a folder
 	TableRules       TableKind = 7 // of a folder
+	// What is soft-deleted (MS-OXCFOLD 2.2.1.13.1 and 2.2.1.14.1, SoftDeletes), shown to who may recover it: messages of a
+	// folder, associated messages of a folder, and folders that were below one.
+	TableDeleted           TableKind = 8
+	TableDeletedAssociated TableKind = 9
+	TableDeletedFolders    TableKind = 10
 )
 
 // TableSpec is a table as its client has set it up (MS-OXCTABL). It lives in the front-end's session and comes with

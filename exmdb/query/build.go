@@ -23,7 +23,7 @@ type build struct {
 	// What follows is guarded by mu.
 	rows    *list // nil until the scan is over and its runs are merged
 	match   mapi.Restriction
-	from    uint64 // where the scan goes on
+	from    Mark // where the scan goes on
 	begun   bool
 	seen    int
 	added   []entry // of the scan
@@ -48,7 +48,7 @@ func (b *build) resetLocked() {
 	if b.spec.restriction != nil && !b.spec.counted {
 		b.match = mapi.ForOneWalk(b.spec.restriction)
 	}
-	b.rows, b.from, b.begun, b.seen, b.added, b.runs, b.merging = nil, 0, false, 0, nil, nil, nil
+	b.rows, b.from, b.begun, b.seen, b.added, b.runs, b.merging = nil, Mark{}, false, 0, nil, nil, nil
 	b.touched, b.arena, b.count, b.view = make(map[uint64][]entry), nil, nil, nil
 }
 
@@ -112,7 +112,7 @@ func (b *build) scanLocked(src Source, budget Budget) (done bool, err error) {
 	}
 	if b.merging == nil {
 		done = true
-		err = src.Scan(b.from, func(r Row, next uint64) (bool, error) {
+		err = src.Scan(b.from, func(r Row, next Mark) (bool, error) {
 			b.from = next
 			b.seen++
 			if r == nil {

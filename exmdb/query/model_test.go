@@ -60,17 +60,17 @@ func newWorld() *world { return &world{things: make(map[uint64]*thing), stamp: 1
 func (w *world) Stamp() mapi.Stamp { return w.stamp }
 func (w *world) Len() int          { return len(w.things) }
 
-func (w *world) Scan(from uint64, fn func(Row, uint64) (bool, error)) error {
+func (w *world) Scan(from Mark, fn func(Row, Mark) (bool, error)) error {
 	for _, id := range slices.Sorted(maps.Keys(w.things)) {
-		if id < from {
+		if id < from.Minor {
 			continue
 		}
 		if id%3 == 0 { // a place without a row in front of it
-			if more, err := fn(nil, id); err != nil || !more {
+			if more, err := fn(nil, Mark{Minor: id}); err != nil || !more {
 				return err
 			}
 		}
-		if more, err := fn(w.things[id], id+1); err != nil || !more {
+		if more, err := fn(w.things[id], Mark{Minor: id + 1}); err != nil || !more {
 			return err
 		}
 	}

@@ -35,16 +35,19 @@ type Source interface {
 	Stamp() mapi.Stamp
 	// Len is about how many rows there are.
 	Len() int
-	// Scan calls fn with the rows from a place on, zero being the beginning, until it says stop; next is the place
-	// behind the row. The places are the source's own and ascend. r is nil at a place where there is no row: the budget
-	// is asked there too.
-	Scan(from uint64, fn func(r Row, next uint64) (more bool, err error)) error
+	// Scan calls fn with the rows from a mark on until it says stop; next is the mark behind the row. r is nil at a mark
+	// where there is no row: the budget is asked there too.
+	Scan(from Mark, fn func(r Row, next Mark) (more bool, err error)) error
 	// Since calls fn with what was touched after a state, in order of stamps, until it says stop. ErrForgotten says that
 	// it is not known.
 	Since(after mapi.Stamp, fn func(t Touched) (more bool, err error)) error
 	// Row is the row with an id; nil if there is none.
 	Row(id uint64) (Row, error)
 }
+
+// Mark is where a scan goes on, in whatever state of the store: numbers of the source's own, which ascend. The zero Mark is
+// the beginning.
+type Mark struct{ Major, Minor uint64 }
 
 // Touched is an object that has come, changed or gone. Row is nil when it is not among the rows now; New says that it
 // was not before.

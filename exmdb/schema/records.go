@@ -68,8 +68,10 @@ type Counters struct {
 	WarnDue time.Time `wire:"15"`
 	Warned  time.Time `wire:"16"`
 	// Plain says that the mailbox does nothing by itself: there is no Automation, which a delivery would look for.
-	Plain   bool `wire:"17"`
-	Unknown wire.Unknown
+	Plain bool `wire:"17"`
+	// FolderEnd is the stamp with which the time of a soft-deleted folder was last over.
+	FolderEnd mapi.Stamp `wire:"18"`
+	Unknown   wire.Unknown
 }
 
 // Replica is a row of the table replica id to GUID (MAILBOX 1).
@@ -151,8 +153,10 @@ type FolderCounts struct {
 	// NewestBlock is the TimePlace where the newest block of the order of delivery begins, empty where that is not known.
 	NewestBlock []byte `wire:"21"`
 	// Search says that it is a search folder: there are no messages in it.
-	Search  bool `wire:"22"`
-	Unknown wire.Unknown
+	Search bool `wire:"22"`
+	// Released is the stamp with which something last left the soft-deleted set. What comes into it is in the tombstones.
+	Released mapi.Stamp `wire:"23"`
+	Unknown  wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.

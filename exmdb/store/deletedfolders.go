@@ -92,6 +92,7 @@ func (t *tx) endFolder(fid mapi.FID) error {
 		return err
 	}
 	t.w.Delete(schema.DeletedFolderKey(fid))
+	t.counters.FolderEnd = t.stamp()
 	t.counters.Retained -= d.Counts.Used + d.Counts.AssociatedUsed + d.Counts.RetainedUsed
 	if err := t.forgetFolder(fid, &d.Folder); err != nil {
 		return err

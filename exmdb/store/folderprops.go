@@ -17,7 +17,9 @@ type shownFolder struct {
 	fid    mapi.FID
 	f      *schema.Folder
 	counts *schema.FolderCounts
-	err    error
+	// deleted, of a soft-deleted one, are all those.
+	deleted *shelf
+	err     error
 }
 
 func (v *view) showFolder(fid mapi.FID) (*shownFolder, error) {
@@ -97,6 +99,9 @@ func (s *shownFolder) sourceKey(fid mapi.FID) mapi.Value {
 }
 
 func (s *shownFolder) hasSubfolders() mapi.Value {
+	if s.deleted != nil {
+		return mapi.Boolean(len(s.deleted.below[s.fid]) > 0)
+	}
 	it := s.r.Iter(schema.FolderNameKey(s.fid, ""), schema.FolderNameKey(s.fid+1, ""))
 	has := it.Next()
 	s.fail(it.Close())
@@ -157,6 +162,12 @@ var folderTable = newTable([]computed[*shownFolder]{
 		list, err := s.predecessors(folderVersion(s.f))
 		s.fail(err)
 		return mapi.Binary(list.Append(nil))
+	}},
+	{mapi.PidTagDeletedOn, func(s *shownFolder) mapi.Value {
+		if s.deleted == nil {
+			return nil
+		}
+		return mapi.FileTimeOf(s.deleted.records[s.fid].At)
 	}},
 	{mapi.PidTagCreationTime, func(s *shownFolder) mapi.Value { return mapi.FileTimeOf(s.f.Created) }},
 	{mapi.PidTagLastModificationTime, (*shownFolder).modified},

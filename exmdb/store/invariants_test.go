@@ -185,14 +185,14 @@ func (l *ledger) deleted(fid mapi.FID) func(*discarded) (bool, error) {
 		at, again, err := l.findDeleted(d.row.MID)
 		switch {
 		case l.shelved[fid] != nil && cluster.KindOf(err) == exmdb.KindNoMessage:
-		case err != nil || at != fid || again.at != d.at:
+		case err != nil || at != fid || again.deleted != d.deleted:
 			l.wrongf("deleted message %#x: %v", d.row.MID, err)
 		}
 		c := l.countsOf(fid)
 		c.Retained++
 		c.RetainedUsed += d.row.MessageSize()
 		l.total.Retained += d.row.MessageSize()
-		l.expect(schema.DeletedKey(fid, d.at, d.row.MID))
+		l.expect(schema.DeletedKey(fid, d.deleted, d.row.MID))
 		return true, l.object(&d.row)
 	}
 }

@@ -238,7 +238,12 @@ func (s *furnished) tableRequests() []request {
 	plain := exmdb.TableRequest{Spec: contentsOf(schema.Inbox), Columns: grouped.Columns}
 	place := exmdb.TablePosition{Origin: exmdb.TablePlace, Place: s.rows.After, Offset: 1}
 	part := exmdb.TablePosition{Origin: exmdb.TableFraction, Numerator: 1, Denominator: 2}
+	deleted := exmdb.TableRequest{Spec: spec, Columns: []mapi.Tag{mapi.PidTagDeletedOn}}
+	deleted.Spec.Kind = exmdb.TableDeleted
 	list := []request{
+		asks(exmdb.OpTableFind, &exmdb.TableFindRequest{Table: deleted, From: part, Restriction: oxcdata.AppendRestriction(nil, everyRestriction())}),
+		asks(exmdb.OpTableChanges, &exmdb.TableChangesRequest{Table: exmdb.TableRequest{Spec: listOf(exmdb.TableDeleted, schema.Inbox)}, Since: 1}),
+		asks(exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: listOf(exmdb.TableDeletedFolders, s.deletedFolder)}, From: beginning, Count: 10}),
 		asks(exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: grouped, From: part, Count: 10}),
 		asks(exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: plain, From: place, Count: 10, Backward: true}),
 		asks(exmdb.OpTableSeek, &exmdb.TableSeekRequest{Table: plain, From: exmdb.TablePosition{Origin: exmdb.TableRowAt, Row: s.rows.Rows[1].ID, Offset: -1}}),
@@ -252,9 +257,10 @@ func (s *furnished) tableRequests() []request {
 			{Any: []exmdb.TextQuery{{Fields: exmdb.TextBody | exmdb.TextFrom, Text: "words"}}}}}}),
 		asks(exmdb.OpEvents, &exmdb.EventsRequest{Since: 1, Limit: 9, Folders: []mapi.FID{schema.Inbox}}),
 	}
-	for _, kind := range []exmdb.TableKind{exmdb.TableAssociated, exmdb.TableHierarchy, exmdb.TablePermissions, exmdb.TableRules} {
+	for _, kind := range []exmdb.TableKind{exmdb.TableAssociated, exmdb.TableHierarchy, exmdb.TablePermissions, exmdb.TableRules,
+		exmdb.TableDeleted, exmdb.TableDeletedAssociated, exmdb.TableDeletedFolders} {
 		table := exmdb.TableRequest{Spec: listOf(kind, schema.Inbox), Columns: []mapi.Tag{mapi.PidTagDisplayName}}
-		table.Spec.Depth = kind == exmdb.TableHierarchy
+		table.Spec.Depth = kind == exmdb.TableHierarchy || kind == exmdb.TableDeletedFolders
 		list = append(list, asks(exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: table, From: beginning, Count: 10}))
 	}
 	for _, kind := range []exmdb.TableKind{exmdb.TableAttachments, exmdb.TableRecipients} {

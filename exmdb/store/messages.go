@@ -19,10 +19,11 @@ const (
 	batchMessages = 2000
 )
 
-// message is a row with its UID, or the number of an associated message.
+// message is a row with its UID, or the number of an associated message; deleted is when, of one in a soft-deleted set.
 type message struct {
-	uid mapi.UID
-	row schema.Row
+	uid     mapi.UID
+	row     schema.Row
+	deleted schema.DeletedAt
 }
 
 func (m *message) associated() bool { return m.row.Bits&schema.RowAssociated != 0 }

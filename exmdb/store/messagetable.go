@@ -49,6 +49,7 @@ var messageTable = newTable([]computed[*shownMessage]{
 		s.fail(err)
 		return mapi.Binary(list.Append(nil))
 	}},
+	{mapi.PidTagDeletedOn, func(s *shownMessage) mapi.Value { return deletedOn(s.m.deleted) }},
 	{mapi.PidTagLastModificationTime, func(s *shownMessage) mapi.Value { return s.modified() }},
 	{mapi.PidTagLocalCommitTime, func(s *shownMessage) mapi.Value { return s.modified() }},
 

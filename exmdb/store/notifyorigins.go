@@ -126,8 +126,21 @@ func (w *eventWalk) carriedMessages(fid mapi.FID, f *eventFolder) error {
 }
 
 // buriedMessages walks the tombstones of a folder.
-func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) (err error) {
-	it := w.r.Iter(schema.TombstoneKey(fid, w.after+1), schema.TombstoneKey(fid+1, 0))
+func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) error {
+	return w.eachBurial(fid, w.after, func(part *schema.TombstonePart, mids []mapi.MID) (bool, error) {
+		if part.Stamp < f.whole {
+			return true, nil
+		}
+		if w.page.beyond(part.Stamp) {
+			return false, nil
+		}
+		return true, w.buried(fid, part, mids)
+	})
+}
+
+// eachBurial calls fn with what left a folder with each step above a stamp, in order, until it says stop.
+func (v *view) eachBurial(fid mapi.FID, after mapi.Stamp, fn func(part *schema.TombstonePart, mids []mapi.MID) (more bool, err error)) (err error) {
+	it := v.r.Iter(schema.TombstoneKey(fid, after+1), schema.TombstoneKey(fid+1, 0))
 	defer closing(it, &err)
 	for it.Next() {
 		s, err := schema.ParseStampKey(it.Key())
@@ -141,15 +154,13 @@ func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) (err error) {
 		mids := midsIn(ts.MIDs)
 		for _, part := range ts.PartsAt(s) {
 			n := min(part.Count, uint64(len(mids)))
-			if part.Stamp > w.after && part.Stamp >= f.whole {
-				if w.page.beyond(part.Stamp) {
-					return nil
-				}
-				if err := w.buried(fid, &part, mids[:n]); err != nil {
-					return err
-				}
+			of := mids[:n]
+			if mids = mids[n:]; part.Stamp <= after {
+				continue
 			}
-			mids = mids[n:]
+			if more, err := fn(&part, of); err != nil || !more {
+				return err
+			}
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ func tableEvents(v *view, req *exmdb.TableEventsRequest) (*exmdb.TableEventsResp
 		return &exmdb.TableEventsResponse{State: state}, err
 	}
 	spec := &req.Table.Spec
-	if folders, is := a.Source.(*folderSource); is {
+	if folders, is := a.Source.(*folderSource); is && folders.deleted == nil {
 		a.Source = &folderFeed{folderSource: folders}
 	}
 	changes, err := a.Changes(&exmdb.TableChangesRequest{Table: req.Table, Since: req.Since})

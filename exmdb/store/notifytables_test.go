@@ -127,6 +127,9 @@ func TestTableEventsMakeTheTable(t *testing.T) {
 			c.showTable("by size", exmdb.TableSpec{Kind: exmdb.TableContents, Object: inbox, Sort: inOrder(mapi.PidTagMessageSize, 0)}, mapi.PidTagMessageSize),
 			c.showTable("unread", exmdb.TableSpec{Kind: exmdb.TableContents, Object: inbox, Restriction: unread}, mapi.PidTagMessageFlags),
 			c.showTable("associated", exmdb.TableSpec{Kind: exmdb.TableAssociated, Object: inbox}, mapi.PidTagMid),
+			c.showTable("deleted", exmdb.TableSpec{Kind: exmdb.TableDeleted, Object: inbox}, mapi.PidTagMid, mapi.PidTagDeletedOn),
+			c.showTable("deleted, by size", exmdb.TableSpec{Kind: exmdb.TableDeleted, Object: inbox, Sort: inOrder(mapi.PidTagMessageSize, 1)}, mapi.PidTagMessageSize),
+			c.showTable("deleted folders", exmdb.TableSpec{Kind: exmdb.TableDeletedFolders, Object: top, Depth: true}, mapi.PidTagDisplayName, mapi.PidTagDeletedOn, mapi.PidTagSubfolders),
 			c.showTable("folders", exmdb.TableSpec{Kind: exmdb.TableHierarchy, Object: top}, mapi.PidTagDisplayName, mapi.PidTagContentCount, mapi.PidTagSubfolders),
 			c.showTable("all folders", exmdb.TableSpec{Kind: exmdb.TableHierarchy, Object: top, Depth: true}, mapi.PidTagDisplayName, mapi.PidTagContentUnreadCount, mapi.PidTagDepth),
 			c.showTable("folders by count", exmdb.TableSpec{Kind: exmdb.TableHierarchy, Object: top, Sort: inOrder(mapi.PidTagContentCount, 1)}, mapi.PidTagContentCount),
@@ -134,6 +137,9 @@ func TestTableEventsMakeTheTable(t *testing.T) {
 		for i := range steps {
 			if err := c.step(); err != nil && !slices.Contains(expected, cluster.KindOf(err)) {
 				t.Fatalf("seed %d, round %d, step %d: %v", seed, round, i, err)
+			}
+			if there := c.plainTable(t, shown[0].req.Spec); len(there) > 0 && c.rng.IntN(6) == 0 {
+				call(c.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{mapi.MID(there[0])}})
 			}
 			for _, s := range shown {
 				if c.rng.IntN(3) == 0 {
@@ -146,7 +152,7 @@ func TestTableEventsMakeTheTable(t *testing.T) {
 		}
 		for _, s := range shown {
 			t.Logf("%s: %d rows, %d events followed, read again %d times", s.name, len(s.rows), s.followed, s.reloads)
-			if s.followed == 0 && s.name != "associated" {
+			if s.followed == 0 && s.name != "associated" && s.name != "deleted folders" {
 				t.Errorf("seed %d, round %d: %s was read again %d times and followed no event", seed, round, s.name, s.reloads)
 			}
 		}

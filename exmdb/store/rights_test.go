@@ -318,6 +318,12 @@ var matrix = map[exmdb.OpID][]trial{
 		{wants: []wants{beingSeen}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
 			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableHierarchy), From: beginning, Count: 10}
 		})},
+		{wants: []wants{beingSeen}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
+			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableDeletedFolders), From: beginning, Count: 10}
+		})},
+		{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
+			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableDeleted), From: beginning, Count: 10}
+		}, func(r *exmdb.TableRowsResponse) bool { return len(r.Rows) > 0 }))},
 		{wants: []wants{reading}, try: does(exmdb.OpTableRows, func(s *scene) *exmdb.TableRowsRequest {
 			return &exmdb.TableRowsRequest{Table: tabling(s, exmdb.TableAttachments), From: beginning, Count: 10}
 		})}},

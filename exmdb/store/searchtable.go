@@ -129,23 +129,20 @@ func (s *searchSource) Len() int {
 	return n
 }
 
-// uidBits is how many bits of a place are a UID; those above count the parts, which the criteria name in the same order
-// in every state.
-const uidBits = 32
-
-// Scan implements query.Source.
-func (s *searchSource) Scan(from uint64, fn func(query.Row, uint64) (bool, error)) error {
+// Scan implements query.Source; its marks count the parts, which the criteria name in the same order in every state, and the
+// UIDs in each.
+func (s *searchSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bool, error)) error {
 	more := true
-	for i := int(from >> uidBits); i < len(s.parts) && more; i++ {
-		uid := from & (1<<uidBits - 1)
-		if from = 0; s.parts[i] == nil {
+	for i := int(from.Major); i < len(s.parts) && more; i++ {
+		at := query.Mark{Minor: from.Minor}
+		if from = (query.Mark{}); s.parts[i] == nil {
 			continue
 		}
-		err := s.parts[i].Scan(uid, func(r query.Row, next uint64) (_ bool, err error) {
+		err := s.parts[i].Scan(at, func(r query.Row, next query.Mark) (_ bool, err error) {
 			if !s.among(&r.(*tableRow).shown.(*shownMessage).m.row) {
 				r = nil
 			}
-			more, err = fn(r, uint64(i)<<uidBits|next)
+			more, err = fn(r, query.Mark{Major: uint64(i), Minor: next.Minor})
 			return more, err
 		})
 		if err != nil {

@@ -48,10 +48,9 @@ func (t *tx) scheduleAgeOut(fid mapi.FID, c *schema.FolderCounts, deleted time.T
 	t.w.Schedule(space.Due{At: c.AgeOut, Op: DueAgeOut, Key: schema.AppendCounter(fid.Counter())})
 }
 
-// discarded is a soft-deleted message with its time.
+// discarded is a soft-deleted message with who deleted it.
 type discarded struct {
 	message
-	at schema.DeletedAt
 	by mapi.GUID
 }
 
@@ -69,9 +68,9 @@ func (v *view) findDeleted(mid mapi.MID) (mapi.FID, *discarded, error) {
 		}
 		return 0, nil, err
 	}
-	d := &discarded{at: schema.DeletedAt(at.Deleted)}
+	d := &discarded{message: message{deleted: schema.DeletedAt(at.Deleted)}}
 	var record schema.Deleted
-	found, err = load(v.r, schema.DeletedKey(fid, d.at, mid), &record)
+	found, err = load(v.r, schema.DeletedKey(fid, d.deleted, mid), &record)
 	if err == nil && !found {
 		err = cluster.Errorf(cluster.KindDamaged, "deleted message %#x is not in its place", uint64(mid))
 	}
@@ -81,14 +80,22 @@ func (v *view) findDeleted(mid mapi.MID) (mapi.FID, *discarded, error) {
 
 // release takes a message out of the soft-deleted set of its folder.
 func (t *tx) release(fid mapi.FID, c *schema.FolderCounts, d *discarded) {
-	t.w.Delete(schema.DeletedKey(fid, d.at, d.row.MID))
+	t.w.Delete(schema.DeletedKey(fid, d.deleted, d.row.MID))
 	t.w.Delete(schema.MIDKey(d.row.MID))
 	c.Retained--
 	c.RetainedUsed -= d.row.MessageSize()
 	t.counters.Retained -= d.row.MessageSize()
 }
 
-// deletedBefore reads the messages of a folder's soft-deleted set from one time up to another, in order, until fn says
+// released notes that something has left the soft-deleted set of a folder. What it was is not told: who shows the set reads
+// it again.
+func (t *tx) released(c *schema.FolderCounts, n int) {
+	if n > 0 {
+		c.Released = t.stamp()
+	}
+}
+
+// deletedBetween reads the messages of a folder's soft-deleted set from one time up to another, in order, until fn says
 // stop.
 func (v *view) deletedBetween(fid mapi.FID, lo, hi []byte, fn func(d *discarded) (more bool, err error)) (err error) {
 	it := v.r.Iter(lo, hi)
@@ -96,7 +103,7 @@ func (v *view) deletedBetween(fid mapi.FID, lo, hi []byte, fn func(d *discarded)
 	for it.Next() {
 		d := &discarded{}
 		var mid mapi.MID
-		if d.at, mid, err = schema.ParseDeletedKey(it.Key()); err != nil {
+		if d.deleted, mid, err = schema.ParseDeletedKey(it.Key()); err != nil {
 			return err
 		}
 		var record schema.Deleted
@@ -119,8 +126,8 @@ func (v *view) deletedBetween(fid mapi.FID, lo, hi []byte, fn func(d *discarded)
 func (v *view) someDeleted(fid mapi.FID, limit int, until schema.DeletedAt) (found []*discarded, next schema.DeletedAt, err error) {
 	lo, hi := schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0)
 	err = v.deletedBetween(fid, lo, hi, func(d *discarded) (bool, error) {
-		if len(found) == limit || d.at > until {
-			next = d.at
+		if len(found) == limit || d.deleted > until {
+			next = d.deleted
 			return false, nil
 		}
 		found = append(found, d)
@@ -140,7 +147,7 @@ func (t *tx) endDeleted(fid mapi.FID, list []*discarded, step *work, release fun
 	}
 	if n > 0 && err == nil {
 		first, last := list[0], list[n-1]
-		t.w.DeleteRange(schema.DeletedKey(fid, first.at, first.row.MID), append(schema.DeletedKey(fid, last.at, last.row.MID), 0))
+		t.w.DeleteRange(schema.DeletedKey(fid, first.deleted, first.row.MID), append(schema.DeletedKey(fid, last.deleted, last.row.MID), 0))
 	}
 	return n, err
 }
@@ -163,8 +170,9 @@ func (t *tx) ageOut(fid mapi.FID) error {
 	if err != nil {
 		return err
 	}
+	t.released(c, n)
 	if n < len(found) {
-		next = found[n].at
+		next = found[n].deleted
 	}
 	c.AgeOut = time.Time{}
 	if next != 0 {
@@ -227,7 +235,7 @@ func listDeleted(v *view, req *exmdb.DeletedRequest) (*exmdb.DeletedResponse, er
 }
 
 func (v *view) describeDeleted(fid mapi.FID, d *discarded, tags []mapi.Tag) (exmdb.DeletedMessage, error) {
-	out := exmdb.DeletedMessage{At: d.at.Time(), By: d.by}
+	out := exmdb.DeletedMessage{At: d.deleted.Time(), By: d.by}
 	var err error
 	if out.State, err = v.state(fid, &d.message); err != nil || len(tags) == 0 {
 		return out, err
@@ -271,6 +279,7 @@ func recoverMessages(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessag
 		resp.To = append(resp.To, m.row.MID)
 		return err
 	})
+	t.released(s.counts, len(resp.To))
 	resp.Missing, resp.Next, resp.Denied = s.missing, s.next, s.passedOver
 	return resp, err
 }
@@ -311,6 +320,7 @@ func purgeDeleted(t *tx, req *exmdb.PurgeDeletedRequest) (*exmdb.PurgeDeletedRes
 		resp.Purged++
 		return t.destroy(&m.row)
 	})
+	t.released(s.counts, int(resp.Purged))
 	resp.Missing, resp.Next, resp.Denied = s.missing, s.next, s.passedOver
 	return resp, err
 }
@@ -347,6 +357,7 @@ func (t *tx) purgeAllDeleted(fid mapi.FID) (*exmdb.PurgeDeletedResponse, error) 
 		}
 		resp.Purged += uint32(n)
 	}
+	t.released(c, int(resp.Purged))
 	resp.More, resp.Denied = resp.More || len(found) > 0, t.passedOver
 	return resp, nil
 }

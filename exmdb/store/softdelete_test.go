@@ -33,8 +33,8 @@ func (b *box) checkRetained() {
 				n++
 				size += d.row.MessageSize()
 				_, again, err := v.findDeleted(d.row.MID)
-				if err == nil && again.at != d.at {
-					b.t.Errorf("message %#x was deleted at %d and %d", uint64(d.row.MID), d.at, again.at)
+				if err == nil && again.deleted != d.deleted {
+					b.t.Errorf("message %#x was deleted at %d and %d", uint64(d.row.MID), d.deleted, again.deleted)
 				}
 				return true, err
 			})

@@ -18,6 +18,8 @@ type folderSource struct {
 	top   mapi.FID
 	depth bool
 	stamp mapi.Stamp
+	// deleted are the soft-deleted folders, where the rows are of those; nil where they are not.
+	deleted *shelf
 	// tree is where every folder stands, loaded when it is first needed.
 	tree map[mapi.FID]folderPlace
 	list []mapi.FID
@@ -37,14 +39,14 @@ func (v *view) folderSource(top mapi.FID, depth bool) (*folderSource, error) {
 	return &folderSource{view: v, top: top, depth: depth, stamp: stamp}, err
 }
 
-// hierarchyStamp is that of the newest change of any folder.
+// hierarchyStamp is that of the newest change of any folder. Where tombstones are forgotten it is not below what they had.
 func (v *view) hierarchyStamp() (mapi.Stamp, error) {
 	changed, err := v.newestStamp(schema.ChangeKey(schema.Hierarchy, 0), schema.ChangeKey(schema.Hierarchy+1, 0))
 	if err != nil {
 		return 0, err
 	}
 	gone, err := v.newestStamp(schema.TombstoneKey(schema.Hierarchy, 0), schema.TombstoneKey(schema.Hierarchy+1, 0))
-	return max(changed, gone), err
+	return max(changed, gone, v.counters.Floor), err
 }
 
 // newestStamp is the stamp of the last key in a range, zero if there is none.
@@ -69,7 +71,16 @@ func (s *folderSource) load() error {
 		return nil
 	}
 	s.tree = make(map[mapi.FID]folderPlace)
+	if s.deleted != nil {
+		return s.descendDeleted(s.top, 0)
+	}
 	return s.descend(s.top, 0)
+}
+
+// add lists a folder.
+func (s *folderSource) add(fid mapi.FID, level int) {
+	s.tree[fid] = folderPlace{level, binary.BigEndian.AppendUint32(nil, uint32(len(s.list)))}
+	s.list = append(s.list, fid)
 }
 
 func (s *folderSource) descend(fid mapi.FID, level int) error {
@@ -83,8 +94,7 @@ func (s *folderSource) descend(fid mapi.FID, level int) error {
 			return err
 		}
 		if seen {
-			s.tree[child] = folderPlace{level, binary.BigEndian.AppendUint32(nil, uint32(len(s.list)))}
-			s.list = append(s.list, child)
+			s.add(child, level)
 		}
 		if s.depth && level < maxDepth {
 			if err := s.descend(child, level+1); err != nil {
@@ -96,16 +106,16 @@ func (s *folderSource) descend(fid mapi.FID, level int) error {
 }
 
 // Scan implements query.Source.
-func (s *folderSource) Scan(from uint64, fn func(query.Row, uint64) (bool, error)) error {
+func (s *folderSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bool, error)) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	for i := int(from); i < len(s.list); i++ {
+	for i := int(from.Minor); i < len(s.list); i++ {
 		r, err := s.Row(uint64(s.list[i]))
 		if err != nil {
 			return err
 		}
-		if more, err := fn(r, uint64(i)+1); err != nil || !more {
+		if more, err := fn(r, query.Mark{Minor: uint64(i) + 1}); err != nil || !more {
 			return err
 		}
 	}
@@ -127,7 +137,11 @@ func (s *folderSource) Row(id uint64) (query.Row, error) {
 	if !there {
 		return nil, nil
 	}
-	f, err := s.showFolder(mapi.FID(id))
+	show := s.showFolder
+	if s.deleted != nil {
+		show = s.showDeletedFolder
+	}
+	f, err := show(mapi.FID(id))
 	if err != nil {
 		return nil, err
 	}
@@ -205,8 +219,12 @@ func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 			return v.searchSource(s.Object.Folder)
 		}
 		return v.messageSource(s.Object.Folder, s.Kind == exmdb.TableAssociated, c)
+	case exmdb.TableDeleted, exmdb.TableDeletedAssociated:
+		return v.deletedSource(s.Object.Folder, s.Kind == exmdb.TableDeletedAssociated)
 	case exmdb.TableHierarchy:
 		return v.folderSource(s.Object.Folder, s.Depth)
+	case exmdb.TableDeletedFolders:
+		return v.deletedFolderSource(s.Object.Folder, s.Depth)
 	case exmdb.TableAttachments:
 		return v.partSource(s.Object.Message, mapi.PidTagMessageAttachments)
 	case exmdb.TableRecipients:

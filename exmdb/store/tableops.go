@@ -26,12 +26,16 @@ func (s *Store) tableHandlers() []Handler {
 	}
 }
 
-// onTable refuses a caller who may not read a table: of messages and what is in them he needs g, of the rest that he sees
-// the folder.
+// onTable refuses a caller who may not read a table: of messages and what is in them he needs g, of soft-deleted ones what
+// recovers them, of the rest that he sees the folder.
 func (v *view) onTable(s *exmdb.TableSpec, g grant) error {
 	switch s.Kind {
 	case exmdb.TableContents, exmdb.TableAssociated:
 		return v.inFolder(s.Object.Folder, g)
+	case exmdb.TableDeleted, exmdb.TableDeletedAssociated:
+		return v.inFolder(s.Object.Folder, toDelete)
+	case exmdb.TableDeletedFolders:
+		return v.onDeletedFolders(s.Object.Folder)
 	case exmdb.TableAttachments, exmdb.TableRecipients:
 		return v.onMessage(s.Object.Message, g)
 	}
@@ -151,20 +155,19 @@ func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) (s
 	key = binary.BigEndian.AppendUint32(key, v.header.Epoch)
 	switch src := src.(type) {
 	case *messageSource:
-		own := s.Headings()
-		s.Tags(func(t mapi.Tag) { own = own || callersOwn[t.ID()] })
-		if !v.confined[src.fid] && !own || v.whole && src.own == nil {
+		if src.forAll(s) {
 			return string(append(key, tableOfAll)), src.shared()
 		}
-		if key = append(key, tableOfOne); src.own != nil {
-			key[len(key)-1] = tableOfReader
+		return string(src.appendKey(key)), src
+	case *deletedSource:
+		if src.forAll(s) {
+			return string(append(key, tableOfAll)), &deletedSource{src.shared()}
 		}
-		key = append(key, v.as.User[:]...)
-		return string(binary.BigEndian.AppendUint32(key, uint32(v.rights[src.fid]))), src
+		return string(src.appendKey(key)), src
 	case *searchSource:
 		return string(src.appendKey(key)), src
 	case *folderSource:
-		kept := v.whole
+		kept := v.whole && src.deleted == nil
 		s.Tags(func(t mapi.Tag) { kept = kept && !moving[t] })
 		if of.Depth {
 			key = append(key, 1)
@@ -174,6 +177,22 @@ func (v *view) tableKey(of *exmdb.TableSpec, s *query.Spec, src query.Source) (s
 		}
 	}
 	return "", src
+}
+
+// forAll reports whether everybody who sees all messages of the folder is shown the same rows.
+func (s *messageSource) forAll(spec *query.Spec) bool {
+	own := spec.Headings()
+	spec.Tags(func(t mapi.Tag) { own = own || callersOwn[t.ID()] })
+	return !s.confined[s.fid] && !own || s.whole && s.own == nil
+}
+
+// appendKey adds who the caller is and what he may see to what names the objects in the cache.
+func (s *messageSource) appendKey(key []byte) []byte {
+	if key = append(key, tableOfOne); s.own != nil {
+		key[len(key)-1] = tableOfReader
+	}
+	key = append(key, s.as.User[:]...)
+	return binary.BigEndian.AppendUint32(key, uint32(s.rights[s.fid]))
 }
 
 // Who shares a table of messages: all who see all of them, one who does not, or one whose read state is his own.
@@ -230,7 +249,7 @@ func tableColumns(v *view, req *exmdb.TableColumnsRequest) (*exmdb.TableColumnsR
 		return nil, err
 	}
 	tags, left := make(map[mapi.Tag]bool), columnRows
-	err = src.Scan(0, func(r query.Row, _ uint64) (bool, error) {
+	err = src.Scan(query.Mark{}, func(r query.Row, _ query.Mark) (bool, error) {
 		if r == nil {
 			return true, nil
 		}

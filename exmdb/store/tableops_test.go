@@ -181,39 +181,57 @@ func (b *box) churn(rnd *rand.Rand, fid mapi.FID) {
 	}
 }
 
+// plainRow is a row of plainTable. What nothing else orders stands by when it was deleted, and then by tie.
+type plainRow struct {
+	id, tie uint64
+	deleted schema.DeletedAt
+	props   *mapi.PropBag
+}
+
+// eachPlain calls fn with the messages that a table is of.
+func (v *view) eachPlain(spec *exmdb.TableSpec, fn func(m *message) error) error {
+	fid, keys := spec.Object.Folder, schema.RowKey
+	switch spec.Kind {
+	case exmdb.TableAssociated:
+		keys = schema.AssociatedKey
+	case exmdb.TableDeleted, exmdb.TableDeletedAssociated:
+		return v.deletedBetween(fid, schema.DeletedKey(fid, 0, 0), schema.DeletedKey(fid+1, 0, 0), func(d *discarded) (bool, error) {
+			if d.associated() != (spec.Kind == exmdb.TableDeletedAssociated) || !v.shows(fid, &d.row) {
+				return true, nil
+			}
+			return true, fn(&d.message)
+		})
+	}
+	return v.scanRows(keys, fid, nil, func(uid mapi.UID, stored []byte) (bool, error) {
+		m := &message{uid: uid}
+		if err := m.row.UnmarshalWire(stored); err != nil {
+			return false, err
+		}
+		return true, fn(m)
+	})
+}
+
 // plainTable is a table the plain way.
 func (b *box) plainTable(t testing.TB, spec exmdb.TableSpec) []uint64 {
 	t.Helper()
-	type row struct {
-		id, tie uint64
-		props   *mapi.PropBag
-	}
-	var rows []row
+	var rows []plainRow
 	order := spec.Sort
 	if len(order.Orders) == 0 && spec.Kind == exmdb.TableContents {
 		order = newestFirst
 	}
 	indexed := spec.Kind == exmdb.TableContents && len(spec.Restriction) == 0 && order.Orders[0].Tag == mapi.PidTagMessageDeliveryTime
 	b.view(func(v *view) error {
-		keys := schema.RowKey
-		if spec.Kind == exmdb.TableAssociated {
-			keys = schema.AssociatedKey
-		}
-		return v.scanRows(keys, spec.Object.Folder, nil, func(uid mapi.UID, stored []byte) (bool, error) {
-			m := &message{uid: uid}
-			if err := m.row.UnmarshalWire(stored); err != nil {
-				return false, err
-			}
+		return v.eachPlain(&spec, func(m *message) error {
 			bag, err := v.show(spec.Object.Folder, m).some(nil)
-			rows = append(rows, row{uint64(m.row.MID), uint64(m.row.MID), bag})
+			rows = append(rows, plainRow{uint64(m.row.MID), uint64(m.row.MID), m.deleted, bag})
 			if indexed {
-				rows[len(rows)-1].tie = uint64(uid) // which an edit of what MIME shows moves, and not the MID
+				rows[len(rows)-1].tie = uint64(m.uid) // which an edit of what MIME shows moves, and not the MID
 			}
-			return true, err
+			return err
 		})
 	})
-	slices.SortFunc(rows, func(a, b row) int {
-		o := order.Compare(a.props, b.props)
+	slices.SortFunc(rows, func(a, b plainRow) int {
+		o := cmp.Or(order.Compare(a.props, b.props), cmp.Compare(a.deleted, b.deleted))
 		if o == 0 {
 			o = cmp.Compare(a.tie, b.tie)
 			if n := len(order.Orders); n > 0 && order.Orders[n-1].Direction == mapi.SortDescending {

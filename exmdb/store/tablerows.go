@@ -190,8 +190,12 @@ func (v *view) parts(row *schema.Row, t mapi.Tag) ([]shown, error) {
 // messageRow is a message as a row.
 func (v *view) messageRow(fid mapi.FID, m *message) *tableRow {
 	message := v.show(fid, m)
-	return &tableRow{shown: message, r: v.r, id: uint64(m.row.MID), unread: !message.flag(exmdb.FlagSeen),
+	row := &tableRow{shown: message, r: v.r, id: uint64(m.row.MID), unread: !message.flag(exmdb.FlagSeen),
 		parts: func(t mapi.Tag) ([]shown, error) { return v.parts(&m.row, t) }}
+	if m.deleted != 0 { // in the order in which they were deleted
+		row.natural = binary.BigEndian.AppendUint64(nil, uint64(m.deleted))
+	}
+	return row
 }
 
 // messageSource is the messages of a folder, or its associated ones: it implements query.Source. Its stamp is the
@@ -237,12 +241,12 @@ func (s *messageSource) keys() rowKeys {
 	return schema.RowKey
 }
 
-// Scan implements query.Source; its places are UIDs.
-func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, error)) error {
-	if from >= schema.EndOfUIDs {
+// Scan implements query.Source; its marks are UIDs.
+func (s *messageSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bool, error)) error {
+	if from.Minor >= schema.EndOfUIDs {
 		return nil
 	}
-	rest := []exmdb.UIDRange{{First: max(mapi.UID(from), 1), Last: schema.EndOfUIDs - 1}}
+	rest := []exmdb.UIDRange{{First: max(mapi.UID(from.Minor), 1), Last: schema.EndOfUIDs - 1}}
 	if !s.associated {
 		some, err := s.mayPass(s.fid, s.counts, s.text)
 		if err != nil {
@@ -260,7 +264,7 @@ func (s *messageSource) Scan(from uint64, fn func(query.Row, uint64) (bool, erro
 		}
 		r := s.messageRow(s.fid, m)
 		r.shown.(*shownMessage).bags = bags
-		return fn(r, uint64(uid)+1)
+		return fn(r, query.Mark{Minor: uint64(uid) + 1})
 	})
 	return orElse(err, bags.close())
 }
@@ -335,7 +339,7 @@ func (s *messageSource) ownSince(after mapi.Stamp) ([]ownChange, error) {
 func (s *messageSource) tellOwn(after mapi.Stamp, own []ownChange, until mapi.Stamp, fn func(query.Touched) (bool, error)) ([]ownChange, bool, error) {
 	for len(own) > 0 && own[0].modseq <= until {
 		c := &own[0]
-		m := &message{c.uid, c.row}
+		m := &message{uid: c.uid, row: c.row}
 		more, err := fn(s.touched(after, c.modseq, uint64(c.row.MID), m))
 		if err != nil || !more {
 			return nil, false, err
@@ -461,9 +465,9 @@ func (s *fixedSource) Stamp() mapi.Stamp { return s.stamp }
 func (s *fixedSource) Len() int { return len(s.rows) }
 
 // Scan implements query.Source.
-func (s *fixedSource) Scan(from uint64, fn func(query.Row, uint64) (bool, error)) error {
-	for i := int(from); i < len(s.rows); i++ {
-		if more, err := fn(s.rows[i], uint64(i)+1); err != nil || !more {
+func (s *fixedSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bool, error)) error {
+	for i := int(from.Minor); i < len(s.rows); i++ {
+		if more, err := fn(s.rows[i], query.Mark{Minor: uint64(i) + 1}); err != nil || !more {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes]"
+const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules|deleted|deletedassociated|deletedfolders] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes]"
 
 var tableCommands = []command{
 	{"table", 1, "table PATH|MESSAGE [page=N] [say=count] " + tableKeys, false, (*run).table},
@@ -18,7 +18,8 @@ var tableCommands = []command{
 }
 
 var tableKinds = map[string]exmdb.TableKind{"contents": exmdb.TableContents, "associated": exmdb.TableAssociated, "hierarchy": exmdb.TableHierarchy,
-	"attachments": exmdb.TableAttachments, "recipients": exmdb.TableRecipients, "permissions": exmdb.TablePermissions, "rules": exmdb.TableRules}
+	"attachments": exmdb.TableAttachments, "recipients": exmdb.TableRecipients, "permissions": exmdb.TablePermissions, "rules": exmdb.TableRules,
+	"deleted": exmdb.TableDeleted, "deletedassociated": exmdb.TableDeletedAssociated, "deletedfolders": exmdb.TableDeletedFolders}
 
 // tableRequest is what a command's keys say of a table.
 func (r *run) tableRequest() (*exmdb.Table, exmdb.TableRequest, error) {

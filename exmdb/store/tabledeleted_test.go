@@ -1,0 +1,321 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+func deletedOf(fid mapi.FID, orders ...mapi.SortOrder) exmdb.TableSpec {
+	return listOf(exmdb.TableDeleted, fid, orders...)
+}
+
+// churnDeleted takes messages of a folder's soft-deleted set out of it somehow, and puts associated ones in.
+func (b *box) churnDeleted(rnd *rand.Rand, fid mapi.FID) {
+	b.t.Helper()
+	some := b.plainTable(b.t, deletedOf(fid))
+	some = some[:min(len(some), rnd.IntN(4))]
+	mids := make([]mapi.MID, len(some))
+	for i := range some {
+		mids[i] = mapi.MID(some[i])
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		call(b, exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: fid, Messages: mids, Target: []mapi.FID{fid, schema.Inbox}[rnd.IntN(2)]})
+	case 1:
+		if len(mids) > 0 {
+			call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: fid, Messages: mids})
+		}
+	case 2:
+		b.now = b.now.Add(time.Duration(rnd.IntN(100)) * time.Hour)
+		b.work()
+	case 3, 4:
+		for _, id := range b.plainTable(b.t, listOf(exmdb.TableAssociated, fid)) {
+			call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: fid, Messages: []mapi.MID{mapi.MID(id)}, Hard: rnd.IntN(4) == 0})
+		}
+	case 5:
+		b.now = b.now.Add(-time.Minute) // the clock of another owner
+	}
+}
+
+// TestTablesOfDeletedAsAModel holds tables of what is soft-deleted in a folder against all of it, filtered and sorted, while
+// random ops delete, recover, purge and age it out, from two owners, the one of which makes a view in many steps.
+func TestTablesOfDeletedAsAModel(t *testing.T) {
+	b := newBox(t, 0)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	work := b.newFolder("Work")
+	owners := []*owner{b.newOwner(time.Nanosecond), b.newOwner(0)}
+	associated := listOf(exmdb.TableDeletedAssociated, work)
+	specs := []exmdb.TableSpec{deletedOf(work), deletedOf(work, desc(mapi.PidTagDeletedOn)), deletedOf(work, asc(mapi.PidTagSubject), desc(mapi.PidTagMessageDeliveryTime)),
+		unread(deletedOf(work)), restricted(deletedOf(work, desc(mapi.PidTagNormalizedSubject)), textIn(mapi.PidTagSubject, "B")),
+		restricted(deletedOf(work), &mapi.ExistRestriction{Tag: mapi.PidTagDeletedOn}), associated, listOf(exmdb.TableDeletedAssociated, work, desc(mapi.PidTagSubject)),
+	}
+	rounds, shown := 80, 0
+	if testing.Short() {
+		rounds = 20
+	}
+	for range rounds {
+		for range 2 + rnd.IntN(12) {
+			b.churn(rnd, work)
+		}
+		b.churnDeleted(rnd, work)
+		spec := specs[rnd.IntN(len(specs))]
+		want := b.plainTable(t, spec)
+		got := rowIDs(owners[rnd.IntN(2)].readTable(spec, 1+rnd.Uint32N(15), mapi.PidTagDeletedOn))
+		if shown += len(got); !slices.Equal(got, want) {
+			t.Fatalf("%+v shows %x, want %x", spec, got, want)
+		}
+	}
+	if shown == 0 {
+		t.Error("nothing was ever shown")
+	}
+}
+
+// TestTableOfDeleted: rows have the properties of the messages and when they were deleted, stand in that order, and are found,
+// counted and named by position as in other tables.
+func TestTableOfDeleted(t *testing.T) {
+	b := newBox(t, 0)
+	var mids []mapi.MID
+	for i := range 4 {
+		mids = append(mids, b.create(&exmdb.CreateMessageRequest{Folder: schema.Inbox, Associated: i == 3, Message: subjectEdit(fmt.Sprint("subject ", 3-i))}).MID)
+	}
+	for _, m := range []mapi.MID{mids[1], mids[0], mids[2], mids[3]} {
+		b.now = b.now.Add(time.Hour)
+		call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{m}})
+	}
+	o := b.newOwner(0)
+	rows := o.readTable(deletedOf(schema.Inbox), 2, mapi.PidTagSubject, mapi.PidTagDeletedOn)
+	if got := texts(rows, mapi.PidTagSubject); !slices.Equal(got, []string{"subject 2", "subject 3", "subject 1"}) {
+		t.Fatalf("%q", got)
+	}
+	if at := rows[2].Props.Get(mapi.PidTagDeletedOn); at != mapi.FileTimeOf(b.now.Add(-time.Hour)) {
+		t.Errorf("deleted at %v", at)
+	}
+	if got := rowIDs(o.readTable(listOf(exmdb.TableDeletedAssociated, schema.Inbox), 9)); !slices.Equal(got, []uint64{uint64(mids[3])}) {
+		t.Errorf("associated %x", got)
+	}
+	bySubject := deletedOf(schema.Inbox, asc(mapi.PidTagSubject))
+	if at := o.find(bySubject, textIn(mapi.PidTagSubject, "2")); at != 1 {
+		t.Errorf("found at %d", at)
+	}
+	seek, err := o.tables().Seek(t.Context(), exmdb.TableSeekRequest{Table: exmdb.TableRequest{Spec: bySubject}, From: exmdb.TablePosition{Origin: exmdb.TableFraction, Numerator: 2, Denominator: 3}})
+	if err != nil || seek.Index != 2 || seek.State.Rows != 3 {
+		t.Errorf("%+v, %v", seek, err)
+	}
+	if got := o.readTable(deletedOf(schema.Drafts), 9); len(got) > 0 {
+		t.Errorf("%d rows of another folder", len(got))
+	}
+	columns, err := o.tables().Columns(t.Context(), exmdb.TableColumnsRequest{Table: exmdb.TableRequest{Spec: deletedOf(schema.Inbox)}})
+	if err != nil || !slices.Contains(columns.Tags, mapi.PidTagDeletedOn) || !slices.Contains(columns.Tags, mapi.PidTagSubject) {
+		t.Errorf("%+v, %v", columns, err)
+	}
+	read := call(b, exmdb.OpReadProps, &exmdb.ReadPropsRequest{Object: exmdb.ObjectID{Message: mids[0], Deleted: true}, Tags: []mapi.Tag{mapi.PidTagDeletedOn}})
+	if read.Props.Get(mapi.PidTagDeletedOn) == nil {
+		t.Error("a deleted message does not say when it was deleted")
+	}
+}
+
+// TestChangesOfDeleted: what comes into a soft-deleted set is told row by row, what leaves it by reading again, and nothing
+// where nothing happened, whatever happens in the folder.
+func TestChangesOfDeleted(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.newOwner(0)
+	var since mapi.Stamp
+	changes := func(when string, rows, all int, reload bool) {
+		t.Helper()
+		resp, err := o.tables().Changes(t.Context(), exmdb.TableChangesRequest{Table: exmdb.TableRequest{Spec: deletedOf(schema.Inbox)}, Since: since})
+		if err != nil || len(resp.Rows) != rows || int(resp.State.Rows) != all || resp.Reload != reload || len(resp.Gone) > 0 {
+			t.Errorf("%s: %+v, %v", when, resp, err)
+		}
+		since = resp.State.Stamp
+	}
+	deletes := func(mids ...mapi.MID) {
+		call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: mids})
+	}
+	first, second, third := b.deliver(text("a")).MID, b.deliver(text("b")).MID, b.deliver(text("c")).MID
+	deletes(first)
+	changes("one was deleted", 1, 1, false)
+	deletes(second)
+	changes("another, whose tombstone is merged with the first", 1, 2, false)
+	b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, 3)
+	changes("one was read that is there", 0, 2, false)
+	call(b, exmdb.OpMoveMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{third}, Target: schema.Drafts})
+	changes("one moved away", 0, 2, false)
+	call(b, exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{first}, Target: schema.Drafts})
+	changes("one was recovered", 0, 1, true)
+	changes("nothing", 0, 1, false)
+	b.letGo()
+	changes("the time of the rest is over", 0, 0, true)
+	deletes(b.deliver(text("d")).MID)
+	call(b, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox})
+	changes("one was purged", 0, 0, true)
+}
+
+// TestTablesOfOthersDeleted: who may delete only what he made sees of the soft-deleted what he made; who may not delete
+// anything sees nothing.
+func TestTablesOfOthersDeleted(t *testing.T) {
+	b := newBox(t, 0)
+	work := b.newFolder("Work")
+	author, reader := b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID())
+	grantTo(b, work, author.as.User, roleAuthor)
+	grantTo(b, work, reader.as.User, roleReviewer)
+	mine, other := author.create(&exmdb.CreateMessageRequest{Folder: work}).MID, b.create(&exmdb.CreateMessageRequest{Folder: work}).MID
+	call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: work, Messages: []mapi.MID{mine, other}})
+	owners := readersOf(b, author)
+	for _, spec := range []exmdb.TableSpec{deletedOf(work), deletedOf(work, asc(mapi.PidTagMessageFlags))} {
+		if got := rowIDs(owners[1].readTable(spec, 9)); !slices.Equal(got, []uint64{uint64(mine)}) {
+			t.Errorf("the author sees %x", got)
+		}
+		if got := owners[0].readTable(spec, 9); len(got) != 2 {
+			t.Errorf("the owner sees %d of 2", len(got))
+		}
+	}
+	for _, kind := range []exmdb.TableKind{exmdb.TableDeleted, exmdb.TableDeletedAssociated} {
+		refused(reader, exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: listOf(kind, work)}, From: beginning, Count: 9}, exmdb.KindAccessDenied)
+	}
+	refused(b, exmdb.OpTableRows, &exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: deletedOf(mapi.LocalFID(0x999))}, From: beginning, Count: 9}, exmdb.KindNoFolder)
+}
+
+// deletedFolderLines are the rows of a table of soft-deleted folders: level and name, with + where there are some below.
+func (o *owner) deletedFolderLines(top mapi.FID, depth bool, orders ...mapi.SortOrder) string {
+	o.t.Helper()
+	spec := listOf(exmdb.TableDeletedFolders, top, orders...)
+	spec.Depth = depth
+	var lines []string
+	for _, r := range o.readTable(spec, 2, mapi.PidTagDepth, mapi.PidTagDisplayName, mapi.PidTagSubfolders, mapi.PidTagDeletedOn) {
+		line := fmt.Sprint(r.Props.Get(mapi.PidTagDepth), r.Props.Get(mapi.PidTagDisplayName))
+		if r.Props.Get(mapi.PidTagSubfolders) == mapi.Boolean(true) {
+			line += "+"
+		}
+		if r.Props.Get(mapi.PidTagDeletedOn) == nil {
+			o.t.Errorf("%s does not say when it was deleted", line)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, " ")
+}
+
+// TestTableOfDeletedFolders: those right below a folder, those of all levels, those that were below a deleted one, to who owned
+// them.
+func TestTableOfDeletedFolders(t *testing.T) {
+	b := newBox(t, 0)
+	work := b.newFolder("Work")
+	sub := b.newBelow(work, "Sub")
+	leaf := b.newBelow(sub, "leaf")
+	old := b.newBelow(work, "Old")
+	b.mails(old, 2)
+	drop := func(fid mapi.FID) {
+		b.now = b.now.Add(time.Hour)
+		call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+	}
+	drop(old)
+	again := b.newBelow(work, "old")
+	drop(again)
+	drop(sub)
+	o := b.newOwner(0)
+	check := func(when string, top mapi.FID, depth bool, want string, orders ...mapi.SortOrder) {
+		t.Helper()
+		if got := o.deletedFolderLines(top, depth, orders...); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	check("below", work, false, "0Old 0old 0Sub+")
+	check("all levels", work, true, "0Old 0old 0Sub+ 1leaf")
+	check("from above", schema.IPMSubtree, true, "1Old 1old 1Sub+ 2leaf")
+	check("right below the top", schema.IPMSubtree, false, "")
+	check("below a deleted one", sub, false, "0leaf")
+	check("the last first", work, true, "0Sub+ 1leaf 0old 0Old", desc(mapi.PidTagDeletedOn))
+	spec := listOf(exmdb.TableDeletedFolders, work)
+	if at := o.find(spec, is(mapi.RelOpEQ, mapi.PidTagContentCount, mapi.Integer32(2))); at != 0 {
+		t.Errorf("found at %d", at)
+	}
+	since, err := o.tables().Seek(t.Context(), exmdb.TableSeekRequest{Table: exmdb.TableRequest{Spec: spec}, From: beginning})
+	if err != nil || since.State.Rows != 3 {
+		t.Fatalf("%+v, %v", since, err)
+	}
+	changed := func(when string, want bool) {
+		t.Helper()
+		resp, err := o.tables().Changes(t.Context(), exmdb.TableChangesRequest{Table: exmdb.TableRequest{Spec: spec}, Since: since.State.Stamp})
+		if err != nil || resp.Reload != want {
+			t.Errorf("%s: %+v, %v", when, resp, err)
+		}
+		since.State.Stamp = resp.State.Stamp
+	}
+	changed("nothing happened", false)
+	call(b, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: sub, Parent: schema.Inbox})
+	changed("one is back", true)
+	check("without what came back", work, true, "0Old 0old")
+	user := b.asUser(mapi.NewGUID())
+	grantTo(b, work, user.as.User, roleReviewer)
+	theirs := user.newOwner(0)
+	if got := theirs.deletedFolderLines(work, true); got != "" {
+		t.Errorf("who owned none is shown %q", got)
+	}
+	drop(leaf)
+	b.letGo()
+	changed("the time of all is over", true)
+	check("at the end", schema.IPMSubtree, true, "")
+}
+
+// TestRightsOnDeletedFolders: a soft-deleted folder is there for who owned it, and for nobody else who saw it.
+func TestRightsOnDeletedFolders(t *testing.T) {
+	b := newBox(t, 0)
+	work := b.newFolder("Work")
+	b.newBelow(work, "below")
+	owning, seeing := b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID())
+	for _, fid := range append([]mapi.FID{schema.IPMSubtree}, b.tree(work)...) {
+		grantTo(b, fid, owning.as.User, exmdb.RightFolderVisible|exmdb.RightFolderOwner)
+		grantTo(b, fid, seeing.as.User, exmdb.RightFolderVisible)
+	}
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work, Recursive: true})
+	if got := owning.newOwner(0).deletedFolderLines(schema.IPMSubtree, true); got != "0Work+ 1below" {
+		t.Errorf("who owned them is shown %q", got)
+	}
+	if got := owning.newOwner(0).deletedFolderLines(work, false); got != "0below" {
+		t.Errorf("who owned them is shown %q", got)
+	}
+	if got := seeing.newOwner(0).deletedFolderLines(schema.IPMSubtree, true); got != "" {
+		t.Errorf("who saw them is shown %q", got)
+	}
+	ask := &exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: listOf(exmdb.TableDeletedFolders, work)}, From: beginning, Count: 9}
+	refused(seeing, exmdb.OpTableRows, ask, exmdb.KindNoFolder)
+	refused(b.asUser(mapi.NewGUID()), exmdb.OpTableRows, ask, exmdb.KindAccessDenied)
+}
+
+// tree is a folder with those below it.
+func (b *box) tree(fid mapi.FID) (all []mapi.FID) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		var err error
+		all, err = v.subtree(fid)
+		return err
+	})
+	return all
+}
+
+// TestFolderTablesOutliveTombstones: the state of a table of folders does not go back when what was deleted is forgotten.
+func TestFolderTablesOutliveTombstones(t *testing.T) {
+	b := newBox(t, 0)
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: b.newFolder("gone"), Hard: true})
+	o := b.newOwner(0)
+	spec := listOf(exmdb.TableHierarchy, schema.IPMSubtree)
+	rows := o.readTable(spec, 100)
+	for _, later := range []time.Duration{2 * markAge, 2 * tombstoneAge} {
+		b.now = b.now.Add(later)
+		call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{b.deliver(text("x")).MID}, Hard: true})
+	}
+	resp, err := exmdb.Do(t.Context(), o, o.as, mapi.MailboxID(o.id), exmdb.OpTableRows,
+		&exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: spec}, From: beginning, Count: 100})
+	if err != nil || resp.State.Working || len(resp.Rows) != len(rows) {
+		t.Errorf("%d rows of %d: %+v, %v", len(resp.Rows), len(rows), resp.State, err)
+	}
+}
