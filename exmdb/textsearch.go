@@ -32,8 +32,10 @@ type NarrowRequest struct {
 }
 
 // NarrowResponse names them. All that pass are among them, others may be. Unless it is Known, all may pass: the folder is
-// not indexed, or what is asked cannot be narrowed.
+// not indexed, or what is asked cannot be narrowed. Again says that so much has changed since the folder was indexed that
+// one request does not see all of it, and that the next goes on.
 type NarrowResponse struct {
 	Known bool       `wire:"1"`
 	UIDs  []UIDRange `wire:"2"`
+	Again bool       `wire:"3"`
 }

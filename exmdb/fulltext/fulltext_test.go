@@ -555,6 +555,21 @@ func TestWasteful(t *testing.T) {
 	}
 }
 
+// TestAddAll: ranges are what their UIDs are one by one, at the ends of words and chunks too.
+func TestAddAll(t *testing.T) {
+	const end = 1<<32 - 1
+	for _, r := range [][2]mapi.UID{{1, 1}, {0, 63}, {64, 127}, {63, 64}, {5, 700}, {65_530, 65_540}, {1, 200_000}, {7, 6}, {end - 70, end}, {end, end}} {
+		got, want := NewSet(), NewSet()
+		got.AddAll(r[0], r[1])
+		for uid := uint64(r[0]); uid <= uint64(r[1]); uid++ {
+			want.Add(mapi.UID(uid))
+		}
+		if !slices.Equal(list(got), list(want)) {
+			t.Errorf("%d to %d: %d UIDs, want %d", r[0], r[1], got.Len(), want.Len())
+		}
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	f.Add(runKey(prefixTerm, box.Space, inbox, 1), []byte{1, 2, 3})
 	f.Add(appendPostings(nil, []uint32{1, 5, 1 << 31}), []byte{0x80})

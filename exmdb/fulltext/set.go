@@ -17,13 +17,25 @@ type chunk [1 << 10]uint64
 func NewSet() *Set { return &Set{make(map[uint16]*chunk)} }
 
 // Add puts a UID in.
-func (s *Set) Add(uid mapi.UID) {
-	c := s.chunks[uint16(uid>>16)]
+func (s *Set) Add(uid mapi.UID) { s.chunk(uid)[uid>>6&(1<<10-1)] |= 1 << (uid & 63) }
+
+func (s *Set) chunk(of mapi.UID) *chunk {
+	c := s.chunks[uint16(of>>16)]
 	if c == nil {
 		c = new(chunk)
-		s.chunks[uint16(uid>>16)] = c
+		s.chunks[uint16(of>>16)] = c
 	}
-	c[uid>>6&(1<<10-1)] |= 1 << (uid & 63)
+	return c
+}
+
+// AddAll puts the UIDs from first to last in.
+func (s *Set) AddAll(first, last mapi.UID) {
+	for at := uint64(first); at <= uint64(last); {
+		end := min(at|63, uint64(last)) // of the word
+		ones := ^uint64(0) >> (63 - (end - at)) << (at & 63)
+		s.chunk(mapi.UID(at))[at>>6&(1<<10-1)] |= ones
+		at = end + 1
+	}
 }
 
 // Has reports whether a UID is in.

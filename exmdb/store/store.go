@@ -46,6 +46,8 @@ type Config struct {
 	Text *fulltext.Index
 	// TextBatch is how many messages of a folder are indexed together at least; zero is the default.
 	TextBatch int
+	// TextWalk is how many changes that the index does not know one request walks over; zero is the default.
+	TextWalk int
 }
 
 // Defaults are what a mailbox has when nobody chose.
@@ -59,6 +61,7 @@ type Store struct {
 	config   Config
 	compiled *compiledRules
 	tables   *query.Cache
+	changes  *textChanges
 }
 
 // New makes a Store.
@@ -72,7 +75,10 @@ func New(c Config) *Store {
 	if c.TextBatch == 0 {
 		c.TextBatch = textBatch
 	}
-	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache)}
+	if c.TextWalk == 0 {
+		c.TextWalk = textWalk
+	}
+	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache), changes: new(textChanges)}
 }
 
 // Handler is a row of the op table: a write op has Run, a read op View. Request and response are coded by

@@ -248,7 +248,7 @@ func (s *messageSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bo
 	}
 	rest := []exmdb.UIDRange{{First: max(mapi.UID(from.Minor), 1), Last: schema.EndOfUIDs - 1}}
 	if !s.associated {
-		some, err := s.mayPass(s.fid, s.counts, s.text)
+		some, _, err := s.mayPass(s.fid, s.counts, s.text) // unless it is known, this step looks at all, and the next asks again
 		if err != nil {
 			return err
 		}

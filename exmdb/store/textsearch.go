@@ -8,12 +8,8 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-const (
-	// maxNotIndexed is how many changes may have come since a folder was indexed: with more it counts as not indexed.
-	maxNotIndexed = 4096
-	// maxTextDepth bounds the nesting of a query.
-	maxTextDepth = 16
-)
+// maxTextDepth bounds the nesting of a query.
+const maxTextDepth = 16
 
 // textFields are the fields of the contract as the index has them.
 var textFields = []struct {
@@ -71,8 +67,9 @@ func narrow(v *view, req *exmdb.NarrowRequest) (*exmdb.NarrowResponse, error) {
 	if v.confined[req.Folder] {
 		return resp, nil // whose messages have a text is not his to know
 	}
-	set, err := v.mayPass(req.Folder, c, q)
+	set, again, err := v.mayPass(req.Folder, c, q)
 	if err != nil || set == nil {
+		resp.Again = again
 		return resp, err
 	}
 	resp.UIDs = rangesOf(set, 1)
@@ -95,40 +92,30 @@ func rangesOf(set *fulltext.Set, from mapi.UID) []exmdb.UIDRange {
 }
 
 // mayPass is the messages of a folder that may pass a query in this state: what the index finds, and whatever has come or
-// changed since it was brought up to date. It is nil where that is not known. A failure of the index is none of the
-// mailbox: then all messages are looked at.
-func (v *view) mayPass(fid mapi.FID, c *schema.FolderCounts, q *fulltext.Query) (*fulltext.Set, error) {
+// changed since it was brought up to date. It is nil where that is not known; again says that whoever asks once more is
+// nearer to it. A failure of the index is none of the mailbox: then all messages are looked at.
+func (v *view) mayPass(fid mapi.FID, c *schema.FolderCounts, q *fulltext.Query) (some *fulltext.Set, again bool, err error) {
 	if q == nil || v.config.Text == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	found, err := v.config.Text.Find(v.indexedAs(), fid, q)
 	if err != nil || found == nil || found.Synced > c.ContentSeq {
-		return nil, nil
+		return nil, false, nil
 	}
-	more := 0
-	err = v.changedSince(fid, found.Synced, func(step *schema.Change) bool {
-		if more++; !step.Associated {
-			found.UIDs.Add(step.UID)
-		}
-		return more <= maxNotIndexed
-	})
-	if err != nil || more > maxNotIndexed {
-		return nil, err
+	f := v.changes.after(v.indexedAs(), fid, found.Synced)
+	was := f.until
+	whole, err := v.walkChanges(&f)
+	if err != nil {
+		return nil, false, err
 	}
-	return found.UIDs, nil
-}
-
-// changedSince calls fn with the steps of a folder's change index after a stamp until it says stop.
-func (v *view) changedSince(fid mapi.FID, since mapi.Stamp, fn func(*schema.Change) bool) (err error) {
-	it := v.r.Iter(schema.ChangeKey(fid, since+1), schema.ChangeKey(fid+1, 0))
-	defer closing(it, &err)
-	for it.Next() {
-		_, step, err := changeStep(it.Key(), it.Value())
-		if err != nil || !fn(&step) {
-			return err
-		}
+	v.changes.keep(f)
+	if !whole {
+		return nil, f.until > was, nil
 	}
-	return nil
+	for _, r := range f.runs {
+		found.UIDs.AddAll(r.first, r.last)
+	}
+	return found.UIDs, false, nil
 }
 
 // restrictionText is a restriction for the index, nil if it cannot be narrowed.

@@ -37,9 +37,10 @@ type view struct {
 	keywords    *keywordTable
 	replicaRows *replicaTable
 	propNames   *nameTable
-	// compiled remembers rules between ops, tables views of tables.
+	// compiled remembers rules between ops, tables views of tables, changes what the full-text index does not know yet.
 	compiled *compiledRules
 	tables   *query.Cache
+	changes  *textChanges
 }
 
 // tx is a mailbox as one op changes it. Counters and folder counts are written by end, where they have changed.
@@ -80,7 +81,7 @@ func (s *Store) open(r space.Reader, as *exmdb.Identity, need right) (*view, err
 
 // openFor reads a mailbox for a caller who has what an op needs for its request.
 func (s *Store) openFor(r space.Reader, as *exmdb.Identity, need access, req any) (*view, error) {
-	v := &view{r: r, as: as, config: s.config, compiled: s.compiled, tables: s.tables}
+	v := &view{r: r, as: as, config: s.config, compiled: s.compiled, tables: s.tables, changes: s.changes}
 	found, err := load(r, schema.HeaderKey(), &v.header)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type fakeBox struct {
 	floor    mapi.Stamp
 	// step bounds how many messages SetFlags, Copy, Move and Expunge take in one step; zero is unbounded.
 	step int
+	// narrowSteps is how many more times Narrow is not done yet.
+	narrowSteps int
 	// page bounds rows, folders and UIDs in one answer; zero is unbounded, but for the request's limit.
 	page uint32
 	// fail, when set, is asked before each op.
@@ -228,6 +230,11 @@ func (b *fakeBox) narrow(q *exmdb.NarrowRequest, r *exmdb.NarrowResponse) error 
 	f, err := b.folder(q.Folder)
 	if err != nil {
 		return err
+	}
+	if b.narrowSteps > 0 {
+		b.narrowSteps--
+		r.Again = true
+		return nil
 	}
 	r.Known = true
 	for _, m := range f.messages {

@@ -71,8 +71,13 @@ func TestSearchReadsWhatMayPass(t *testing.T) {
 		defer ts.box.mu.Unlock()
 		return ts.box.calls[exmdb.OpReadBytes.Name] - before
 	}
-	if n := reads("TEXT mail-7"); n != 1 {
-		t.Errorf("%d messages were read to find one", n)
+	for steps, most := range map[int]int{0: 1, maxNarrowSteps - 1: 1, maxNarrowSteps: 1000} {
+		ts.box.mu.Lock()
+		ts.box.narrowSteps = steps
+		ts.box.mu.Unlock()
+		if n := reads("TEXT mail-7"); n > most || most > 1 && n < 50 {
+			t.Errorf("%d messages were read to find one, of a store that needs %d steps more", n, steps)
+		}
 	}
 	ts.box.mu.Lock()
 	ts.box.fail = func(op exmdb.OpInfo) error {

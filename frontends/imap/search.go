@@ -246,16 +246,25 @@ func (s *session) narrow(ctx context.Context, k *key, q *rowsQuery) error {
 	if text == nil || len(q.uids) == 0 {
 		return nil
 	}
-	resp, err := do(ctx, s, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: s.selected.fid, Query: *text})
-	if err != nil && kindOf(err) == cluster.KindNoMethod {
-		return nil // an owner of the release before
+	resp := &exmdb.NarrowResponse{Again: true}
+	for steps := 0; resp.Again && steps < maxNarrowSteps; steps++ {
+		var err error
+		resp, err = do(ctx, s, exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: s.selected.fid, Query: *text})
+		if err != nil && kindOf(err) == cluster.KindNoMethod {
+			return nil // an owner of the release before
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil || !resp.Known {
-		return err
+	if resp.Known {
+		q.uids = intersect(q.uids, resp.UIDs)
 	}
-	q.uids = intersect(q.uids, resp.UIDs)
 	return nil
 }
+
+// maxNarrowSteps is how many times the store is asked that says it is not done: two million messages that came at once.
+const maxNarrowSteps = 64
 
 // bind prepares a key and its parts.
 func (s *session) bind(k *key, r *searchResult) error {
