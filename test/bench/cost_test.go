@@ -68,19 +68,24 @@ func (p processes) memory() (map[string]int64, error) {
 	return use, nil
 }
 
-// syncs is how often the nodes' logs and votes were brought to disk.
-func syncs(t *testing.T, c *dev.Cluster) (total float64) {
+// counter is the sum of what all nodes show of a counter, of all groups if there is one for each. A node counts what it did
+// itself, and goes on from there when it leads again: so the sum never falls while the nodes run, whoever leads.
+func counter(t *testing.T, c *dev.Cluster, name string) (total float64) {
 	t.Helper()
 	for _, n := range c.Names() {
 		figures, err := selftest.Figures(t.Context(), c, n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		synced, shown := figures["flotilla_disk_syncs_total"]
-		if !shown {
-			t.Fatalf("%s shows no flotilla_disk_syncs_total", n)
+		found := false
+		for sample, v := range figures {
+			if of, _, _ := strings.Cut(sample, "{"); of == name {
+				total, found = total+v, true
+			}
 		}
-		total += synced
+		if !found {
+			t.Fatalf("%s shows no %s", n, name)
+		}
 	}
 	return total
 }

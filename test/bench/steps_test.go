@@ -13,7 +13,6 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
 	"github.com/flotilla-mail/flotilla/test/devtest"
-	"github.com/flotilla-mail/flotilla/test/fault"
 )
 
 // TestFlags: what it takes to mark 2,000 mails, in entries of the log and in time (at most two, and a second).
@@ -28,7 +27,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	var took []time.Duration
-	before := entries(t, c)
+	before := counter(t, c, "flotilla_group_entries_total")
 	for i := range times {
 		op := []imap.StoreFlagsOp{imap.StoreFlagsAdd, imap.StoreFlagsDel}[i%2]
 		begin := time.Now()
@@ -37,7 +36,7 @@ func TestFlags(t *testing.T) {
 		}
 		took = append(took, time.Since(begin))
 	}
-	each := float64(entries(t, c)-before) / times
+	each := (counter(t, c, "flotilla_group_entries_total") - before) / times
 	results := map[string]any{"mails": mails, "entries": each, "time": spread(took)}
 	devtest.Record(t, "flags", results)
 	if longest := took[len(took)-1]; each > 2 || longest > time.Second {
@@ -47,19 +46,6 @@ func TestFlags(t *testing.T) {
 
 // everything are all messages of a mailbox.
 var everything = imap.SeqSet{imap.SeqRange{Start: 1}}
-
-// entries are the log's, of all groups.
-func entries(t *testing.T, c *dev.Cluster) (n uint64) {
-	t.Helper()
-	groups, err := fault.ReadGroups(t.Context(), c, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range groups {
-		n += groups[i].Entries
-	}
-	return n
-}
 
 // deliverAll brings so many small mails to u1.
 func deliverAll(t *testing.T, c *dev.Cluster, mails int) {
