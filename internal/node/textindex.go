@@ -9,6 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
 	"github.com/flotilla-mail/flotilla/exmdb/server"
+	"github.com/flotilla-mail/flotilla/internal/planted"
 )
 
 // textIndex is the full-text index of this node's replicas with what keeps it; nil is a node without one, which searches
@@ -29,6 +30,9 @@ const ownSpaces = "flotilla."
 
 // openTextIndex opens the index, or makes it anew. A node that cannot have one serves its users all the same.
 func (n *Node) openTextIndex() {
+	if planted.Is(planted.BareDelivery) {
+		return
+	}
 	t := new(textIndex)
 	failed := func(err error) {
 		n.log.Warn("the full-text index is of no use until the node starts again: searches read all messages", "code", "FL-1091", "err", err)

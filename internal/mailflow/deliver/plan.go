@@ -7,6 +7,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/planted"
 )
 
 // plan is the recipe of a mail with the places its content comes from.
@@ -66,6 +67,9 @@ func makePlan(m *Received) (*plan, error) {
 	}
 	if err := pl.raw(m, at, m.size); err != nil {
 		return nil, err
+	}
+	if planted.Is(planted.BareDelivery) {
+		return pl, nil
 	}
 	return pl, pl.convert(m)
 }
