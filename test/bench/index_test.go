@@ -50,6 +50,9 @@ func TestNewIndex(t *testing.T) {
 	results["waits while it is built"] = spreads(waits)
 	results["search with the new index ms"] = search(t, client, copies).Milliseconds()
 	devtest.Record(t, "new-index", results)
+	if with > time.Second {
+		t.Errorf("a phrase takes %v", with)
+	}
 	for kind, took := range waits {
 		if longest := took[len(took)-1]; longest > time.Second {
 			t.Errorf("%s took up to %v while the index was built", kind, longest)

@@ -3,9 +3,15 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -15,26 +21,19 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
+	"github.com/flotilla-mail/flotilla/internal/testkit/imapowner"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 )
 
 // TestSearch: what the full-text index of a folder of 10,000 mails costs and what it saves: a word is found below 10 ms.
-// That it takes less than a second in 1,000,000, and how large the index is, is shown by BenchmarkFind of exmdb/fulltext.
+// TestSearchOfAMillion has many more.
 func TestSearch(t *testing.T) {
 	only(t)
 	mails := count("SEARCH_MAILS", 10_000)
 	o := newOwned(t)
 	o.grow(0, mails)
 	without := o.median(5, func() error { o.forget(); return o.find(7919 * 100) })
-	ix, err := fulltext.Open(fulltext.Options{Dir: filepath.Join(t.TempDir(), "text")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := ix.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	ix := newText(t)
 	begin := time.Now()
 	o.index(ix)
 	took := time.Since(begin)
@@ -49,6 +48,123 @@ func TestSearch(t *testing.T) {
 	if mails == 10_000 && narrowed > 10 {
 		t.Errorf("a word takes %.1f ms", narrowed)
 	}
+}
+
+// newText is an index in files.
+func newText(t *testing.T) *fulltext.Index {
+	t.Helper()
+	ix, err := fulltext.Open(fulltext.Options{Dir: filepath.Join(t.TempDir(), "text")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ix.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ix
+}
+
+// vocabulary is words that mails are made of, each as common as words are: the n-th comes about once in n.
+type vocabulary struct {
+	zipf  *rand.Zipf
+	words []string
+}
+
+func newVocabulary(words int) *vocabulary {
+	random := rand.New(rand.NewPCG(1, 2))
+	v := &vocabulary{zipf: rand.NewZipf(random, 1.07, 4, uint64(words-1))}
+	for i := range words {
+		word := ""
+		for range 1 + random.IntN(3) {
+			word += string("bdfgklmnprst"[random.IntN(12)]) + string("aeiou"[random.IntN(5)])
+		}
+		v.words = append(v.words, fmt.Sprintf("%s%x", word, i))
+	}
+	return v
+}
+
+// text is a mail's, of thirty words.
+func (v *vocabulary) text(int) string {
+	var b strings.Builder
+	for i := range 30 {
+		if b.WriteString(v.words[v.zipf.Uint64()]); i%10 == 9 {
+			b.WriteString("\r\n")
+			continue
+		}
+		b.WriteByte(' ')
+	}
+	return b.String()
+}
+
+// asked is how long a question took that is about a word, and to how many mails it led.
+type asked struct {
+	took  []time.Duration
+	found int
+}
+
+// TestSearchOfAMillion: a word in a folder of 1,000,000 small mails is found below a second, in which nothing is remembered
+// that was found before: by the index of its owner, and by UID SEARCH TEXT of a client over a socket, which looks for a part
+// of a word and reads each mail that may have it.
+func TestSearchOfAMillion(t *testing.T) {
+	only(t)
+	mails := count("SEARCH_MILLION", 1_000_000)
+	o, v := newOwned(t), newVocabulary(200_000)
+	o.text = v.text
+	begin := time.Now()
+	o.grow(0, mails)
+	results := map[string]any{"mails": mails, "brought in, s": time.Since(begin).Seconds()}
+	ix := newText(t)
+	begin = time.Now()
+	o.index(ix)
+	results["indexed, µs a mail"] = time.Since(begin).Microseconds() / int64(mails)
+	if err := ix.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	results["index, bytes a mail"] = int(ix.Size()) / mails
+	client := imapowner.Client(t, owner{o}, o.box, nil)
+	if box, err := client.Select("INBOX", nil).Wait(); err != nil || int(box.NumMessages) != mails {
+		t.Fatalf("%+v, %v", box, err)
+	}
+	for name, rank := range map[string]int{"a rare word": 150_000, "a word of one mail in a thousand": 3000} {
+		var owners, clients asked
+		for i := range 5 {
+			word := v.words[rank+i]
+			owners.ask(t, func() (int, error) { return 0, o.narrow(word) })
+			clients.ask(t, func() (int, error) { return searchText(client, word) })
+		}
+		if clients.found == 0 {
+			t.Errorf("%s is in no mail", name)
+		}
+		results[name] = map[string]any{"index of the owner": spread(owners.took), "UID SEARCH TEXT": spread(clients.took), "mails with five": clients.found}
+		for _, took := range slices.Concat(owners.took, clients.took) {
+			if took > time.Second {
+				t.Errorf("%s took %v", name, took)
+			}
+		}
+	}
+	var most asked
+	most.ask(t, func() (int, error) { return searchText(client, v.words[30]) })
+	results["a word of many mails"] = map[string]any{"UID SEARCH TEXT": spread(most.took), "mails": most.found}
+	devtest.Record(t, "search-million", results)
+}
+
+func (a *asked) ask(t *testing.T, fn func() (int, error)) {
+	t.Helper()
+	begin := time.Now()
+	found, err := fn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.took, a.found = append(a.took, time.Since(begin)), a.found+found
+}
+
+func searchText(client *imapclient.Client, word string) (int, error) {
+	found, err := client.UIDSearch(&imap.SearchCriteria{Text: []string{word}}, nil).Wait()
+	if err != nil {
+		return 0, err
+	}
+	return len(found.AllUIDs()), nil
 }
 
 // serveWith has the ops served by an owner that is new and has an index.

@@ -2,60 +2,24 @@ package mailpath
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"testing"
 
 	goimap "github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-msgauth/dkim"
 
-	"github.com/flotilla-mail/flotilla/exmdb"
-	"github.com/flotilla-mail/flotilla/frontends/imap"
-	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
-	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/imapowner"
 	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
 )
-
-// owner signs in as the mailbox's owner, whoever asks.
-type owner struct{ box mapi.MailboxID }
-
-func (o owner) Authenticate(context.Context, auth.Attempt) (*auth.Principal, error) {
-	return &auth.Principal{Identity: exmdb.System, Mailbox: o.box, Address: "u0@example.test"}, nil
-}
 
 // client signs in to the mailbox by IMAP.
 func (h *house) client() *imapclient.Client {
 	h.t.Helper()
-	s, err := imap.New(imap.Config{AllowPlaintext: true}, imap.Services{Mailboxes: h.group, Users: owner{h.box}, Messages: h.Deliverer})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(context.Background(), l, imap.StartTLS) }()
-	h.t.Cleanup(func() {
-		s.Close()
-		if err := <-served; err != imap.ErrServerClosed {
-			h.t.Error(err)
-		}
-	})
-	c, err := imapclient.DialInsecure(l.Addr().String(), nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() { _ = c.Close() })
-	if err := c.Login("u0@example.test", "secret").Wait(); err != nil {
-		h.t.Fatal(err)
-	}
-	return c
+	return imapowner.Client(h.t, h.group, h.box, h.Deliverer)
 }
 
 // fetch reads a message of the Inbox, and its header by itself.
