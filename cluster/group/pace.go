@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/lsm"
@@ -124,18 +125,27 @@ func (r pacedReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// pacedWriter writes a file piece by piece. Each is on its way to the disk when the next one is handed over, so the file
-// never has more that waits to be written than two pieces: a sync of another file, which may have to wait for this one's,
-// does not find more.
+// pacedWriter writes a file piece by piece. Beside commits the pieces go to the disk itself: the system's cache would take
+// several times the processor's time for them, which whoever commits and reads has need of too, and push out what they use.
+// Otherwise each is on its way to the disk when the next one is handed over. So the file never has more that waits to be
+// written than two pieces: a sync of another file, which may have to wait for this one's, does not find more.
 type pacedWriter struct {
-	f    lsm.File
-	pace *pace
-	buf  []byte
-	at   int64
+	f      lsm.File
+	pace   *pace
+	buf    []byte
+	at     int64
+	direct bool // pieces pass the system's cache by
+}
+
+func newPacedWriter(f lsm.File, p *pace) *pacedWriter {
+	return &pacedWriter{f: f, pace: p, direct: p != nil && p.commits() && lsm.Direct(f, true)}
 }
 
 // Write implements io.Writer.
 func (w *pacedWriter) Write(b []byte) (int, error) {
+	if w.buf == nil {
+		w.buf = make([]byte, 0, pieceBytes) // of that size: pages of its own, as a direct write wants them
+	}
 	done := 0
 	for done < len(b) {
 		n := min(len(b)-done, pieceBytes-len(w.buf))
@@ -152,8 +162,33 @@ func (w *pacedWriter) Write(b []byte) (int, error) {
 }
 
 func (w *pacedWriter) flush() error {
+	if w.direct && len(w.buf) < pieceBytes {
+		w.viaCache() // a file's last piece need not be whole blocks
+	}
+	if !w.direct {
+		return w.flushCached()
+	}
+	err := w.pace.piece(len(w.buf), w.write, nil)
+	if w.at == 0 && errors.Is(err, syscall.EINVAL) { // the file system has said it could
+		w.viaCache()
+		return w.flushCached()
+	}
+	w.buf = w.buf[:0]
+	return err
+}
+
+// viaCache leaves the pieces to come to the system's cache.
+func (w *pacedWriter) viaCache() { w.direct = !lsm.Direct(w.f, false) }
+
+func (w *pacedWriter) write() error {
 	n, err := w.f.Write(w.buf)
 	w.at += int64(n)
+	return err
+}
+
+func (w *pacedWriter) flushCached() error {
+	n := len(w.buf)
+	err := w.write()
 	w.buf = w.buf[:0]
 	if err != nil {
 		return err

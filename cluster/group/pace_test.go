@@ -211,3 +211,35 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		t.Errorf("close: %v, %d syncs", err, d.syncs)
 	}
 }
+
+// TestFilesPassTheCacheBy: beside commits a file comes back as it was written to a real disk, whatever its length and however it
+// is handed over.
+func TestFilesPassTheCacheBy(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	p := newPacing(0, 100)
+	p.appended = time.Now().Add(time.Hour)
+	files := snapshotFiles{lsm.OSFS(), t.TempDir(), p.pace}
+	for _, length := range []int{0, 1, lsm.DirectBlock, pieceBytes - 1, pieceBytes, pieceBytes + 1, 4*pieceBytes + 777} {
+		content := make([]byte, length)
+		for i := range content {
+			content[i] = byte(rng.Uint32())
+		}
+		f, err := files.Create("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := content; len(rest) > 0; {
+			n := min(len(rest), 1+rng.IntN(2*pieceBytes))
+			if wrote, err := f.Write(rest[:n]); wrote != n || err != nil {
+				t.Fatal(wrote, err)
+			}
+			rest = rest[n:]
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := readFile(files.fs, files.fs.PathJoin(files.dir, "a")); err != nil || !bytes.Equal(back, content) {
+			t.Errorf("%d of %d bytes came back, %v", len(back), length, err)
+		}
+	}
+}

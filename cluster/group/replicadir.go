@@ -295,5 +295,5 @@ func (s snapshotFiles) Create(name string) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pacedWriter{f: f, pace: s.pace}, nil
+	return newPacedWriter(f, s.pace), nil
 }
