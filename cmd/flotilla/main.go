@@ -59,7 +59,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, adminclient.ErrUnreachable):
 		return exitUnreachable
-	case errors.Is(err, errNotSafe), errors.As(err, &refused) && refused.Kind == cluster.KindUnsafe:
+	case errors.Is(err, errNotSafe), cluster.KindOf(err) == cluster.KindUnsafe, errors.As(err, &refused) && refused.Kind == cluster.KindUnsafe:
 		return exitUnsafe
 	}
 	return exitRefused

@@ -17,8 +17,24 @@ import (
 
 // upgradeFlags say what `flotilla upgrade` is to do.
 type upgradeFlags struct {
-	all, revert, finalize, force bool
-	binary                       string
+	all, revert, here, finalize, force bool
+	binary                             string
+	patience, settle                   time.Duration
+}
+
+// check finds flags that do not go together.
+func (o *upgradeFlags) check() error {
+	switch {
+	case o.here && (!o.revert || o.all || o.finalize):
+		return errors.New("--here goes with --revert alone: it is of this machine's node")
+	case o.finalize && (o.all || o.revert || o.binary != ""):
+		return errors.New("--finalize stands alone")
+	case o.revert && o.binary != "":
+		return errors.New("--revert goes back to what ran before: leave --binary out")
+	case !o.all && !o.revert && !o.finalize:
+		return errors.New("say --all, --revert or --finalize")
+	}
+	return nil
 }
 
 func upgradeCommand(g *global) *cobra.Command {
@@ -32,25 +48,26 @@ over to the staged program, and is waited for until it is ready and has caught u
 the first regression it stops, with exit code 1; run again, it goes on. With --binary the program is staged first.
 
 --revert goes back in the same way, to the program that each node ran before. Nodes of both programs work together for as
-long as wanted.
+long as wanted. A node whose program does not get as far as being told to go back is sent back on its own machine, by
+--revert --here: the next start of the node is that of the program before.
 
 --finalize gives up the way back, and raises the level of the formats that are written to the newest that all nodes'
 programs speak. It is refused, with exit code 4, while the program of a registered node does not.`,
 		Example: `  flotilla upgrade --all --binary ./flotilla-1.1
   flotilla upgrade status
   flotilla upgrade --all --revert
+  flotilla upgrade --revert --here && systemctl restart flotilla    # on the machine of a node that does not start
   flotilla upgrade --finalize`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return usageError{err}
+			}
 			switch {
-			case o.finalize && (o.all || o.revert || o.binary != ""):
-				return usageError{errors.New("--finalize stands alone")}
 			case o.finalize:
 				return call(c, g, "POST", "/v1/upgrade/finalize", nil, showFinalized)
-			case o.revert && o.binary != "":
-				return usageError{errors.New("--revert goes back to what ran before: leave --binary out")}
-			case !o.all && !o.revert:
-				return usageError{errors.New("say --all, --revert or --finalize")}
+			case o.here:
+				return revertHere(c, g)
 			}
 			return rollOut(c, g, &o)
 		},
@@ -59,18 +76,34 @@ programs speak. It is refused, with exit code 4, while the program of a register
 	f.BoolVar(&o.all, "all", false, "every node, one at a time")
 	f.StringVar(&o.binary, "binary", "", "the program to stage first (default: what is staged)")
 	f.BoolVar(&o.revert, "revert", false, "back to the program that ran before")
+	f.BoolVar(&o.here, "here", false, "with --revert: this machine's node (--dir) alone, which does not answer")
+	f.DurationVar(&o.patience, "patience", 5*time.Minute, "how long a node may take until it is ready and has caught up")
+	f.DurationVar(&o.settle, "settle", 5*time.Second, "how long it is watched then")
 	f.BoolVar(&o.finalize, "finalize", false, "raise the level: there is no way back to an older program then")
 	f.BoolVar(&o.force, "force", false, "even if a node cannot be spared: its mailboxes are out of reach meanwhile")
 	c.AddCommand(upgradeStage(g), upgradeStatus(g))
 	return c
 }
 
-// Times of a rollout.
-const (
-	upgradePatience = 5 * time.Minute
-	upgradeSettle   = 5 * time.Second
-	upgradeLook     = 300 * time.Millisecond
-)
+// upgradeLook is how often a node that goes over is looked at.
+const upgradeLook = 300 * time.Millisecond
+
+// revertHere sends the node back whose data is on this machine.
+func revertHere(c *cobra.Command, g *global) error {
+	dir := g.dir
+	if dir == "" {
+		dir = "/var/lib/flotilla"
+	}
+	path, err := node.RevertHere(dir)
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"program": path})
+	}
+	fmt.Fprintf(c.OutOrStdout(), "The node in %s starts with %s from now on. Start it: systemctl restart flotilla\n", dir, path)
+	return nil
+}
 
 func rollOut(c *cobra.Command, g *global, o *upgradeFlags) error {
 	client, err := g.client()
@@ -87,7 +120,7 @@ func rollOut(c *cobra.Command, g *global, o *upgradeFlags) error {
 		}
 		fmt.Fprintln(said, "The program is on every node.")
 	}
-	r := rollout.Rollout{API: client, Target: rollout.Staged, Force: o.force, Patience: upgradePatience, Settle: upgradeSettle, Look: upgradeLook,
+	r := rollout.Rollout{API: client, Target: rollout.Staged, Force: o.force, Patience: o.patience, Settle: o.settle, Look: upgradeLook,
 		Progress: func(node, step string) { fmt.Fprintf(said, "%s %s\n", node, step) }}
 	if o.revert {
 		r.Target = rollout.Previous

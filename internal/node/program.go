@@ -99,6 +99,32 @@ func linkInstalled(dir string) error {
 	return p.link(linkCurrent, installed)
 }
 
+// back makes an earlier program the one that is started. There is no way forward then but by what is staged.
+func (p programs) back(to string) error {
+	err := p.link(linkCurrent, to)
+	if err == nil {
+		err = p.unlink(linkPrevious)
+	}
+	return errors.Join(err, p.tidy())
+}
+
+// RevertHere makes the program that a node ran before the one that its next start meets, and returns its path. It is for a node
+// whose program does not get as far as being told to go back, so it knows nothing but the node's data folder.
+func RevertHere(dir string) (path string, err error) {
+	p := programs{filepath.Join(dir, "program")}
+	name, err := p.linked(linkPrevious)
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		return "", cluster.Errorf(cluster.KindBadRequest, "%s names no earlier program: the node was not upgraded, or the upgrade was finalized or reverted", p.dir)
+	}
+	if err := p.whole(name); err != nil {
+		return "", err
+	}
+	return p.path(name), p.back(name)
+}
+
 // unlink removes a link, if there is one.
 func (p programs) unlink(link string) error {
 	if _, err := os.Lstat(p.path(link)); errors.Is(err, fs.ErrNotExist) {

@@ -321,20 +321,15 @@ func (n *Node) switchTo(ctx context.Context, q *switchRequest) error {
 	return nil
 }
 
-// swap sets the links. After going back there is no way forward but by what is staged.
+// swap sets the links.
 func (n *Node) swap(link, to, own string) error {
 	p := n.programs()
-	var err error
 	if link == linkPrevious {
+		return p.back(to)
+	}
+	err := p.link(linkPrevious, own)
+	if err == nil {
 		err = p.link(linkCurrent, to)
-		if err == nil {
-			err = p.unlink(linkPrevious)
-		}
-	} else {
-		err = p.link(linkPrevious, own)
-		if err == nil {
-			err = p.link(linkCurrent, to)
-		}
 	}
 	return errors.Join(err, p.tidy())
 }

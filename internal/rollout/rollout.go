@@ -60,10 +60,27 @@ type Step struct {
 type RegressionError struct {
 	Node string
 	What string
+	// Back is how to go back.
+	Back string
 }
 
 func (r *RegressionError) Error() string {
-	return fmt.Sprintf("stopped: %s since it runs the other program: %s", r.Node, r.What)
+	return fmt.Sprintf("stopped: %s since it runs the other program: %s; %s", r.Node, r.What, r.Back)
+}
+
+// backHere is how a node goes back that cannot be asked to.
+const backHere = "on its machine 'flotilla upgrade --revert --here' and 'systemctl restart flotilla' bring back the program before"
+
+// worse stops at a node. One that does not answer cannot be told to go back either, and who goes back has nowhere left to go.
+func (r *Rollout) worse(was, is *node.ProgramState, what string) error {
+	e := &RegressionError{Node: string(was.Node), What: what, Back: "'flotilla upgrade --all --revert' goes back"}
+	switch {
+	case r.Target == Previous:
+		e.Back = "see its log"
+	case is.Err != "":
+		e.Back = backHere
+	}
+	return e
 }
 
 // Run goes through the nodes and returns what became of those that it got to.
@@ -105,6 +122,8 @@ func (r *Rollout) whole(u *node.UpgradeState) error {
 	for i := range u.Nodes {
 		s := &u.Nodes[i]
 		switch {
+		case s.Err != "" && r.Target == Previous:
+			return fmt.Errorf("%s does not answer: %s; %s", s.Node, s.Err, backHere)
 		case s.Err != "":
 			return fmt.Errorf("%s does not answer: %s", s.Node, s.Err)
 		case r.Target == Staged && s.Staged == "":
@@ -184,14 +203,14 @@ func (r *Rollout) awaitWell(ctx context.Context, was *node.ProgramState) (*node.
 	name, want := string(was.Node), r.program(was)
 	limit, cancel := context.WithTimeout(ctx, r.Patience)
 	defer cancel()
-	missing := "it has not begun anew"
+	last, missing := was, "it has not begun anew"
 	for {
 		is, _, err := r.find(limit, name)
 		if limit.Err() == nil && err != nil {
 			return nil, err
 		}
 		if limit.Err() == nil {
-			if missing = lacks(was, is, want); missing == "" {
+			if last, missing = is, lacks(was, is, want); missing == "" {
 				return is, nil
 			}
 		}
@@ -199,7 +218,7 @@ func (r *Rollout) awaitWell(ctx context.Context, was *node.ProgramState) (*node.
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, &RegressionError{name, fmt.Sprintf("after %v %s", r.Patience, missing)}
+			return nil, r.worse(was, last, fmt.Sprintf("after %v %s", r.Patience, missing))
 		}
 	}
 }
@@ -230,7 +249,7 @@ func (r *Rollout) watch(ctx context.Context, was, is *node.ProgramState) (*node.
 			return nil, err
 		}
 		if what := worse(was, is, now, all); what != "" {
-			return nil, &RegressionError{name, what}
+			return nil, r.worse(was, now, what)
 		}
 		if time.Now().After(end) {
 			return now, nil

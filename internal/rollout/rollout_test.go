@@ -114,8 +114,8 @@ func TestWhatStopsARollout(t *testing.T) {
 		"another program": {on("b", func(_ *fleet, s *ran) { s.Running = "third" }), "it runs third and not new"},
 		"not begun anew":  {on("b", func(_ *fleet, s *ran) { s.Started-- }), "it has not begun anew"},
 		"behind":          {on("b", func(_ *fleet, s *ran) { s.Behind = []cluster.GroupID{3} }), "not caught up in the groups [3]"},
-		"silent":          {on("b", func(_ *fleet, s *ran) { s.Err = "no answer" }), "it does not answer: no answer"},
-		"fenced":          {on("b", func(_ *fleet, s *ran) { s.Trouble = []string{"replica of group 2 is fenced"} }), "replica of group 2 is fenced"},
+		"silent":          {on("b", func(_ *fleet, s *ran) { s.Err = "no answer" }), "it does not answer: no answer; on its machine 'flotilla upgrade --revert --here'"},
+		"fenced":          {on("b", func(_ *fleet, s *ran) { s.Trouble = []string{"replica of group 2 is fenced"} }), "replica of group 2 is fenced; 'flotilla upgrade --all --revert' goes back"},
 		"logs errors":     {on("b", func(_ *fleet, s *ran) { s.Errors, s.LastError = 2, "replica lost" }), `logged 2 errors, the last of them "replica lost"`},
 		"another suffers": {on("b", func(f *fleet, _ *ran) { f.state.Nodes[2].Ready, f.state.Nodes[2].Progress = false, "cut off" }), "c is not ready: cut off"},
 	} {
@@ -140,9 +140,10 @@ func TestWhatIsNotBegun(t *testing.T) {
 		to     Target
 		text   string
 	}{
-		"a node is silent":   {func(f *fleet) { f.state.Nodes[1].Err = "down" }, Staged, "b does not answer: down"},
-		"nothing is staged":  {func(f *fleet) { f.state.Nodes[2].Staged = "" }, Staged, "nothing is staged on c"},
-		"nothing to go back": {func(*fleet) {}, Previous, "no node has an earlier program"},
+		"a node is silent":                {func(f *fleet) { f.state.Nodes[1].Err = "down" }, Staged, "b does not answer: down"},
+		"a silent one that is to go back": {func(f *fleet) { f.state.Nodes[1].Err = "down" }, Previous, "b does not answer: down; on its machine 'flotilla upgrade --revert --here'"},
+		"nothing is staged":               {func(f *fleet) { f.state.Nodes[2].Staged = "" }, Staged, "nothing is staged on c"},
+		"nothing to go back":              {func(*fleet) {}, Previous, "no node has an earlier program"},
 		"it is not safe": {func(f *fleet) {
 			f.refuse = &adminclient.Refused{Kind: cluster.KindUnsafe, Text: "b cannot be spared now"}
 		}, Staged, "b cannot be spared now"},
