@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -10,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/node"
 )
 
@@ -40,18 +45,72 @@ func drillVerb(g *global, kind, short string) *cobra.Command {
 			if !yes {
 				return usageError{errors.New("this strikes a node that serves: say --yes")}
 			}
-			r, err := answerOf(c, g, "POST", "/v1/drills/"+kind+"/"+strconv.FormatUint(uint64(group), 10), nil, func(w *tabwriter.Writer, r *node.DrillReport) {
-				showDrills(w, &[]node.DrillReport{*r})
-			})
-			if err == nil && !r.Within {
-				return errTooLong
-			}
-			return err
+			return strike(c, g, kind, "/v1/drills/"+kind+"/"+strconv.FormatUint(uint64(group), 10))
 		},
 	}
 	c.Flags().Uint32Var(&group, "group", 0, "the mailbox group whose leader is struck (default: one that another node leads)")
 	c.Flags().BoolVar(&yes, "yes", false, "do it")
 	return c
+}
+
+// drillPatience is how long a drill is looked for that struck the node that was asked.
+const drillPatience = 2 * time.Minute
+
+// strike does a drill and shows what came of it. The node that is asked may be the one that is struck, when it leads every group:
+// then the answer is lost, and is in the history.
+func strike(c *cobra.Command, g *global, kind, path string) error {
+	var before []node.DrillReport
+	client, err := g.client()
+	if err == nil {
+		err = client.Do(c.Context(), "GET", "/v1/drills", nil, &before)
+	}
+	if err != nil {
+		return err
+	}
+	r := new(node.DrillReport)
+	err = client.Do(c.Context(), "POST", path, nil, r)
+	var refused *adminclient.Refused
+	if errors.Is(err, adminclient.ErrUnreachable) || errors.As(err, &refused) && refused.Kind == cluster.KindUnknownOutcome {
+		r, err = newDrill(c.Context(), g, kind, before, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := showDrill(c, g, r); err != nil || r.Within {
+		return err
+	}
+	return errTooLong
+}
+
+// newDrill waits for a drill that was not in the history before.
+func newDrill(ctx context.Context, g *global, kind string, before []node.DrillReport, lost error) (*node.DrillReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, drillPatience)
+	defer cancel()
+	for {
+		var now []node.DrillReport
+		client, err := g.client()
+		if err == nil {
+			err = client.Do(ctx, "GET", "/v1/drills", nil, &now)
+		}
+		for i := range now {
+			same := func(b node.DrillReport) bool { return b.By == now[i].By && b.At.Equal(now[i].At) }
+			if err == nil && now[i].Kind == kind && !slices.ContainsFunc(before, same) {
+				return &now[i], nil
+			}
+		}
+		if nap(ctx, moveEvery) != nil {
+			return nil, lost
+		}
+	}
+}
+
+func showDrill(c *cobra.Command, g *global, r *node.DrillReport) error {
+	if g.json {
+		return json.NewEncoder(c.OutOrStdout()).Encode(r)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	showDrills(w, &[]node.DrillReport{*r})
+	return w.Flush()
 }
 
 func drillHistory(g *global) *cobra.Command {
