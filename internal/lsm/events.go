@@ -17,12 +17,21 @@ func (db *DB) listener() *pebble.EventListener {
 		},
 		FlushBegin: func(pebble.FlushInfo) { db.shared.flushBegan(db) },
 		FlushEnd: func(info pebble.FlushInfo) {
+			db.sizeKnown.Store(false)
 			db.shared.flushEnded(db)
 			if info.Err == nil && ev.Flush != nil {
 				ev.Flush(info.InputBytes, info.TotalDuration)
 			}
 		},
-		DiskSlow: func(info pebble.DiskSlowInfo) { db.unusual(info.String()) },
+		DiskSlow:        func(info pebble.DiskSlowInfo) { db.unusual(info.String()) },
+		CompactionEnd:   func(pebble.CompactionInfo) { db.sizeKnown.Store(false) },
+		TableIngested:   func(pebble.TableIngestInfo) { db.sizeKnown.Store(false) },
+		TableDeleted:    func(pebble.TableDeleteInfo) { db.sizeKnown.Store(false) },
+		BlobFileDeleted: func(pebble.BlobFileDeleteInfo) { db.sizeKnown.Store(false) },
+		ManifestCreated: func(pebble.ManifestCreateInfo) { db.sizeKnown.Store(false) },
+		ManifestDeleted: func(pebble.ManifestDeleteInfo) { db.sizeKnown.Store(false) },
+		WALCreated:      func(pebble.WALCreateInfo) { db.sizeKnown.Store(false) },
+		WALDeleted:      func(pebble.WALDeleteInfo) { db.sizeKnown.Store(false) },
 	}
 	l.WriteStallBegin = func(info pebble.WriteStallBeginInfo) {
 		if ev.WriteStall != nil {

@@ -114,6 +114,11 @@ type DB struct {
 	dirty    atomic.Int64 // bytes committed since the last flush began
 	flushing atomic.Int64 // bytes of the flush that is running
 
+	sizeMu    sync.Mutex // guards the next two
+	size      uint64     // what Size counted last
+	sizedAt   time.Time
+	sizeKnown atomic.Bool // no file has come or gone since
+
 	synced atomic.Uint64 // the log is durable below this sequence number
 
 	failOnce sync.Once
@@ -257,8 +262,18 @@ func (db *DB) Checkpoint(dir string) error {
 // DiskUsage estimates the bytes that the keys of [lo, hi] take in files.
 func (db *DB) DiskUsage(lo, hi []byte) (uint64, error) { return db.p.EstimateDiskUsage(lo, hi) }
 
-// Size is what all files of the database take on disk.
-func (db *DB) Size() uint64 { return db.p.Metrics().DiskSpaceUsage() }
+// Size is what all files of the database take on disk. It is asked for every group every few seconds, and the engine counts
+// all that it knows for an answer: so it counts again only when files came or went, and each minute, since the engine says that a
+// file went before it counts it as gone.
+func (db *DB) Size() uint64 {
+	db.sizeMu.Lock()
+	defer db.sizeMu.Unlock()
+	if now := time.Now(); !db.sizeKnown.Swap(true) || now.Sub(db.sizedAt) > time.Minute {
+		db.sizedAt = now
+		db.size = db.p.Metrics().DiskSpaceUsage()
+	}
+	return db.size
+}
 
 // Failure is the error that ended writing, or nil.
 func (db *DB) Failure() error {

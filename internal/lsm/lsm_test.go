@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -119,6 +120,32 @@ func TestCheckpointOnDisk(t *testing.T) {
 		t.Fatalf("disk usage %d, %v", n, err)
 	}
 	must(t, cp.Close())
+}
+
+// TestSizeFollowsFiles: what has been counted is counted again when files came and when they went.
+func TestSizeFollowsFiles(t *testing.T) {
+	db := open(t, StateOptions(filepath.Join(t.TempDir(), "db")))
+	before := db.Size()
+	big := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{1}).Read(big) //nolint:errcheck // it never fails
+	set(t, db, false, "a", string(big))
+	must(t, db.Flush())
+	full := db.Size()
+	if full < before+1<<20 {
+		t.Fatalf("%d bytes, %d with one MiB more", before, full)
+	}
+	b := db.NewBatch()
+	must(t, b.Delete([]byte("a")))
+	must(t, b.Commit(false))
+	must(t, b.Close())
+	must(t, db.Flush())
+	must(t, db.p.Compact(t.Context(), []byte("a"), []byte("b"), false))
+	for deadline := time.Now().Add(time.Minute); db.Size() > full-1<<20; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes, still %d when all is deleted", full, db.Size())
+		}
+	}
+	must(t, db.Close())
 }
 
 // TestCrashLeavesPrefix cuts the power of a database without a log at a random moment: what reopens is the result of
