@@ -219,7 +219,7 @@ func first(p *binprop.RecurrencePattern) uint32 {
 // Rule is the rule of a pattern; until turns the day that it ends on into UNTIL.
 func Rule(p *binprop.RecurrencePattern, until func(day time.Time) ical.DateTime) (ical.Recur, error) {
 	r := ical.Recur{Interval: int(p.Period), WeekStart: time.Monday}
-	if p.Period == 0 || p.Period > 9999*minutesPerDay || !ruleDays(p, &r) {
+	if p.Period == 0 || p.Period > 9999*minutesPerDay || !inOurCalendar(p) || !ruleDays(p, &r) {
 		return r, fmt.Errorf("pattern %#x of period %d: %w", uint16(p.Type), p.Period, ErrNotCarried)
 	}
 	switch p.EndType {
@@ -230,6 +230,19 @@ func Rule(p *binprop.RecurrencePattern, until func(day time.Time) ical.DateTime)
 		r.Until = &u
 	}
 	return r, nil
+}
+
+// Values of CalendarType whose months are not ours: Hijri, Hebrew, and all from otherMonths on. The rest count the years otherwise at
+// the most (MS-OXOCAL 2.2.1.44.1).
+const (
+	hijri       = 6
+	hebrew      = 8
+	otherMonths = 0x0D
+)
+
+// inOurCalendar reports whether a pattern is of days, of weeks, or of months that iCalendar has.
+func inOurCalendar(p *binprop.RecurrencePattern) bool {
+	return p.Type == binprop.PatternDay || p.Type == binprop.PatternWeek || p.Calendar != hijri && p.Calendar != hebrew && p.Calendar < otherMonths
 }
 
 func ruleDays(p *binprop.RecurrencePattern, r *ical.Recur) bool {

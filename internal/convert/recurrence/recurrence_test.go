@@ -98,6 +98,26 @@ func TestPatternFields(t *testing.T) {
 	}
 }
 
+// TestOtherCalendars: a pattern of months that iCalendar does not have is no rule; days and weeks are the same in all calendars.
+func TestOtherCalendars(t *testing.T) {
+	start := time.Date(2024, 1, 9, 9, 0, 0, 0, time.UTC)
+	for rule, carried := range map[string][]uint16{"FREQ=DAILY": {0, 1, 6, 8, 0x0F}, "FREQ=WEEKLY;BYDAY=TU": {0, 6, 0x14}, "FREQ=MONTHLY": {0, 1, 3, 7, 0x0C}, "FREQ=YEARLY;BYMONTH=1;BYDAY=2TU": {0, 1, 4}} {
+		p, err := Pattern(Library{}, parse(t, rule), start, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p.Calendar = range []uint16{0, 1, 3, 4, 6, 7, 8, 0x0C, 0x0E, 0x0F, 0x14} {
+			_, err := Rule(&p, day)
+			if slices.Contains(carried, p.Calendar) && err != nil || err != nil && !errors.Is(err, ErrNotCarried) {
+				t.Errorf("%s in calendar %d: %v", rule, p.Calendar, err)
+			}
+			if months := p.Type != binprop.PatternDay && p.Type != binprop.PatternWeek; months && slices.Contains([]uint16{6, 8, 0x0E, 0x0F, 0x14}, p.Calendar) && err == nil {
+				t.Errorf("%s in calendar %d has a rule", rule, p.Calendar)
+			}
+		}
+	}
+}
+
 // A generated rule that has a pattern happens when the pattern's rule does.
 func TestSameOccurrences(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
