@@ -35,6 +35,7 @@ func FuzzMaildir(f *testing.F) {
 // FuzzFlags reads the flags in front of a mail of an mbox. What is not flags is the mail, octet for octet.
 func FuzzFlags(f *testing.F) {
 	f.Add("Status: RO\nX-Status: AF\nX-Keywords: Junk a%20b\nSubject: x\n\ny")
+	f.Add("X-Keywords: %24forwarded\n\n")
 	f.Add("Subject: x\nX-Status: D\n\nStatus: R\n")
 	f.Fuzz(func(t *testing.T, mail string) {
 		defer testkit.Bounded(t)()

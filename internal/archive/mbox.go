@@ -68,12 +68,12 @@ func flagsOf(status, xStatus, keywords string) exmdb.Flags {
 		}
 	}
 	for _, word := range strings.Fields(keywords) {
+		if plain, err := url.PathUnescape(word); err == nil {
+			word = plain
+		}
 		if strings.EqualFold(word, forwarded) {
 			f.Bits |= exmdb.FlagForwarded
 			continue
-		}
-		if plain, err := url.PathUnescape(word); err == nil {
-			word = plain
 		}
 		f.Keywords = append(f.Keywords, word)
 	}
