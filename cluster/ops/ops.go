@@ -16,6 +16,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -173,11 +174,23 @@ func (s *Server) Serve(ctx context.Context, q *Request) ([]byte, error) {
 	}
 	start := time.Now()
 	resp, err := s.run(ctx, h, rep, q)
+	if errors.Is(err, lsm.ErrCorrupt) {
+		err = damaged(h.Mode, err)
+	}
 	if s.events.Served != nil {
 		s.events.Served(h.Name, time.Since(start), err)
 	}
 	s.misled(q, err)
 	return resp, err
+}
+
+// damaged is the error of an op that met damage of this replica. The replica is fenced for it and the others are whole, so the op is
+// tried again; whether an update met it before or after it was proposed is not known here.
+func damaged(mode Mode, err error) error {
+	if mode == Write || mode == Create {
+		return fmt.Errorf("%w: %w", cluster.ErrUnknownOutcome, err)
+	}
+	return fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
 }
 
 func (s *Server) misled(q *Request, err error) {

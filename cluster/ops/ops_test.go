@@ -163,6 +163,32 @@ func TestMisledIsTold(t *testing.T) {
 	}
 }
 
+// TestDamageOfOneReplicaIsTriedElsewhere: no client is told of it, and an update may have happened.
+func TestDamageOfOneReplicaIsTriedElsewhere(t *testing.T) {
+	rep := openReplica(t, space.Config{})
+	s := NewServer(one{rep}, Events{}, []Handler{
+		{ID: 1, Name: "make", Mode: Create, Update: func(space.Writer, *Request) ([]byte, error) { return nil, nil }},
+		{ID: 2, Name: "get", Mode: Read, View: func(space.Reader, *Request) ([]byte, error) {
+			return nil, fmt.Errorf("read: %w", lsm.ErrCorrupt)
+		}},
+		{ID: 3, Name: "put", Mode: Write, Update: func(space.Writer, *Request) ([]byte, error) {
+			return nil, fmt.Errorf("read: %w", lsm.ErrCorrupt)
+		}},
+	})
+	for _, x := range []struct {
+		op   ID
+		kind cluster.Kind
+	}{{2, cluster.KindUnavailable}, {3, cluster.KindUnknownOutcome}} {
+		if _, err := s.Serve(t.Context(), &Request{Op: 1, Space: cluster.SpaceID{byte(x.op)}, Group: 3, ID: [16]byte{byte(x.op)}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Serve(t.Context(), &Request{Op: x.op, Space: cluster.SpaceID{byte(x.op)}, Group: 3, ID: [16]byte{9, byte(x.op)}})
+		if cluster.KindOf(err) != x.kind || !cluster.Retryable(err) || !errors.Is(err, lsm.ErrCorrupt) {
+			t.Errorf("op %d: %v", x.op, err)
+		}
+	}
+}
+
 // TestAgeOfARequestID holds that an id's age counts from the first attempt that may have happened, by the monotonic
 // clock, and by the calendar where that says more; and that nothing else of a client's clocks crosses the wire.
 func TestAgeOfARequestID(t *testing.T) {
