@@ -10,14 +10,17 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/probe"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 	"github.com/flotilla-mail/flotilla/test/fault"
 )
 
-// groups is how many mailbox groups the cluster has; boxes how many mailboxes take mail.
+// groups is how many mailbox groups the cluster has; boxes how many mailboxes take mail, and used how many others are used while
+// disks rot.
 const (
 	groups = 4
 	boxes  = 12
+	used   = 4
 )
 
 // damages are done one after the other, each to the next node.
@@ -35,7 +38,7 @@ var damages = []Damage{
 // TestNodesComeBack damages one node after the other while mail comes in. Each comes back with no command: replicas that
 // lost something under new ids, the others as they were; all vote again, leaders are spread, and no mail is lost.
 func TestNodesComeBack(t *testing.T) {
-	c := devtest.StartGroups(t, boxes, groups)
+	c := devtest.StartGroups(t, boxes+used, groups)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	load := &fault.Load{Cluster: c, Mailboxes: boxes, Connections: 4, Count: 300, Seed: 7, Think: 200 * time.Millisecond}
@@ -107,11 +110,18 @@ func halt(ctx context.Context, t *testing.T, c *dev.Cluster, node string, orderl
 }
 
 // rot flips bytes in what a running node has on disk of its mailbox groups, where nobody reads, and has them scrubbed: what
-// was spoilt is found, given up and made again.
+// was spoilt is found, given up and made again. Clients at every node, that one too, read, write, send and idle meanwhile: none
+// loses its connection or is told of an error.
 func rot(ctx context.Context, t *testing.T, c *dev.Cluster, node string) {
 	t.Helper()
 	before, err := ReadGroups(ctx, c, node)
 	if err != nil {
+		t.Fatal(err)
+	}
+	users := devtest.Crew(devtest.Stay(c, c.Names()...), boxes+1, used)
+	users.Start(ctx)
+	defer users.Stop()
+	if err := users.Await(ctx, 8); err != nil {
 		t.Fatal(err)
 	}
 	spoilt := Spoil(filepath.Join(c.Dir, node))
@@ -138,6 +148,23 @@ func rot(ctx context.Context, t *testing.T, c *dev.Cluster, node string) {
 		return whole(now)
 	})
 	t.Logf("%s had bytes of groups %v flipped: whole after %v", node, spoilt, time.Since(start).Round(time.Millisecond))
+	unharmed(ctx, t, c, users)
+}
+
+// unharmed wants the clients to have seen nothing, and to get on.
+func unharmed(ctx context.Context, t *testing.T, c *dev.Cluster, users *probe.Crew) {
+	t.Helper()
+	if err := users.Await(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	var ledger devtest.Ledger
+	for protocol, s := range ledger.Take(users) {
+		t.Logf("%s: %d operations, longest wait %v", protocol, s.Operations, s.Longest.Round(time.Millisecond))
+		if s.Moves > 0 || len(s.Failures) > 0 {
+			t.Errorf("%s: %d connections lost, %v", protocol, s.Moves, s.Failures)
+		}
+	}
+	ledger.Settle(ctx, t, users, false, devtest.Stay(c, c.Names()...)(0, 2143))
 }
 
 func rest(ctx context.Context, d time.Duration) {
