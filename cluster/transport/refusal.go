@@ -17,6 +17,8 @@ var (
 	ErrCertificateRefused = errors.New("it refused this node's certificate")
 	// ErrVersions: the two have no version of the protocol in common.
 	ErrVersions = errors.New("their releases are too far apart")
+	// ErrReplaced: another process came under this node's name, and this one is heard no more until it starts anew.
+	ErrReplaced = errors.New("it hears another process under this node's name")
 	// ErrBarred: the node was taken out of the cluster.
 	ErrBarred = errors.New("it lets this node in no more")
 	// ErrNoJoins: the node's release knows no tokens.
@@ -43,6 +45,8 @@ func (w welcome) refusal() error {
 		return fmt.Errorf("%w: %s", ErrVersions, w.text)
 	case welcomeCluster:
 		return fmt.Errorf("%w: %s", ErrOtherAuthority, w.text)
+	case welcomeGone:
+		return fmt.Errorf("%w: %s", ErrReplaced, w.text)
 	case welcomeBarred:
 		return fmt.Errorf("%w: %s", ErrBarred, w.text)
 	}

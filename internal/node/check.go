@@ -88,6 +88,9 @@ func (n *Node) confirmGroups(ctx context.Context) []groupTime {
 	return times
 }
 
+// setClock is what to do about a clock that is off.
+const setClock = "'timedatectl set-ntp true' there keeps it right"
+
 // CheckReport is the answer of `flotilla check`.
 type CheckReport struct {
 	Without cluster.NodeID `json:"without,omitempty"`
@@ -229,9 +232,9 @@ func (r *CheckReport) node(s *Status, h *seenHealth, now time.Time) {
 	}
 	switch off := max(h.ahead, -h.ahead); {
 	case off > clockRefuses && !goes:
-		r.problem("the clock of %s is off by %v", s.Node, h.ahead.Round(time.Second))
+		r.problem("the clock of %s is off by %v: %s", s.Node, h.ahead.Round(time.Second), setClock)
 	case off > clockWarns:
-		r.warn("the clock of %s is off by %v", s.Node, h.ahead.Round(time.Millisecond))
+		r.warn("the clock of %s is off by %v: %s", s.Node, h.ahead.Round(time.Millisecond), setClock)
 	}
 	line.Certificates = make(map[string]time.Time)
 	for _, c := range h.Certificates {
@@ -239,7 +242,7 @@ func (r *CheckReport) node(s *Status, h *seenHealth, now time.Time) {
 		line.Certificates[c.Name] = end
 		switch left := end.Sub(now); {
 		case left <= 0 && !goes:
-			r.problem("the %s certificate of %s has ended", c.Name, s.Node)
+			r.problem("the %s certificate of %s has ended: 'flotilla setup' there with the cluster's secret makes it anew", c.Name, s.Node)
 		case left < certificateWarns:
 			r.warn("the %s certificate of %s ends on %s", c.Name, s.Node, end.Format(time.DateOnly))
 		}

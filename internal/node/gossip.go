@@ -39,6 +39,10 @@ func (c *Config) gatewayRole() gossip.GatewayRole {
 	return noGatewayRole
 }
 
+// doOfTwo is what to do about two machines of one name.
+const doOfTwo = "'systemctl disable --now flotilla' on the one that is wrong; to be a node of its own it joins under another name " +
+	"('flotilla node token', 'flotilla join --name'), to take a lost machine's place by 'flotilla node token --replace'"
+
 // makeGossip makes the part that spreads who is there and who leads. What it says are hints (CLUSTER 6.6).
 func (n *Node) makeGossip() (err error) {
 	bind := n.cfg.Listen.Gossip
@@ -118,7 +122,11 @@ func (n *Node) gossipEvents() gossip.Events {
 			n.log.Warn("data centre is not heard any more", "code", "FL-1045", "dc", s.DC, "gateways", s.Gateways)
 		},
 		Conflict: func(name string, addrs []string) {
-			n.log.Error("two machines run under one name: stop one of them", "code", "FL-1017", "name", name, "addresses", addrs)
+			n.twins.note(cluster.NodeID(name))
+			if !n.rejected.isNew("two of "+name, time.Now()) {
+				return // memberlist says so whenever it hears of the second one
+			}
+			n.log.Error("two machines run under one name: stop one of them", "code", "FL-1017", "name", name, "addresses", addrs, "do", doOfTwo)
 		},
 		Log: func(level, text string) { n.log.Debug("gossip", "level", level, "text", text) },
 	}

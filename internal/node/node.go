@@ -75,6 +75,7 @@ type Node struct {
 	told      told
 	scratched scratches
 	replaced  replacements
+	twins     replacements // names under which the gossip hears a second machine
 	scrubs    scrubs
 	ages      leaderAges
 	attempts  attempts
@@ -276,14 +277,40 @@ func (n *Node) ownPlace() string {
 	return n.cfg.Listen.Node
 }
 
+// placeEvery is how often a node looks whether the map has it where it is.
+const placeEvery = 5 * time.Second
+
 // tellPlace says where this node is now to whoever leads the system group, before it has a map that it could register in:
-// what would bring its copy of the map up to date is sent to where the others look for it.
+// what would bring its copy of the map up to date is sent to where the others look for it. It is said again when the map has
+// another address than was told: a second machine of the name may have come, and must not keep what it has taken.
 func (n *Node) tellPlace(ctx context.Context) error {
-	err := n.mapOp(ctx, store.OpNodeAddress, &store.NodeAddressRequest{Node: n.self, Address: n.ownPlace(), Gossip: n.cfg.Listen.Gossip})
-	if err != nil && ctx.Err() == nil {
-		n.log.Debug("own address not told", "err", err)
+	look := time.NewTicker(placeEvery)
+	defer look.Stop()
+	for {
+		err := n.mapOp(ctx, store.OpNodeAddress, &store.NodeAddressRequest{Node: n.self, Address: n.ownPlace(), Gossip: n.cfg.Listen.Gossip})
+		if err != nil && ctx.Err() == nil {
+			n.log.Debug("own address not told", "err", err)
+		}
+		for is := n.ownPlace(); is == n.ownPlace(); is = n.placed() {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-look.C:
+			}
+		}
+		if err == nil {
+			n.log.Warn("the map has another address of this node than it told: do two machines use its name?", "code", "FL-1093",
+				"told", n.ownPlace(), "has", n.placed(), "do", doOfTwo)
+		}
 	}
-	return nil
+}
+
+// placed is where the map has this node; where it is as long as the map has nothing of it.
+func (n *Node) placed() string {
+	if o := n.view.Map().Node(n.self); o != nil && o.Address != "" {
+		return o.Address
+	}
+	return n.ownPlace()
 }
 
 // Stop ends everything. Without Drain before it, peers find out by themselves.

@@ -29,6 +29,9 @@ const (
 	// settledFor is how long a node must have run one process with one replica of the system group, and how long its
 	// former replica must have been silent, before the new one is let in (CLUSTER 6.1, 6.4).
 	settledFor = 3 * time.Second
+	// twinsFor is for how long two machines of a name count when the gossip has heard of them: it says so again with each
+	// exchange of theirs, some ten seconds apart.
+	twinsFor = 30 * time.Second
 )
 
 // observer turns what the nodes say into what the planner sees. What has to last for a while it remembers from look to
@@ -63,7 +66,7 @@ type look struct {
 	at    time.Time
 	nodes []Status
 	// incarnation is that of each node's process, as the transport knows it; replaced is when it last took the place of
-	// another. A node that two processes speak for is replaced again and again.
+	// another, or the gossip heard two of its name at once: which of them is the node nobody knows then.
 	incarnation map[cluster.NodeID]uint64
 	replaced    map[cluster.NodeID]time.Time
 	// silence is how long each member of the system group has not answered its leader, which looks.
@@ -74,7 +77,7 @@ type look struct {
 
 // Observe implements controller.Cluster.
 func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
-	l := look{nodes: c.n.allStatus(ctx), incarnation: map[cluster.NodeID]uint64{}, replaced: c.n.replaced.all(),
+	l := look{nodes: c.n.allStatus(ctx), incarnation: map[cluster.NodeID]uint64{}, replaced: latest(c.n.replaced.all(), c.n.twins.all(), twinsFor),
 		heard: c.n.gossip.Nodes()}
 	var err error
 	if l.silence, err = c.n.silences(); err != nil {
@@ -89,7 +92,7 @@ func (c clusterControl) Observe(ctx context.Context) (planner.Observed, error) {
 	seen := c.seen.digest(&l)
 	for node, former := range c.seen.twice(c.n.view.Map(), &seen) {
 		c.n.log.Warn("a node runs a new copy of the system group while its former one answers: do two machines use its name?",
-			"code", "FL-1036", "peer", node, "new", seen.System[node], "former", former)
+			"code", "FL-1036", "peer", node, "new", seen.System[node], "former", former, "do", doOfTwo)
 	}
 	return seen, ctx.Err()
 }
@@ -322,5 +325,17 @@ func (r *replacements) note(node cluster.NodeID) {
 func (r *replacements) all() map[cluster.NodeID]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.at)
+	all := make(map[cluster.NodeID]time.Time, len(r.at))
+	maps.Copy(all, r.at)
+	return all
+}
+
+// latest has the later of two times, of which the second counts for a while.
+func latest(a, b map[cluster.NodeID]time.Time, longer time.Duration) map[cluster.NodeID]time.Time {
+	for node, at := range b {
+		if at = at.Add(longer); at.After(a[node]) {
+			a[node] = at
+		}
+	}
+	return a
 }

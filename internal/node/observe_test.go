@@ -221,4 +221,10 @@ func TestReplacementsAreRemembered(t *testing.T) {
 	if len(all) != 1 || all["n2"].Before(before) || len(r.all()) != 2 {
 		t.Errorf("%v, %v", all, r.all())
 	}
+	var twins replacements
+	twins.note("n2")
+	both := latest(r.all(), twins.all(), time.Minute)
+	if len(both) != 2 || !both["n2"].Equal(twins.all()["n2"].Add(time.Minute)) || !both["n3"].Equal(r.all()["n3"]) {
+		t.Errorf("%v", both)
+	}
 }
