@@ -150,7 +150,7 @@ type Config struct {
 	Cluster string
 	// Key is the AES key of 32 bytes that all nodes share. It is required.
 	Key []byte
-	// OldKeys are accepted from others as well while the key is being changed.
+	// OldKeys are accepted from others as well while the key is being changed; SetKeys changes both.
 	OldKeys [][]byte
 	Meta    Meta
 	Events  Events

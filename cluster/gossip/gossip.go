@@ -21,6 +21,7 @@ const keySize = 32
 type Gossip struct {
 	config Config
 	bind   netip.AddrPort
+	ring   *memberlist.Keyring // of all pools; locks itself
 	know   *knowledge
 	tell   *teller
 	look   chan struct{} // somebody came or went: who is a gateway may have changed
@@ -42,10 +43,8 @@ func New(c Config) (*Gossip, error) {
 	if !c.Node.Valid() {
 		return nil, fmt.Errorf("gossip: node name %q: %w", c.Node, cluster.ErrBadRequest)
 	}
-	for _, key := range append([][]byte{c.Key}, c.OldKeys...) {
-		if len(key) != keySize {
-			return nil, fmt.Errorf("gossip: key of %d bytes, want %d: %w", len(key), keySize, cluster.ErrBadRequest)
-		}
+	if err := checkKeys(c.Key, c.OldKeys); err != nil {
+		return nil, err
 	}
 	bind, err := netip.ParseAddrPort(c.Bind)
 	if err != nil {
@@ -58,8 +57,12 @@ func New(c Config) (*Gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	ring, err := memberlist.NewKeyring(c.OldKeys, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gossip: keyring: %w", err)
+	}
 	c.LAN, c.WAN, c.Gateways = c.LAN.or(profiles[lan]), c.WAN.or(profiles[wan]), c.Gateways.orDefault()
-	g := &Gossip{config: c, bind: bind, meta: c.Meta, look: make(chan struct{}, 1), done: make(chan struct{})}
+	g := &Gossip{config: c, bind: bind, ring: ring, meta: c.Meta, look: make(chan struct{}, 1), done: make(chan struct{})}
 	g.know = newKnowledge(c.Node, c.Meta.DC, c.LAN.Retransmit, c.WAN.Retransmit)
 	g.know.setMeta(c.Meta, meta, time.Now())
 	g.tell = newTeller(c.Events, g.know)

@@ -307,6 +307,54 @@ func TestOldKeyIsAcceptedWhileChanging(t *testing.T) {
 	eventually(t, "both", func() bool { return first.alive() == 2 && second.alive() == 2 })
 }
 
+// TestKeyIsChangedWhileRunning: all accept a new key, all send with it, all forget the former; they hear each other all the time,
+// and who has the former alone is heard no more.
+func TestKeyIsChangedWhileRunning(t *testing.T) {
+	t.Parallel()
+	newKey := bytes.Repeat([]byte{8}, keySize)
+	all := startAll(t, 3, nil)
+	for term, step := range []struct {
+		key      []byte
+		accepted [][]byte
+	}{{testKey(), [][]byte{newKey}}, {newKey, [][]byte{testKey()}}, {newKey, nil}} {
+		for _, m := range all {
+			if err := m.SetKeys(step.key, step.accepted); err != nil {
+				t.Fatal(err)
+			}
+			group := cluster.GroupID(100*term + 1)
+			all[0].Announce(group, uint64(term+1), "n1")
+			eventually(t, "n2 hears n1", all[1].leads(group, uint64(term+1), "n1"))
+		}
+	}
+	all[2].Announce(7, 1, "n3")
+	eventually(t, "n1 hears n3", all[0].leads(7, 1, "n3"))
+	if err := all[0].SetKeys(newKey[:16], nil); !errors.Is(err, cluster.ErrBadRequest) {
+		t.Errorf("a short key: %v", err)
+	}
+	refused := make(chan struct{}, 64)
+	former := start(t, "n4", func(c *Config) {
+		seeds(all...)(c)
+		c.Events.Log = func(_, text string) {
+			if strings.HasPrefix(text, "join ") {
+				select {
+				case refused <- struct{}{}:
+				default:
+				}
+			}
+		}
+	})
+	for range 3 {
+		select {
+		case <-refused:
+		case <-time.After(patience):
+			t.Fatal("the former key was not refused")
+		}
+	}
+	if former.alive() != 1 || all[0].alive() != 3 {
+		t.Errorf("members %v and %v", former.Nodes(), all[0].Nodes())
+	}
+}
+
 func TestConflictIsTold(t *testing.T) {
 	t.Parallel()
 	all := startAll(t, 2, nil)

@@ -85,14 +85,11 @@ func (g *Gossip) openOn(m *mux, s scope, seeds func(*pool) []string) (*pool, err
 	if s == wan {
 		p.tuning, p.alone = g.config.WAN, 5*time.Second
 	}
-	ring, err := memberlist.NewKeyring(g.config.OldKeys, g.config.Key)
-	if err != nil {
-		return nil, fmt.Errorf("gossip: keyring: %w", err)
-	}
 	branch := m.branch(g.config.label(s))
 	config := p.memberlistConfig(m)
-	config.Keyring, config.Transport = ring, branch
+	config.Keyring, config.Transport = g.ring, branch
 	g.know.openBox(s, true)
+	var err error
 	if p.list, err = memberlist.Create(config); err != nil {
 		g.know.openBox(s, false)
 		return nil, errors.Join(fmt.Errorf("gossip: open the pool %s: %w", branch.label, err), branch.Shutdown())

@@ -146,3 +146,24 @@ func showChecked(w *tabwriter.Writer, r *checked) {
 	}
 	fmt.Fprintf(w, "%s.\n", what)
 }
+
+func clusterCommand(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "cluster", Short: "What all nodes share",
+		Long: "What all nodes share. How they are is shown by 'flotilla status', which ones there are by 'flotilla node list'."}
+	c.AddCommand(&cobra.Command{
+		Use: "rotate-key", Short: "Give all nodes another key for their gossip",
+		Long: `Give all nodes another key for what they tell each other of who is there and who leads. A machine that was a node and was
+removed still has the key of before: from then on it hears nothing and can tell nothing. Clients notice nothing.
+
+Refused, with exit code 4, while a node does not answer: until all have taken the key both are good, and to run the command
+again finishes what it began.`,
+		Example: "  flotilla node remove n3\n  flotilla cluster rotate-key        # when 'flotilla node list' shows it as removed",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return call(c, g, "POST", "/v1/gossip/key", nil, func(w *tabwriter.Writer, r *struct{ Nodes []string }) {
+				fmt.Fprintf(w, "%s have another gossip key, and the one before is good nowhere any more.\n", strings.Join(r.Nodes, ", "))
+			})
+		},
+	})
+	return c
+}

@@ -89,7 +89,7 @@ Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answer
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
 	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), joinCommand(), nodeCommand(g), configCommand(), statusCommand(g),
 		groupsCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
-	root.AddCommand(drainCommand(g), undrainCommand(g), checkCommand(g), placementCommand(g), upgradeCommand(g), drillCommand(g), versionCommand(g), selftestCommand(g))
+	root.AddCommand(clusterCommand(g), drainCommand(g), undrainCommand(g), checkCommand(g), placementCommand(g), upgradeCommand(g), drillCommand(g), versionCommand(g), selftestCommand(g))
 	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
 	strict(root)
 	return root

@@ -115,6 +115,7 @@ func nodeRemove(g *global) *cobra.Command {
 		Long: `Take a node out of the cluster for good. What it holds is made on other nodes first; 'flotilla node list' shows it as
 removing until that is done, and 'flotilla node undrain' takes it back until then. From then on no node speaks to its
 machine, and its name is not given again. Its machine keeps the cluster's keys on its disk: stop it and erase that.
+'flotilla cluster rotate-key' makes the one of the gossip worthless.
 
 --force cuts the node off at once; what it held is made again from the other copies. Refused, with exit code 4, where a
 group would have no majority without it.`,

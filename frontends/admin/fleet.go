@@ -31,6 +31,9 @@ type FleetBackend interface {
 	// what came of those before.
 	Drill(ctx context.Context, kind string, group cluster.GroupID) (any, error)
 	Drills(ctx context.Context) (any, error)
+	// RotateGossipKey gives all nodes another key for their gossip. It is refused as cluster.KindUnsafe while one of them does
+	// not answer.
+	RotateGossipKey(ctx context.Context) (any, error)
 }
 
 // fleetRoutes are the rows of the API about nodes.
@@ -61,5 +64,6 @@ var fleetRoutes = []route{
 		}
 		return s.backend.Drill(r.Context(), r.PathValue("kind"), g)
 	}},
+	{"POST /v1/gossip/key", false, func(s *Server, r *http.Request) (any, error) { return s.backend.RotateGossipKey(r.Context()) }},
 	{"POST /v1/upgrade/finalize", false, func(s *Server, r *http.Request) (any, error) { return s.backend.Finalize(r.Context()) }},
 }

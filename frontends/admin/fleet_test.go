@@ -34,6 +34,8 @@ func (b *straw) Drill(_ context.Context, kind string, g cluster.GroupID) (any, e
 	return "drill", b.note("drill %s of group %d", kind, g)
 }
 
+func (b *straw) RotateGossipKey(context.Context) (any, error) { return "key", b.note("gossip key") }
+
 // fleetRows are the requests of the routes about nodes.
 var fleetRows = []asking{
 	{"GET /v1/check", "/v1/check?without=n2", "", `check without "n2"`, `"check"`},
@@ -44,6 +46,7 @@ var fleetRows = []asking{
 	{"POST /v1/upgrade/switch", "/v1/upgrade/switch?node=n2&to=staged&force", "", `switch "n2" to staged force=true`, `{"ok":true}`},
 	{"GET /v1/drills", "/v1/drills", "", "drills", `"drills"`},
 	{"POST /v1/drills/{kind}/{group}", "/v1/drills/kill-leader/3", "", "drill kill-leader of group 3", `"drill"`},
+	{"POST /v1/gossip/key", "/v1/gossip/key", "", "gossip key", `"key"`},
 	{"POST /v1/upgrade/finalize", "/v1/upgrade/finalize", "", "finalize", `"final"`},
 	{"POST /v1/undrain", "/v1/undrain?node=n2", "", `undrain "n2"`, `{"ok":true}`},
 }

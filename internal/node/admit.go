@@ -214,7 +214,11 @@ func (n *Node) admit(ctx context.Context, q *joinRequest) (*joinAnswer, error) {
 	if err := n.spend(ctx, q); err != nil {
 		return nil, err
 	}
-	a := &joinAnswer{Signer: pair.KeyPEM, Gossip: t.gossip, Groups: n.cfg.Groups, Replicas: n.cfg.Replicas,
+	// Only now: from here on who changes the gossip's key asks this machine too.
+	if t, err = readTrust(n.cfg.path("tls")); err != nil {
+		return nil, err
+	}
+	a := &joinAnswer{Signer: pair.KeyPEM, Gossip: t.gossip.used, Groups: n.cfg.Groups, Replicas: n.cfg.Replicas,
 		Cluster: n.cfg.Cluster, Reads: n.cfg.Reads}
 	for _, p := range n.everyone() {
 		if addr, ok := n.resolve(p.ID); ok && p.ID != q.Node {

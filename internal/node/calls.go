@@ -57,6 +57,7 @@ func (n *Node) registerCalls() {
 	n.storage.calls.Handle(methodMember, func(ctx context.Context, _ rpc.Peer, req []byte) ([]byte, error) {
 		return nil, n.changeMember(ctx, req)
 	})
+	handle(n, methodGossipKey, n.stepGossipKey)
 	n.registerFleet()
 }
 

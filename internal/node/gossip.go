@@ -57,7 +57,7 @@ func (n *Node) makeGossip() (err error) {
 		Version: versionString(), MinLevel: uint32(levels().Oldest), MaxLevel: uint32(levels().Newest),
 		Gateway: n.cfg.gatewayRole()}
 	n.gossip, err = gossip.New(gossip.Config{Node: n.self, Bind: bind, Advertise: n.ownAddress(bind), Cluster: string(n.trust.cluster),
-		Key: n.trust.gossip, Meta: n.told.meta, Events: n.gossipEvents(),
+		Key: n.trust.gossip.used, OldKeys: n.trust.gossip.accepted, Meta: n.told.meta, Events: n.gossipEvents(),
 		Remote: func() []gossip.Peer { return n.gossipRemote(n.otherNodes()) },
 		Seeds:  func() []string { return n.gossipSeeds(port, n.otherNodes()) }})
 	if err != nil {

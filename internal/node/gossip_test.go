@@ -23,7 +23,7 @@ func TestOthersAreToldWhatANodeDoes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	n := &Node{self: "n1", cfg: Defaults(), log: slog.New(slog.DiscardHandler),
-		trust: &trust{cluster: transport.ClusterID("c"), gossip: gossipTestKey}}
+		trust: &trust{cluster: transport.ClusterID("c"), gossip: gossipKeys{used: gossipTestKey}}}
 	n.cfg.Listen.Gossip, n.cfg.Listen.Node = "127.0.0.1:0", ":7400"
 	if err := n.makeGossip(); err != nil {
 		t.Fatal(err)

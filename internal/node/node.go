@@ -82,6 +82,7 @@ type Node struct {
 	rejected  repeats
 	stopping  chan struct{}
 	program   program
+	keys      sync.Mutex // held while the gossip's keys are read and changed
 	drilling  sync.Mutex // held while this node leads a drill
 	outOf     sync.Mutex // held while the node is taken out of service or back into it
 
@@ -186,6 +187,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run("recoveries of the system group", n.watchRecovery)
 	n.run("collect content", n.collectContent)
 	n.run("certificates", n.keepCertificates)
+	n.run("key of the gossip", n.adoptGossipKey)
 	n.run("sessions of changed users", n.watchPeople)
 	if err := n.register(ctx); err != nil {
 		return err

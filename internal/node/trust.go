@@ -65,9 +65,6 @@ var (
 	authorityUntil = time.Date(2056, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// gossipKeyBytes is the length of the key that gossip is encrypted with.
-const gossipKeyBytes = 32
-
 // deriveAuthority makes the cluster's authority from its secret.
 func deriveAuthority(secret string) (*transport.Authority, error) {
 	seed, err := parseSecret(secret)
@@ -128,7 +125,7 @@ type trust struct {
 	authority []byte // certificate, PEM
 	node      transport.KeyPair
 	server    transport.KeyPair
-	gossip    []byte // key of the gossip, 32 bytes
+	gossip    gossipKeys
 	// signer is the authority with its key; nil where only the certificate is kept.
 	signer *transport.Authority
 }
@@ -141,7 +138,7 @@ func readTrust(dir string) (*trust, error) {
 	}{
 		{"ca.pem", &t.authority},
 		{"node.pem", &t.node.CertPEM}, {"node.key", &t.node.KeyPEM},
-		{"server.pem", &t.server.CertPEM}, {"server.key", &t.server.KeyPEM}, {"gossip.key", &t.gossip},
+		{"server.pem", &t.server.CertPEM}, {"server.key", &t.server.KeyPEM}, {gossipKeyFile, &t.gossip.used},
 	}
 	for _, f := range files {
 		b, err := os.ReadFile(filepath.Join(dir, f.name))
@@ -158,6 +155,9 @@ func readTrust(dir string) (*trust, error) {
 		return nil, fmt.Errorf("read cluster id: %w", err)
 	}
 	t.cluster = transport.ClusterID(strings.TrimSpace(string(id)))
+	if t.gossip.accepted, err = readAccepted(dir); err != nil {
+		return nil, err
+	}
 	t.signer, err = readSigner(dir, t.authority)
 	return &t, err
 }
@@ -187,7 +187,7 @@ func writeTrust(cfg *Config, a *transport.Authority, gossipKey []byte) (err erro
 		mode fs.FileMode
 	}{
 		{"ca.pem", a.CertPEM(), 0o644},
-		{"gossip.key", gossipKey, 0o600},
+		{gossipKeyFile, gossipKey, 0o600},
 		{"cluster", []byte(a.Cluster + "\n"), 0o644},
 	} {
 		if err := writeFile(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
