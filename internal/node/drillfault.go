@@ -44,7 +44,11 @@ type drillLog struct {
 }
 
 func (n *Node) registerDrills() {
-	handle(n, methodDrill, n.drill)
+	handle(n, methodDrill, func(ctx context.Context, q *drillRequest) (*DrillReport, error) {
+		ctx, cancel := detached(ctx, drillTime) // who asked may be the one that is struck
+		defer cancel()
+		return n.drill(ctx, q)
+	})
 	handle(n, methodSuffer, func(_ context.Context, q *drillRequest) (*nothing, error) { return &nothing{}, n.suffer(q.Kind) })
 	handle(n, methodDrillLog, func(context.Context, *nothing) (*drillLog, error) {
 		all, err := n.drills()
