@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,17 +51,8 @@ func (c *site) addr(node string, port int) string {
 // run performs a command line and returns its output and exit code.
 func (c *site) run(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, c.Program, args...)
-	var out, errs strings.Builder
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
-	err := cmd.Run()
-	var ended *exec.ExitError
-	if err != nil && !errors.As(err, &ended) {
-		t.Fatalf("flotilla %s: %v", strings.Join(args, " "), err)
-	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	said := devtest.Run(t, c.Cluster, stdin, args...)
+	return said.Out, said.Err, said.Code
 }
 
 // do is run on the cluster for a command that has to succeed.

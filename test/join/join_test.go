@@ -19,7 +19,6 @@ import (
 
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/internal/dev"
-	"github.com/flotilla-mail/flotilla/internal/node"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 )
@@ -30,7 +29,7 @@ func TestFourthNodeJoins(t *testing.T) {
 	c := devtest.StartGroups(t, 0, 3)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	token := draw(ctx, t, c, "n2")
+	token := draw(t, c, "n2")
 	name, err := c.Join(ctx, token, "")
 	if err != nil || name != "n4" {
 		t.Fatal(name, err)
@@ -46,7 +45,7 @@ func TestFourthNodeJoins(t *testing.T) {
 	for _, at := range []string{"n1", "n4"} {
 		testkit.Eventually(t, patience, func(ctx context.Context) error { return listed(ctx, c, at) })
 	}
-	refused(ctx, t, c, token)
+	refused(t, c, token)
 
 	if err := c.Kill("n2"); err != nil {
 		t.Fatal(err)
@@ -87,13 +86,11 @@ func moved(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	awaitMail(t, c, "n4", 3)
 }
 
-func draw(ctx context.Context, t *testing.T, c *dev.Cluster, at string) string {
+func draw(t *testing.T, c *dev.Cluster, at string) string {
 	t.Helper()
-	var token admin.Token
-	if err := c.Admin(at).Do(ctx, "POST", "/v1/nodes/tokens", admin.TokenRequest{Valid: time.Hour}, &token); err != nil {
-		t.Fatal(err)
-	}
-	return token.Token
+	only := *c
+	only.Dir = filepath.Join(c.Dir, at) // where the command line finds the one node
+	return devtest.Answer[admin.Token](t, &only, "node", "token", "--valid", "1h").Token
 }
 
 // awaitMail waits until alice has as many mails, read at a node.
@@ -176,28 +173,35 @@ func listed(ctx context.Context, c *dev.Cluster, at string) error {
 	return nil
 }
 
-// refused lets another machine come with the used token, and with a new one under a name that is taken.
-func refused(ctx context.Context, t *testing.T, c *dev.Cluster, token string) {
+// refused lets another machine come with the used token, with a new one under a name that is taken, and with what is no token.
+func refused(t *testing.T, c *dev.Cluster, token string) {
 	t.Helper()
-	cfg := node.Defaults()
-	cfg.Node, cfg.Dir = "n5", filepath.Join(t.TempDir(), "data")
-	config := filepath.Join(t.TempDir(), "flotilla.toml")
-	_, err := node.Join(ctx, cfg, token, "127.0.0.5:7400", config)
-	if err == nil || !strings.Contains(err.Error(), "used by the machine that is n4") {
-		t.Fatalf("the token a second time: %v", err)
-	}
-	cfg.Node = "n3"
-	_, err = node.Join(ctx, cfg, draw(ctx, t, c, "n4"), "127.0.0.5:7400", config)
-	if err == nil || !strings.Contains(err.Error(), "has a node n3") {
-		t.Fatalf("a name that is taken: %v", err)
+	for _, x := range []struct{ name, token, text string }{
+		{"n5", token, "the token was used by the machine that is n4 now: draw another for this one with 'flotilla node token'"},
+		{"n3", draw(t, c, "n4"), "the cluster has a node n3: choose another --name"},
+		{"n5", token[:len(token)-2], "flotilla node token"},
+		{"n5", "wrong", "flotilla node token"},
+	} {
+		dir := t.TempDir()
+		said := devtest.Run(t, c, x.token, "join", "-", "--name", x.name, "--address", "127.0.0.5:7400", "--data", filepath.Join(dir, "data"),
+			"--config", filepath.Join(dir, "flotilla.toml"))
+		if said.Code != 1 || !strings.Contains(said.Err, x.text) {
+			t.Errorf("%s: exit code %d: %s; want %q", x.name, said.Code, said.Err, x.text)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "flotilla.toml")); err == nil {
+			t.Errorf("%s was refused, and has a configuration", x.name)
+		}
 	}
 }
 
 // removed takes n4 out: no node speaks to it any more, and it is told why.
 func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	t.Helper()
-	testkit.Eventually(t, patience, func(ctx context.Context) error {
-		return c.Admin("n1").Do(ctx, "PUT", "/v1/nodes/n4/removed", nil, nil)
+	testkit.Eventually(t, patience, func(context.Context) error {
+		if said := devtest.Run(t, c, "", "node", "remove", "n4", "--force", "--dir", c.Dir); said.Code != 0 {
+			return fmt.Errorf("exit code %d: %s", said.Code, said.Err)
+		}
+		return nil
 	})
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
 		var s struct {

@@ -51,15 +51,6 @@ type site struct {
 	t *testing.T
 }
 
-func (s *site) do(method, path string, body, answer any) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	if err := s.Admin("n1").Do(ctx, method, path, body, answer); err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
-	}
-}
-
 // until waits until all groups of mailboxes are as a condition wants them; what the planner says is shown if it is in vain.
 func (s *site) until(what string, cond func(g *group) error) {
 	s.t.Helper()
@@ -128,22 +119,24 @@ func TestNodesDieDrainAndLeave(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- load.Run(ctx) }()
 
-	s.do("PATCH", "/v1/placement/policy", map[string]any{"pairs": []string{"grace=5s"}}, nil)
+	if text := devtest.Do(t, c, "placement", "policy", "set", "grace=5s"); !strings.Contains(text, "grace") {
+		t.Errorf("policy: %s", text)
+	}
 	if err := c.Kill("n5"); err != nil {
 		t.Fatal(err)
 	}
 	s.until("what the dead n5 had is elsewhere", without("n5"))
 
-	s.do("PUT", "/v1/nodes/n3/draining", nil, nil)
+	devtest.Do(t, c, "node", "drain", "n3")
 	s.until("n3 leads nothing", func(g *group) error {
 		if g.Leader == "" || g.Leader == "n3" {
 			return fmt.Errorf("led by %q", g.Leader)
 		}
 		return nil
 	})
-	s.do("PUT", "/v1/nodes/n3/active", nil, nil)
+	devtest.Do(t, c, "node", "undrain", "n3")
 
-	s.do("PUT", "/v1/nodes/n4/removing", nil, nil)
+	devtest.Do(t, c, "node", "remove", "n4")
 	s.until("n4 holds nothing", without("n4", "n5"))
 	s.removed("n4")
 	s.explained()
@@ -182,12 +175,11 @@ func (s *site) removed(node string) {
 // explained asks why a mailbox and a group are where they are.
 func (s *site) explained() {
 	s.t.Helper()
-	var box struct {
+	box := devtest.Answer[struct {
 		Group int
 		Why   string
 		Where struct{ Copies, Rules []string }
-	}
-	s.do("GET", "/v1/placement/mailboxes/alice@"+dev.Domain, nil, &box)
+	}](s.t, s.Cluster, "placement", "explain", "alice@"+dev.Domain)
 	if box.Group == 0 || box.Why == "" || len(box.Where.Copies) != 3 || !strings.Contains(strings.Join(box.Where.Rules, "\n"), "no two copies share a zone") {
 		s.t.Errorf("alice's mailbox is explained so: %+v", box)
 	}

@@ -36,6 +36,14 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 		devtest.Send(t, c, "n1", user, "before", "Text.\r\n")
 	}
 	before := look(t, c, "n3", "alice")
+	recovers := func(code int, text, stdin string, args ...string) {
+		t.Helper()
+		said := devtest.Run(t, c, stdin, append([]string{"groups", "recover", "--dir", filepath.Join(c.Dir, "n3")}, args...)...)
+		if said.Code != code || !strings.Contains(said.Err, text) {
+			t.Errorf("recover %v: exit code %d: %s", args, said.Code, said.Err)
+		}
+	}
+	recovers(4, "the node runs: stop it first", "")
 	for _, n := range c.Names() {
 		if err := c.Kill(n); err != nil {
 			t.Fatal(err)
@@ -47,6 +55,9 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 	if out := flotilla(t, c, false, "groups", "recover", "--dir", filepath.Join(c.Dir, "n3")); strings.Count(out, "n1.") != groups+1 {
 		t.Fatalf("what n3 has:\n%s", out)
 	}
+	recovers(1, "nothing was changed", "yes\n", "--all") // it asks for another word
+	recovers(2, "name groups, or --all", "", "--all", "1")
+	recovers(2, "want a number", "", "one")
 	out := flotilla(t, c, false, "groups", "recover", "--all", "--yes", "--json", "--dir", filepath.Join(c.Dir, "n3"))
 	if strings.Count(out, `"epoch":1`) != groups+1 {
 		t.Fatalf("recovered:\n%s", out)
