@@ -66,9 +66,13 @@ func (c *Cache) take(key string, s *Spec) *cached {
 	return el
 }
 
+// takes is what a view takes without its rows: its specification, written and taken apart, and its place here. A search that finds
+// nothing has no more than that, and there may be one for each word that anybody types.
+func (v *cached) takes() int { return 2048 + 8*len(v.key) }
+
 // settle counts what a view takes now and makes room for it. One that has no room at all is refused.
 func (c *Cache) settle(v *cached) error {
-	size := v.build.size()
+	size := v.build.size() + v.takes()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el := c.views[v.key]; el == nil || el.Value.(*cached) != v {

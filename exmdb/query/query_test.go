@@ -264,6 +264,20 @@ func TestCacheForgets(t *testing.T) {
 	}
 }
 
+// TestViewsWithoutRowsTakeRoom: searches that find nothing, each for another word, do not fill the memory.
+func TestViewsWithoutRowsTakeRoom(t *testing.T) {
+	w, c := newWorld(), NewCache(100_000)
+	for i := range 1000 {
+		v, _, err := c.View(fmt.Sprint("box ", i), compiled(t, bySize(0)), w, Unlimited)
+		if err != nil || v.Shown(compiled(t, bySize(0))).Len() != 0 {
+			t.Fatal(v, err)
+		}
+	}
+	if used, views := c.Used(); used > 100_000 || views < 10 || views > 50 {
+		t.Errorf("%d bytes in %d views", used, views)
+	}
+}
+
 func viewOf(c *Cache, s *Spec, w *world) (*View, error) {
 	v, _, err := c.View("box", s, w, Unlimited)
 	return v, err
