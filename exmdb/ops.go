@@ -133,6 +133,8 @@ type MailboxInfo struct {
 	Retained uint64 `wire:"15"`
 	// PerUserRead says that what is read is each user's own.
 	PerUserRead bool `wire:"16"`
+	// Purging is how many folders that were deleted for good have messages that are still being removed.
+	Purging uint32 `wire:"17"`
 }
 
 // Empty is a request or response that says nothing.

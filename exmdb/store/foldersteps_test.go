@@ -172,7 +172,12 @@ func TestCopyFolder(t *testing.T) {
 	}
 	b.audit("copied")
 	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work, Recursive: true, Hard: true})
-	b.work()
+	if b.info().Purging == 0 {
+		t.Error("of a folder with much in it nothing is left to be removed")
+	}
+	if b.work(); b.info().Purging != 0 {
+		t.Errorf("%d folders are still being purged", b.info().Purging)
+	}
 	if got := call(b, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: below, UID: 2, Length: 30_000}); len(got.Data) != 20_014 {
 		t.Errorf("%d octets of the copy", len(got.Data))
 	}

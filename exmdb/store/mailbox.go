@@ -70,4 +70,11 @@ func (v *view) info() *exmdb.MailboxInfo {
 		PerUserRead: v.header.PerUserRead || v.header.Kind == exmdb.MailboxPublic}
 }
 
-func mailboxInfo(v *view, _ *exmdb.Empty) (*exmdb.MailboxInfo, error) { return v.info(), nil }
+func mailboxInfo(v *view, _ *exmdb.Empty) (*exmdb.MailboxInfo, error) {
+	info := v.info()
+	err := v.each(schema.PurgeKey(0), []byte{schema.PrefixPurge + 1}, schema.ParseFolderKey, func(mapi.FID, []byte) error {
+		info.Purging++
+		return nil
+	})
+	return info, err
+}
