@@ -281,7 +281,7 @@ func devJoin(g *global) *cobra.Command {
 func devFault(g *global) *cobra.Command {
 	var peer string
 	c := &cobra.Command{
-		Use: "fault NODE cut|cut-in|cut-out|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|clear", Short: "Break something on a node of the dev cluster",
+		Use: "fault NODE cut|cut-in|cut-out|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|freeze-at=STEP|clear", Short: "Break something on a node of the dev cluster",
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -291,7 +291,7 @@ func devFault(g *global) *cobra.Command {
 			}
 			f, err := parseFault(a[1])
 			if err != nil {
-				return usageError{fmt.Errorf("%s: %w: want cut, cut-in, cut-out, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP or clear", a[1], err)}
+				return usageError{fmt.Errorf("%s: %w: want cut, cut-in, cut-out, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP, freeze-at=STEP or clear", a[1], err)}
 			}
 			f.Peer = peer
 			return cl.Fault(c.Context(), names[0], f)
@@ -308,7 +308,7 @@ func parseFault(text string) (f admin.Fault, err error) {
 	switch kind {
 	case "latency", "clock", "disk-slow":
 		f.Value, err = time.ParseDuration(value)
-	case "die-at":
+	case "die-at", "freeze-at":
 		f.Step = value
 	case "disk-free":
 		f.Percent, err = strconv.Atoi(strings.TrimSuffix(value, "%"))

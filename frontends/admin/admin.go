@@ -114,11 +114,11 @@ type Change struct {
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.
 type Fault struct {
-	// Kind is cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at or clear.
+	// Kind is cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at, freeze-at or clear.
 	Kind  string        `json:"kind"`
 	Value time.Duration `json:"value,omitempty"`
 	Peer  string        `json:"peer,omitempty"`
-	// Step is the step of a move at which the node dies.
+	// Step is the step of a move, an intent or work at a time at which the node dies or freezes; STEP/3 is its third time.
 	Step string `json:"step,omitempty"`
 	// Percent of its disk is what the node takes to be free, with disk-free.
 	Percent int `json:"percent,omitempty"`

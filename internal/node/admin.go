@@ -208,8 +208,10 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 		s.disk.SyncDelay.Store(int64(f.Value))
 	case "disk-full":
 		s.disk.NoSpace.Store(true)
-	case "die-at":
-		b.n.deadly.step.Store(&f.Step)
+	case "die-at", "freeze-at":
+		if err := b.n.deadly.set(f.Step, f.Kind == "freeze-at"); err != nil {
+			return err
+		}
 	case "disk-free":
 		b.n.room.pretend(int64(f.Percent))
 	case "clear":
@@ -218,9 +220,9 @@ func (b backend) Fault(_ context.Context, f admin.Fault) error {
 		s.clock.set(0)
 		s.disk.SyncDelay.Store(0)
 		s.disk.NoSpace.Store(false)
-		b.n.deadly.step.Store(nil)
+		b.n.deadly.clear()
 	default:
-		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at or clear", f.Kind)
+		return cluster.Errorf(cluster.KindBadRequest, "fault %q: want cut, cut-in, cut-out, latency, clock, disk-full, disk-free, disk-slow, die-at, freeze-at or clear", f.Kind)
 	}
 	b.n.log.Warn("fault set", "code", "FL-1012", "kind", f.Kind, "value", f.Value, "peer", f.Peer)
 	return nil

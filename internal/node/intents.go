@@ -20,7 +20,7 @@ const sendTimeout = 10 * time.Minute
 
 // sendOutgoing empties the outboxes of a group's mailboxes while this node leads it.
 func (n *Node) sendOutgoing(ctx context.Context, id cluster.GroupID) {
-	n.pump(ctx, id, n.performer(id), func(box cluster.SpaceID, err error) {
+	n.pump(ctx, id, performed{n.performer(id), &n.deadly}, func(box cluster.SpaceID, err error) {
 		n.log.Warn("what a mailbox sends by itself waits", "code", "MF-1007", "group", id, "mailbox", box, "err", err)
 	})
 }
@@ -55,7 +55,7 @@ func (n *Node) unplace(ctx context.Context, id cluster.SpaceID, epoch uint64) er
 }
 
 func (n *Node) performer(id cluster.GroupID) *intents.Performer {
-	return &intents.Performer{Mail: n.mail, Deliver: n.deliverer(), People: n.people, Queue: n.queue(), Group: id, Host: n.cfg.ClusterName(),
+	return &intents.Performer{Mail: onTheWay{n.mail, &n.deadly}, Deliver: n.deliverer(), People: n.people, Queue: n.queue(), Group: id, Host: n.cfg.ClusterName(),
 		Now: n.storage.clock.Now, Events: intents.Events{
 			Sent: func(box mapi.MailboxID, out *exmdb.Outgoing, recipients int) {
 				n.log.Info("a mailbox sent by itself", "mailbox", box, "what", out.Kind, "about", out.Sender, "recipients", recipients)

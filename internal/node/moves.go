@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -24,7 +23,7 @@ func (n *Node) moveSpaces(ctx context.Context, id cluster.GroupID) {
 	for ctx.Err() == nil {
 		if g := n.storage.host.Group(id); g != nil {
 			mover.New(mover.Config{Group: id, Replica: g.Replica(), Ops: n.ops, Map: n.view, Events: mover.Events{
-				Arrow: n.deadly.at,
+				Arrow: func(_ *placement.Move, step string) error { return n.deadly.at(step) },
 				Ended: func(m *placement.Move, frozen time.Duration) {
 					n.log.Info("move of a mailbox ended", "mailbox", m.Space, "from", m.From, "to", m.To, "state", m.State.String(),
 						"attempts", m.Attempt, "frozen", frozen, "cause", m.Cause, "trouble", m.Trouble)
@@ -36,20 +35,6 @@ func (n *Node) moveSpaces(ctx context.Context, id cluster.GroupID) {
 		}
 		pause(ctx, 100*time.Millisecond)
 	}
-}
-
-// deadlyStep is the step of a move at which the node dies, for tests. The zero value is none.
-type deadlyStep struct {
-	step atomic.Pointer[string]
-	die  func()
-}
-
-func (d *deadlyStep) at(_ *placement.Move, step string) error {
-	if want := d.step.Load(); want == nil || *want != step {
-		return nil
-	}
-	d.die()
-	return cluster.Errorf(cluster.KindUnavailable, "the node dies at step %s of a move", step)
 }
 
 // moveTarget is the group that a group's number or a node's name stands for: of those that the node leads, and that are made

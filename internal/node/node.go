@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -114,6 +115,7 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	n.program.started, n.program.name = time.Now(), sync.OnceValues(ownName)
 	n.log = slog.New(countErrors{log.Handler(), &n.program}).With("node", cfg.Node)
 	n.deadly.die = func() { exit(1) }
+	n.deadly.freeze = func() error { return syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.say("starting")
 	n.storage.clock = newClockShift()

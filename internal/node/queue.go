@@ -80,17 +80,21 @@ const dueTimeout = 10 * time.Minute
 type dueWork struct {
 	mailboxes server.Due
 	queue     queue.Work
+	deadly    *deadlyStep
 }
 
 func (n *Node) dueWork(rep *space.Replica) dueWork {
 	return dueWork{server.Due{Replica: rep, Config: n.mailboxes(), Unplace: n.unplace}, queue.Work{Replica: rep, Mail: n.mail, Locator: n.mail, Now: n.storage.clock.Now,
-		Events: n.queueEvents()}}
+		Events: n.queueEvents()}, &n.deadly}
 }
 
 // PerformDue implements space.DuePerformer.
 func (d dueWork) PerformDue(ctx context.Context, id cluster.SpaceID, due space.Due) error {
 	if _, ok := queue.GroupOf(id); ok {
 		return d.queue.PerformDue(ctx, id, due)
+	}
+	if err := d.deadly.due(due.Op); err != nil {
+		return err
 	}
 	return d.mailboxes.PerformDue(ctx, id, due)
 }
