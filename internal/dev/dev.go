@@ -44,6 +44,8 @@ type Options struct {
 	// DCs are the data centres of the nodes, as "a,a,b", in order and again from the first; empty puts all in one.
 	DCs       string
 	Plaintext bool
+	// SoftDeleted is how long deleted messages and folders can be recovered; zero leaves that to the nodes.
+	SoftDeleted time.Duration
 	// PortShift is added to every port, so that several clusters fit on one machine.
 	PortShift int
 	// Program is the path of the flotilla binary.
@@ -250,6 +252,9 @@ func (c *Cluster) config(name string) node.Config {
 		cfg.Replicas = 1 // two copies would stop when either does
 	}
 	cfg.Domains = []string{Domain}
+	if c.SoftDeleted > 0 {
+		cfg.Limits.SoftDeleted = node.Duration(c.SoftDeleted)
+	}
 	at := func(port int) string { return fmt.Sprintf("%s:%d", Host(name), c.Port(port)) }
 	cfg.Listen = node.Listen{Node: at(7400), Gossip: at(7946), SMTP: at(2525), Submission: at(2587), Submissions: at(2465),
 		LMTP: at(2424), IMAP: at(2143), IMAPS: at(2993), HTTP: at(2080), HTTPS: at(2443), Admin: at(2808)}

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +33,7 @@ import (
 // Cluster is a cluster of processes as a site of scripts.
 type Cluster struct {
 	*dev.Cluster
+	name string
 	turn atomic.Uint32
 
 	mu     sync.Mutex
@@ -45,13 +48,13 @@ type place struct {
 
 var _ storescript.Site = (*Cluster)(nil)
 
-// On is the site of a cluster that runs.
-func On(c *dev.Cluster) *Cluster {
-	return &Cluster{Cluster: c, places: make(map[cluster.SpaceID]place)}
+// On is the site of a cluster that runs, under the name by which scripts say that they are for it.
+func On(c *dev.Cluster, name string) *Cluster {
+	return &Cluster{Cluster: c, name: name, places: make(map[cluster.SpaceID]place)}
 }
 
 // Name implements storescript.Site.
-func (*Cluster) Name() string { return "cluster" }
+func (c *Cluster) Name() string { return c.name }
 
 // Caller implements storescript.Site: without a node each caller asks another one.
 func (c *Cluster) Caller(node string) exmdb.Caller { return c.client(node) }
@@ -202,6 +205,7 @@ func (c *Cluster) Do(ctx context.Context, what, node string, box mapi.MailboxID)
 }
 
 func (c *Cluster) one(ctx context.Context, what, node string) error {
+	what, step, _ := strings.Cut(what, "=")
 	switch what {
 	case "kill":
 		return c.Kill(node)
@@ -213,8 +217,34 @@ func (c *Cluster) one(ctx context.Context, what, node string) error {
 		return syscall.Kill(c.Running(node), syscall.SIGCONT)
 	case "cut", "clear":
 		return c.Fault(ctx, node, admin.Fault{Kind: what})
+	case "die-at", "freeze-at":
+		return c.Fault(ctx, node, admin.Fault{Kind: what, Step: step})
 	}
 	return errors.New("nobody knows how")
+}
+
+// Doomed implements storescript.Site.
+func (c *Cluster) Doomed(ctx context.Context) error {
+	at := -1
+	for at < 0 {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("no node has come to the step: %w", err)
+		}
+		at = slices.IndexFunc(c.Names(), func(n string) bool { return c.Running(n) == 0 || frozen(c.Running(n)) })
+	}
+	for _, n := range slices.Delete(c.Names(), at, at+1) {
+		if err := c.Fault(ctx, n, admin.Fault{Kind: "clear"}); err != nil {
+			return fmt.Errorf("clear %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// frozen reports whether a process is stopped, as Linux says.
+func frozen(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && strings.HasPrefix(state, "T")
 }
 
 // restart starts a node that was killed, whose process may still be on its way out, and waits until it serves.

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/flotilla-mail/flotilla/internal/dev"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/internal/testkit/storescript"
 	"github.com/flotilla-mail/flotilla/test/devtest"
@@ -28,10 +30,20 @@ func TestMemory(t *testing.T) {
 // TestCluster plays them on three processes, each script with mailboxes of its own. What most of them say was written down
 // by the store in memory, and the cluster has to say the same.
 func TestCluster(t *testing.T) {
-	site := storescript.Record(On(devtest.StartGroups(t, 0, 2)))
+	site := storescript.Record(On(devtest.StartGroups(t, 0, 2), "cluster"))
 	if storescript.Play(t, site, "*.txt", *rewrite) {
 		everyOpIsPerformed(t, site, nil)
 	}
+}
+
+// recoverable is how long what is deleted can be recovered where scripts wait for that to be over: long enough for a slow machine
+// to delete all that they delete.
+const recoverable = 6 * time.Second
+
+// TestAgeOut plays those on three processes that keep nothing for long.
+func TestAgeOut(t *testing.T) {
+	c := devtest.StartOptions(t, dev.Options{Nodes: 3, Groups: 1, SoftDeleted: recoverable})
+	storescript.Play(t, On(c, "aged"), "*-ageout.txt", *rewrite)
 }
 
 // ofNodes are the ops that nodes perform for each other, and the one of the site, each with what has them do it.

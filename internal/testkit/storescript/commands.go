@@ -21,7 +21,7 @@ type command struct {
 }
 
 // commands is the language. Tests walk it: each command is in a script.
-var commands = slicesOf(siteCommands, folderCommands, messageCommands, deletionCommands, octetCommands, laterCommands, tableCommands, shownCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
+var commands = slicesOf(siteCommands, faultCommands, folderCommands, messageCommands, deletionCommands, octetCommands, laterCommands, archiveCommands, tableCommands, shownCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
 
 func slicesOf(parts ...[]command) (all []command) {
 	for _, p := range parts {
@@ -45,13 +45,6 @@ var siteCommands = []command{
 	{"enter", 1, "enter ADDRESS [kind=room|equipment|archive|public|…] [booking=auto|tentative|off]: somebody new in the directory", true, (*run).enter},
 	{"group", -2, "group NAME USER…", true, (*run).newGroup},
 	{"info", 0, "info", false, (*run).info},
-	{"kill", 1, "kill NODE|owner", false, (*run).toNode},
-	{"restart", 1, "restart NODE|all", false, (*run).toNode},
-	{"freeze", 1, "freeze NODE|owner", false, (*run).toNode},
-	{"thaw", 1, "thaw NODE|all", false, (*run).toNode},
-	{"cut", 1, "cut NODE|owner", false, (*run).toNode},
-	{"clear", 1, "clear NODE|all", false, (*run).toNode},
-	{"whole", 0, "whole: all nodes run again, and all replicas are the same", false, (*run).whole},
 	{"entries", 1, "entries FROM: how many log entries there have been since the mark", false, (*run).entries},
 	{"mark", 1, "mark NAME: remembers the mailbox's stamp and how many log entries there are", false, (*run).mark},
 }
@@ -132,24 +125,11 @@ func (r *run) info() error {
 	if err != nil {
 		return err
 	}
-	r.say("%d messages in %d folders, %d bytes used, %d deleted", i.Messages, i.Folders, i.Used, i.Retained)
-	return nil
-}
-
-func (r *run) toNode() error {
-	if err := r.site.Do(r.cmd.ctx, r.cmd.name, r.cmd.words[0], r.cmd.box.id); err != nil {
-		return mistakeError{err}
+	purging := ""
+	if i.Purging > 0 {
+		purging = ", " + plural(uint64(i.Purging), "folder") + " being purged"
 	}
-	return nil
-}
-
-func (r *run) whole() error {
-	if err := r.site.Whole(r.cmd.ctx); err != nil {
-		return mistakeError{err}
-	}
-	if err := r.site.Same(r.cmd.ctx); err != nil {
-		return mistakeError{err}
-	}
+	r.say("%d messages in %d folders, %d bytes used, %d deleted%s", i.Messages, i.Folders, i.Used, i.Retained, purging)
 	return nil
 }
 

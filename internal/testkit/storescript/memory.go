@@ -49,6 +49,9 @@ func (m memory) Do(_ context.Context, what, _ string, _ mapi.MailboxID) error {
 	return nil
 }
 
+// Doomed implements Site: there is no node that could be.
+func (memory) Doomed(context.Context) error { return errors.New("a store in memory has no nodes") }
+
 // Whole implements Site.
 func (memory) Whole(context.Context) error { return nil }
 

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +46,10 @@ type run struct {
 	seen map[mapi.FID]mapi.Stamp
 	// changes counts the changes that offline clients have made.
 	changes int
+	// doomed tells how it ended that nodes were doomed; nil when none is.
+	doomed <-chan error
+	// uniques counts the values that are like no other.
+	uniques int
 	cmd     call
 }
 
@@ -127,59 +129,6 @@ func (r *run) prepare(ctx context.Context, a *args) (func(*run) error, error) {
 		r.cmd.as = r.identity(a.text("as", r.cmd.box.owner), r.cmd.box)
 	}
 	return commands[i].run, nil
-}
-
-// perform runs a command; a fault that it asks for hits the owner while a call is under way.
-func (r *run) perform(run func(*run) error) error {
-	fault, at, breaks := strings.Cut(r.cmd.text("break", ""), "@")
-	var broken *breaking
-	if breaks {
-		n, err := strconv.Atoi(at)
-		if err != nil {
-			return mistake("break=%s@%s", fault, at)
-		}
-		box, ctx := r.cmd.box.id, r.cmd.ctx
-		broken = &breaking{Caller: r.cmd.caller, left: int64(n), do: func() error { return r.site.Do(ctx, fault, "owner", box) }}
-		r.cmd.caller = broken
-	}
-	err := run(r)
-	if broken != nil {
-		if fault := broken.wait(); fault != nil {
-			return mistakeError{fault}
-		}
-	}
-	for key := range r.cmd.keys {
-		if !r.cmd.used[key] && err == nil {
-			return mistake("%s does not know %q", r.cmd.name, key)
-		}
-	}
-	return err
-}
-
-// breaking is a caller that has something done while a call is under way.
-type breaking struct {
-	exmdb.Caller
-	left int64 // atomic: calls until then
-	do   func() error
-	work sync.WaitGroup
-	err  error
-}
-
-// Call implements exmdb.Caller.
-func (b *breaking) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
-	if atomic.AddInt64(&b.left, -1) == 0 {
-		b.work.Go(func() { b.err = b.do() })
-	}
-	return b.Caller.Call(ctx, as, box, op, req, resp)
-}
-
-// wait is the fault's outcome; a command that made too few calls was not hit by it.
-func (b *breaking) wait() error {
-	if left := atomic.LoadInt64(&b.left); left > 0 {
-		return fmt.Errorf("the command ended %d calls before the fault", left)
-	}
-	b.work.Wait()
-	return b.err
 }
 
 // identity is a user of the script. "system" is the system, "nobody" somebody who is not signed in; a mailbox's owner has

@@ -11,9 +11,10 @@
 // A command is a name, words and key=value pairs; in double quotes they may have spaces. Of any command at=NODE says which
 // node is asked (n1, n2, n3; else each in turn), as=USER who asks (else the mailbox's owner), box=NAME in which mailbox (else
 // the one made last), break=FAULT@N that the fault hits the mailbox's owner while the N-th call of the command is under
-// way. "var = command" keeps the message or folder that the command made. A block that begins with "eventually" is
-// played until it says what is expected. Lines "# only: SITE" and "# rows: S1 S2" say where a script can be played and
-// which rows of the features it shows.
+// way; middle=FAULT@N the same, and that the command is a long operation in the middle of which it does: steps were answered
+// before, and others are asked for afterwards. "var = command" keeps the message or folder that the command made. A block that
+// begins with "eventually" is played until it says what is expected. Lines "# only: SITE" and "# rows: S1 S2" say where a script
+// can be played and which rows of the features it shows.
 //
 // The package knows the ops of exmdb and the language; where mailboxes are is its Site's to know. What is said has no
 // number that differs from run to run.
@@ -46,9 +47,11 @@ type Site interface {
 	Enter(ctx context.Context, address, kind, booking string) error
 	// IMAP lists the folders of somebody in the directory as IMAP names them.
 	IMAP(ctx context.Context, node, address string) ([]string, error)
-	// Do does to nodes what the command says: kill, restart, freeze, thaw, cut, clear. "owner" is the node that owns the
-	// mailbox.
+	// Do does to nodes what the command says: kill, restart, freeze, thaw, cut, clear, die-at=STEP, freeze-at=STEP. "owner" is the
+	// node that owns the mailbox.
 	Do(ctx context.Context, what, node string, box mapi.MailboxID) error
+	// Doomed waits until a node has come to the step at which it dies or freezes, and lets the others live.
+	Doomed(ctx context.Context) error
 	// Whole waits until all nodes serve and all replicas have caught up; Same compares the replicas.
 	Whole(ctx context.Context) error
 	Same(ctx context.Context) error

@@ -101,7 +101,7 @@ func (r *run) tags(names []string) ([]mapi.Tag, error) {
 }
 
 // bag reads properties as parseBag does, named ones too. "entry:PATH" is the entry id of a folder, "long:N" a value of so many
-// letters.
+// letters, "unique:N" one that no other is like.
 func (r *run) bag(words []string) (mapi.PropBag, error) {
 	var bag mapi.PropBag
 	for _, w := range words {
@@ -133,6 +133,11 @@ func (r *run) valueOf(t mapi.Tag, text string) (mapi.Value, error) {
 	if n, ok := strings.CutPrefix(text, "long:"); ok {
 		size, err := number32(n)
 		return mapi.String(strings.Repeat("x", int(size))), err
+	}
+	if n, ok := strings.CutPrefix(text, "unique:"); ok {
+		size, err := number32(n)
+		r.uniques++
+		return mapi.String(fmt.Sprintf("%0*d", int(size), r.uniques)), err
 	}
 	v, err := parseValue(t, text)
 	if err != nil {
