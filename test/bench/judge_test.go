@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// flat is up to how many times as much the largest mailbox may cost as the smallest, which is 400 times smaller: what is flat or
+// logarithmic stays below. steep is the same for what may grow as the mailbox does: a square would be 160,000.
+const (
+	flat  = 10
+	steep = 1000
+)
+
+const (
+	ofFirstSort = "the first use of a sort looks at every row, once, in steps that keep nobody waiting"
+	ofState     = "a client's state names every mail that the client has, and goes both ways"
+)
+
+// linear are the figures that may grow as the mailbox does, each with why.
+var linear = map[string]string{
+	"sort by sender, made once ms":                  ofFirstSort,
+	"sort by sender, made once keys":                ofFirstSort,
+	"memory kept with a sort MB":                    "a sort in use keeps the place of each row, all sorts together up to their bound",
+	"sync of one change with the client's state ms": ofState,
+	"the client's state, read and written ms":       ofState,
+	"the client's state kB":                         ofState,
+}
+
+// floors are from where on growth is judged, by the unit and by the figure: below, it is the clock's and the collector's.
+var floors = map[string]float64{
+	"ms": 0.2,
+	"MB": 1,
+	// A step ends by the clock, 20 ms after it began.
+	"sort by sender, longest step ms": 20,
+}
+
+func floor(what string) float64 {
+	if f, own := floors[what]; own {
+		return f
+	}
+	return max(floors[what[strings.LastIndexByte(what, ' ')+1:]], 0.001)
+}
+
+// grown is how many times as much a figure is in the one as in the other.
+func grown(what string, least, most map[string]any) float64 {
+	f := floor(what)
+	return max(most[what].(float64), f) / max(least[what].(float64), f)
+}
+
+// judge tells of figures that grow more than they may, and of those that may and are none.
+func judge(costs []cost, tell func(format string, args ...any)) {
+	first, last := costs[0], costs[len(costs)-1]
+	for what := range first.of {
+		most := float64(flat)
+		if linear[what] != "" {
+			most = steep
+		}
+		if g := grown(what, first.of, last.of); g > most {
+			tell("%s: %.1f times as much with %d mails as with %d, may be %.0f times", what, g, last.mails, first.mails, most)
+		}
+	}
+	for what := range linear {
+		if _, is := first.of[what]; !is {
+			tell("%s may grow, and is measured no more", what)
+		}
+	}
+}
+
+// TestGrowthIsJudged: what grows as the mailbox does, and may not, is told of, by keys and by time; noise is not.
+func TestGrowthIsJudged(t *testing.T) {
+	costs := func(change func(small, large map[string]any)) []cost {
+		small, large := map[string]any{"open ms": 0.03, "open keys": 9.0, "delivery ms": 0.8}, map[string]any{"open ms": 0.09, "open keys": 21.0, "delivery ms": 1.9}
+		for what := range linear {
+			small[what], large[what] = 3.0, 1200.0
+		}
+		change(small, large)
+		return []cost{{1000, small}, {400_000, large}}
+	}
+	for name, x := range map[string]struct {
+		change func(small, large map[string]any)
+		told   []string
+	}{
+		"as it is":         {func(_, _ map[string]any) {}, nil},
+		"noise":            {func(small, large map[string]any) { small["open ms"], large["open ms"] = 0.002, 0.3 }, nil},
+		"linear keys":      {func(_, large map[string]any) { large["open keys"] = 3600.0 }, []string{"open keys"}},
+		"linear time":      {func(_, large map[string]any) { large["delivery ms"] = 320.0 }, []string{"delivery ms"}},
+		"a square":         {func(_, large map[string]any) { large["the client's state kB"] = 480_000.0 }, []string{"the client's state kB"}},
+		"measured no more": {func(small, large map[string]any) { delete(small, "memory kept with a sort MB") }, []string{"memory kept with a sort MB"}},
+	} {
+		var told []string
+		judge(costs(x.change), func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) })
+		if !slices.EqualFunc(told, x.told, strings.HasPrefix) {
+			t.Errorf("%s: told is %q, wanted is %q", name, told, x.told)
+		}
+	}
+}
