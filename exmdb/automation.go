@@ -214,10 +214,13 @@ const (
 	OutgoingSubmitted OutgoingKind = 7
 	// OutgoingMeeting is the answer to a request, to its organizer.
 	OutgoingMeeting OutgoingKind = 8
+	// OutgoingRead and OutgoingUnread are receipts: that a mail was read, or deleted before.
+	OutgoingRead   OutgoingKind = 9
+	OutgoingUnread OutgoingKind = 10
 )
 
 func (k OutgoingKind) String() string {
-	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce", "submitted", "meeting"}
+	names := [...]string{"", "forward", "delegate", "reply", "oof reply", "away", "bounce", "submitted", "meeting", "read receipt", "nonread receipt"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -248,6 +251,9 @@ type Outgoing struct {
 	Rule uint64 `wire:"12"`
 	// Decision is the answer to a request.
 	Decision MeetingDecision `wire:"13"`
+	// At is when a receipt says that it was; Asked, that the user wanted it to be sent.
+	At    time.Time `wire:"14"`
+	Asked bool      `wire:"15"`
 }
 
 // OutgoingRecipient is whom something is for: an address, or a legacyExchangeDN alone.
@@ -279,6 +285,8 @@ type OutgoingResponse struct {
 	// Text is what the out-of-office settings say, Template the template: nil where there is none any more.
 	Text     *ReplyText      `wire:"4"`
 	Template *MessageContent `wire:"5"`
+	// Owner is whose the mailbox is: the directory knows his addresses where Outgoing does not.
+	Owner mapi.GUID `wire:"6"`
 }
 
 // ReadOutgoingRequest asks for octets of the mail that something is about, MaxReadBytes at most.

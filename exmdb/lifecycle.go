@@ -12,6 +12,8 @@ type DeleteMessagesRequest struct {
 	Folder   mapi.FID   `wire:"1"`
 	Messages []mapi.MID `wire:"2"`
 	Hard     bool       `wire:"3"`
+	// NotifyUnread has the senders of unread messages told that theirs were deleted, where they asked (MS-OXCFOLD 2.2.1.11).
+	NotifyUnread bool `wire:"4"`
 }
 
 // DeleteMessagesResponse says what was deleted. Missing, Next and Denied are as in MarkMessagesResponse.

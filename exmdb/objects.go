@@ -344,6 +344,38 @@ type MarkMessagesResponse struct {
 	Denied bool `wire:"4"`
 }
 
+// ReadFlags say how messages are marked as read, and what becomes of the receipts that their senders wait for (MS-OXCMSG
+// 2.2.3.10.1). Without any, messages are marked as read, and receipts are sent of those that were not.
+type ReadFlags uint8
+
+// The flags.
+const (
+	ReadSuppressReceipt ReadFlags = 0x01 // marked as read, and no receipt is sent, now or later
+	ReadReserved        ReadFlags = 0x0A // says nothing
+	ReadClear           ReadFlags = 0x04 // marked as unread; ReadSuppressReceipt may stand beside it
+	ReadReceiptOnly     ReadFlags = 0x10 // receipts are sent, and nothing is marked
+	ReadClearRead       ReadFlags = 0x20 // no read receipt is owed any more; may stand beside ReadClearUnread
+	ReadClearUnread     ReadFlags = 0x40 // no nonread receipt is
+)
+
+// SetReadFlagsRequest marks messages of a folder as read or unread, as MAPI does (MS-OXCMSG 2.2.3.10). OpSetFlags and
+// OpMarkMessages mark without a receipt.
+type SetReadFlagsRequest struct {
+	Folder   mapi.FID   `wire:"1"`
+	Messages []mapi.MID `wire:"2"`
+	Flags    ReadFlags  `wire:"3"`
+}
+
+// SetReadFlagsResponse says of how many messages the mark moved, and how many receipts are on their way. Missing, Next and
+// Denied are as in MarkMessagesResponse.
+type SetReadFlagsResponse struct {
+	Changed  uint32     `wire:"1"`
+	Receipts uint32     `wire:"2"`
+	Missing  []mapi.MID `wire:"3"`
+	Next     uint32     `wire:"4"`
+	Denied   bool       `wire:"5"`
+}
+
 // CarryMessagesRequest copies or moves messages of a folder by MID into another.
 type CarryMessagesRequest struct {
 	Folder   mapi.FID   `wire:"1"`

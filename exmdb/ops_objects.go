@@ -27,4 +27,5 @@ var (
 	OpReadCrossing     = Op[ReadCrossingRequest, ReadBytesResponse]{OpInfo{51, "ReadCrossing", false}}
 	OpTakeIn           = Op[TakeInRequest, TakeInResponse]{OpInfo{52, "TakeIn", true}}
 	OpFinishCrossing   = Op[FinishCrossingRequest, FinishCrossingResponse]{OpInfo{53, "FinishCrossing", true}}
+	OpSetReadFlags     = Op[SetReadFlagsRequest, SetReadFlagsResponse]{OpInfo{54, "SetReadFlags", true}}
 )

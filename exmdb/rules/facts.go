@@ -31,6 +31,8 @@ type Suppress uint32
 
 // The kinds that matter here.
 const (
+	SuppressRead      Suppress = 0x04
+	SuppressUnread    Suppress = 0x08
 	SuppressOOF       Suppress = 0x10
 	SuppressAutoReply Suppress = 0x20
 	suppressAll       Suppress = 0xFFFF_FFFF
@@ -132,7 +134,8 @@ func (f *Facts) precedence(raw []byte) {
 }
 
 // suppressWords are those of X-Auto-Response-Suppress that ask for no answers of ours (MS-OXCMAIL 2.1.3.2.20).
-var suppressWords = map[string]Suppress{"oof": SuppressOOF, "autoreply": SuppressAutoReply, "all": suppressAll}
+var suppressWords = map[string]Suppress{"rn": SuppressRead, "nrn": SuppressUnread, "oof": SuppressOOF,
+	"autoreply": SuppressAutoReply, "all": suppressAll}
 
 func (f *Facts) suppress(raw []byte) {
 	for _, word := range strings.FieldsFunc(value(raw), func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {

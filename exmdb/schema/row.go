@@ -40,8 +40,22 @@ type Row struct {
 	Original mapi.ObjectNumber `wire:"19"`
 	// Creator is who made the message, where it was neither the mailbox's owner nor the mail flow.
 	Creator mapi.GUID `wire:"20"`
-	Unknown wire.Unknown
+	// Receipts are those that the sender is still owed.
+	Receipts Receipts `wire:"21"`
+	Unknown  wire.Unknown
 }
+
+// Receipts are receipts that a message's sender is owed, one bit each, on disk.
+type Receipts uint32
+
+// The receipts.
+const (
+	// ReceiptRead: mfNotifyRead; ReceiptUnread: mfNotifyUnread (MS-OXCMSG 2.2.1.6).
+	ReceiptRead   Receipts = 1 << 0
+	ReceiptUnread Receipts = 1 << 1
+	// ReceiptAsk: only if the user says so.
+	ReceiptAsk Receipts = 1 << 2
+)
 
 // RowBits are flags and marks of a row, on disk.
 type RowBits uint32
@@ -165,6 +179,7 @@ func (r *Row) AppendWire(dst []byte) []byte {
 	if !r.Creator.IsZero() {
 		dst = appendBytes(dst, 20, r.Creator[:])
 	}
+	dst = appendNumber(dst, 21, uint64(r.Receipts))
 	return append(dst, r.Unknown...)
 }
 
@@ -203,6 +218,8 @@ func (r *Row) number(tag, n uint64) (bound uint64) {
 		r.Modified, bound = mapi.FileTime(n), math.MaxUint64
 	case 19:
 		r.Original, bound = mapi.ObjectNumber(n), math.MaxUint64
+	case 21:
+		r.Receipts, bound = Receipts(n), math.MaxUint32
 	}
 	return bound
 }
@@ -235,7 +252,7 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 }
 
 // lastRowTag is the highest tag this release knows.
-const lastRowTag = 20
+const lastRowTag = 21
 
 // UnmarshalWire implements wire.Unmarshaler.
 func (r *Row) UnmarshalWire(b []byte) error {

@@ -67,6 +67,7 @@ func (t *tx) receive(req *exmdb.DeliverRequest, row *schema.Row) (*incoming, err
 		in.plan.Places[0] = schema.Junk
 		return in, nil
 	}
+	in.oweReceipts(row)
 	if err := in.applyRules(fid); err != nil {
 		return nil, err
 	}

@@ -209,6 +209,9 @@ func (s *flagSetter) one(m *message) error {
 	if len(m.row.Keywords) > maxRowKeywords {
 		return cluster.Errorf(exmdb.KindKeywordLimit, "message with %d keywords", len(m.row.Keywords))
 	}
+	if err := s.settleByClient(&m.row); err != nil {
+		return err
+	}
 	leave(s.counts, &old)
 	enter(s.counts, &m.row)
 	s.touch(s.req.Folder, s.counts, m, moved)

@@ -161,6 +161,7 @@ func (s *furnished) objectRequests() []request {
 		asks(exmdb.OpLongTermIDs, &exmdb.LongTermIDsRequest{IDs: []uint64{uint64(s.mail), uint64(s.folder)}}),
 		asks(exmdb.OpShortTermIDs, &exmdb.ShortTermIDsRequest{GIDs: []mapi.GID{{Replica: mapi.GUID{1}, Counter: 5}}}),
 		asks(exmdb.OpMarkMessages, &exmdb.MarkMessagesRequest{Folder: schema.Inbox, Messages: some, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagSeen}}),
+		asks(exmdb.OpSetReadFlags, &exmdb.SetReadFlagsRequest{Folder: schema.Inbox, Messages: some, Flags: exmdb.ReadSuppressReceipt}),
 		asks(exmdb.OpCopyMessages, carried),
 		asks(exmdb.OpMoveMessages, carried),
 		asks(exmdb.OpLocate, &exmdb.LocateRequest{Messages: some, Objects: []mapi.ObjectNumber{1, 2}}),
@@ -175,7 +176,7 @@ func (s *furnished) lifecycleRequests() []request {
 		asks(exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: s.folder, FreeBusy: true, Changes: []exmdb.PermissionChange{
 			permission(exmdb.PermissionAdd, 0, someone, exmdb.RightReadAny), permission(exmdb.PermissionModify, exmdb.MemberDefault, mapi.GUID{}, exmdb.RightFolderVisible)}}),
 		asks(exmdb.OpEffectiveRights, &exmdb.EffectiveRightsRequest{Folders: []mapi.FID{s.folder, schema.Inbox}}),
-		asks(exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{s.mail, s.deep}, Hard: true}),
+		asks(exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{s.mail, s.deep}, Hard: true, NotifyUnread: true}),
 		asks(exmdb.OpDeleted, &exmdb.DeletedRequest{Folder: schema.Inbox, Limit: 9, Tags: []mapi.Tag{mapi.PidTagSubject}}),
 		asks(exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{s.deleted}, Target: s.folder}),
 		asks(exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: schema.Inbox, Messages: []mapi.MID{s.deleted}}),

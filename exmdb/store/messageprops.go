@@ -142,7 +142,7 @@ func (s *shownMessage) flag(b exmdb.FlagBits) bool {
 
 // rowMessageFlags are the bits of PidTagMessageFlags that are computed; the others are in the bag.
 const rowMessageFlags = mapi.MessageFlagRead | mapi.MessageFlagUnsent | mapi.MessageFlagHasAttachment | mapi.MessageFlagAssociated |
-	mapi.MessageFlagSubmitted
+	mapi.MessageFlagSubmitted | mapi.MessageFlagNotifyRead | mapi.MessageFlagNotifyUnread
 
 func (s *shownMessage) messageFlags() mapi.Value {
 	kept, _ := s.contents().Get(mapi.PidTagMessageFlags).(mapi.Integer32)
@@ -156,6 +156,7 @@ func (s *shownMessage) messageFlags() mapi.Value {
 		{waits != nil, mapi.MessageFlagSubmitted},
 		{s.flag(exmdb.FlagSeen), mapi.MessageFlagRead}, {s.flag(exmdb.FlagDraft), mapi.MessageFlagUnsent},
 		{s.hasAttachments(), mapi.MessageFlagHasAttachment}, {s.has(schema.RowAssociated), mapi.MessageFlagAssociated},
+		{s.owes(schema.ReceiptRead), mapi.MessageFlagNotifyRead}, {s.owes(schema.ReceiptUnread), mapi.MessageFlagNotifyUnread},
 	} {
 		if each.is {
 			n |= each.bit

@@ -177,6 +177,7 @@ func (t *tx) duplicate(row *schema.Row) error {
 	row.Object = t.object()
 	row.Creator = t.creator()
 	row.Bits &^= schema.RowSubmitted
+	row.Receipts = 0 // a receipt is of one message
 	if row.Bits&schema.RowUnrendered == 0 {
 		row.Body = from.BodyNumber()
 	}

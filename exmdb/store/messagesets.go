@@ -22,6 +22,7 @@ type messageSet struct {
 	limit   int
 	work    *work
 	counts  *schema.FolderCounts
+	goes    bool // the messages are deleted
 	missing []mapi.MID
 	next    uint32
 }
@@ -36,7 +37,7 @@ func (t *tx) newSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet
 
 // destroys bounds the steps of a set whose messages go.
 func (s *messageSet) destroys() {
-	s.limit, s.work.bounds = stepItems, toDestroy
+	s.limit, s.work.bounds, s.goes = stepItems, toDestroy, true
 }
 
 // each calls fn with the messages in turn until the step is full, and then notes where to go on.
@@ -59,6 +60,11 @@ func (s *messageSet) each(mids []mapi.MID, fn func(m *message) error) error {
 				return err
 			}
 			continue
+		}
+		if s.goes && s.notifyUnread {
+			if err := s.tellUnread(&m.row); err != nil {
+				return err
+			}
 		}
 		if err := fn(m); err != nil {
 			return err

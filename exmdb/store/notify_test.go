@@ -340,6 +340,9 @@ func importOps() []causing {
 		causes(exmdb.OpImportReadStates, "", func(b *told) *exmdb.ImportReadStatesRequest {
 			return &exmdb.ImportReadStatesRequest{Folder: b.a, Changes: []exmdb.ReadStateChange{{SourceKey: b.key(mid.Counter())}}}
 		}).after(message),
+		causes(exmdb.OpSetReadFlags, "", func(b *told) *exmdb.SetReadFlagsRequest {
+			return &exmdb.SetReadFlagsRequest{Folder: b.a, Messages: []mapi.MID{mid}, Flags: exmdb.ReadClear}
+		}).after(message),
 	}
 }
 

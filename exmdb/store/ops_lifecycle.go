@@ -13,7 +13,7 @@ func (s *Store) lifecycleHandlers() []Handler {
 		read(s, exmdb.OpPermissions, may(in("Folder", toSee)), folderPermissions),
 		write(s, exmdb.OpModifyPermissions, may(in("Folder", toOwn)), modifyPermissions),
 		read(s, exmdb.OpEffectiveRights, rightAsk, effectiveRights),
-		write(s, exmdb.OpDeleteMessages, may(in("Folder", toSee)), deleteMessages),
+		write(s, exmdb.OpDeleteMessages, may(in("Folder", toSee)), deleteTelling),
 		read(s, exmdb.OpDeleted, may(in("Folder", toDelete)), listDeleted),
 		write(s, exmdb.OpRecoverMessages, may(in("Folder", toDelete), in("Target", toCreate)), recoverMessages),
 		write(s, exmdb.OpPurgeDeleted, may(in("Folder", toDelete)), purgeDeleted),

@@ -29,5 +29,6 @@ func (s *Store) objectHandlers() []Handler {
 		read(s, exmdb.OpReadCrossing, rightAdminister, readCrossing),
 		write(s, exmdb.OpTakeIn, rightDeliver, takeIn),
 		write(s, exmdb.OpFinishCrossing, rightAdminister, finishCrossing),
+		write(s, exmdb.OpSetReadFlags, may(in("Folder", toRead)), setReadFlags),
 	}
 }

@@ -137,7 +137,7 @@ func outgoing(v *view, req *exmdb.OutgoingRequest) (*exmdb.OutgoingResponse, err
 	if err != nil || out == nil {
 		return &exmdb.OutgoingResponse{Gone: out == nil}, err
 	}
-	resp := &exmdb.OutgoingResponse{Outgoing: out.Out}
+	resp := &exmdb.OutgoingResponse{Outgoing: out.Out, Owner: v.header.Owner}
 	recipe, err := v.recipe(out.Body)
 	if err != nil {
 		return nil, err

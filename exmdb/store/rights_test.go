@@ -260,6 +260,9 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpMarkMessages.ID: {
 		{wants: []wants{beingSeen, editing}, try: marking(exmdb.FlagFlagged)},
 		{wants: []wants{beingSeen, deleting}, try: marking(exmdb.FlagDeleted)}},
+	exmdb.OpSetReadFlags.ID: {{wants: []wants{beingSeen, editing}, try: does(exmdb.OpSetReadFlags, func(s *scene) *exmdb.SetReadFlagsRequest {
+		return &exmdb.SetReadFlagsRequest{Folder: s.source, Messages: []mapi.MID{s.item}}
+	}, func(r *exmdb.SetReadFlagsResponse) bool { return r.Changed > 0 })}},
 	exmdb.OpCopyMessages.ID: {{wants: []wants{reading, creating}, try: does(exmdb.OpCopyMessages, carrying, carried)}},
 	exmdb.OpMoveMessages.ID: {{wants: []wants{reading, deleting, creating}, try: does(exmdb.OpMoveMessages, carrying, carried)}},
 	exmdb.OpLocate.ID: {{wants: []wants{reading}, try: does(exmdb.OpLocate, func(s *scene) *exmdb.LocateRequest { return &exmdb.LocateRequest{Messages: []mapi.MID{s.item}} },

@@ -53,7 +53,9 @@ type tx struct {
 	times          map[mapi.FID][]timeStep
 	// relocated are the folders above those that the op has given another place, as they were.
 	relocated map[mapi.FID]mapi.GlobalCounter
-	coded     []byte // scratch of set
+	// notifyUnread: whose mail is deleted unread is told, if he asked.
+	notifyUnread bool
+	coded        []byte // scratch of set
 }
 
 // openCounts is a folder's counts with what is stored of them.

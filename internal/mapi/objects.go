@@ -3,6 +3,8 @@ package mapi
 // More values of PidTagMessageFlags and PidTagMessageStatus (MS-OXCMSG 2.2.1.6, 2.2.1.8).
 const (
 	MessageFlagAssociated   = 0x0000_0040
+	MessageFlagNotifyRead   = 0x0000_0100
+	MessageFlagNotifyUnread = 0x0000_0200
 	MessageFlagEverRead     = 0x0000_0400
 	MessageStatusInConflict = 0x0000_0800
 )

@@ -244,12 +244,26 @@ func (d Reader) Sequence(ctx context.Context) (n uint64, err error) {
 // ByGUID finds an object by its identity; exmdb.KindNoSuchUser when there is none.
 func (d Reader) ByGUID(ctx context.Context, id mapi.GUID) (o *directory.Object, err error) {
 	err = d.System.View(ctx, Space, space.ReadLocal, func(r space.Reader) error {
-		o = new(directory.Object)
-		ok, err := get(r, objectKey(id), o)
-		if err == nil && !ok {
-			err = cluster.Errorf(exmdb.KindNoSuchUser, "object %s is not in the directory", id)
-		}
+		o, err = withGUID(r, id)
 		return err
 	})
+	return o, err
+}
+
+// Owner is ByGUID that takes no lagging copy's word for it that there is none.
+func (d Reader) Owner(ctx context.Context, id mapi.GUID) (o *directory.Object, err error) {
+	err = d.read(ctx, func(r space.Reader) (bool, error) {
+		o, err = withGUID(r, id)
+		return false, err
+	})
+	return o, err
+}
+
+func withGUID(r space.Reader, id mapi.GUID) (*directory.Object, error) {
+	o := new(directory.Object)
+	ok, err := get(r, objectKey(id), o)
+	if err == nil && !ok {
+		err = cluster.Errorf(exmdb.KindNoSuchUser, "object %s is not in the directory", id)
+	}
 	return o, err
 }

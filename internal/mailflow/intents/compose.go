@@ -38,6 +38,8 @@ func (j *job) plan() (message, []exmdb.OutgoingRecipient, error) {
 		return j.ingested(j.submitted), j.out.To, nil
 	case exmdb.OutgoingMeeting:
 		return j.ingested(j.meetingReply), j.out.To, nil
+	case exmdb.OutgoingRead, exmdb.OutgoingUnread:
+		return j.ingested(j.receipt), j.out.To, nil
 	case exmdb.OutgoingBounce:
 		return j.ingested(j.bounce), sender, nil
 	case exmdb.OutgoingAway:

@@ -1,10 +1,10 @@
 // Package intents carries out what mailboxes send by themselves: what rules forward, answer and send back, what users say
-// while they are away, and messages that go from one mailbox into another.
+// while they are away, receipts, and messages that go from one mailbox into another.
 //
 // A mailbox writes it into its outbox in the effect that wants it; the pump of the group's leader brings it here, in order,
 // as often as it takes. This package makes the mail and puts it into the queue of the mailbox's own group, which takes each
 // once by the mailbox's number (CLUSTER 2.1); then it tells the mailbox that it is done. It knows how such mail looks
-// (RFC 3834, RFC 5322 3.6.6) and where the directory says it goes; it never knows why it is sent, nor how it is delivered.
+// (RFC 3834, RFC 8098, RFC 5322 3.6.6) and where the directory says it goes; it never knows why it is sent, nor how it is delivered.
 //
 // Invariants: what was put into the queue is never put there again; the mailbox lets go of the mail only when the queue has
 // it, or when it can never be sent; nothing that is sent here can make two mailboxes send to each other for ever.
@@ -51,6 +51,8 @@ type Performer struct {
 type People interface {
 	// ByLegacyDN finds an object; exmdb.KindNoSuchUser when there is none.
 	ByLegacyDN(ctx context.Context, dn string) (*directory.Object, error)
+	// Owner finds the object that a mailbox is of; exmdb.KindNoSuchUser when there is none.
+	Owner(ctx context.Context, id mapi.GUID) (*directory.Object, error)
 }
 
 // Queue takes mail for good: when it returns nil, a majority has it on disk, once for each source and number.
@@ -129,6 +131,9 @@ func (j *job) send(ctx context.Context) error {
 	var err error
 	if j.root, err = mime.UnmarshalDigest(j.from.Message.Digest); err != nil {
 		return cluster.Errorf(exmdb.KindBadContent, "mail of intent %d: %v", j.number, err)
+	}
+	if err := j.known(ctx); err != nil {
+		return err
 	}
 	if len(j.out.Own) == 0 {
 		return cluster.Errorf(exmdb.KindBadAddress, "mailbox %v has no address", j.box)

@@ -64,7 +64,7 @@ func newTown(t *testing.T) *town {
 		id := mapi.NewMailboxID()
 		w.boxes[name] = id
 		w.Place(cluster.SpaceID(id), g)
-		do(w, name, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+		do(w, name, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Owner: mapi.GUID(id)})
 	}
 	return w
 }
@@ -160,6 +160,16 @@ func (w *town) ByLegacyDN(_ context.Context, dn string) (*directory.Object, erro
 		}
 	}
 	return nil, cluster.Errorf(exmdb.KindNoSuchUser, "%s is not in the directory", dn)
+}
+
+// Owner implements People.
+func (w *town) Owner(_ context.Context, id mapi.GUID) (*directory.Object, error) {
+	for name := range w.boxes {
+		if o := w.object(name); o.GUID == id {
+			return o, nil
+		}
+	}
+	return nil, cluster.Errorf(exmdb.KindNoSuchUser, "%v is not in the directory", id)
 }
 
 func do[Q, R any](w *town, name string, op exmdb.Op[Q, R], q *Q) *R {

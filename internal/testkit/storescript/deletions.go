@@ -11,7 +11,7 @@ import (
 )
 
 var deletionCommands = []command{
-	{"delete", -1, "delete PATH [SUBJECT…] [hard=yes]: all without subjects", false, (*run).deleteMessages},
+	{"delete", -1, "delete PATH [SUBJECT…] [hard=yes] [tell=yes]: all without subjects", false, (*run).deleteMessages},
 	{"deleted", 1, "deleted PATH: what can be recovered", false, (*run).deleted},
 	{"recover", -2, "recover PATH TARGET [SUBJECT…]", false, (*run).recoverMessages},
 	{"purge", 1, "purge PATH", false, (*run).purge},
@@ -47,7 +47,7 @@ func (r *run) deleteMessages() error {
 		return err
 	}
 	n, denied := uint64(0), false
-	q := &exmdb.DeleteMessagesRequest{Folder: fid, Messages: ids, Hard: r.cmd.is("hard")}
+	q := &exmdb.DeleteMessagesRequest{Folder: fid, Messages: ids, Hard: r.cmd.is("hard"), NotifyUnread: r.cmd.is("tell")}
 	err = steps(r, exmdb.OpDeleteMessages, q, func(resp *exmdb.DeleteMessagesResponse) bool {
 		n, denied = n+uint64(resp.Deleted), denied || resp.Denied
 		q.Messages = q.Messages[resp.Next:]

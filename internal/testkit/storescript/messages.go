@@ -29,6 +29,7 @@ var messageCommands = []command{
 	{"save", -2, "save MESSAGE NAME PROP=VALUE… [force=yes]: over the version of the name", false, (*run).save},
 	{"flags", 2, `flags PATH +\Seen,Red [uids=1:5]`, false, (*run).flags},
 	{"flag", -2, `flag PATH +\Seen,Red [SUBJECT…] [associated=yes]`, false, (*run).markMessages},
+	{"read", -1, "read PATH [SUBJECT…] [how=suppress|clear|receipt|noread|nounread]: as MAPI marks, with the receipts that go out", false, (*run).setReadFlags},
 	{"value", 2, "value MESSAGE TAG: how long a value is that is kept apart", false, (*run).value},
 	{"copy", -2, "copy PATH TARGET [SUBJECT…]", false, (*run).copyMessages},
 	{"move", -2, "move PATH TARGET [SUBJECT…]", false, (*run).moveMessages},
@@ -410,6 +411,33 @@ func (r *run) markMessages() error {
 	})
 	if err == nil {
 		r.say("%s changed%s", plural(n, "message"), deniedWords(denied))
+	}
+	return err
+}
+
+var readFlags = map[string]exmdb.ReadFlags{"": 0, "suppress": exmdb.ReadSuppressReceipt, "clear": exmdb.ReadClear | exmdb.ReadSuppressReceipt,
+	"receipt": exmdb.ReadReceiptOnly, "noread": exmdb.ReadClearRead, "nounread": exmdb.ReadClearUnread}
+
+// setReadFlags marks as MAPI does. A receipt counts where the step that sent it is heard of.
+func (r *run) setReadFlags() error {
+	fid, err := r.folder(r.cmd.words[0])
+	ids, err2 := r.chosen(r.cmd.words[0], r.cmd.words[1:])
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	how, ok := readFlags[r.cmd.text("how", "")]
+	if !ok {
+		return mistake("no such way to read")
+	}
+	q := &exmdb.SetReadFlagsRequest{Folder: fid, Messages: ids, Flags: how}
+	n, sent, denied := uint64(0), uint64(0), false
+	err = steps(r, exmdb.OpSetReadFlags, q, func(resp *exmdb.SetReadFlagsResponse) bool {
+		n, sent, denied = n+uint64(resp.Changed), sent+uint64(resp.Receipts), denied || resp.Denied
+		q.Messages = q.Messages[resp.Next:]
+		return resp.Next > 0
+	})
+	if err == nil {
+		r.say("%s changed, %s%s", plural(n, "message"), plural(sent, "receipt"), deniedWords(denied))
 	}
 	return err
 }
