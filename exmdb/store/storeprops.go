@@ -5,7 +5,9 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/rules"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
 
 // shownStore is the mailbox itself as its properties are read; err is the first failure.
@@ -81,7 +83,41 @@ var storeTable = newTable([]computed[*shownStore]{
 	{mapi.PidTagContentCount, func(s *shownStore) mapi.Value { return clip32(s.counters.Messages) }},
 	{mapi.PidTagCreationTime, func(s *shownStore) mapi.Value { return mapi.FileTimeOf(s.header.Created) }},
 	{mapi.PidTagOutOfOfficeState, (*shownStore).away},
+	{mapi.PidTagMailboxOwnerEntryId, func(s *shownStore) mapi.Value { return userEntryID(s.header.Owner) }},
+	{mapi.PidTagUserEntryId, func(s *shownStore) mapi.Value { return userEntryID(s.as.User) }},
+	{mapi.PidTagStoreState, (*shownStore).state},
+	{mapi.PidTagLocaleId, func(s *shownStore) mapi.Value { return localeOf(s.header.Language).id }},
+	{mapi.PidTagSortLocaleId, func(s *shownStore) mapi.Value { return localeOf(s.header.Language).id }},
+	{mapi.PidTagCodePageId, func(s *shownStore) mapi.Value { return localeOf(s.header.Language).codePage }},
 }, nil)
+
+// userEntryID is the address book's entry id of an object of the directory: its legacyExchangeDN follows from its identity.
+func userEntryID(id mapi.GUID) mapi.Value {
+	if id.IsZero() {
+		return nil
+	}
+	return mapi.Binary(oxcdata.AddressBookOf(oxcdata.DisplayMailUser, directory.LegacyDNOf(id)).Append(nil))
+}
+
+// hasSearches is STORE_HAS_SEARCHES: there are search folders (MS-OXCSTOR 2.2.2.1.1.9).
+const hasSearches mapi.Integer32 = 0x0100_0000
+
+func (s *shownStore) state() mapi.Value {
+	below, err := s.children(mapi.LocalFID(0x05)) // Finder
+	for _, fid := range below {
+		if err != nil {
+			break
+		}
+		var c *schema.FolderCounts
+		if c, err = s.folderCounts(fid); err == nil && c.Search {
+			return hasSearches
+		}
+	}
+	if s.err == nil {
+		s.err = err
+	}
+	return mapi.Integer32(0)
+}
 
 // validFolders says that the seven folders above and the inbox have valid entry ids (PidTagValidFolderMask).
 const validFolders = 0xFF
