@@ -40,7 +40,7 @@ var allOps = []opRow{
 	rowOf(OpPropertyIDs), rowOf(OpNameProperties), rowOf(OpPropertyNames), rowOf(OpReceiveFolder), rowOf(OpSetReceiveFolder),
 	rowOf(OpReceiveFolders), rowOf(OpLocalReplicaIDs), rowOf(OpLongTermIDs), rowOf(OpShortTermIDs), rowOf(OpMarkMessages),
 	rowOf(OpCopyMessages), rowOf(OpMoveMessages), rowOf(OpLocate), rowOf(OpCarryAcross), rowOf(OpCrossing), rowOf(OpReadCrossing),
-	rowOf(OpTakeIn), rowOf(OpFinishCrossing), rowOf(OpSetReadFlags),
+	rowOf(OpTakeIn), rowOf(OpFinishCrossing), rowOf(OpSetReadFlags), rowOf(OpPerUser), rowOf(OpWritePerUser), rowOf(OpPerUserFolders),
 	rowOf(OpPermissions), rowOf(OpModifyPermissions), rowOf(OpEffectiveRights), rowOf(OpDeleteMessages), rowOf(OpDeleted),
 	rowOf(OpRecoverMessages), rowOf(OpPurgeDeleted), rowOf(OpDeletedFolders), rowOf(OpRecoverFolder), rowOf(OpEmptyFolder),
 	rowOf(OpCopyFolder), rowOf(OpSendRights), rowOf(OpDelegates), rowOf(OpSetDelegates), rowOf(OpSetReadState), rowOf(OpChangeDelegate), rowOf(OpReminders), rowOf(OpSubmitMessage), rowOf(OpAbortSubmit), rowOf(OpDeleteMailbox),

@@ -12,7 +12,7 @@ func TestEveryWriteGrowsOrNot(t *testing.T) {
 		OpModifyRules.ID, OpDeferred.ID, OpSetOOF.ID, OpSetJunk.ID, OpFinishOutgoing.ID,
 		OpModifyPermissions.ID, OpDeleteMessages.ID, OpRecoverMessages.ID, OpPurgeDeleted.ID, OpRecoverFolder.ID, OpEmptyFolder.ID,
 		OpSetDelegates.ID, OpSetReadState.ID, OpChangeDelegate.ID, OpAbortSubmit.ID, OpDeleteMailbox.ID,
-		OpWriteProps.ID, OpNameProperties.ID, OpSetReceiveFolder.ID, OpLocalReplicaIDs.ID, OpShortTermIDs.ID, OpMarkMessages.ID, OpSetReadFlags.ID,
+		OpWriteProps.ID, OpNameProperties.ID, OpSetReceiveFolder.ID, OpLocalReplicaIDs.ID, OpShortTermIDs.ID, OpMarkMessages.ID, OpSetReadFlags.ID, OpWritePerUser.ID,
 		OpMoveMessages.ID, OpImportFolder.ID, OpImportDeletes.ID, OpImportMove.ID, OpImportReadStates.ID, OpSetSearchCriteria.ID,
 		OpCarryAcross.ID, OpFinishCrossing.ID,
 	}

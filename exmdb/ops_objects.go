@@ -28,4 +28,7 @@ var (
 	OpTakeIn           = Op[TakeInRequest, TakeInResponse]{OpInfo{52, "TakeIn", true}}
 	OpFinishCrossing   = Op[FinishCrossingRequest, FinishCrossingResponse]{OpInfo{53, "FinishCrossing", true}}
 	OpSetReadFlags     = Op[SetReadFlagsRequest, SetReadFlagsResponse]{OpInfo{54, "SetReadFlags", true}}
+	OpPerUser          = Op[PerUserRequest, PerUserResponse]{OpInfo{55, "PerUser", false}}
+	OpWritePerUser     = Op[WritePerUserRequest, WritePerUserResponse]{OpInfo{56, "WritePerUser", true}}
+	OpPerUserFolders   = Op[PerUserFoldersRequest, PerUserFoldersResponse]{OpInfo{57, "PerUserFolders", false}}
 )

@@ -49,6 +49,7 @@ const (
 	PrefixDeletedFolder = 0x5A // folder: DeletedFolder
 	PrefixCopyTask      = 0x5B // number (6): CopyTask
 	PrefixDelegates     = 0x5C // Delegates
+	PrefixPerUser       = 0x5D // replica GUID (16), folder (6): PerUser
 	PrefixPurge         = 0x60 // folder: Purge
 	PrefixReminder      = 0x64 // time it is due (8), object (8): empty
 	PrefixSubmitted     = 0x65 // object (8): Submitted

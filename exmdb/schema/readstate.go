@@ -25,6 +25,27 @@ type ReadState struct {
 	Unknown wire.Unknown
 }
 
+// PerUser is what a client has kept in a user's own mailbox of what he has read of a public folder (MS-OXCSTOR 2.2.1.12): a set
+// of change numbers, and the replica GUID of the mailbox that told it.
+type PerUser struct {
+	Replica mapi.GUID `wire:"1"`
+	Data    []byte    `wire:"2"`
+	Unknown wire.Unknown
+}
+
+// PerUserKey is by the folder's identifier across mailboxes.
+func PerUserKey(folder mapi.GID) []byte {
+	return put48(append(newKey(PrefixPerUser), folder.Replica[:]...), uint64(folder.Counter))
+}
+
+// ParsePerUserKey reads what PerUserKey made.
+func ParsePerUserKey(k []byte) (mapi.GID, error) {
+	if err := checkKey(k, PrefixPerUser, 23); err != nil {
+		return mapi.GID{}, err
+	}
+	return mapi.GID{Replica: mapi.GUID(k[1:17]), Counter: mapi.GlobalCounter(get48(k[17:]))}, nil
+}
+
 // ParseReadStateKey reads what ReadStateKey made.
 func ParseReadStateKey(k []byte) (mapi.GUID, mapi.FID, error) {
 	if err := checkKey(k, PrefixReadState, 23); err != nil {

@@ -371,6 +371,7 @@ func quietOps() []causing {
 		causes(exmdb.OpShortTermIDs, "", func(*told) *exmdb.ShortTermIDsRequest {
 			return &exmdb.ShortTermIDsRequest{GIDs: []mapi.GID{{Replica: someone, Counter: 7}}}
 		}),
+		causes(exmdb.OpWritePerUser, "", func(*told) *exmdb.WritePerUserRequest { return &exmdb.WritePerUserRequest{} }),
 		causes(exmdb.OpSetReadState, "", func(*told) *exmdb.SetReadStateRequest { return &exmdb.SetReadStateRequest{} }),
 		causes(exmdb.OpSetDelegates, "", func(*told) *exmdb.Delegates { return &exmdb.Delegates{} }),
 		causes(exmdb.OpChangeDelegate, "", func(*told) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: someone} }),

@@ -30,5 +30,8 @@ func (s *Store) objectHandlers() []Handler {
 		write(s, exmdb.OpTakeIn, rightDeliver, takeIn),
 		write(s, exmdb.OpFinishCrossing, rightAdminister, finishCrossing),
 		write(s, exmdb.OpSetReadFlags, may(in("Folder", toRead)), setReadFlags),
+		read(s, exmdb.OpPerUser, may(in("Folder", toRead)), readPerUser),
+		write(s, exmdb.OpWritePerUser, may(in("Folder", toRead)), writePerUser),
+		read(s, exmdb.OpPerUserFolders, rightWrite, perUserFolders),
 	}
 }

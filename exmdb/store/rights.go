@@ -200,6 +200,8 @@ func (v *view) meet(n *need, req any) error {
 			return v.hide(v.inTree(at, g))
 		}
 		return v.hide(v.inFolder(at, g))
+	case mapi.GID:
+		return v.hide(v.inNamed(at, g))
 	case mapi.MID:
 		return v.hide(v.onMessage(at, g))
 	case exmdb.ObjectID:
@@ -250,6 +252,19 @@ func (v *view) inFolder(fid mapi.FID, g grant) error {
 		return err
 	}
 	return v.denied()
+}
+
+// inNamed is inFolder for a folder of a public mailbox that is named as across mailboxes. What another mailbox keeps of such a
+// folder is its owner's.
+func (v *view) inNamed(id mapi.GID, g grant) error {
+	if v.header.Kind != exmdb.MailboxPublic {
+		return v.hold(rightWrite)
+	}
+	c, err := v.ownCounter(id)
+	if err != nil {
+		return err
+	}
+	return v.inFolder(mapi.LocalFID(c), g)
 }
 
 func (v *view) inTree(fid mapi.FID, g grant) error {

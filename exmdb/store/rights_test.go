@@ -260,6 +260,9 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpMarkMessages.ID: {
 		{wants: []wants{beingSeen, editing}, try: marking(exmdb.FlagFlagged)},
 		{wants: []wants{beingSeen, deleting}, try: marking(exmdb.FlagDeleted)}},
+	exmdb.OpPerUser.ID:        {{whole: true, try: does(exmdb.OpPerUser, func(*scene) *exmdb.PerUserRequest { return &exmdb.PerUserRequest{} })}},
+	exmdb.OpWritePerUser.ID:   {{whole: true, try: does(exmdb.OpWritePerUser, func(*scene) *exmdb.WritePerUserRequest { return &exmdb.WritePerUserRequest{} })}},
+	exmdb.OpPerUserFolders.ID: {{whole: true, try: does(exmdb.OpPerUserFolders, func(*scene) *exmdb.PerUserFoldersRequest { return &exmdb.PerUserFoldersRequest{} })}},
 	exmdb.OpSetReadFlags.ID: {{wants: []wants{beingSeen, editing}, try: does(exmdb.OpSetReadFlags, func(s *scene) *exmdb.SetReadFlagsRequest {
 		return &exmdb.SetReadFlagsRequest{Folder: s.source, Messages: []mapi.MID{s.item}}
 	}, func(r *exmdb.SetReadFlagsResponse) bool { return r.Changed > 0 })}},

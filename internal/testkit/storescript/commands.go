@@ -21,7 +21,7 @@ type command struct {
 }
 
 // commands is the language. Tests walk it: each command is in a script.
-var commands = slicesOf(siteCommands, faultCommands, folderCommands, messageCommands, deletionCommands, octetCommands, laterCommands, archiveCommands, tableCommands, shownCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands)
+var commands = slicesOf(siteCommands, faultCommands, folderCommands, messageCommands, deletionCommands, octetCommands, laterCommands, archiveCommands, tableCommands, shownCommands, searchCommands, nameCommands, rightCommands, ruleCommands, meetingCommands, syncCommands, perUserCommands)
 
 func slicesOf(parts ...[]command) (all []command) {
 	for _, p := range parts {
