@@ -37,6 +37,7 @@ func setDelegates(t *tx, req *exmdb.Delegates) (*exmdb.Empty, error) {
 	if len(req.Members) > maxDelegates {
 		return nil, cluster.Errorf(cluster.KindTooLarge, "%d delegates, %d at most", len(req.Members), maxDelegates)
 	}
+	was := list.Members
 	list.Members = nil
 	for _, d := range req.Members {
 		known := slices.ContainsFunc(list.Members, func(has schema.Delegate) bool { return has.User == d.User })
@@ -46,7 +47,7 @@ func setDelegates(t *tx, req *exmdb.Delegates) (*exmdb.Empty, error) {
 		list.Members = append(list.Members, schema.Delegate(d))
 	}
 	t.putDelegates(list)
-	return &exmdb.Empty{}, nil
+	return &exmdb.Empty{}, t.showDelegates(was, list.Members)
 }
 
 func (t *tx) putDelegates(list *schema.Delegates) {
@@ -66,6 +67,7 @@ func changeDelegate(t *tx, req *exmdb.DelegateChange) (*exmdb.Empty, error) {
 	if req.User.IsZero() || len(req.Name) > maxLabel {
 		return nil, cluster.Errorf(cluster.KindBadRequest, "delegate %v, with a name of %d bytes", req.User, len(req.Name))
 	}
+	was := slices.Clone(list.Members)
 	at := slices.IndexFunc(list.Members, func(d schema.Delegate) bool { return d.User == req.User })
 	if at < 0 {
 		at = len(list.Members)
@@ -88,7 +90,7 @@ func changeDelegate(t *tx, req *exmdb.DelegateChange) (*exmdb.Empty, error) {
 		return nil, cluster.Errorf(cluster.KindTooLarge, "%d delegates, %d at most", len(list.Members), maxDelegates)
 	}
 	t.putDelegates(list)
-	return &exmdb.Empty{}, nil
+	return &exmdb.Empty{}, t.showDelegates(was, list.Members)
 }
 
 // delegated is what the caller has as a delegate, by himself or by a group.

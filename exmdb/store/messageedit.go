@@ -33,6 +33,8 @@ type draft struct {
 	after  message
 	// fresh: the message is being made, so it has no place yet.
 	fresh bool
+	// byMailbox: the mailbox itself makes the edit, out of what it knows.
+	byMailbox bool
 	// foreign is the client's version that the message becomes, nil for a change of the mailbox's own.
 	foreign *foreignVersion
 	// contents is the message's bag as it becomes.
@@ -67,6 +69,9 @@ func (d *draft) apply(edit *exmdb.MessageEdit) error {
 		bag = clone(old)
 	}
 	d.contents = bag
+	if err := d.delegatesOf(old, edit); err != nil {
+		return err
+	}
 	if edit.ReplaceRecipients || edit.Clear {
 		if err := d.replaceRecipients(bag, edit); err != nil {
 			return err
