@@ -36,8 +36,10 @@ type Group struct {
 	// probation is over when the replica takes part.
 	probation *probation
 
-	notify  chan bool     // raft's: leadership gained or lost
-	stopped chan struct{} // closed when raft has ended
+	notify  chan bool                  // raft's: leadership gained or lost
+	seen    atomic.Pointer[leadership] // what raft said when follow looked last
+	look    chan struct{}              // it is to look again
+	stopped chan struct{}              // closed when raft has ended
 	wg      sync.WaitGroup
 
 	failure atomic.Pointer[error] // why the replica is fenced
@@ -96,7 +98,7 @@ func (h *Host) openGroup(id cluster.GroupID, rc ReplicaConfig) (*Group, error) {
 	}
 	g := &Group{
 		id: id, host: h, ident: *ident, dir: dir, self: cluster.NewServerID(h.cfg.Node, ident.incarnation),
-		notify: make(chan bool, 16), stopped: make(chan struct{}),
+		notify: make(chan bool, 16), look: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	g.lead.init(g)
 	if err := g.openState(); err != nil {

@@ -69,6 +69,7 @@ func New(cfg Config) (*Host, error) {
 	h.register()
 	h.wg.Go(h.confirms.renew)
 	h.wg.Go(h.truncateLoop)
+	h.wg.Go(h.lookLoop)
 	h.wg.Go(h.declareLoop)
 	return h, nil
 }

@@ -51,11 +51,21 @@ func (l *leading) term() (uint64, bool) {
 	return before, r.CurrentTerm() == before
 }
 
+// leadership is what raft says of leadership at a moment.
+type leadership struct {
+	leader cluster.ServerID
+	term   uint64
+	leads  bool
+}
+
+func (g *Group) leadership() leadership {
+	leader, term := g.Leader()
+	return leadership{leader, term, g.raft.State() == raft.Leader}
+}
+
 // follow watches raft gain and lose leadership.
 func (g *Group) follow() {
 	var leader cluster.ServerID
-	look := time.NewTicker(raftLease)
-	defer look.Stop()
 	known := make(chan raft.Observation, 1)
 	observer := raft.NewObserver(known, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
@@ -64,15 +74,39 @@ func (g *Group) follow() {
 	g.raft.RegisterObserver(observer)
 	defer g.raft.DeregisterObserver(observer)
 	for {
+		now := g.leadership()
+		g.seen.Store(&now)
 		g.lead.evaluate()
 		g.reportLeader(&leader)
 		select {
 		case <-g.notify:
 		case <-known:
-		case <-look.C:
+		case <-g.look:
 		case <-g.stopped:
 			g.lead.lost(0)
 			return
+		}
+	}
+}
+
+// lookLoop looks whether raft stands otherwise than it was last seen to, since a word of it may be lost: one timer for the
+// groups of a node, most of which sleep.
+func (h *Host) lookLoop() {
+	tick := time.NewTicker(raftLease)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-h.ctx.Done():
+			return
+		}
+		for _, g := range h.Groups() {
+			if seen := g.seen.Load(); seen != nil && *seen != g.leadership() {
+				select {
+				case g.look <- struct{}{}:
+				default:
+				}
+			}
 		}
 	}
 }

@@ -84,14 +84,28 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 		return nil, io.ErrClosedPipe
 	}
 	f := &pipelined{start: time.Now(), args: args, resp: resp, incarnation: p.t.incarnation(p.to)}
-	if !p.knows(f) {
+	switch {
+	case !p.knows(f):
 		if err := p.send(f); err != nil {
 			<-p.slots
 			return nil, err
 		}
+	case len(p.slots) == 1: // nothing before it is unanswered
+		f.repeat(p.to)
+		select {
+		case p.ready <- f:
+			<-p.slots
+			return f, nil
+		default:
+		}
 	}
 	p.calls <- f // has room: a slot is held
 	return f, nil
+}
+
+// repeat answers what the follower has acknowledged before.
+func (f *pipelined) repeat(by cluster.ServerID) {
+	*f.resp = raft.AppendEntriesResponse{RPCHeader: header(by), Term: f.args.Term, LastLog: f.args.PrevLogEntry, Success: true}
 }
 
 func (p *pipeline) send(f *pipelined) error {
@@ -133,15 +147,15 @@ func (p *pipeline) collect() {
 
 func (p *pipeline) finish(f *pipelined) {
 	if f.call == nil {
-		*f.resp = raft.AppendEntriesResponse{RPCHeader: header(p.to), Term: f.args.Term, LastLog: f.args.PrevLogEntry, Success: true}
+		f.repeat(p.to)
 	} else {
 		p.answer(f)
 	}
-	<-p.slots
 	select {
 	case p.ready <- f:
 	case <-p.ctx.Done():
 	}
+	<-p.slots // behind the answer, which the next must not overtake
 }
 
 // answer waits for what the follower answers.

@@ -126,15 +126,6 @@ func (t *raftTransport) call(d time.Duration, m transport.Message) ([]byte, erro
 	return resp, err
 }
 
-// beatEvery is how often a node's heartbeats leave.
-const beatEvery = 100 * time.Millisecond
-
-// awaitBeat waits for the moment when heartbeats leave. raft has a timer for each follower of each group; heartbeats that leave
-// together share writes, and so do their answers, and both nodes wake once for all of them.
-func awaitBeat(ctx context.Context) error {
-	return pause(ctx, beatEvery-time.Duration(time.Now().UnixNano())%beatEvery, nil, nil)
-}
-
 // incarnation is of the process that a replica's node last showed.
 func (t *raftTransport) incarnation(of cluster.ServerID) uint64 {
 	s, _ := t.net.PeerState(of.Node())
@@ -146,12 +137,10 @@ func nodeOf(id raft.ServerID) cluster.NodeID { return cluster.ServerID(id).Node(
 // AppendEntries implements raft.Transport.
 func (t *raftTransport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(args) {
-		if err := awaitBeat(t.ctx); err != nil {
-			return err
-		}
-		m := transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindHeartbeat,
+		// raft has a timer for each follower of each group: all leave with the node's next beat.
+		m := transport.Message{To: nodeOf(id), Class: transport.Control, Kind: kindHeartbeat, Later: true,
 			Payload: [][]byte{encodeHeartbeat(cluster.ServerID(id), args)}}
-		b, err := t.call(heartbeatTimeout, m)
+		b, err := t.call(heartbeatTimeout+transport.BeatEvery, m)
 		if err == nil {
 			err = decodeAppendReply(b, resp)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -35,6 +36,7 @@ type link struct {
 	wake        chan struct{}
 	done        chan struct{} // closed by fail
 	pinging     atomic.Bool   // a ping is queued
+	beating     atomic.Bool   // the writer will be woken at the next beat
 
 	mu      sync.Mutex
 	queue   []outgoing       // guarded by mu
@@ -104,7 +106,11 @@ func (l *link) send(ctx context.Context, m Message) (*Call, error) {
 	head := frameHead{size: n, kind: m.Kind, group: m.Group, id: c.id}
 	l.queue = append(l.queue, outgoing{head: head, payload: m.Payload, call: c})
 	l.mu.Unlock()
-	l.wakeWriter()
+	if m.Later {
+		l.wakeLater()
+	} else {
+		l.wakeWriter()
+	}
 	return c, nil
 }
 
@@ -139,6 +145,17 @@ func (l *link) wakeWriter() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// wakeLater wakes the writer at the next beat, if nothing else does before.
+func (l *link) wakeLater() {
+	if l.beating.Swap(true) {
+		return
+	}
+	time.AfterFunc(BeatEvery-time.Duration(time.Now().UnixNano())%BeatEvery, func() {
+		l.beating.Store(false)
+		l.wakeWriter()
+	})
 }
 
 func (l *link) forget(id uint64) {

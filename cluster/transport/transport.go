@@ -73,7 +73,13 @@ type Message struct {
 	Payload [][]byte
 	// NoWait refuses with KindOverloaded when the connection's byte window is full; else Send waits for room.
 	NoWait bool
+	// Later lets the request wait for others, until the node's next beat at the most: what leaves together shares a write, and so
+	// do its answers, and both nodes wake once for all of it.
+	Later bool
 }
+
+// BeatEvery is how often requests leave that may wait.
+const BeatEvery = 100 * time.Millisecond
 
 // Handler receives requests of one kind.
 type Handler func(Inbound)

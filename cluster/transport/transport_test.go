@@ -131,6 +131,36 @@ func TestManyCallers(t *testing.T) {
 	}
 }
 
+// TestWhatMayWaitLeavesTogether: requests of which each may wait are answered, and share writes.
+func TestWhatMayWaitLeavesTogether(t *testing.T) {
+	n1, n2 := newNetwork(t).pair()
+	ctx := within(t)
+	if _, err := ask(ctx, n1, echo(n2.Node(), Control, "first")); err != nil {
+		t.Fatal(err)
+	}
+	const requests = 500
+	before := n1.Stats()
+	var calls []*Call
+	for i := range requests {
+		m := echo(n2.Node(), Control, fmt.Sprint(i))
+		m.Later = true
+		call, err := n1.Send(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls = append(calls, call)
+	}
+	for i, call := range calls {
+		if got, _, err := call.Wait(ctx); err != nil || string(got) != fmt.Sprint(i) {
+			t.Fatalf("%d: got %q, %v", i, got, err)
+		}
+	}
+	after := n1.Stats()
+	if frames, flushes := after.FramesOut-before.FramesOut, after.Flushes-before.Flushes; frames < requests || flushes > requests/10 {
+		t.Errorf("%d frames left in %d writes", frames, flushes)
+	}
+}
+
 // TestGroupsDoNotBlockEachOther holds one group's handler and expects another's, and heartbeats, to go on.
 func TestGroupsDoNotBlockEachOther(t *testing.T) {
 	release := make(chan struct{})
