@@ -10,7 +10,8 @@ import (
 // EventKinds are kinds of notifications, a bit each: those of MS-OXCNOTIF 2.2.1.1. Bits reach the wire.
 type EventKinds uint16
 
-// The kinds. An Event is of one of those from EventCreated to EventCopied; EventNewMail is told of some that were created.
+// The kinds. An Event is of one of those from EventCreated on; EventNewMail is told of some that were created, and
+// EventSearchComplete of a search folder whose search is complete.
 const (
 	EventNewMail  EventKinds = 0x0002
 	EventCreated  EventKinds = 0x0004
@@ -18,6 +19,8 @@ const (
 	EventModified EventKinds = 0x0010
 	EventMoved    EventKinds = 0x0020
 	EventCopied   EventKinds = 0x0040
+
+	EventSearchComplete EventKinds = 0x0080
 )
 
 // Event is what became of a folder or message with a stamp. It is told as the mailbox is when it is read: what changed
@@ -112,7 +115,7 @@ func (s *Subscription) about(e *Event) bool {
 	case e.Folder == s.Folder || e.OldFolder == s.Folder:
 		return true
 	}
-	return e.Kind != EventModified && (e.Parent == s.Folder || e.OldParent == s.Folder)
+	return e.Kind&(EventModified|EventSearchComplete) == 0 && (e.Parent == s.Folder || e.OldParent == s.Folder)
 }
 
 // SubscribedFolders is what to ask for on behalf of subscriptions: nil for everything.

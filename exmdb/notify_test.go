@@ -10,7 +10,7 @@ import (
 func TestSubscriptionsPickEvents(t *testing.T) {
 	a, b, c := mapi.LocalFID(0x100), mapi.LocalFID(0x101), mapi.LocalFID(0x102)
 	m, n := mapi.NewMID(mapi.LocalReplica, 0x200), mapi.NewMID(mapi.LocalReplica, 0x201)
-	const all = EventNewMail | EventCreated | EventDeleted | EventModified | EventMoved | EventCopied
+	const all = EventNewMail | EventCreated | EventDeleted | EventModified | EventMoved | EventCopied | EventSearchComplete
 	for what, one := range map[string]struct {
 		s    Subscription
 		e    Event
@@ -31,6 +31,8 @@ func TestSubscriptionsPickEvents(t *testing.T) {
 		"the folder":                      {Subscription{Kinds: all, Folder: a}, Event{Kind: EventModified, Folder: a, Parent: b}, EventModified},
 		"a folder below it":               {Subscription{Kinds: all, Folder: b}, Event{Kind: EventCreated, Folder: a, Parent: b}, EventCreated},
 		"a change of a folder below it":   {Subscription{Kinds: all, Folder: b}, Event{Kind: EventModified, Folder: a, Parent: b}, 0},
+		"a search of the folder":          {Subscription{Kinds: all, Folder: a}, Event{Kind: EventSearchComplete, Folder: a, Parent: b}, EventSearchComplete},
+		"a search of a folder below it":   {Subscription{Kinds: all, Folder: b}, Event{Kind: EventSearchComplete, Folder: a, Parent: b}, 0},
 		"a folder that left it":           {Subscription{Kinds: all, Folder: c}, Event{Kind: EventMoved, Folder: a, Parent: b, OldFolder: a, OldParent: c}, EventMoved},
 		"a folder that is its copy":       {Subscription{Kinds: all, Folder: c}, Event{Kind: EventCopied, Folder: a, Parent: b, OldFolder: c}, EventCopied},
 	} {

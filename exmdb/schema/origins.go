@@ -22,6 +22,8 @@ const (
 	OriginArrived OriginKind = 3
 	// OriginGone is of folders that were deleted.
 	OriginGone OriginKind = 4
+	// OriginSearched is of a search folder whose search began, and with that was complete.
+	OriginSearched OriginKind = 5
 )
 
 // Origin is what is known of messages that came into a folder, beside their rows: notifications tell of it. Old and New
@@ -34,7 +36,7 @@ type Origin struct {
 	Unknown wire.Unknown
 }
 
-// FolderOrigin is what is known of folders that came, moved or went with a step of Hierarchy.
+// FolderOrigin is what is known of folders that came, moved or went with a step of Hierarchy, or were searched.
 type FolderOrigin struct {
 	Kind    OriginKind    `wire:"1"`
 	Folders []FolderTrace `wire:"2"`

@@ -65,7 +65,7 @@ func (b *told) messageName(mid mapi.MID) string {
 }
 
 var eventNames = map[exmdb.EventKinds]string{exmdb.EventCreated: "created", exmdb.EventDeleted: "deleted", exmdb.EventModified: "modified",
-	exmdb.EventMoved: "moved", exmdb.EventCopied: "copied"}
+	exmdb.EventMoved: "moved", exmdb.EventCopied: "copied", exmdb.EventSearchComplete: "search complete"}
 
 // line is an event in words.
 func (b *told) line(e *exmdb.Event) string {

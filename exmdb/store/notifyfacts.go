@@ -114,6 +114,12 @@ func (t *tx) noteArrived(fid mapi.FID, f *schema.Folder) {
 	t.noteFolders(schema.OriginArrived, f.CN, schema.FolderTrace{Folder: fid.Counter()})
 }
 
+// noteSearched notes that the search of a search folder begins. Whom it finds is settled with that (search-folders.md), so it is
+// complete, with a stamp of its own: the folder changes with the next.
+func (t *tx) noteSearched(fid mapi.FID) {
+	t.noteFolders(schema.OriginSearched, t.stamp(), schema.FolderTrace{Folder: fid.Counter()})
+}
+
 // noteGone notes where folders are that are about to be deleted with a stamp, and who sees them. Some may never have been
 // there: a client had made and deleted them before he brought them.
 func (t *tx) noteGone(fids []mapi.FID, s mapi.Stamp) error {

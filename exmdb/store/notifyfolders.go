@@ -83,13 +83,40 @@ func (w *eventWalk) tracedFolders(s mapi.Stamp, stored []byte) error {
 	}
 	for i := range o.Folders {
 		t := &o.Folders[i]
-		err := w.tracedFolder(s, o.Kind, t)
-		if o.Kind == schema.OriginGone {
+		var err error
+		switch o.Kind {
+		case schema.OriginGone:
 			err = w.goneFolder(s, t)
+		case schema.OriginSearched:
+			err = w.searchedFolder(s, t)
+		default:
+			err = w.tracedFolder(s, o.Kind, t)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// searchedFolder tells of a search folder that is there that its search was complete (MS-OXCNOTIF 2.2.1.4.1). What came back
+// since is told with that.
+func (w *eventWalk) searchedFolder(s mapi.Stamp, t *schema.FolderTrace) error {
+	fid := mapi.LocalFID(t.Folder)
+	f, err := w.at(fid)
+	if err != nil || !f.there || s < f.whole {
+		return err
+	}
+	folder, err := w.folder(fid)
+	if err != nil {
+		return err
+	}
+	e := exmdb.Event{Kind: exmdb.EventSearchComplete, Folder: fid}
+	if folder.Parent != 0 {
+		e.Parent = mapi.LocalFID(folder.Parent)
+	}
+	if w.asks(e.Folder, e.Parent) {
+		w.page.add(s, &event{Event: e})
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
@@ -124,6 +126,7 @@ func (s *folderFeed) Since(after mapi.Stamp, fn func(query.Touched) (bool, error
 	if err != nil {
 		return err
 	}
+	told = slices.DeleteFunc(told, func(e exmdb.Event) bool { return e.Kind == exmdb.EventSearchComplete }) // no row shows it
 	return s.touch(told, fn)
 }
 

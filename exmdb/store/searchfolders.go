@@ -76,6 +76,7 @@ func setSearchCriteria(t *tx, req *exmdb.SetSearchCriteriaRequest) (*exmdb.Empty
 		return &exmdb.Empty{}, nil
 	}
 	f.Criteria = now
+	t.noteSearched(req.Folder)
 	t.folderChanged(req.Folder, f)
 	return &exmdb.Empty{}, nil
 }

@@ -410,7 +410,7 @@ var eventWords = []struct {
 	kind exmdb.EventKinds
 	word string
 }{{exmdb.EventNewMail, "new mail"}, {exmdb.EventCreated, "created"}, {exmdb.EventDeleted, "deleted"}, {exmdb.EventModified, "modified"},
-	{exmdb.EventMoved, "moved"}, {exmdb.EventCopied, "copied"}}
+	{exmdb.EventMoved, "moved"}, {exmdb.EventCopied, "copied"}, {exmdb.EventSearchComplete, "search complete"}}
 
 // events reads a feed to its end: what it says of messages is counted, since of many there is an event each.
 func (r *run) events() error {
