@@ -156,7 +156,10 @@ type FolderCounts struct {
 	Search bool `wire:"22"`
 	// Released is the stamp with which something last left the soft-deleted set. What comes into it is in the tombstones.
 	Released mapi.Stamp `wire:"23"`
-	Unknown  wire.Unknown
+	// Hierarchy counts the folders that came to be right below or left, and HierRev is when one last did, or was renamed.
+	Hierarchy uint32        `wire:"24"`
+	HierRev   mapi.FileTime `wire:"25"`
+	Unknown   wire.Unknown
 }
 
 // Keyword is a row of the keyword name table.

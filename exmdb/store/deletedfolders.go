@@ -37,6 +37,7 @@ func (t *tx) shelve(fid mapi.FID, s mapi.Stamp) error {
 	delete(t.counts, fid)
 	t.counters.Retained += c.Used + c.AssociatedUsed
 	t.set(schema.DeletedFolderKey(fid), d)
+	t.shelved = nil
 	t.w.Schedule(folderOver(fid, d, t.config))
 	return nil
 }
@@ -44,6 +45,7 @@ func (t *tx) shelve(fid mapi.FID, s mapi.Stamp) error {
 // leaveFolder takes a folder out of the hierarchy and the mailbox's counts.
 func (t *tx) leaveFolder(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts) {
 	t.counters.Folders--
+	t.movedBelow(f.Parent, 1)
 	t.counters.Messages -= uint64(c.Messages)
 	t.counters.Used -= c.Used + c.AssociatedUsed
 	t.w.Delete(schema.FolderKey(fid))
@@ -92,6 +94,7 @@ func (t *tx) endFolder(fid mapi.FID) error {
 		return err
 	}
 	t.w.Delete(schema.DeletedFolderKey(fid))
+	t.shelved = nil
 	t.counters.FolderEnd = t.stamp()
 	t.counters.Retained -= d.Counts.Used + d.Counts.AssociatedUsed + d.Counts.RetainedUsed
 	if err := t.forgetFolder(fid, &d.Folder); err != nil {
@@ -211,8 +214,10 @@ func (t *tx) roomForTree(tree []shelved, path int) error {
 func (t *tx) unshelve(fid mapi.FID, d *schema.DeletedFolder) error {
 	f, c := &d.Folder, &d.Counts
 	t.w.Delete(schema.DeletedFolderKey(fid))
+	t.shelved = nil
 	t.w.Unschedule(folderOver(fid, d, t.config))
 	t.counters.Folders++
+	t.movedBelow(f.Parent, 1)
 	t.counters.Messages += uint64(c.Messages)
 	t.counters.Used += c.Used + c.AssociatedUsed
 	t.counters.Retained -= c.Used + c.AssociatedUsed

@@ -115,6 +115,112 @@ func (s *shownFolder) modified() mapi.Value {
 	return mapi.FileTimeOf(s.f.Modified)
 }
 
+// movedBelow notes that folders came to be right below one, or left it, or that one there got another name; nothing is above
+// the root.
+func (t *tx) movedBelow(parent mapi.GlobalCounter, came uint32) {
+	if parent == 0 {
+		return
+	}
+	if t.below == nil {
+		t.below = make(map[mapi.GlobalCounter]uint32)
+	}
+	t.below[parent] += came
+}
+
+// countBelow counts what has moved below folders, of those that are left.
+func (t *tx) countBelow() error {
+	for parent, came := range t.below {
+		c, err := t.edit(mapi.LocalFID(parent))
+		if cluster.KindOf(err) == exmdb.KindNoFolder && err != nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.Hierarchy += came
+		c.HierRev = mapi.FileTimeOf(t.now)
+	}
+	return nil
+}
+
+// hierRev is when the folders right below last moved.
+func (s *shownFolder) hierRev() mapi.Value {
+	if s.counts.HierRev == 0 {
+		return mapi.FileTimeOf(s.f.Created)
+	}
+	return s.counts.HierRev
+}
+
+// inIPM reports whether the folder is the IPM subtree or below it. Of one that is soft-deleted those above may be too.
+func (s *shownFolder) inIPM() bool {
+	at, f := s.fid, s.f
+	for range maxFolders {
+		if at == schema.IPMSubtree || f.Parent == 0 {
+			break
+		}
+		at = mapi.LocalFID(f.Parent)
+		if s.deleted != nil && s.deleted.records[at] != nil {
+			f = &s.deleted.records[at].Folder
+			continue
+		}
+		above, err := s.folder(at)
+		if s.deleted != nil && cluster.KindOf(err) == exmdb.KindNoFolder && err != nil {
+			break // it is gone for good
+		}
+		if s.fail(err); err != nil {
+			break
+		}
+		f = above
+	}
+	return at == schema.IPMSubtree
+}
+
+func (s *shownFolder) hasRules() bool {
+	b, err := s.r.Get(schema.RulesKey(s.fid))
+	s.fail(err)
+	return b != nil
+}
+
+func (s *shownFolder) folderType() mapi.Integer32 {
+	switch {
+	case s.f.Parent == 0:
+		return mapi.FolderRoot
+	case s.counts.Search:
+		return mapi.FolderSearch
+	}
+	return mapi.FolderGeneric
+}
+
+// flags is PidTagFolderFlags.
+func (s *shownFolder) flags() mapi.Value {
+	var n mapi.Integer32
+	for _, each := range []struct {
+		is  bool
+		bit mapi.Integer32
+	}{
+		{s.inIPM(), mapi.FolderFlagIPM}, {s.folderType() == mapi.FolderSearch, mapi.FolderFlagSearch},
+		{s.folderType() == mapi.FolderGeneric, mapi.FolderFlagNormal}, {s.hasRules(), mapi.FolderFlagRules},
+	} {
+		if each.is {
+			n |= each.bit
+		}
+	}
+	return n
+}
+
+// deletedBelow is how many folders were deleted right below, and may be recovered.
+func (s *shownFolder) deletedBelow() mapi.Value {
+	all := s.deleted
+	if all == nil {
+		var err error
+		if all, err = s.deletedHierarchy(); err != nil {
+			s.fail(err)
+			return nil
+		}
+	}
+	return mapi.Integer32(int32(len(all.below[s.fid])))
+}
+
 // contentCount is a count of messages. Of a search folder nothing is counted before its table is made.
 func (s *shownFolder) contentCount(n uint32) mapi.Value {
 	if s.counts.Search {
@@ -140,15 +246,8 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagStoreRecordKey, func(s *shownFolder) mapi.Value { box := s.mailbox(); return mapi.Binary(box[:]) }},
 	{mapi.PidTagMappingSignature, func(s *shownFolder) mapi.Value { return mapi.Binary(s.header.Signature[:]) }},
 	{mapi.PidTagObjectType, fixedFolder(mapi.Integer32(mapi.ObjectFolder))},
-	{mapi.PidTagFolderType, func(s *shownFolder) mapi.Value {
-		if s.f.Parent == 0 {
-			return mapi.Integer32(mapi.FolderRoot)
-		}
-		if s.counts.Search {
-			return mapi.Integer32(mapi.FolderSearch)
-		}
-		return mapi.Integer32(mapi.FolderGeneric)
-	}},
+	{mapi.PidTagFolderType, func(s *shownFolder) mapi.Value { return s.folderType() }},
+	{mapi.PidTagFolderFlags, (*shownFolder).flags},
 
 	{mapi.PidTagChangeNumber, func(s *shownFolder) mapi.Value {
 		return oxcdata.FIDValue(mapi.LocalFID(mapi.GlobalCounter(s.f.CN)))
@@ -192,11 +291,10 @@ var folderTable = newTable([]computed[*shownFolder]{
 	{mapi.PidTagDeletedMessageCount, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Retained)) }},
 	{mapi.PidTagDeletedCountTotal, func(s *shownFolder) mapi.Value { return clip32(s.counts.DeletedTotal) }},
 	{mapi.PidTagSubfolders, (*shownFolder).hasSubfolders},
-	{mapi.PidTagHasRules, func(s *shownFolder) mapi.Value {
-		b, err := s.r.Get(schema.RulesKey(s.fid))
-		s.fail(err)
-		return mapi.Boolean(b != nil)
-	}},
+	{mapi.PidTagHierarchyChangeNumber, func(s *shownFolder) mapi.Value { return mapi.Integer32(int32(s.counts.Hierarchy)) }},
+	{mapi.PidTagHierRev, (*shownFolder).hierRev},
+	{mapi.PidTagDeletedFolderCount, (*shownFolder).deletedBelow},
+	{mapi.PidTagHasRules, func(s *shownFolder) mapi.Value { return mapi.Boolean(s.hasRules()) }},
 	{mapi.PidTagMessageSize, func(s *shownFolder) mapi.Value { return clip32(s.counts.Used + s.counts.AssociatedUsed) }},
 	{mapi.PidTagMessageSizeExtended, func(s *shownFolder) mapi.Value {
 		return mapi.Integer64(s.counts.Used + s.counts.AssociatedUsed)
@@ -382,6 +480,7 @@ func (d *folderDraft) rename() error {
 	}
 	d.w.Delete(schema.FolderNameKey(parent, foldName(d.f.Name)))
 	d.f.Name, d.changed = d.name, true
+	d.movedBelow(d.f.Parent, 0)
 	d.w.Set(schema.FolderNameKey(parent, foldName(d.name)), schema.AppendCounter(d.fid.Counter()))
 	return nil
 }

@@ -28,6 +28,7 @@ func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
 		t.noteArrived(fid, f)
 	}
 	t.set(schema.FolderKey(fid), f)
+	t.movedBelow(f.Parent, 1)
 	t.w.Set(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)), schema.AppendCounter(fid.Counter()))
 	t.set(schema.ChangeKey(schema.Hierarchy, f.CN), &schema.Change{Kinds: schema.ChangeFolder, Folder: fid.Counter()})
 }
@@ -185,6 +186,12 @@ func (t *tx) relocate(fid mapi.FID, f *schema.Folder, parent mapi.FID, name stri
 	}
 	t.w.Delete(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)))
 	t.leaves(fid, f.Parent, parent.Counter())
+	came := uint32(0)
+	if f.Parent != parent.Counter() {
+		came = 1
+	}
+	t.movedBelow(f.Parent, came)
+	t.movedBelow(parent.Counter(), came)
 	f.Parent, f.Name = parent.Counter(), name
 	t.w.Set(schema.FolderNameKey(parent, foldName(name)), schema.AppendCounter(fid.Counter()))
 	return true, nil

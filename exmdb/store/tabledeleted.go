@@ -103,8 +103,11 @@ type shelf struct {
 	below   map[mapi.FID][]mapi.FID
 }
 
-// readDeletedFolders reads all of them, siblings in the order of their names. Several may have one name.
-func (v *view) readDeletedFolders() (*shelf, error) {
+// deletedHierarchy reads all of them, siblings in the order of their names. Several may have one name.
+func (v *view) deletedHierarchy() (*shelf, error) {
+	if v.shelved != nil {
+		return v.shelved, nil
+	}
 	all := &shelf{make(map[mapi.FID]*schema.DeletedFolder), make(map[mapi.FID][]mapi.FID)}
 	err := v.eachDeletedFolder(0, func(fid mapi.FID, d *schema.DeletedFolder) error {
 		parent := mapi.LocalFID(d.Folder.Parent)
@@ -116,6 +119,9 @@ func (v *view) readDeletedFolders() (*shelf, error) {
 			return cmp.Compare(foldName(all.records[a].Folder.Name), foldName(all.records[b].Folder.Name))
 		})
 	}
+	if err == nil {
+		v.shelved = all
+	}
 	return all, err
 }
 
@@ -123,7 +129,7 @@ func (v *view) readDeletedFolders() (*shelf, error) {
 // them. On all levels it is those too that were below folders that are there. The folder itself may be a soft-deleted one of
 // his.
 func (v *view) deletedFolderSource(top mapi.FID, depth bool) (*folderSource, error) {
-	all, err := v.readDeletedFolders()
+	all, err := v.deletedHierarchy()
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,8 @@ var moving = map[mapi.Tag]bool{
 	mapi.PidTagContentCount: true, mapi.PidTagContentUnreadCount: true, mapi.PidTagAssociatedContentCount: true,
 	mapi.PidTagDeletedCountTotal: true, mapi.PidTagMessageSize: true, mapi.PidTagMessageSizeExtended: true,
 	mapi.PidTagNormalMessageSize: true, mapi.PidTagNormalMessageSizeExtended: true, mapi.PidTagAssociatedMessageSize: true,
-	mapi.PidTagAssociatedMessageSizeExtended: true, mapi.PidTagLocalCommitTimeMax: true,
+	mapi.PidTagAssociatedMessageSizeExtended: true, mapi.PidTagLocalCommitTimeMax: true, mapi.PidTagDeletedMessageCount: true,
+	mapi.PidTagDeletedFolderCount: true, mapi.PidTagHasRules: true, mapi.PidTagFolderFlags: true,
 }
 
 // permissionSource is the permissions list of a folder (MS-OXCPERM 2.2.4). The directory's GUID of a member stands in

@@ -37,6 +37,7 @@ type view struct {
 	keywords    *keywordTable
 	replicaRows *replicaTable
 	propNames   *nameTable
+	shelved     *shelf
 	// compiled remembers rules between ops, tables views of tables, changes what the full-text index does not know yet.
 	compiled *compiledRules
 	tables   *query.Cache
@@ -53,6 +54,8 @@ type tx struct {
 	times          map[mapi.FID][]timeStep
 	// relocated are the folders above those that the op has given another place, as they were.
 	relocated map[mapi.FID]mapi.GlobalCounter
+	// below are the folders below which others have moved, with how many came or left.
+	below map[mapi.GlobalCounter]uint32
 	// notifyUnread: whose mail is deleted unread is told, if he asked.
 	notifyUnread bool
 	coded        []byte // scratch of set
@@ -118,6 +121,9 @@ func (s *Store) beginFor(w space.Writer, as *exmdb.Identity, need access, req an
 // end writes what the op has moved in the counts.
 func (t *tx) end() error {
 	if err := t.countTimes(); err != nil {
+		return err
+	}
+	if err := t.countBelow(); err != nil {
 		return err
 	}
 	t.watchQuota()

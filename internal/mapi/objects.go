@@ -37,6 +37,14 @@ const (
 	FolderSearch  = 2
 )
 
+// Bits of PidTagFolderFlags (MS-OXCFOLD 2.2.2.2.1): below the IPM subtree, a search folder, one with messages, one with rules.
+const (
+	FolderFlagIPM    = 0x1
+	FolderFlagSearch = 0x2
+	FolderFlagNormal = 0x4
+	FolderFlagRules  = 0x8
+)
+
 // Values of PidTagAttachMethod (MS-OXCMSG 2.2.2.9).
 const (
 	AttachByValue  = 1
