@@ -40,9 +40,9 @@ type folderChanges struct {
 	runs         []changedRun // in order of stamps
 }
 
-// changedRun is neighbours whose content changed, the last time at a stamp.
+// changedRun is neighbours whose content changed between two stamps.
 type changedRun struct {
-	at          mapi.Stamp
+	from, at    mapi.Stamp
 	first, last mapi.UID
 }
 
@@ -89,15 +89,43 @@ func (f *folderChanges) add(at mapi.Stamp, uid mapi.UID) {
 			return
 		}
 	}
-	f.runs = append(f.runs, changedRun{at, uid, uid})
+	f.runs = append(f.runs, changedRun{at, at, uid, uid})
 }
 
-// walkChanges goes on walking over the folder's changes from where f ends, and reports whether it came to the end.
-func (v *view) walkChanges(f *folderChanges) (whole bool, err error) {
-	it := v.r.Iter(schema.ChangeKey(f.folder, f.until+1), schema.ChangeKey(f.folder+1, 0))
+// changedSince is what has changed in a folder since the index was there, and whether all of it is known: else who asks again
+// is nearer to it, if another step was walked over.
+func (v *view) changedSince(folder mapi.FID, since mapi.Stamp) (f folderChanges, whole, nearer bool, err error) {
+	f = v.changes.after(v.indexedAs(), folder, since)
+	was := f.until
+	if err = v.cutRun(&f); err == nil {
+		whole, err = v.walkChanges(&f, schema.ChangeKey(folder+1, 0))
+	}
+	if err != nil {
+		return f, false, false, err
+	}
+	v.changes.keep(f)
+	return f, whole, f.until > was, nil
+}
+
+// cutRun takes out of the first run what the index has meanwhile: it may have come to a stop in the middle of it.
+func (v *view) cutRun(f *folderChanges) error {
+	if len(f.runs) == 0 || f.runs[0].from > f.since {
+		return nil
+	}
+	rest := folderChanges{folder: f.folder, until: f.since}
+	whole, err := v.walkChanges(&rest, schema.ChangeKey(f.folder, f.runs[0].at+1))
+	if err == nil && whole {
+		f.runs = slices.Concat(rest.runs, f.runs[1:])
+	}
+	return err
+}
+
+// walkChanges goes on walking over the folder's changes from where f ends, and reports whether it came to the key.
+func (v *view) walkChanges(f *folderChanges, to []byte) (whole bool, err error) {
+	it := v.r.Iter(schema.ChangeKey(f.folder, f.until+1), to)
 	defer closing(it, &err)
 	for steps := 0; it.Next(); steps++ {
-		if steps == v.config.TextWalk || len(f.runs) == maxChangedRuns {
+		if steps == v.config.TextWalk || len(f.runs) >= maxChangedRuns {
 			return false, nil
 		}
 		at, step, err := changeStep(it.Key(), it.Value())

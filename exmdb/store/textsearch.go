@@ -102,15 +102,9 @@ func (v *view) mayPass(fid mapi.FID, c *schema.FolderCounts, q *fulltext.Query) 
 	if err != nil || found == nil || found.Synced > c.ContentSeq {
 		return nil, false, nil
 	}
-	f := v.changes.after(v.indexedAs(), fid, found.Synced)
-	was := f.until
-	whole, err := v.walkChanges(&f)
-	if err != nil {
-		return nil, false, err
-	}
-	v.changes.keep(f)
-	if !whole {
-		return nil, f.until > was, nil
+	f, whole, nearer, err := v.changedSince(fid, found.Synced)
+	if err != nil || !whole {
+		return nil, nearer, err
 	}
 	for _, r := range f.runs {
 		found.UIDs.AddAll(r.first, r.last)

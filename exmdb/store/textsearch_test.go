@@ -364,3 +364,39 @@ func TestNarrowAfterAnImport(t *testing.T) {
 		t.Fatalf("%d messages, want %d", len(got), len(want))
 	}
 }
+
+// TestIndexStopsInARun: where the index comes to a stop among neighbours that were walked over as one, since it saw fewer of
+// them, those that it has are not looked at beside it.
+func TestIndexStopsInARun(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 4)
+	add := func(mails int) {
+		for range mails {
+			call(b, exmdb.OpAppend, &exmdb.AppendRequest{Folder: schema.Inbox, Message: text("Subject: hay\r\n\r\nx\r\n")})
+		}
+	}
+	left := func() int {
+		resp := o.narrow(schema.Inbox, exmdb.TextQuery{Fields: exmdb.TextSubject, Text: "needle"})
+		if !resp.Known {
+			t.Fatal("the index does not narrow")
+		}
+		return len(uidsOf(resp.UIDs))
+	}
+	add(100)
+	o.index(-1)
+	add(50)
+	err := o.rep.View(t.Context(), o.id, space.ReadLocal, func(r space.Reader) error {
+		add(3)
+		if n := left(); n != 53 {
+			t.Errorf("%d messages are looked at before the index goes on, want 53", n)
+		}
+		_, _, err := o.store.IndexText(r, o.ix)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := left(); n != 3 {
+		t.Errorf("%d messages are looked at, want 3", n)
+	}
+}

@@ -21,13 +21,13 @@ import (
 
 // anotherMailbox are the properties that are others in another mailbox: which object something is, which change it is of, and
 // what is counted. Everything else has to be the same.
-var anotherMailbox = ids(mapi.PidTagEntryId, mapi.PidTagRecordKey, mapi.PidTagParentEntryId, mapi.PidTagMid, mapi.PidTagInstID, mapi.PidTagFolderId, mapi.PidTagParentFolderId, mapi.PidTagSourceKey, mapi.PidTagParentSourceKey, mapi.PidTagStoreRecordKey, mapi.PidTagMappingSignature, mapi.PidTagInternetArticleNumber, mapi.PidTagChangeNumber, mapi.PidTagMessageSize, mapi.PidTagMessageSizeExtended, mapi.PidTagLocalCommitTimeMax, mapi.PidTagNormalMessageSize, mapi.PidTagNormalMessageSizeExtended, mapi.PidTagAssociatedMessageSize, mapi.PidTagAssociatedMessageSizeExtended, mapi.PidTagAttachSize)
+var anotherMailbox = ids(mapi.PidTagEntryId, mapi.PidTagDeletedOn, mapi.PidTagRecordKey, mapi.PidTagParentEntryId, mapi.PidTagMid, mapi.PidTagInstID, mapi.PidTagFolderId, mapi.PidTagParentFolderId, mapi.PidTagSourceKey, mapi.PidTagParentSourceKey, mapi.PidTagStoreRecordKey, mapi.PidTagMappingSignature, mapi.PidTagInternetArticleNumber, mapi.PidTagChangeNumber, mapi.PidTagMessageSize, mapi.PidTagMessageSizeExtended, mapi.PidTagLocalCommitTimeMax, mapi.PidTagNormalMessageSize, mapi.PidTagNormalMessageSizeExtended, mapi.PidTagAssociatedMessageSize, mapi.PidTagAssociatedMessageSizeExtended, mapi.PidTagAttachSize)
 
 // ofAChange are those that a received mail, and a folder, has anew; a message that is made of its properties has those it had.
-var ofAChange = ids(mapi.PidTagChangeKey, mapi.PidTagPredecessorChangeList, mapi.PidTagLastModificationTime, mapi.PidTagLocalCommitTime, mapi.PidTagCreationTime, mapi.PidTagHasNamedProperties)
+var ofAChange = ids(mapi.PidTagChangeKey, mapi.PidTagHierarchyChangeNumber, mapi.PidTagHierRev, mapi.PidTagPredecessorChangeList, mapi.PidTagLastModificationTime, mapi.PidTagLocalCommitTime, mapi.PidTagCreationTime, mapi.PidTagHasNamedProperties)
 
 // anotherStore are those of a mailbox.
-var anotherStore = ids(mapi.PidTagIpmSubtreeEntryId, mapi.PidTagCreationTime)
+var anotherStore = ids(mapi.PidTagIpmSubtreeEntryId, mapi.PidTagMailboxOwnerEntryId, mapi.PidTagCreationTime)
 
 func must[Q, R any](s *site, op exmdb.Op[Q, R], box mapi.MailboxID, req *Q) *R {
 	s.t.Helper()

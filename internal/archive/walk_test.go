@@ -313,6 +313,7 @@ var notWalked = map[string]string{
 	"TableSeek": "TableRows says it", "TableFind": "TableRows says it", "TableChanges": "TableRows says it", "TableColumns": "TableRows says it",
 	"TableEvents": "numbers of one mailbox", "Events": "numbers of one mailbox", "SyncContents": "stamps of one mailbox",
 	"SyncHierarchy": "stamps of one mailbox", "Narrow": "the index is derived",
+	"PerUser": "it names folders of other mailboxes", "PerUserFolders": "it names folders of other mailboxes",
 	"Outgoing": "what is on its way is not carried", "ReadOutgoing": "what is on its way is not carried",
 }
 
