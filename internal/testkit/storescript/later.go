@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -185,7 +186,16 @@ func (r *run) sayCounts(counts map[string]int, none string) {
 	r.say("%s", strings.Join(lines, "\n"))
 }
 
+// drop deletes a mailbox. Once that has begun it goes on by itself, so that there is none is the end of it.
 func (r *run) drop() error {
 	r.cmd.as = exmdb.System
-	return steps(r, exmdb.OpDeleteMailbox, &exmdb.Empty{}, func(resp *exmdb.DeleteMailboxResponse) bool { return !resp.Done })
+	begun := false
+	err := steps(r, exmdb.OpDeleteMailbox, &exmdb.Empty{}, func(resp *exmdb.DeleteMailboxResponse) bool {
+		begun = true
+		return !resp.Done
+	})
+	if begun && cluster.KindOf(err) == exmdb.KindNoMailbox {
+		return nil
+	}
+	return err
 }
