@@ -108,17 +108,28 @@ func scrubGroups(c *cobra.Command, g *global, client *adminclient.Client, groups
 	return errors.Join(showScrubs(c, g, found), errors.Join(bad...))
 }
 
+// scrubAskedAgain is after how many looks a scrub that has not begun is asked for again: who leads the group meanwhile does not know
+// what his predecessor was asked.
+const scrubAskedAgain = 8
+
 // awaitScrub waits for the scrub after another, and says on standard error how far it is.
 func awaitScrub(c *cobra.Command, client *adminclient.Client, before *scrubLine, tell bool) (now scrubLine, err error) {
 	t := time.NewTicker(time.Second / 4)
 	defer t.Stop()
-	for said := ""; ; {
+	said := ""
+	for looks := 1; ; looks++ {
 		now = scrubLine{}
 		if err := client.Do(c.Context(), "GET", scrubPath(before.Group), nil, &now); err != nil {
 			return now, err
 		}
-		if now.Began.After(before.Began) && now.State != "running" {
+		begun := now.Began.After(before.Began)
+		if begun && now.State != "running" {
 			return now, nil
+		}
+		if !begun && looks%scrubAskedAgain == 0 {
+			if err := client.Do(c.Context(), "POST", scrubPath(before.Group), nil, nil); err != nil {
+				return now, err
+			}
 		}
 		if line := now.progress(); tell && line != said {
 			fmt.Fprintln(c.ErrOrStderr(), line)
