@@ -96,7 +96,6 @@ func groupsCost(t *testing.T, groups, mailboxes int) map[string]any {
 			perSecond, p50, p99 := deliver(t, c, mailboxes, 4<<10, conns, 8*time.Second)
 			return map[string]any{"deliveries per second": perSecond, "p50 ms": ms(p50), "p99 ms": ms(p99)}
 		})
-		counts["entries"] = float64(counts["entries"].(uint64))
 		for what, v := range counts {
 			r[fmt.Sprintf("%d connections, %s", conns, what)] = v
 		}
