@@ -358,6 +358,22 @@ func (h *Host) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// eachEvery calls fn with each replica again and again, until the host closes: one timer for all of them.
+func (h *Host) eachEvery(d time.Duration, fn func(*Group)) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-h.ctx.Done():
+			return
+		}
+		for _, g := range h.Groups() {
+			fn(g)
+		}
+	}
+}
+
 // heartbeat is raft's heartbeat and election timeout for the number of groups there is.
 func (h *Host) heartbeat() time.Duration {
 	if h.cfg.Heartbeat != 0 {

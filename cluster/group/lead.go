@@ -92,23 +92,14 @@ func (g *Group) follow() {
 // lookLoop looks whether raft stands otherwise than it was last seen to, since a word of it may be lost: one timer for the
 // groups of a node, most of which sleep.
 func (h *Host) lookLoop() {
-	tick := time.NewTicker(raftLease)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-h.ctx.Done():
-			return
-		}
-		for _, g := range h.Groups() {
-			if seen := g.seen.Load(); seen != nil && *seen != g.leadership() {
-				select {
-				case g.look <- struct{}{}:
-				default:
-				}
+	h.eachEvery(raftLease, func(g *Group) {
+		if seen := g.seen.Load(); seen != nil && *seen != g.leadership() {
+			select {
+			case g.look <- struct{}{}:
+			default:
 			}
 		}
-	}
+	})
 }
 
 func (g *Group) reportLeader(last *cluster.ServerID) {

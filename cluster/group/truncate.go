@@ -6,25 +6,16 @@ import (
 
 // truncateLoop keeps the logs short (CLUSTER 5.4).
 func (h *Host) truncateLoop() {
-	tick := time.NewTicker(h.cfg.TruncateEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-h.ctx.Done():
+	h.eachEvery(h.cfg.TruncateEvery, func(g *Group) {
+		if g.begin() != nil {
 			return
 		}
-		for _, g := range h.Groups() {
-			if g.begin() != nil {
-				continue
-			}
-			err := g.truncate(time.Now())
-			g.ops.Done()
-			if err != nil {
-				g.fence(err)
-			}
+		err := g.truncate(time.Now())
+		g.ops.Done()
+		if err != nil {
+			g.fence(err)
 		}
-	}
+	})
 }
 
 // truncate cuts the log's front when it has grown long or old: only what the state holds durably, only what no
