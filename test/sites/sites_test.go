@@ -4,15 +4,13 @@ package sites
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/dev"
+	"github.com/flotilla-mail/flotilla/internal/selftest"
 	"github.com/flotilla-mail/flotilla/internal/testkit"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 )
@@ -86,34 +84,17 @@ func TestTwoDataCentres(t *testing.T) {
 	for _, at := range []string{"n2", "n3"} {
 		expect(ctx, t, c, at, nodes+"a true by n1")
 	}
-	shown := metrics(ctx, t, c, "n1")
-	for _, line := range []string{"flotilla_gossip_gateway 1", `flotilla_data_centre_heard{dc="b"} 1`} {
-		if !slices.Contains(shown, line) {
-			t.Errorf("%q is not among the metrics", line)
+	shown, err := selftest.Figures(ctx, c, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"flotilla_gossip_gateway", `flotilla_data_centre_heard{dc="b"}`} {
+		if shown[name] != 1 {
+			t.Errorf("%s is %v among the metrics, want 1", name, shown[name])
 		}
 	}
 	if err := c.Kill("n2"); err != nil {
 		t.Fatal(err)
 	}
 	expect(ctx, t, c, "n1", "n1 in a ready gateway, n2 in b silent, n3 in b ready gateway, b true by n3")
-}
-
-func metrics(ctx context.Context, t *testing.T, c *dev.Cluster, at string) []string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://%s:%d/metrics", dev.Host(at), c.Port(2808)), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := resp.Body.Close(); err != nil {
-		t.Error(err)
-	}
-	return strings.Split(string(b), "\n")
 }
