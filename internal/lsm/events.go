@@ -18,13 +18,18 @@ func (db *DB) listener() *pebble.EventListener {
 		FlushBegin: func(pebble.FlushInfo) { db.shared.flushBegan(db) },
 		FlushEnd: func(info pebble.FlushInfo) {
 			db.sizeKnown.Store(false)
+			db.pace.afterFlush()
 			db.shared.flushEnded(db)
 			if info.Err == nil && ev.Flush != nil {
 				ev.Flush(info.InputBytes, info.TotalDuration)
 			}
 		},
 		DiskSlow:        func(info pebble.DiskSlowInfo) { db.unusual(info.String()) },
-		CompactionEnd:   func(pebble.CompactionInfo) { db.sizeKnown.Store(false) },
+		CompactionBegin: func(pebble.CompactionInfo) { db.pace.began() },
+		CompactionEnd: func(pebble.CompactionInfo) {
+			db.sizeKnown.Store(false)
+			db.pace.ended()
+		},
 		TableIngested:   func(pebble.TableIngestInfo) { db.sizeKnown.Store(false) },
 		TableDeleted:    func(pebble.TableDeleteInfo) { db.sizeKnown.Store(false) },
 		BlobFileDeleted: func(pebble.BlobFileDeleteInfo) { db.sizeKnown.Store(false) },

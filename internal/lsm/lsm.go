@@ -110,6 +110,7 @@ type DB struct {
 	shared  *Shared
 	private bool
 	sched   *scheduler
+	pace    pace
 
 	dirty    atomic.Int64 // bytes committed since the last flush began
 	flushing atomic.Int64 // bytes of the flush that is running
@@ -183,12 +184,12 @@ func (db *DB) renewLog() error {
 func (db *DB) pebbleOptions() *pebble.Options {
 	o := db.opts
 	po := &pebble.Options{
-		FS: o.FS, Cache: db.shared.cache, FileCache: db.shared.files,
+		FS: &pacedFS{o.FS, &db.pace}, Cache: db.shared.cache, FileCache: db.shared.files,
 		DisableWAL: o.DisableWAL, FormatMajorVersion: formatVersion,
 		BytesPerSync: 512 << 10, WALBytesPerSync: 512 << 10,
 		FlushDelayDeleteRange: o.FlushDelayDeleteRange,
 		MemTableSize:          uint64(o.MemTableSize), MemTableStopWritesThreshold: o.StopWrites,
-		L0CompactionThreshold: 2, L0StopWritesThreshold: 1000,
+		L0CompactionThreshold: 8, L0StopWritesThreshold: 1000,
 		Logger: logger{db},
 	}
 	po.CompactionConcurrencyRange = func() (int, int) { return 1, max(1, min(3, runtime.GOMAXPROCS(0))) }
