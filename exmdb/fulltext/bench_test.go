@@ -75,7 +75,7 @@ func mergeAll(tb testing.TB, ix *Index) {
 	tb.Helper()
 	for more := true; more; {
 		var err error
-		if more, err = ix.Merge(context.Background(), box, inbox); err != nil {
+		if more, err = ix.Merge(context.Background(), box, inbox, func() {}); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -235,7 +235,7 @@ func TestNothingIsMissed(t *testing.T) {
 			if err := b.Commit(mapi.Stamp(uid), 0); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := ix.Merge(context.Background(), box, inbox); err != nil {
+			if _, err := ix.Merge(context.Background(), box, inbox, func() {}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -306,7 +306,7 @@ func TestWordsAreExact(t *testing.T) {
 			add(t, ix, f, mapi.Stamp(len(known)), more)
 			for again := true; again; {
 				var err error
-				if again, err = ix.Merge(context.Background(), box, f); err != nil {
+				if again, err = ix.Merge(context.Background(), box, f, func() {}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -439,7 +439,7 @@ func TestMergeBegunAnew(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := ix.Merge(ended, box, inbox); !errors.Is(err, context.Canceled) {
+	if _, err := ix.Merge(ended, box, inbox, func() {}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("ended merge: %v", err)
 	}
 	q := Words(In(Body), "word")
@@ -447,7 +447,7 @@ func TestMergeBegunAnew(t *testing.T) {
 		t.Fatalf("found %v", got)
 	}
 	for _, want := range []bool{true, false} {
-		if more, err := ix.Merge(context.Background(), box, inbox); more != want || err != nil {
+		if more, err := ix.Merge(context.Background(), box, inbox, func() {}); more != want || err != nil {
 			t.Fatalf("merged %v, %v; want %v", more, err, want)
 		}
 	}
@@ -480,7 +480,7 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := ix.Merge(context.Background(), box, inbox); err != nil {
+		if _, err := ix.Merge(context.Background(), box, inbox, func() {}); err != nil {
 			t.Fatal(err)
 		}
 		after := openIn(t, fs.CrashClone(rng, rng.IntN(101)))

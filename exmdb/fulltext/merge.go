@@ -41,8 +41,8 @@ func due(runs []run) []run {
 }
 
 // Merge puts runs of a folder together if there are enough of one size, and reports whether there were. What ends in the
-// middle is begun anew by the next call.
-func (ix *Index) Merge(ctx context.Context, m Mailbox, f mapi.FID) (bool, error) {
+// middle is begun anew by the next call. Between two terms it calls breathe, where the caller may rest.
+func (ix *Index) Merge(ctx context.Context, m Mailbox, f mapi.FID, breathe func()) (bool, error) {
 	ix.write.Lock()
 	defer ix.write.Unlock()
 	record, found, err := ix.record(ix.db, m, f)
@@ -57,7 +57,7 @@ func (ix *Index) Merge(ctx context.Context, m Mailbox, f mapi.FID) (bool, error)
 	if runs == nil && record.merging == 0 {
 		return false, nil
 	}
-	w := &merging{ix: ix, box: m, folder: f, record: record, batch: ix.db.NewBatch()}
+	w := &merging{ix: ix, box: m, folder: f, record: record, batch: ix.db.NewBatch(), breathe: breathe}
 	defer w.batch.Close()
 	return runs != nil, ix.noticed(w.run(ctx, runs))
 }
@@ -71,6 +71,8 @@ type merging struct {
 	batch  *lsm.Batch
 	blocks *blockWriter
 	uids   []uint32
+
+	breathe func()
 }
 
 func (w *merging) run(ctx context.Context, runs []run) error {
@@ -120,7 +122,7 @@ func (w *merging) terms(ctx context.Context, runs []run) (err error) {
 		cursors[i].seek(nil)
 	}
 	var term []byte
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; w.breathe() {
 		term = least(term[:0], cursors)
 		if len(term) == 0 {
 			return nil

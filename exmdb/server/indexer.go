@@ -131,6 +131,10 @@ const (
 	busyFor = 200 * time.Millisecond
 )
 
+// slice is about how long is worked at a time while mailboxes change: who wants the processor meanwhile waits for it, and
+// for those of the other replicas, which do the same at the same time.
+const slice = 5 * time.Millisecond
+
 // restFor is how long to rest after a step, by when a mailbox changed last before it began; less than nothing for one that
 // changed since.
 func restFor(took, quiet time.Duration) time.Duration {
@@ -195,11 +199,7 @@ func (x *Indexer) failed(id cluster.SpaceID, err error) {
 func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceID) {
 	var err error
 	for more := true; more && err == nil && ctx.Err() == nil; {
-		began := time.Now()
-		if more, err = x.step(ctx, m, id); more && err == nil {
-			rest := restFor(time.Since(began), began.Sub(time.Unix(0, x.changed.Load())))
-			_ = clock.System{}.Sleep(ctx, rest) // what comes next looks at ctx
-		}
+		more, err = x.step(ctx, m, id)
 	}
 	switch kind := cluster.KindOf(err); {
 	case ctx.Err() != nil || err != nil && (kind == cluster.KindMoving || kind == cluster.KindUnavailable):
@@ -219,15 +219,36 @@ func (x *Indexer) bring(ctx context.Context, m *space.Machine, id cluster.SpaceI
 func (x *Indexer) step(ctx context.Context, m *space.Machine, id cluster.SpaceID) (more bool, err error) {
 	var box fulltext.Mailbox
 	var did mapi.FID
+	began := time.Now()
+	until := time.Time{}
+	if x.quietAt(began) < busyFor {
+		until = began.Add(slice)
+	}
 	err = m.View(id, func(r space.Reader) (err error) {
-		box, did, err = x.store.IndexText(r, x.config.Index)
+		box, did, err = x.store.IndexText(r, x.config.Index, until)
 		return err
 	})
 	if err != nil || did == 0 {
 		return false, err
 	}
+	x.rest(ctx, began)
+	began = time.Now()
 	for again := true; again && err == nil; {
-		again, err = x.config.Index.Merge(ctx, box, did)
+		again, err = x.config.Index.Merge(ctx, box, did, func() {
+			if time.Since(began) >= slice {
+				x.rest(ctx, began)
+				began = time.Now()
+			}
+		})
 	}
+	x.rest(ctx, began)
 	return true, err
+}
+
+// quietAt is for how long no mailbox had changed at a time.
+func (x *Indexer) quietAt(t time.Time) time.Duration { return t.Sub(time.Unix(0, x.changed.Load())) }
+
+// rest rests from what began then. What comes next looks at ctx.
+func (x *Indexer) rest(ctx context.Context, began time.Time) {
+	_ = clock.System{}.Sleep(ctx, restFor(time.Since(began), x.quietAt(began)))
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"io"
 	"strings"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
@@ -20,8 +21,9 @@ const (
 	// of other kinds the index moves on.
 	textBatch = 32
 	textSteps = 4096
-	// textStep bounds what one step reads.
-	textStep = 512
+	// textStep bounds what one step reads, textShort what one reads that is to be short.
+	textStep  = 512
+	textShort = 4 * textBatch
 	// textMost is how much of one part is indexed. What is longer is found whatever is searched for in bodies.
 	textMost = 1 << 20
 	// textRead is the longest part that is looked at for its text: HTML with pictures in it shows little of what it has.
@@ -29,9 +31,9 @@ const (
 )
 
 // IndexText brings the full-text index of a mailbox nearer to a state: it indexes a batch of one folder that has enough
-// that is new, forgets what has gone, and names that folder; zero says that there is nothing to do. No caller is asked
-// for, because nobody is shown anything.
-func (s *Store) IndexText(r space.Reader, ix *fulltext.Index) (box fulltext.Mailbox, did mapi.FID, err error) {
+// that is new, forgets what has gone, and names that folder; zero says that there is nothing to do. After until it indexes
+// no more than it has begun with; the zero time is no bound. No caller is asked for, because nobody is shown anything.
+func (s *Store) IndexText(r space.Reader, ix *fulltext.Index, until time.Time) (box fulltext.Mailbox, did mapi.FID, err error) {
 	v, err := s.open(r, &exmdb.System, rightRead)
 	if err != nil {
 		return box, 0, err
@@ -57,7 +59,7 @@ func (s *Store) IndexText(r space.Reader, ix *fulltext.Index) (box fulltext.Mail
 		if c.Search || c.Messages == 0 {
 			continue
 		}
-		if some, err := v.indexFolder(ix, fid, &c); some || err != nil {
+		if some, err := v.indexFolder(ix, fid, &c, until); some || err != nil {
 			return box, fid, err
 		}
 	}
@@ -84,7 +86,7 @@ func (v *view) dropIndexed(ix *fulltext.Index) error {
 }
 
 // indexFolder indexes the next messages of a folder, unless it has too few.
-func (v *view) indexFolder(ix *fulltext.Index, fid mapi.FID, c *schema.FolderCounts) (bool, error) {
+func (v *view) indexFolder(ix *fulltext.Index, fid mapi.FID, c *schema.FolderCounts, end time.Time) (bool, error) {
 	b, err := ix.Begin(v.indexedAs(), fid)
 	if err == nil && b.Wasteful() {
 		if err = ix.DropFolder(v.indexedAs(), fid); err == nil {
@@ -94,13 +96,17 @@ func (v *view) indexFolder(ix *fulltext.Index, fid mapi.FID, c *schema.FolderCou
 	if err != nil || c.ContentSeq <= b.Synced() {
 		return false, err
 	}
-	fresh, err := v.notIndexed(fid, b, c.ContentSeq)
+	most := textStep
+	if !end.IsZero() {
+		most = textShort
+	}
+	fresh, err := v.notIndexed(fid, b, c.ContentSeq, most)
 	if err != nil || len(fresh.messages) < v.config.TextBatch && fresh.steps < textSteps {
 		return false, err
 	}
 	until := fresh.until
 	for i, m := range fresh.messages {
-		if i > 0 && b.Full() {
+		if i > 0 && (b.Full() || !end.IsZero() && time.Now().After(end)) {
 			until = m.at - 1
 			break
 		}
@@ -127,7 +133,7 @@ type stampedMessage struct {
 	at mapi.Stamp
 }
 
-func (v *view) notIndexed(fid mapi.FID, b *fulltext.Batch, newest mapi.Stamp) (out notIndexed, err error) {
+func (v *view) notIndexed(fid mapi.FID, b *fulltext.Batch, newest mapi.Stamp, most int) (out notIndexed, err error) {
 	it := v.r.Iter(schema.ChangeKey(fid, b.Synced()+1), schema.ChangeKey(fid+1, 0))
 	defer closing(it, &err)
 	last := b.Last()
@@ -136,7 +142,7 @@ func (v *view) notIndexed(fid mapi.FID, b *fulltext.Batch, newest mapi.Stamp) (o
 		if err != nil {
 			return out, err
 		}
-		if len(out.messages) == textStep || out.steps == textSteps {
+		if len(out.messages) == most || out.steps == textSteps {
 			return out, nil
 		}
 		out.steps++

@@ -59,11 +59,11 @@ func (s *searched) index(steps int) {
 		var did mapi.FID
 		var m fulltext.Mailbox
 		err := s.rep.View(context.Background(), s.id, space.ReadLocal, func(r space.Reader) (err error) {
-			m, did, err = s.store.IndexText(r, s.ix)
+			m, did, err = s.store.IndexText(r, s.ix, time.Time{})
 			return err
 		})
 		if err == nil && did != 0 {
-			_, err = s.ix.Merge(context.Background(), m, did)
+			_, err = s.ix.Merge(context.Background(), m, did, func() {})
 		}
 		if err != nil {
 			s.t.Fatal(err)
@@ -390,7 +390,7 @@ func TestIndexStopsInARun(t *testing.T) {
 		if n := left(); n != 53 {
 			t.Errorf("%d messages are looked at before the index goes on, want 53", n)
 		}
-		_, _, err := o.store.IndexText(r, o.ix)
+		_, _, err := o.store.IndexText(r, o.ix, time.Time{})
 		return err
 	})
 	if err != nil {

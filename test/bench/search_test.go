@@ -184,11 +184,11 @@ func (o *owned) index(ix *fulltext.Index) {
 		var box fulltext.Mailbox
 		var did mapi.FID
 		err := o.rep.Machine().View(cluster.SpaceID(o.box), func(r space.Reader) (err error) {
-			box, did, err = s.IndexText(r, ix)
+			box, did, err = s.IndexText(r, ix, time.Time{})
 			return err
 		})
 		for more := did != 0; more && err == nil; {
-			more, err = ix.Merge(context.Background(), box, did)
+			more, err = ix.Merge(context.Background(), box, did, func() {})
 		}
 		if err != nil {
 			o.t.Fatal(err)
