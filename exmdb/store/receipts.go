@@ -117,9 +117,12 @@ func (r *readMarker) send(m *message, asked bool) error {
 	if m.row.Receipts&schema.ReceiptRead == 0 {
 		return nil
 	}
-	r.sent++
 	m.row.Receipts = 0
-	return r.marks.sendReceipt(&m.row, &exmdb.Outgoing{Kind: exmdb.OutgoingRead, Asked: asked})
+	sent, err := r.marks.sendReceipt(&m.row, &exmdb.Outgoing{Kind: exmdb.OutgoingRead, Asked: asked})
+	if sent {
+		r.sent++
+	}
+	return err
 }
 
 // deleteTelling is OpDeleteMessages.
@@ -137,27 +140,29 @@ func (s *messageSet) tellUnread(row *schema.Row) error {
 		return err
 	}
 	row.Receipts = 0
-	return s.sendReceipt(row, &exmdb.Outgoing{Kind: exmdb.OutgoingUnread})
+	_, err = s.sendReceipt(row, &exmdb.Outgoing{Kind: exmdb.OutgoingUnread})
+	return err
 }
 
-// sendReceipt writes a receipt into the outbox, with a share in the mail as it came.
-func (t *tx) sendReceipt(row *schema.Row, out *exmdb.Outgoing) error {
+// sendReceipt writes a receipt into the outbox, with a share in the mail as it came. It reports false where there is nobody to
+// whom it could go, or nothing that it would be about, which an edit may have taken away: then nothing is owed either.
+func (t *tx) sendReceipt(row *schema.Row, out *exmdb.Outgoing) (sent bool, err error) {
 	bag, err := t.bag(row)
 	if err != nil {
-		return err
+		return false, err
 	}
 	to := rules.ReceiptTo(bag)
 	body := receivedBody(row)
-	if to.Address == "" || body == 0 { // an edit has taken away whom it would be for, or what it would be about
-		return nil
+	if to.Address == "" || body == 0 {
+		return false, nil
 	}
 	if err := t.holdBody(body); err != nil {
-		return err
+		return false, err
 	}
 	out.At, out.Received = t.now, row.Received.Time()
 	out.To = []exmdb.OutgoingRecipient{{Name: to.Name, Address: to.Address}}
 	t.intend(out, body, row.Bits&schema.RowContent != 0)
-	return nil
+	return true, nil
 }
 
 // settleByClient takes what a message owes from it when a client says, by a keyword, that it has dealt with that itself.

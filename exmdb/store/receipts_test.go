@@ -144,6 +144,36 @@ func TestReceiptsForOthers(t *testing.T) {
 	}
 }
 
+// A receipt for which an edit has left nobody is not sent, not counted, and not owed any more.
+func TestReceiptsForNobody(t *testing.T) {
+	for name, tell := range map[string]func(b *box, id mapi.MID){
+		"read": func(b *box, id mapi.MID) {
+			if r := b.reads(0, id); r.Changed != 1 || r.Receipts != 0 {
+				b.t.Errorf("%+v", r)
+			}
+			if got := b.shownFlags(id) & notifyBoth; got != 0 {
+				b.t.Errorf("flags %#x are left", got)
+			}
+		},
+		"deleted": func(b *box, id mapi.MID) {
+			call(b, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: schema.Inbox, Messages: []mapi.MID{id}, NotifyUnread: true})
+		},
+	} {
+		b := newBox(t, 0)
+		id := b.comes(asksForReceipts).MID
+		call(b, exmdb.OpSaveMessage, &exmdb.SaveMessageRequest{Message: id, Edit: exmdb.MessageEdit{
+			Delete: []mapi.Tag{mapi.PidTagReadReceiptSmtpAddress, mapi.PidTagSentRepresentingSmtpAddress}}})
+		if got := b.shownFlags(id) & notifyBoth; got != notifyBoth {
+			t.Errorf("%s: flags %#x after the edit", name, got)
+		}
+		tell(b, id)
+		if got := b.receipts(); got != "" {
+			t.Errorf("%s: %q goes out", name, got)
+		}
+		b.audit(name)
+	}
+}
+
 // Nobody's reading is a mailbox's where each has read what he has read.
 func TestNothingIsOwedWhereReadingIsOnesOwn(t *testing.T) {
 	own := newBox(t, 0)
