@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,13 +60,13 @@ func (in *incoming) meeting() (*meetingWork, error) {
 	case oxcical.MethodRequest:
 		return in.requested(there, came)
 	case oxcical.MethodCancel:
-		if there == nil || !ofSameOrganizer(there.Message, came) {
+		if there == nil || !ofSameOrganizer(there.Message, came) || !in.ofOrganizer(there.Message, came) {
 			return nil, nil
 		}
 		return changed(there, oxcical.Cancel(there.Message, came)), nil
 	}
 	_, attendee := oxcical.Organizer(came)
-	if there == nil || !oxcical.Organized(there.Message) || !in.writtenBy(attendee) {
+	if there == nil || !oxcical.Organized(there.Message) || !in.writtenBy(attendee, author) {
 		return nil, nil
 	}
 	return changed(there, oxcical.Track(there.Message, came)), nil
@@ -98,14 +99,17 @@ func ofSameOrganizer(there, came *object.Message) bool {
 	return !oxcical.Organized(there) && strings.EqualFold(was, is)
 }
 
-// writtenBy reports whether the mail says that it is of somebody.
-func (in *incoming) writtenBy(address string) bool {
-	for _, t := range []mapi.Tag{author[0], sender[0]} {
-		if strings.EqualFold(textOf(in.bag, t), address) && address != "" {
-			return true
-		}
-	}
-	return false
+// ofOrganizer reports whether a mail that speaks for the organizer says that it is from him, or from whom he has named to write for
+// him (RFC 5546 6.1.1, RFC 6047 2.2.1). Who that is, an appointment says that he has made before; a mail that names somebody else
+// speaks for itself only where there is none to be changed.
+func (in *incoming) ofOrganizer(named, came *object.Message) bool {
+	_, organizer := oxcical.Organizer(came)
+	return in.writtenBy(organizer, author, sender) || in.writtenBy(oxcical.SentBy(named), author, sender)
+}
+
+// writtenBy reports whether the mail says that one of those who made it is somebody.
+func (in *incoming) writtenBy(address string, as ...personTags) bool {
+	return address != "" && slices.ContainsFunc(as, func(who personTags) bool { return strings.EqualFold(textOf(in.bag, who[0]), address) })
 }
 
 // requested is what becomes of a request.
@@ -117,13 +121,15 @@ func (in *incoming) requested(there *appointment, came *object.Message) (*meetin
 		}
 	}
 	w := &meetingWork{next: oxcical.Appointment(came), organizer: exmdb.OutgoingRecipient{Name: name, Address: organizer}}
+	named := came
 	if there != nil {
 		if !ofSameOrganizer(there.Message, came) {
 			return nil, nil
 		}
+		named = there.Message
 		w.mid, w.next = there.row.MID, oxcical.Revise(there.Message, came)
 	}
-	if w.next == nil {
+	if w.next == nil || !in.ofOrganizer(named, came) {
 		return nil, nil
 	}
 	if in.req.About.Meetings == exmdb.MeetingsDecided {
@@ -134,7 +140,7 @@ func (in *incoming) requested(there *appointment, came *object.Message) (*meetin
 
 // decide answers a request for a room. People of ours are answered, in meetings of their own; what others want is mail.
 func (in *incoming) decide(w *meetingWork, there *appointment, came *object.Message) (*meetingWork, error) {
-	if !in.req.About.Internal || in.req.Sender == "" || !in.writtenBy(w.organizer.Address) {
+	if !in.req.About.Internal || in.req.Sender == "" || !in.writtenBy(w.organizer.Address, author, sender) {
 		return nil, nil
 	}
 	var err error

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,13 +14,13 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-// invitation is the delivery of a mail about a meeting, an hour long, so many days from now.
-func (b *box) invitation(method, uid string, days int) *exmdb.DeliverRequest {
+// calendarOf is the message that a calendar of one event is, an hour long, so many days from now.
+func (b *box) calendarOf(method, uid string, days int, people ...string) (exmdb.MessageContent, *oxcmsg.Names) {
 	b.t.Helper()
 	at := b.now.UTC().AddDate(0, 0, days).Truncate(time.Hour)
 	const stamp = "20060102T150405Z"
-	cal, err := oxcical.Parse(fmt.Appendf(nil, "BEGIN:VCALENDAR\r\nMETHOD:%s\r\nBEGIN:VEVENT\r\nUID:%s\r\nDTSTART:%s\r\nDTEND:%s\r\nSUMMARY:%[2]s\r\n"+
-		"ORGANIZER:mailto:o@example.test\r\nATTENDEE:mailto:a@example.test\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n", method, uid, at.Format(stamp), at.Add(time.Hour).Format(stamp)))
+	cal, err := oxcical.Parse(fmt.Appendf(nil, "BEGIN:VCALENDAR\r\n%sBEGIN:VEVENT\r\nUID:%s\r\nDTSTART:%s\r\nDTEND:%s\r\nSUMMARY:%[2]s\r\n"+
+		"%[5]s\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n", method, uid, at.Format(stamp), at.Add(time.Hour).Format(stamp), strings.Join(people, "\r\n")))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -27,17 +28,35 @@ func (b *box) invitation(method, uid string, days int) *exmdb.DeliverRequest {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	names := new(oxcmsg.Names)
+	return list[0].Content(names), names
+}
+
+// meetingMail is the delivery of a mail about a meeting, from somebody.
+func (b *box) meetingMail(from, method, uid string, days int, people ...string) *exmdb.DeliverRequest {
+	b.t.Helper()
 	q := b.incomingMail("")
-	var names oxcmsg.Names
-	meeting := list[0].Content(&names)
+	meeting, names := b.calendarOf("METHOD:"+method+"\r\n", uid, days, people...)
+	from, sentBy, _ := strings.Cut(from, " by ")
 	var bag mapi.PropBag
 	bag.Set(mapi.PidTagMessageClass, meeting.Props.Get(mapi.PidTagMessageClass))
-	bag.Set(mapi.PidTagSentRepresentingSmtpAddress, mapi.String("o@example.test"))
+	bag.Set(mapi.PidTagSentRepresentingSmtpAddress, mapi.String(from))
+	if sentBy != "" {
+		bag.Set(mapi.PidTagSenderSmtpAddress, mapi.String(sentBy))
+	}
 	q.Message.Props = bag.AppendWire(nil)
 	q.Message.Converted = &exmdb.Conversion{Names: names.List(), Meeting: &meeting}
-	q.Sender = "o@example.test"
+	q.Sender = from
 	q.About = exmdb.Circumstances{Own: []string{"a@example.test"}, Name: "A", Internal: true, Meetings: exmdb.MeetingsEntered}
 	return q
+}
+
+const organizerO, attendeeA = "ORGANIZER:mailto:o@example.test", "ATTENDEE:mailto:a@example.test"
+
+// invitation is the delivery of a mail from the organizer.
+func (b *box) invitation(method, uid string, days int) *exmdb.DeliverRequest {
+	b.t.Helper()
+	return b.meetingMail("o@example.test", method, uid, days, organizerO, attendeeA)
 }
 
 // appointments are the subjects in the calendar.
@@ -81,6 +100,110 @@ func TestTheCalendarIsLeftAlone(t *testing.T) {
 	b.wantAppointments()
 	call(b, exmdb.OpDeliver, b.invitation("REQUEST", "plans", 1))
 	b.wantAppointments("plans")
+}
+
+// looks is the one appointment of the calendar: days until it begins, what stands in front of its subject, what attendees have answered;
+// nothing where there is none.
+func (b *box) looks() (s string) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		return v.eachAppointment(nil, func(m *message, _ *mapi.PropBag) (bool, error) {
+			a, err := v.appointment(m)
+			if err != nil {
+				return false, err
+			}
+			start, _ := a.LidTime(mapi.PidLidAppointmentStartWhole)
+			s += fmt.Sprint(int(start.Time().Sub(b.now.UTC().Truncate(time.Hour)).Hours()/24), a.Text(mapi.PidTagSubjectPrefix))
+			for i := range a.Recipients {
+				s += fmt.Sprint(" ", a.Recipients[i].Get(mapi.PidTagRecipientTrackStatus))
+			}
+			return true, nil
+		})
+	})
+	return s
+}
+
+// What a mail says of a meeting counts when it is from who may say it: the organizer or whom he has named, or the attendee
+// who answers. Any other mail stays one, and the calendar as it was.
+func TestWhoChangesTheCalendar(t *testing.T) {
+	const o, eve, secretary = "o@example.test", "eve@example.test", "s@example.test"
+	sentBy := func(address string) string { return `ORGANIZER;SENT-BY="mailto:` + address + `":mailto:o@example.test` }
+	for name, c := range map[string]struct {
+		first    []string // who the first request is from, and its organizer; none without
+		from     string
+		says     string // the line of the organizer
+		changes  bool
+		newAlone bool // it is no change of what is there
+	}{
+		"the organizer":                        {nil, o, organizerO, true, false},
+		"in other letters":                     {nil, "O@Example.TEST", organizerO, true, false},
+		"his mail by another":                  {nil, o + " by " + eve, organizerO, true, false},
+		"the sender, for others":               {nil, eve + " by " + o, organizerO, true, false},
+		"somebody":                             {nil, eve, organizerO, false, false},
+		"nobody":                               {nil, "", organizerO, false, false},
+		"an address that begins like his":      {nil, o + ".evil.test", organizerO, false, false},
+		"somebody else than who is named":      {nil, eve, sentBy(secretary), false, false},
+		"who is named":                         {nil, secretary, sentBy(secretary), true, true},
+		"who was named":                        {[]string{secretary, sentBy(secretary)}, secretary, organizerO, true, false},
+		"who was named, by another's mail":     {[]string{secretary, sentBy(secretary)}, eve + " by " + secretary, organizerO, true, false},
+		"the organizer, who has named another": {[]string{secretary, sentBy(secretary)}, o, organizerO, true, false},
+		"who names himself":                    {[]string{o, organizerO}, eve, sentBy(eve), false, false},
+		"another organizer":                    {[]string{o, organizerO}, eve, "ORGANIZER:mailto:" + eve, false, false},
+	} {
+		for _, method := range []string{"", "REQUEST", "CANCEL"} { // a new one, an update, a cancellation
+			b := newBox(t, 0)
+			want, before := "2 0", "1 0"
+			switch {
+			case method == "" && c.first != nil:
+				continue
+			case method == "":
+				method, before = "REQUEST", ""
+			case c.first == nil:
+				call(b, exmdb.OpDeliver, b.meetingMail(o, "REQUEST", "u", 1, organizerO, attendeeA))
+			default:
+				call(b, exmdb.OpDeliver, b.meetingMail(c.first[0], "REQUEST", "u", 1, c.first[1], attendeeA))
+			}
+			if method == "CANCEL" {
+				want = "1Canceled:  0"
+			}
+			if !c.changes || c.newAlone && before != "" {
+				want = before
+			}
+			mails := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Messages
+			call(b, exmdb.OpDeliver, b.meetingMail(c.from, method, "u", 2, c.says, attendeeA, "SEQUENCE:1"))
+			if got := b.looks(); got != want {
+				t.Errorf("%s: %s leaves %q, want %q", name, method, got, want)
+			}
+			if now := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Messages; now <= mails {
+				t.Errorf("%s: %s is not delivered", name, method)
+			}
+		}
+	}
+}
+
+// An answer is that of the attendee whom From names.
+func TestWhoAnswers(t *testing.T) {
+	const own, asked = "ORGANIZER:mailto:a@example.test", "ATTENDEE:mailto:b@example.test"
+	for from, counts := range map[string]bool{"b@example.test": true, "B@EXAMPLE.test": true, "b@example.test by d@example.test": true,
+		"eve@example.test": false, "eve@example.test by b@example.test": false, "a@example.test": false, "": false} {
+		for _, method := range []string{"REPLY", "COUNTER"} {
+			b := newBox(t, 0)
+			c, names := b.calendarOf("", "u", 1, own, asked)
+			call(b, exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: schema.Calendar, Payload: exmdb.Payload{Names: names.List()},
+				Message: exmdb.MessageEdit{Set: c.Props, ReplaceRecipients: true, Recipients: c.Recipients}})
+			before, want := b.looks(), "1 2"
+			if method == "REPLY" {
+				want = "1 3"
+			}
+			if !counts {
+				want = before
+			}
+			call(b, exmdb.OpDeliver, b.meetingMail(from, method, "u", 1, own, "ATTENDEE;PARTSTAT=ACCEPTED:mailto:b@example.test"))
+			if got := b.looks(); got != want || before == "" {
+				t.Errorf("%s of %q leaves %q, want %q", method, from, got, want)
+			}
+		}
+	}
 }
 
 // A mailbox that has room for the mail has it for the appointment.

@@ -37,6 +37,12 @@ func Organizer(m *object.Message) (name, address string) {
 	return who.name, who.address
 }
 
+// SentBy is the address of whom the organizer has named to write for him, his own where he has named nobody.
+func SentBy(m *object.Message) string {
+	who, _ := sender.get(m)
+	return who.address
+}
+
 // Organized reports whether an appointment is the organizer's own: what others send does not change when it is.
 func Organized(a *object.Message) bool {
 	flags, _ := a.LidInt(mapi.PidLidAppointmentStateFlags)
