@@ -9,10 +9,11 @@ import (
 
 // How much garbage may come, in hundredths of what is live, before the collector runs. A node holds much memory without
 // pointers, in caches and write buffers, which costs the collector nothing: half of Go's default takes a third off a busy
-// node's memory. A node at rest with many groups has much that is live and makes little garbage: there a tenth is enough.
+// node's memory. A node at rest with many groups has much that is live and makes little garbage: there a fifth is enough. With
+// a tenth, marking was a quarter of what 256 groups at rest take.
 const (
 	gcBusy = 50
-	gcRest = 10
+	gcRest = 20
 	// gcLook is how often that is judged: less than gcQuiet in this time, in hundredths of what is live, is rest.
 	gcLook  = 5 * time.Second
 	gcQuiet = 25
