@@ -112,6 +112,7 @@ const (
 	KindExists         Kind = 15 // the space to be created is there already
 	KindContentMissing Kind = 16 // a referenced content is not held by the group: upload it again
 	KindUnsafe         Kind = 17 // what was asked would endanger the cluster as it is now; nothing was done
+	KindGone           Kind = 18 // who was asked is no more, and never will be again
 )
 
 // Error is a refusal with a kind. Leader and Term are set for KindNotLeader when the answering node knows them.

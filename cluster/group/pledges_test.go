@@ -1,7 +1,9 @@
 package group
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -320,6 +322,91 @@ func TestNobodyToCompareWith(t *testing.T) {
 		t.Errorf("awaits %v", g.Stats().Awaits)
 	}
 	w.leader(1).mustGet(1, space.ReadLease, "a", "1")
+}
+
+// While a node is away its group moves to others: nobody is left who could say what its replica promised.
+func TestGroupMovedOnMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	defer w.dump()
+	leader := w.form(1)
+	leader.create(1)
+	leader.mustPut(1, "a", "1")
+	away, second := w.others(leader)[0], w.others(leader)[1]
+	away.awaitValue(1, "a", "1")
+	self := away.group(1).Self()
+	away.stop()
+	next := w.addNode("n4")
+	for _, nd := range []*node{next, w.addNode("n5")} {
+		fresh := nd.open(1).Self()
+		for _, step := range []func(context.Context, cluster.ServerID) error{leader.group(1).AddNonvoter, leader.group(1).Promote} {
+			nd.await(step, fresh)
+		}
+	}
+	next.awaitValue(1, "a", "1")
+	if err := leader.group(1).Remove(within(t), second.group(1).Self()); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.group(1).Transfer(within(t), next.group(1).Self()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new node leads", func() bool { return next.group(1).State() == Leader })
+	next.await(next.group(1).Remove, leader.group(1).Self())
+	for _, nd := range []*node{leader, second} {
+		if err := nd.host.Destroy(within(t), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	away.start()
+	g := away.open(1)
+	eventually(t, "the replica gives up", func() bool { return g.State() == Fenced })
+	if err := g.Stats().Fenced; !errors.Is(err, ErrOutlived) || cluster.KindOf(err) != cluster.KindDamaged {
+		t.Errorf("fenced as %v", err)
+	}
+	if said := away.host.pledges.get(1, self); said != (pledge{}) {
+		t.Errorf("it promised %v", said)
+	}
+	next.mustPut(1, "a", "2")
+}
+
+// Whether there is hope is a matter of how many are left.
+func TestOutlived(t *testing.T) {
+	voters := []cluster.ServerID{"n2.1", "n3.1", "n4.1", "n5.1"}
+	for _, c := range []struct {
+		heard, gone, members string
+		want                 bool
+	}{
+		{"", "", "n2.1 n3.1 n4.1 n5.1", false},
+		{"", "", "n2.1 n3.1", false},
+		{"", "", "n2.1 n3.2", true},
+		{"n3", "", "n2.1", false},
+		{"n3", "n2", "n2.1", true},
+		{"", "n2 n3", "n2.1 n3.1 n4.1 n5.1", false},
+		{"", "n2 n3 n4", "n2.1 n3.1 n4.1 n5.1", true},
+		{"n4", "n2 n3 n4", "n2.1 n3.1 n4.1 n5.1", false},
+	} {
+		p := &probation{voters: voters, heard: map[cluster.NodeID]bool{}, gone: map[cluster.NodeID]bool{}}
+		for _, n := range strings.Fields(c.heard) {
+			p.heard[cluster.NodeID(n)] = true
+		}
+		for _, n := range strings.Fields(c.gone) {
+			p.gone[cluster.NodeID(n)] = true
+		}
+		there := func(s cluster.ServerID) bool { return strings.Contains(c.members, string(s)) }
+		if got := p.outlived(there); got != c.want {
+			t.Errorf("heard of %q, %q are gone, the map has %q: %v", c.heard, c.gone, c.members, got)
+		}
+		p.over = true
+		if p.outlived(there) {
+			t.Error("outlived after it took part")
+		}
+	}
+}
+
+// await repeats a change of members until it is made.
+func (nd *node) await(step func(context.Context, cluster.ServerID) error, of cluster.ServerID) {
+	nd.w.t.Helper()
+	eventually(nd.w.t, "a change of members", func() bool { return step(within(nd.w.t), of) == nil })
 }
 
 // The files of before the group began come back: there is nobody in them to ask, so whoever speaks is asked.

@@ -37,6 +37,7 @@ type probation struct {
 
 	mu      sync.Mutex
 	heard   map[cluster.NodeID]bool // whose word is no contradiction; guarded by mu
+	gone    map[cluster.NodeID]bool // whose replica is no more, and what it heard with it; guarded by mu
 	asking  map[cluster.NodeID]bool // only without voters; guarded by mu
 	over    bool                    // guarded by mu
 	changed chan struct{}           // closed and replaced with each change; guarded by mu
@@ -44,7 +45,7 @@ type probation struct {
 
 // beginProbation is called when raft has read the files and nothing has reached it yet.
 func (g *Group) beginProbation() error {
-	p := &probation{g: g, began: time.Now(), heard: map[cluster.NodeID]bool{}, asking: map[cluster.NodeID]bool{},
+	p := &probation{g: g, began: time.Now(), heard: map[cluster.NodeID]bool{}, gone: map[cluster.NodeID]bool{}, asking: map[cluster.NodeID]bool{},
 		changed: make(chan struct{})}
 	var err error
 	if p.own, err = g.standing(); err != nil {
@@ -194,6 +195,10 @@ func (p *probation) ask(ctx context.Context, node cluster.NodeID, voter cluster.
 			p.answered(node, heard)
 			return
 		}
+		if cluster.KindOf(err) == cluster.KindGone {
+			p.lost(node)
+			return
+		}
 		if pause(ctx, wait, up, p.g.stopped) != nil {
 			return
 		}
@@ -211,6 +216,47 @@ func (p *probation) answered(node cluster.NodeID, heard pledge) {
 	p.heard[node] = true
 	p.wakeLocked()
 }
+
+// ErrOutlived is why a replica is given up whose group has moved to other nodes meanwhile. It counts as damaged.
+var ErrOutlived = fmt.Errorf("too few are left of those who heard what the replica promised, since the group has moved to other nodes; "+
+	"it is made again from them, and when they have no quorum without it, run 'flotilla groups recover' on the nodes that are left: %w", cluster.ErrDamaged)
+
+// lost notes that a voter's replica is no more: the group went on without it, and without this one. Where too few are left
+// that could say what this one promised, nobody ever will, and it is worth as much as an old copy.
+func (p *probation) lost(node cluster.NodeID) {
+	p.mu.Lock()
+	p.gone[node] = true
+	p.mu.Unlock()
+	if p.outlived(func(cluster.ServerID) bool { return true }) {
+		p.g.fence(ErrOutlived)
+	}
+}
+
+// outlived reports whether too few voters have answered, or are there to answer.
+func (p *probation) outlived(there func(cluster.ServerID) bool) bool {
+	_, some := p.enough()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := 0
+	for _, v := range p.voters {
+		if node := v.Node(); p.heard[node] || !p.gone[node] && there(v) {
+			left++
+		}
+	}
+	return !p.over && left < some
+}
+
+// Waiting is for how long the replica has waited for the word of others before it takes part; zero once it does.
+func (g *Group) Waiting() time.Duration {
+	if g.probation.ended() {
+		return 0
+	}
+	return time.Since(g.probation.began)
+}
+
+// Outlived reports whether the replica waits in vain for the word of others, given which servers of the group are still there
+// (ErrOutlived). Nodes that left the cluster cannot say so themselves.
+func (g *Group) Outlived(there func(cluster.ServerID) bool) bool { return g.probation.outlived(there) }
 
 func (p *probation) ended() bool {
 	p.mu.Lock()
@@ -326,17 +372,27 @@ func (h *Host) receiveCompare(in transport.Inbound) {
 		return
 	}
 	h.spawn(func() { // not open, or not yet: its directory says who it is
-		if ident, err := h.dir(in.Group).readIdentity(); err != nil || ident == nil || cluster.NewServerID(h.cfg.Node, ident.incarnation) != voter {
+		ident, err := h.dir(in.Group).readIdentity()
+		if err != nil {
 			in.Refuse(notHere(in.Group))
+			return
+		}
+		if ident == nil || cluster.NewServerID(h.cfg.Node, ident.incarnation) != voter {
+			in.Refuse(goneFrom(in.Group, voter))
 			return
 		}
 		in.Respond(h.pledges.get(in.Group, about).encode())
 	})
 }
 
+// goneFrom says that a server of a group is no more, and that what it heard went with it: its node has another, or none.
+func goneFrom(g cluster.GroupID, server cluster.ServerID) error {
+	return cluster.Errorf(cluster.KindGone, "group %d: replica %s is no more", g, server)
+}
+
 func (h *Host) answerCompare(in transport.Inbound, g *Group, about, voter cluster.ServerID) {
 	if voter != "" && g.self != voter {
-		in.Refuse(notHere(in.Group)) // that server is no more, and what it heard went with it
+		in.Refuse(goneFrom(in.Group, voter))
 		return
 	}
 	in.Respond(h.pledges.get(in.Group, about).encode())

@@ -98,7 +98,7 @@ var kindNames = map[cluster.Kind]string{
 	cluster.KindTooLarge: "too_large", cluster.KindStaleRequest: "stale_request", cluster.KindDeadline: "deadline",
 	cluster.KindNoMethod: "no_method", cluster.KindBadRequest: "bad_request", cluster.KindDiskFull: "disk_full",
 	cluster.KindDamaged: "damaged", cluster.KindMoving: "moving", cluster.KindExists: "exists",
-	cluster.KindContentMissing: "content_missing", cluster.KindUnsafe: "unsafe",
+	cluster.KindContentMissing: "content_missing", cluster.KindUnsafe: "unsafe", cluster.KindGone: "gone",
 	exmdb.KindNoMailbox: "no_mailbox", exmdb.KindNoFolder: "no_folder", exmdb.KindNoMessage: "no_message",
 	exmdb.KindFolderExists: "folder_exists", exmdb.KindBadName: "bad_name", exmdb.KindFixedFolder: "fixed_folder",
 	exmdb.KindAccessDenied: "access_denied", exmdb.KindOverQuota: "over_quota", exmdb.KindTooBig: "too_big",

@@ -60,10 +60,31 @@ func (p *process) keep(g *placement.Group) error {
 	case open == nil:
 		_, err := p.host.Open(p.ctx, g.ID, group.ReplicaConfig{})
 		return err
-	case open.Self() != want.Server || len(open.Members()) > 0:
+	case open.Self() != want.Server:
+		return nil
+	case errors.Is(open.Stats().Fenced, group.ErrOutlived):
+		return p.lose(g.ID, want.Server)
+	case len(open.Members()) > 0:
 		return nil
 	}
 	return p.begin(g, open)
+}
+
+// fenced is told of a replica that has stopped. One that its group outlived is made again; nothing else must stop one.
+func (nd *node) fenced(g cluster.GroupID, err error) {
+	if errors.Is(err, group.ErrOutlived) {
+		nd.w.note("%s: group %d is fenced: %v", nd.id, g, err)
+		return
+	}
+	nd.w.broken("%s: group %d is fenced: %v", nd.id, g, err)
+}
+
+// lose gives a replica up: the map lets another take its place.
+func (p *process) lose(g cluster.GroupID, which cluster.ServerID) error {
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	_, err := p.mapOp(ctx, store.OpSetReplicaState, &store.ReplicaStateRequest{Group: g, Server: which, State: placement.Lost})
+	return err
 }
 
 // make makes a replica's data and says so in the map. One that knows a membership and was not made for this assignment was a

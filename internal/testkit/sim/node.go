@@ -210,7 +210,7 @@ func (p *process) events() group.Events {
 				p.view.Learn(g, term, leader.Node())
 			}
 		},
-		Fenced:            func(g cluster.GroupID, err error) { nd.w.broken("%s: group %d is fenced: %v", nd.id, g, err) },
+		Fenced:            nd.fenced,
 		SnapshotInstalled: func(g cluster.GroupID, index uint64) { nd.w.note("%s: snapshot of %d at %d", nd.id, g, index) },
 		PeerDead:          func(n cluster.NodeID, why string, groups int) { nd.w.note("%s: %s is dead: %s", nd.id, n, why) },
 		Stood:             func(g cluster.GroupID, l cluster.ServerID) { nd.w.note("%s stands for %d", nd.id, g) },
