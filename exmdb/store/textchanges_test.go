@@ -81,9 +81,7 @@ func (f *changedFolder) check(t *testing.T, c *folderChanges) {
 		if s.at > c.since && s.at <= c.until && !named.Has(s.first) {
 			t.Fatalf("message %d changed at %d and is not named after %d", s.first, s.at, c.since)
 		}
-		for uid := s.first - min(s.first, runLength); uid <= s.first+runLength; uid++ {
-			changed.Add(uid)
-		}
+		changed.AddAll(s.first-min(s.first, runLength), s.first+runLength)
 	}
 	named.Each(func(uid mapi.UID) bool {
 		if !changed.Has(uid) {
