@@ -108,6 +108,7 @@ func TestStepsAreBoundedByWork(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b, work := fill(t)
 			step := begin(t, b, work)
 			steps := 0
