@@ -180,6 +180,15 @@ func (l Levels) String() string {
 	return fmt.Sprintf("levels %d to %d", l.Oldest, l.Newest)
 }
 
+// Remedy is what to do about a program of these levels in a cluster at another.
+func (l Levels) Remedy(at Level) string {
+	if l.Oldest > at {
+		return "it is too new: install the release that the others run ('flotilla node list' names it), and go on by one release at a time, " +
+			"with 'flotilla upgrade --all' and 'flotilla upgrade --finalize'"
+	}
+	return "it is too old: install the release that the others run ('flotilla node list' names it)"
+}
+
 // Speaks is what the node's program speaks, as it registered.
 func (n *NodeState) Speaks() Levels { return Levels{Level(n.MinLevel), Level(n.MaxLevel)} }
 

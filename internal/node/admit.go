@@ -268,7 +268,9 @@ func tokenRefused(a *store.UseTokenAnswer, q *joinRequest) error {
 	case store.NameRemoved:
 		return refusef("%s was removed from the cluster, and its name is not given again: choose another --name", name)
 	case store.LevelUnknown:
-		return refusef("the cluster is at level %d and this machine's program, %s, speaks levels %d to %d: install the cluster's release", a.Level, q.Version, q.MinLevel, q.MaxLevel)
+		speaks := placement.Levels{Oldest: placement.Level(q.MinLevel), Newest: placement.Level(q.MaxLevel)}
+		return refusef("the cluster is at level %d and this machine's program, %s, speaks %s: %s; then run 'flotilla join' again with the same token",
+			a.Level, q.Version, speaks, speaks.Remedy(a.Level))
 	case store.NameOther:
 		return refusef("the token is for a machine that takes the place of %s: run 'flotilla join' with --name %s, or draw one for a new node with 'flotilla node token'", a.By, a.By)
 	}

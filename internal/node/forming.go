@@ -42,10 +42,12 @@ type hello struct {
 	Stranger bool `wire:"7"`
 	// Recovery is the recovery epoch of the node's copy of the system group (CLUSTER 7.3).
 	Recovery uint32 `wire:"8"`
+	// Level is that of the node's map, 0 of one that reads none: a program that does not speak it takes no part (CLUSTER 7.2).
+	Level placement.Level `wire:"9"`
 }
 
 func (n *Node) hello() *hello {
-	h := &hello{Nodes: n.nodesHash(), Holds: holdsMailboxes(n.cfg.path("groups"))}
+	h := &hello{Nodes: n.nodesHash(), Holds: holdsMailboxes(n.cfg.path("groups")), Level: n.view.Map().Level}
 	g := n.storage.host.Group(cluster.SystemGroup)
 	if g == nil {
 		return h
@@ -142,6 +144,9 @@ func (n *Node) askAll(ctx context.Context) map[cluster.NodeID]*hello {
 // tryForm asks every named node once, and begins the system group if that is this node's to do.
 func (n *Node) tryForm(ctx context.Context) error {
 	all := n.askAll(ctx)
+	if err := levelRefused(all, levels()); err != nil {
+		return err
+	}
 	if by := knownNot(all); by != "" {
 		return &strangerError{node: n.self, by: by}
 	}
@@ -325,7 +330,7 @@ func (n *Node) initSystem(ctx context.Context, g *group.Group) error {
 			Suffrage: placement.Suffrage(m.Suffrage), State: placement.Created, Initial: true})
 	}
 	_, err := rep.Update(ctx, store.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		return nil, errors.Join(store.Init(w, placement.FirstLevel), store.AdoptGroup(w, system), store.InitPolicy(w, n.cfg.policy()))
+		return nil, errors.Join(store.Init(w, levels().Oldest), store.AdoptGroup(w, system), store.InitPolicy(w, n.cfg.policy()))
 	})
 	if err != nil {
 		return fmt.Errorf("begin the placement map: %w", err)

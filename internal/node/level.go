@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,8 @@ const (
 
 // levels are those that this program speaks.
 func levels() placement.Levels {
-	return placement.Levels{Oldest: placement.FirstLevel, Newest: max(placement.NewestLevel, placement.Level(version.TestLevel()))}
+	first, last := version.TestLevels()
+	return placement.Levels{Oldest: max(placement.FirstLevel, placement.Level(first)), Newest: max(placement.NewestLevel, placement.Level(last))}
 }
 
 // levelPath is where the data directory says which level its formats may have: level and release that wrote it.
@@ -54,11 +57,41 @@ func storedLevel(cfg *Config) (level placement.Level, by string, err error) {
 // mayOpen refuses a data directory whose formats this program may not know (CLUSTER 7.2).
 func mayOpen(cfg *Config) error {
 	level, by, err := storedLevel(cfg)
-	if err != nil || levels().Has(level) {
-		return err
+	if err != nil || by == "" && !holdsReplicas(cfg.path("groups")) {
+		return err // of a directory without data the others say what is to be written into it
+	}
+	return mayRead(cfg, levels(), level, by)
+}
+
+// holdsReplicas looks for anything in the folder of groups. What cannot be read is not taken for empty.
+func holdsReplicas(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+// mayRead refuses data at a level, since a release wrote it, for a program of other levels.
+func mayRead(cfg *Config, speaks placement.Levels, level placement.Level, by string) error {
+	if speaks.Has(level) {
+		return nil
+	}
+	current := cfg.path("program", linkCurrent)
+	if speaks.Oldest > level {
+		return cluster.Errorf(cluster.KindUnsafe, "the data in %s is at level %d, and this program, %s, speaks %s: start the release that ran here "+
+			"(if an upgrade brought it, it is %s), or another that the other nodes run ('flotilla node list' names it), and go on by one release at a time, "+
+			"with 'flotilla upgrade --all' and 'flotilla upgrade --finalize'", cfg.Dir, level, versionString(), speaks, current)
 	}
 	return cluster.Errorf(cluster.KindUnsafe, "the data in %s is at level %d since %s, and this program, %s, speaks %s: start %s or a newer one "+
-		"(if that was staged here it is %s)", cfg.Dir, level, by, versionString(), levels(), by, cfg.path("program", "current"))
+		"(if that was staged here it is %s)", cfg.Dir, level, by, versionString(), speaks, by, current)
+}
+
+// levelRefused is why this program must not take part: another node has a map at a level that it does not speak.
+func levelRefused(all map[cluster.NodeID]*hello, speaks placement.Levels) error {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if at := all[id].Level; at != 0 && !speaks.Has(at) {
+			return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d, as %s says, and this program, %s, speaks %s: %s", at, id, versionString(), speaks, speaks.Remedy(at))
+		}
+	}
+	return nil
 }
 
 // keepLevel carries the cluster's level to the data directory first and then into the log of each group that is led here.
@@ -81,12 +114,12 @@ func (n *Node) keepLevel(ctx context.Context) error {
 
 func (n *Node) takeLevel(ctx context.Context) error {
 	level := n.view.Map().Level
-	if level <= placement.FirstLevel {
-		return nil
-	}
-	if !levels().Has(level) {
+	if level != 0 && !levels().Has(level) {
 		n.fatal("FL-1083", "this program does not speak the cluster's level: the process ends before it meets a format that it does not know",
 			fmt.Errorf("the cluster is at level %d, %s speaks %s", level, versionString(), levels()))
+		return nil
+	}
+	if level <= placement.FirstLevel {
 		return nil
 	}
 	have, _, err := storedLevel(&n.cfg)

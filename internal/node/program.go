@@ -280,8 +280,13 @@ func (p programs) fit(ctx context.Context, name string, level placement.Level) (
 	if err != nil {
 		return nil, err
 	}
-	if speaks := (placement.Levels{Oldest: d.Levels.Oldest, Newest: d.Levels.Newest}); !speaks.Has(max(level, placement.FirstLevel)) {
-		return nil, cluster.Errorf(cluster.KindUnsafe, "%s speaks %s, and the cluster is at level %d: the upgrade was finalized, there is no way back", d.Release, speaks, level)
+	level = max(level, placement.FirstLevel)
+	if speaks := (placement.Levels{Oldest: d.Levels.Oldest, Newest: d.Levels.Newest}); !speaks.Has(level) {
+		why := "the upgrade was finalized, there is no way back"
+		if speaks.Oldest > level {
+			why = "go over to a release in between first, with 'flotilla upgrade --all', and make it the oldest there is with 'flotilla upgrade --finalize'"
+		}
+		return nil, cluster.Errorf(cluster.KindUnsafe, "%s speaks %s, and the cluster is at level %d: %s", d.Release, speaks, level, why)
 	}
 	return d, nil
 }

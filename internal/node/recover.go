@@ -79,8 +79,8 @@ const (
 	recoveryLook = 2 * time.Second
 )
 
-// refuseOld refuses to start on a copy of the system group that another node has gone on without, before it can take part
-// in anything. Nodes that do not answer are asked again while the node runs.
+// refuseOld refuses to start on a copy of the system group that another node has gone on without, or with a program that does
+// not speak the cluster's level, before it can take part in anything. Nodes that do not answer are asked again while the node runs.
 func (n *Node) refuseOld(ctx context.Context) error {
 	self, epoch, begun, err := n.storage.host.Stored(cluster.SystemGroup)
 	if err != nil || !begun {
@@ -94,6 +94,9 @@ func (n *Node) refuseOld(ctx context.Context) error {
 	for {
 		all := n.askAll(ctx)
 		all[n.self] = &hello{Server: self, Recovery: epoch, Formed: true}
+		if err := levelRefused(all, levels()); err != nil {
+			return err
+		}
 		if by := outlivedBy(n.self, all); by != "" {
 			return n.noteOutlived(by, self)
 		}

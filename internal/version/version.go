@@ -11,13 +11,15 @@ import (
 // release is set by the linker (Makefile); without it the build is one of a checkout.
 var release string
 
-// level is set by the linker in builds for tests alone: a newest level that no format has yet, so that programs of two
-// levels can be made of one tree.
-var level string
+// level and oldest are set by the linker in builds for tests alone: a newest level that no format has yet, and an oldest one,
+// so that programs of two levels can be made of one tree.
+var level, oldest string
 
-// TestLevel is the newest level that a build for tests claims to speak, 0 of any other build.
-func TestLevel() uint32 {
-	n, err := strconv.ParseUint(level, 10, 32)
+// TestLevels are the oldest and the newest level that a build for tests claims to speak, 0 of any other build.
+func TestLevels() (first, last uint32) { return number(oldest), number(level) }
+
+func number(stamp string) uint32 {
+	n, err := strconv.ParseUint(stamp, 10, 32)
 	if err != nil {
 		return 0
 	}

@@ -10,7 +10,8 @@ import (
 
 func TestGet(t *testing.T) {
 	got := Get()
-	if TestLevel() != 0 || got.Release != "dev" || got.Go != runtime.Version() || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
+	first, last := TestLevels()
+	if first != 0 || last != 0 || got.Release != "dev" || got.Go != runtime.Version() || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
 		t.Fatalf("%+v", got)
 	}
 	if want := "dev (" + runtime.Version() + ", "; !strings.HasPrefix(got.String(), want) {
@@ -22,13 +23,14 @@ func TestGet(t *testing.T) {
 func TestLinkerStamp(t *testing.T) {
 	const name = "github.com/flotilla-mail/flotilla/internal/version.release"
 	const level = "github.com/flotilla-mail/flotilla/internal/version.level"
+	const oldest = "github.com/flotilla-mail/flotilla/internal/version.oldest"
 	bin := filepath.Join(t.TempDir(), "stamp")
-	build := exec.Command("go", "build", "-ldflags", "-X "+name+"=v9.9 -X "+level+"=7", "-o", bin, "./testdata/stamp")
+	build := exec.Command("go", "build", "-ldflags", "-X "+name+"=v9.9 -X "+level+"=7 -X "+oldest+"=5", "-o", bin, "./testdata/stamp")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := exec.Command(bin).Output()
-	if err != nil || string(out) != "v9.9 7" {
+	if err != nil || string(out) != "v9.9 5 7" {
 		t.Fatalf("%q, %v", out, err)
 	}
 }

@@ -68,9 +68,9 @@ func mayRegister(r space.Reader, n *placement.NodeState) error {
 	if err != nil {
 		return err
 	}
-	if level := placement.Level(have); level > placement.FirstLevel && n.MaxLevel != 0 && !n.Speaks().Has(level) {
-		return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d, and the program of %s, %s, speaks %s: run the one that the other nodes run (flotilla status)",
-			level, n.ID, n.Version, n.Speaks())
+	if level := placement.Level(have); level != 0 && n.MaxLevel != 0 && !n.Speaks().Has(level) {
+		return cluster.Errorf(cluster.KindUnsafe, "the cluster is at level %d, and the program of %s, %s, speaks %s: %s",
+			level, n.ID, n.Version, n.Speaks(), n.Speaks().Remedy(level))
 	}
 	return nil
 }

@@ -51,6 +51,9 @@ func TestLevelWaitsForEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(put("n2", 1), "the cluster is at level 2, and the program of n2, vn2, speaks level 1")
+	refused(b.try(func(w space.Writer) error {
+		return PutNode(w, placement.NodeState{ID: "n2", MinLevel: 4, MaxLevel: 5, Version: "vn2"})
+	}), "speaks levels 4 to 5: it is too new: install the release that the others run ('flotilla node list'")
 	refused(raise(1), "a level never falls")
 	if err := b.try(func(w space.Writer) error { return PutNode(w, placement.NodeState{ID: "n5"}) }); err != nil {
 		t.Fatalf("one that was let in and has not started: %v", err)

@@ -1,7 +1,8 @@
 // Package upgrade brings another program to a cluster under load and takes it back.
 //
 // The old program is the newest release of deploy/RELEASES, or this tree under another name before there is one; the new
-// one is this tree, built to speak one level more, which no format uses yet.
+// one is this tree, built to speak two levels more, which no format uses yet. So the old one is two levels apart from the
+// cluster at last, and so is a third one on the other side.
 package upgrade
 
 import (
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/internal/dev"
 	"github.com/flotilla-mail/flotilla/internal/node"
 	"github.com/flotilla-mail/flotilla/internal/probe"
@@ -30,14 +32,14 @@ const patience = 3 * time.Minute
 
 const users = 3
 
-// build links a program of a tree under a release's name. A level is claimed unless it is empty.
-func build(t *testing.T, tree, release, level string) string {
+// build links a program of a tree under a release's name. Stamps are what package version has for tests, as level=3.
+func build(t *testing.T, tree, release string, claims ...string) string {
 	t.Helper()
 	const stamps = "github.com/flotilla-mail/flotilla/internal/version."
 	path := filepath.Join(t.TempDir(), "flotilla-"+release)
 	flags := "-s -w -X " + stamps + "release=" + release
-	if level != "" {
-		flags += " -X " + stamps + "level=" + level
+	for _, claim := range claims {
+		flags += " -X " + stamps + claim
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", "hashicorpmetrics", "-ldflags", flags, "-o", path, "./cmd/flotilla")
 	cmd.Dir, cmd.Env = tree, append(os.Environ(), "CGO_ENABLED=0")
@@ -54,7 +56,7 @@ func oldProgram(t *testing.T) (path, release string) {
 	b, err := os.ReadFile(filepath.Join(root, "deploy", "RELEASES"))
 	lines := strings.Fields(string(bytes.TrimSpace(b)))
 	if err != nil || len(lines) < 2 {
-		return build(t, root, "v0.0.0-old", ""), "v0.0.0-old"
+		return build(t, root, "v0.0.0-old"), "v0.0.0-old"
 	}
 	release, commit := lines[len(lines)-2], lines[len(lines)-1]
 	tree := filepath.Join(t.TempDir(), "tree")
@@ -66,7 +68,7 @@ func oldProgram(t *testing.T) (path, release string) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
-	return build(t, tree, release, ""), release
+	return build(t, tree, release), release
 }
 
 // site is a cluster with clients that go to the next node when one says goodbye.
@@ -145,7 +147,7 @@ func TestUpgrade(t *testing.T) {
 	defer cancel()
 	old, oldRelease := oldProgram(t)
 	const newRelease = "v9.9.9-new"
-	next := build(t, testkit.Root(t), newRelease, "2")
+	next := build(t, testkit.Root(t), newRelease, "level=3")
 	s := start(ctx, t, old)
 	s.unharmed(ctx, t, "before")
 	if err := rollout.Stage(ctx, s.Admin("n1"), next, nil); err != nil {
@@ -160,13 +162,19 @@ func TestUpgrade(t *testing.T) {
 		s.roll(ctx, t, rollout.Staged, newRelease)
 	}
 	refused(t, s.finalize(ctx), "")
-	s.runs(t, newRelease, 2)
+	s.runs(t, newRelease, 3)
 	s.unharmed(ctx, t, "finalizing")
 	back := rollout.Rollout{API: s.Admin("n1"), Target: rollout.Previous, Progress: func(string, string) {}}
 	_, err := back.Run(ctx)
 	refused(t, err, "no node has an earlier program")
-	refused(t, rollout.Stage(ctx, s.Admin("n2"), old, nil), "the cluster is at level 2")
-	s.oldRefuses(ctx, t, old)
+	s.keptOut(ctx, t, []apart{
+		{old, "speaks level 1", "it is too old: install the release that the others run ('flotilla node list' names it)",
+			"is at level 3 since v9.9.9-new", "start v9.9.9-new or a newer one"},
+		{build(t, testkit.Root(t), "v99.0.0-ahead", "oldest=5", "level=5"), "speaks level 5", "it is too new: install the release that the others run " +
+			"('flotilla node list' names it)", "is at level 3, and this program", "'flotilla upgrade --all' and 'flotilla upgrade --finalize'"},
+	})
+	s.runs(t, newRelease, 3)
+	s.unharmed(ctx, t, "programs two levels apart")
 	s.ledger.Settle(ctx, t, s.crew, true, devtest.Roam(s.Cluster)(0, 2143))
 	devtest.NoLateAnswers(ctx, t, s.Cluster)
 }
@@ -195,23 +203,64 @@ func (s *site) mixed(ctx context.Context, t *testing.T) {
 			return err
 		}
 		for _, x := range u.Nodes {
-			if x.Node == "n3" && (x.Newest != 2 || !x.Ready || len(x.Behind) > 0) {
+			if x.Node == "n3" && (x.Newest != 3 || !x.Ready || len(x.Behind) > 0) {
 				return fmt.Errorf("%+v", x)
 			}
 		}
 		return nil
 	})
-	refused(t, s.finalize(ctx), "which speaks level 1 and not 2: upgrade it first")
+	refused(t, s.finalize(ctx), "which speaks level 1 and not 3: upgrade it first")
 	s.unharmed(ctx, t, "two programs")
 }
 
-// oldRefuses starts the old program on data of the new level.
-func (s *site) oldRefuses(ctx context.Context, t *testing.T, old string) {
+// apart is a program two levels apart from the cluster: which it speaks, what is to be done about it where the cluster is met,
+// and what is said, and to be done, where its own data is.
+type apart struct{ program, speaks, remedy, data, own string }
+
+// keptOut lets programs come in each way there is: staged for an upgrade, on a machine with a token, on a node's data, and on a
+// node's machine whose data was lost. They are refused, each time with the cause and what to run.
+func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 	t.Helper()
-	config := filepath.Join(s.Dir, "n1", "flotilla.toml")
-	out, err := exec.CommandContext(ctx, old, "serve", "--config", config).CombinedOutput()
-	var ended *exec.ExitError
-	if !errors.As(err, &ended) || !strings.Contains(string(out), "is at level 2 since v9.9.9-new") {
-		t.Errorf("the old program on data of the new level: %v\n%s", err, out)
+	token := devtest.Answer[admin.Token](t, s.Cluster, "node", "token", "--valid", "1h").Token
+	for _, p := range programs {
+		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.program, nil), p.speaks+", and the cluster is at level 3: ")
+		p.ends(t, s.Cluster, 1, []string{"the cluster is at level 3", p.speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
+			"--address", fmt.Sprintf("%s:%d", dev.Host("n4"), s.Port(7400)), "--data", filepath.Join(t.TempDir(), "n4"), "--config", filepath.Join(t.TempDir(), "n4.toml"))
+		p.ends(t, s.Cluster, 4, []string{p.data, p.speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n1", "flotilla.toml"))
 	}
+	if err := s.Stop(ctx, "n3"); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range programs {
+		p.ends(t, s.Cluster, 4, []string{"the cluster is at level 3, as n", p.speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
+	}
+	if err := errors.Join(s.Start("n3"), s.ReadyNode(ctx, "n3", func(string) {})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ends runs a program's command that has to end with a code and say something.
+func (p apart) ends(t *testing.T, c *dev.Cluster, code int, says []string, args ...string) {
+	t.Helper()
+	by := *c
+	by.Program = p.program
+	said := devtest.Run(t, &by, "", args...)
+	for _, part := range says {
+		if said.Code != code || !strings.Contains(said.Err, part) {
+			t.Fatalf("%s %s, which %s: exit code %d: %s; want %d and %q", filepath.Base(p.program), args[0], p.speaks, said.Code, said.Err, code, part)
+		}
+	}
+}
+
+// emptied is the configuration of a node's machine that has its certificates and nothing else.
+func (s *site) emptied(t *testing.T, node string) (config string) {
+	t.Helper()
+	was, is := filepath.Join(s.Dir, node), filepath.Join(t.TempDir(), node)
+	config = filepath.Join(is, "flotilla.toml")
+	b, err := os.ReadFile(filepath.Join(was, "flotilla.toml"))
+	if err := errors.Join(err, os.CopyFS(filepath.Join(is, "tls"), os.DirFS(filepath.Join(was, "tls"))),
+		os.WriteFile(config, bytes.ReplaceAll(b, []byte(was), []byte(is)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return config
 }

@@ -7,4 +7,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/version"
 )
 
-func main() { fmt.Printf("%s %d", version.Get().Release, version.TestLevel()) }
+func main() {
+	first, last := version.TestLevels()
+	fmt.Printf("%s %d %d", version.Get().Release, first, last)
+}
