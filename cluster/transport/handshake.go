@@ -234,8 +234,10 @@ func (t *Transport) enrol(w *wire, h hello, answer welcome, alpn string) (*peer,
 	p := t.peer(h.from)
 	w.class = h.class
 	if err := p.adopt(w, h.incarnation); err != nil {
-		answer.status = welcomeBusy
-		if errors.Is(err, errReplaced) {
+		switch answer.status = welcomeBusy; {
+		case errors.Is(err, errVacant):
+			answer.status = welcomeVacant
+		case errors.Is(err, errReplaced):
 			answer.status = welcomeGone
 		}
 		answer.text = fmt.Sprintf("%s connection from %s to %s: %v", h.class, h.from, t.cfg.Node, err)

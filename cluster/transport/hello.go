@@ -39,6 +39,7 @@ const (
 	welcomeClass   welcomeStatus = 5 // class unknown, or not served here
 	welcomeGone    welcomeStatus = 6 // hello from a process that another of the same node has replaced
 	welcomeBarred  welcomeStatus = 7 // hello from a node that was taken out of the cluster
+	welcomeVacant  welcomeStatus = 8 // like welcomeGone, but that other process is silent
 )
 
 type welcome struct {

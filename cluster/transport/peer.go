@@ -44,6 +44,7 @@ type peer struct {
 	kept        bool               // guarded by mu
 	incarnation uint64             // guarded by mu
 	retired     []uint64           // incarnations before it, the newest last; guarded by mu
+	comes       caller             // guarded by mu
 	dialled     [3]*link           // by class, Control and Bulk; guarded by mu
 	accepted    [3]*link           // the same; guarded by mu
 	attempts    [3]*attempt        // the last of each class; guarded by mu
@@ -54,6 +55,12 @@ type peer struct {
 	failures    int                // dials of Control in a row; guarded by mu
 	nextDial    int64              // stamp; guarded by mu
 	ticks       int                // guarded by mu
+}
+
+// caller is a process that was replaced and wants to come back, and since when no other such one did.
+type caller struct {
+	incarnation uint64
+	since       int64 // stamp
 }
 
 // report is the last state the owner was told.
@@ -203,12 +210,12 @@ func (p *peer) downLocked(err error, refused bool) {
 // adopt ties a connection to the peer's process that the handshake named. What belonged to the process before it is
 // closed, and a process that was replaced does not come back: were both alive, each would otherwise undo the other for
 // ever. All of it is one step: connections of a new process come in on several goroutines at once, and none may close
-// another's. It refuses with errReplaced or cluster.ErrOverloaded.
+// another's. It refuses with errReplaced, errVacant or cluster.ErrOverloaded.
 func (p *peer) adopt(w *wire, incarnation uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if slices.Contains(p.retired, incarnation) {
-		return errReplaced
+		return p.turnedAwayLocked(incarnation)
 	}
 	for _, old := range p.observeLocked(incarnation) {
 		old.kill(errReplaced)
@@ -225,6 +232,20 @@ func (p *peer) adopt(w *wire, incarnation uint64) error {
 	p.wires[w] = struct{}{}
 	w.identify(p)
 	return nil
+}
+
+// turnedAwayLocked is what a process hears that was replaced: errVacant once the one that took its place has been silent, and
+// it alone has come, for Config.Vacant. It is not taken back as it is: what the two have acknowledged and voted for under one
+// name is compared when a process starts (CLUSTER 6.3), and only then.
+func (p *peer) turnedAwayLocked(incarnation uint64) error {
+	now := p.t.stamp()
+	if p.comes.incarnation != incarnation {
+		p.comes = caller{incarnation, now}
+	}
+	if alone := time.Duration(now - p.comes.since); min(alone, p.silentLocked(now)) < p.t.cfg.Vacant {
+		return errReplaced
+	}
+	return errVacant
 }
 
 // observeLocked notes the incarnation of a handshake and takes out the connections of the process before it.

@@ -135,6 +135,71 @@ func TestNewcomersSpareEachOther(t *testing.T) {
 	}
 }
 
+// TestSecondProcessGoes: a process that another replaced is refused while that one is heard, and for a while after; then it is
+// told that it may start anew, which makes it the node again.
+func TestSecondProcessGoes(t *testing.T) {
+	n := newNetwork(t)
+	var d diary
+	cfg := n.config("n1")
+	cfg.Events, cfg.Vacant = d.events(), 300*time.Millisecond
+	n1 := n.start(cfg)
+	runs := func(incarnation uint64) *Transport {
+		c := n.config("n2")
+		c.Incarnation = incarnation
+		tr := n.start(c)
+		tr.SetPeers([]cluster.NodeID{"n1"})
+		return tr
+	}
+	saw := func(tr *Transport, want error) func() bool {
+		return func() bool { s, _ := tr.PeerState("n1"); return errors.Is(s.Err, want) }
+	}
+	first := runs(100)
+	eventually(t, "the first process", func() bool { s, _ := first.PeerState("n1"); return s.Up })
+	second := runs(200)
+	eventually(t, "the second process", func() bool { return d.has("n2 replaced 100 200") })
+	eventually(t, "refusal of the first", saw(first, ErrReplaced))
+	// Since the second one is heard all the time, the first one is never told otherwise.
+	held := time.Now()
+	eventually(t, "thrice the time", func() bool {
+		if saw(first, ErrVacant)() {
+			t.Fatal("a second process that is heard counts as gone")
+		}
+		return time.Since(held) > 3*cfg.Vacant
+	})
+	closeNow(t, second)
+	eventually(t, "the name is vacant", saw(first, ErrVacant))
+	if s, _ := n1.PeerState("n2"); s.Incarnation != 200 {
+		t.Fatalf("the first process was taken back as it is: %+v", s)
+	}
+	closeNow(t, first)
+	runs(300)
+	eventually(t, "the first one started anew", func() bool { return d.has("n2 replaced 200 300") && d.has("n2 up 300") })
+}
+
+// TestVacantForOneAlone: while two that were replaced want to come back, neither may.
+func TestVacantForOneAlone(t *testing.T) {
+	n := newNetwork(t)
+	cfg := n.config("n1")
+	cfg.Vacant = time.Nanosecond
+	p := newPeer(n.start(cfg), "n2")
+	comes := func(incarnation uint64) error {
+		c, _ := net.Pipe()
+		return p.adopt(&wire{Conn: c, t: p.t, class: Bulk}, incarnation)
+	}
+	for _, x := range []struct {
+		incarnation uint64
+		want        error
+	}{
+		{100, nil}, {200, nil}, {300, nil},
+		{100, errReplaced}, {100, errVacant}, {200, errReplaced}, {100, errReplaced}, {100, errVacant}, {300, nil},
+	} {
+		err := comes(x.incarnation)
+		if !errors.Is(err, x.want) || errors.Is(err, errVacant) != (x.want == errVacant) {
+			t.Fatalf("%d: %v, want %v", x.incarnation, err, x.want)
+		}
+	}
+}
+
 func TestBlackholeIsSilence(t *testing.T) {
 	for _, way := range []Direction{Both, Incoming, Outgoing} {
 		t.Run(fmt.Sprint(way), func(t *testing.T) {

@@ -19,6 +19,9 @@ var (
 	ErrVersions = errors.New("their releases are too far apart")
 	// ErrReplaced: another process came under this node's name, and this one is heard no more until it starts anew.
 	ErrReplaced = errors.New("it hears another process under this node's name")
+	// ErrVacant: the same, but that other process has been silent for so long that it must be gone. This one is not heard for all
+	// that: it has to start anew, which compares what it holds with what the others have heard in its name.
+	ErrVacant = errors.New("the other process under this node's name is silent, and this one has to start anew to be heard again")
 	// ErrBarred: the node was taken out of the cluster.
 	ErrBarred = errors.New("it lets this node in no more")
 	// ErrNoJoins: the node's release knows no tokens.
@@ -47,6 +50,8 @@ func (w welcome) refusal() error {
 		return fmt.Errorf("%w: %s", ErrOtherAuthority, w.text)
 	case welcomeGone:
 		return fmt.Errorf("%w: %s", ErrReplaced, w.text)
+	case welcomeVacant:
+		return fmt.Errorf("%w: %s", ErrVacant, w.text)
 	case welcomeBarred:
 		return fmt.Errorf("%w: %s", ErrBarred, w.text)
 	}

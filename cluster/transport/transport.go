@@ -119,6 +119,9 @@ type Config struct {
 	// before its connections are closed.
 	Ping    time.Duration
 	Silence time.Duration
+	// Vacant is how long a process that took the place of another of its node must have been silent, while that other one alone
+	// has come, before that is told that it may start anew.
+	Vacant time.Duration
 	// DialTimeout covers TCP, TLS and the handshake of one attempt.
 	DialTimeout time.Duration
 	// MaxBackoff bounds the pause between attempts to reach a peer named in SetPeers.
@@ -146,6 +149,7 @@ func (c *Config) Defaults() {
 	setDefault(&c.MaxControlFrame, 256<<10)
 	setDefault(&c.Ping, 100*time.Millisecond)
 	setDefault(&c.Silence, 3*time.Second)
+	setDefault(&c.Vacant, staleAfter*c.Silence)
 	setDefault(&c.DialTimeout, 3*time.Second)
 	setDefault(&c.MaxBackoff, time.Second)
 	if c.Dial == nil {

@@ -117,6 +117,9 @@ func (e errSilent) Error() string { return fmt.Sprintf("peer was silent for %.1f
 // peer's close_notify is.
 var errCutShort = fmt.Errorf("peer closed the connection: %w", io.ErrUnexpectedEOF)
 
-var errReplaced = errors.New("peer's process was replaced by another")
+var (
+	errReplaced = errors.New("peer's process was replaced by another")
+	errVacant   = fmt.Errorf("%w, which is silent", errReplaced)
+)
 
 var errSuperseded = errors.New("peer opened a newer connection")

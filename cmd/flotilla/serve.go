@@ -88,10 +88,10 @@ func serve(ctx context.Context, cfg node.Config) error {
 	return beginAnew(n.Restart())
 }
 
-// exit ends the process at once. After a drill it begins anew, as it would under a supervisor: what it had open is gone,
+// exit ends the process at once. With node.ExitAnew it begins anew, as it would under a supervisor: what it had open is gone,
 // and nobody was told.
 func exit(code int) {
-	if code == node.ExitDrill {
+	if code == node.ExitAnew {
 		if self, err := os.Executable(); err == nil {
 			_ = beginAnew(self) // it returns only when it failed; then the supervisor starts it
 		}

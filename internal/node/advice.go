@@ -23,7 +23,8 @@ func advice(err error) string {
 			"cluster's secret on its machine"},
 		{transport.ErrCertificateRefused, "compare the two clocks ('timedatectl') and see the other node's log for FL-1007 and FL-1052; certificates are made anew by " +
 			"'flotilla setup' with the cluster's secret"},
-		{transport.ErrReplaced, "a second machine uses this node's name: " + doOfTwo + "; then 'systemctl restart flotilla' on the one that stays"},
+		{transport.ErrReplaced, "a second machine uses this node's name: " + doOfTwo + "; the one that stays begins anew by itself soon after, " +
+			"or at once by 'systemctl restart flotilla'"},
 		{transport.ErrVersions, "upgrade by one release at a time: install one in between on the older node"},
 		{transport.ErrBarred, "stop the node that was removed ('systemctl disable --now flotilla' on its machine) and erase its data; 'flotilla join' brings the " +
 			"machine back under another name"},

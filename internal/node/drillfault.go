@@ -19,9 +19,9 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/probe"
 )
 
-// ExitDrill is what a node calls exit with when a drill ends its process: whoever runs it begins it anew at once, with
-// nothing closed and nothing told to anybody.
-const ExitDrill = 76
+// ExitAnew is what a node calls exit with when its process is to begin anew at once, with nothing closed and nothing told to
+// anybody.
+const ExitAnew = 76
 
 const (
 	// partitionTime is how long a partition lasts.
@@ -75,7 +75,7 @@ func (n *Node) suffer(kind string) error {
 	var fault func()
 	switch kind {
 	case drillKill:
-		fault = func() { n.exit(ExitDrill) }
+		fault = func() { n.exit(ExitAnew) }
 	case drillPartition:
 		fault = func() {
 			n.storage.faults.Cut("", transport.Both)

@@ -175,6 +175,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.run("gossip", n.keepGossip)
 	n.run("own address", n.tellPlace)
+	n.run("own name", n.keepName)
 	n.run("room on the disk", n.keepRoom)
 	if err := n.form(ctx); err != nil {
 		return err

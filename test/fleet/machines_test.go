@@ -179,7 +179,7 @@ func (s *site) setUpAgain(t *testing.T, node string) {
 }
 
 // twoOfOneName starts a second n2, with its certificates, without its data, at another address. The others say so, and so does
-// n2, which they hear no more; the second one is not let in. When it has gone and n2 is started again all is as it was.
+// n2, which they hear no more; the second one is not let in. When it has gone n2 begins anew by itself, and all is as it was.
 func twoOfOneName(t *testing.T, s *site) {
 	twin := s.beside(t)
 	if err := os.CopyFS(filepath.Join(twin.Dir, "n2", "tls"), os.DirFS(filepath.Join(s.folder("n2"), "tls"))); err != nil {
@@ -203,9 +203,13 @@ func twoOfOneName(t *testing.T, s *site) {
 		t.Error("the second n2 serves")
 	}
 	awaitLog(t, s.Cluster, "n2", 0, "code=FL-1053", "another process under this node's name", "flotilla node token", "systemctl restart")
+	pid := s.Running("n2")
 	ends(t, twin, "n2")
-	s.halt(t, "n2")
-	s.start(t, "n2")
+	awaitLog(t, s.Cluster, "n2", 0, "code=FL-1094", "begins anew")
+	s.ready(t, "n2")
+	if s.Running("n2") != pid {
+		t.Errorf("n2 ran as %d and runs as %d", pid, s.Running("n2"))
+	}
 	s.mail(t, "n2", "n3")
 	testkit.Eventually(t, patience, func(context.Context) error {
 		if said := devtest.Run(t, s.Cluster, "", "check", "--dir", s.Dir); said.Code != 0 {
