@@ -64,14 +64,20 @@ type Site interface {
 // patience is for what has to come, on a slow machine too.
 const patience = 2 * time.Minute
 
-// Play plays the scripts that a pattern finds, and reports whether all of them that are for the site have been played to
-// their ends. With rewrite, what they say is written into them: by the store in memory, or by the only site that they are for.
-func Play(t *testing.T, site Site, pattern string, rewrite bool) (all bool) {
+// Scripts are the files of the scripts that a pattern finds; that there is none fails the test.
+func Scripts(t *testing.T, pattern string) []string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts at %s: %v", pattern, err)
 	}
+	return files
+}
+
+// Play plays scripts, and reports whether all of them that are for the site have been played to their ends. With rewrite, what
+// they say is written into them: by the store in memory, or by the only site that they are for.
+func Play(t *testing.T, site Site, files []string, rewrite bool) (all bool) {
+	t.Helper()
 	begun := 0 // of those that -run leaves out none is
 	for _, file := range files {
 		play := func(t *testing.T) { begun++; playFile(t, site, file, rewrite) }

@@ -83,7 +83,7 @@ func TestAScriptIsWrittenAsItIsRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte(bare), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	Play(t, Memory(t), path, true)
+	Play(t, Memory(t), []string{path}, true)
 	if got, err := os.ReadFile(path); err != nil || string(got) != text {
 		t.Errorf("written as %s, %v", got, err)
 	}
