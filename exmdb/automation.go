@@ -22,6 +22,9 @@ type Circumstances struct {
 	Memberships []Membership `wire:"6"`
 	// Meetings is what becomes of mail about meetings.
 	Meetings MeetingHandling `wire:"7"`
+	// Zone is the time zone of the mailbox's object, by its name in the tz database: times in a calendar that name none are in it
+	// (RFC 5545 3.3.5). Empty is UTC.
+	Zone string `wire:"8"`
 }
 
 // MeetingHandling is what a mailbox does by itself with mail about meetings: Exchange's AutomateProcessing. Numbers reach disk.

@@ -108,4 +108,7 @@ type Conversion struct {
 	// Meeting is the meeting that the mail says something about, as its calendar has it; its class tells what is said. Nil
 	// where there is none.
 	Meeting *MessageContent `wire:"4"`
+	// Floating is the text of the meeting's calendar where times in it name no zone: in Meeting, and in the properties that the message
+	// has of it, they are in UTC, and a mailbox that has a zone reads them anew.
+	Floating []byte `wire:"5"`
 }

@@ -40,6 +40,7 @@ type incoming struct {
 
 // receive begins the way of a mail: it decides.
 func (t *tx) receive(req *exmdb.DeliverRequest, row *schema.Row) (*incoming, error) {
+	req = inZone(req)
 	in := &incoming{tx: t, req: req}
 	var err error
 	if in.arrival, err = t.arrival(&req.Message, row); err != nil {

@@ -72,6 +72,34 @@ func (in *incoming) meeting() (*meetingWork, error) {
 	return changed(there, oxcical.Track(there.Message, came)), nil
 }
 
+// inZone is the delivery of a mail whose calendar has times without zone, as they are on the clock of the mailbox's owner. The mail
+// was converted before anybody knew who gets it, and may have been for many; where that cannot be done again, it is as it came.
+func inZone(req *exmdb.DeliverRequest) *exmdb.DeliverRequest {
+	c := req.Message.Converted
+	if c == nil || c.Meeting == nil || len(c.Floating) == 0 || req.About.Zone == "" {
+		return req
+	}
+	cal, err := oxcical.Parse(c.Floating)
+	var props mapi.PropBag
+	if err != nil || props.UnmarshalWire(req.Message.Props) != nil {
+		return req
+	}
+	names := oxcmsg.Names{Max: maxMailNames}
+	for i, name := range c.Names {
+		if id, ok := names.ID(name); !ok || int(id) != oxcmsg.FirstNamed+i {
+			return req
+		}
+	}
+	meeting := oxcical.Importer{Zone: req.About.Zone}.AboutAgain(cal, c.Meeting, &props, &names)
+	if meeting == nil {
+		return req
+	}
+	next, there := *req, *c
+	there.Meeting, there.Names = meeting, names.List()
+	next.Message.Props, next.Message.Converted = props.AppendWire(nil), &there
+	return &next
+}
+
 // nameIn looks names up in the list of a request.
 func nameIn(list []mapi.PropertyName) func(id uint16) (mapi.PropertyName, bool) {
 	return func(id uint16) (mapi.PropertyName, bool) {

@@ -11,6 +11,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcical"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	mailflow "github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -177,6 +178,101 @@ func TestWhoChangesTheCalendar(t *testing.T) {
 			if now := call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Messages; now <= mails {
 				t.Errorf("%s: %s is not delivered", name, method)
 			}
+		}
+	}
+}
+
+// floating is the delivery of a request whose times name no zone, to a mailbox with one.
+func (b *box) floating(zone, times string) *exmdb.DeliverRequest {
+	b.t.Helper()
+	text := "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:u\r\n" + times + organizerO + "\r\n" + attendeeA + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	m, err := mailflow.Short([]byte("From: o@example.test\r\nSubject: plans\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\n" + text))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	q := b.invitation("REQUEST", "u", 1)
+	q.Message, q.About.Zone = m, zone
+	return q
+}
+
+// lid is a named property of a message.
+func (b *box) lid(id mapi.MID, n mapi.NamedProperty) mapi.Value {
+	b.t.Helper()
+	r := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(id), Names: true})
+	for _, x := range r.Names {
+		if x.Name == n.PropertyName.Canonical() {
+			return r.Content.Props.Get(n.Tag(x.ID))
+		}
+	}
+	return nil
+}
+
+// Times that name no zone are on the clock of whoever gets the mail, in his calendar and in the message about it.
+func TestTimesWithoutZone(t *testing.T) {
+	const noon, day = "DTSTART:20270710T120000\r\nDTEND:20270710T130000\r\n", "DTSTART;VALUE=DATE:20270710\r\n"
+	weekly := "DTSTART:20271020T120000\r\nDTEND:20271020T130000\r\nRRULE:FREQ=WEEKLY;COUNT=3\r\n" // the clock goes back on the 31st
+	for name, c := range map[string]struct {
+		zone, times string
+		starts      []string
+	}{
+		"no zone":                        {"", noon, []string{"2027-07-10T12:00:00Z"}},
+		"UTC":                            {"UTC", noon, []string{"2027-07-10T12:00:00Z"}},
+		"east":                           {"Europe/Berlin", noon, []string{"2027-07-10T10:00:00Z"}},
+		"west":                           {"America/New_York", noon, []string{"2027-07-10T16:00:00Z"}},
+		"by Windows' name":               {"W. Europe Standard Time", noon, []string{"2027-07-10T10:00:00Z"}},
+		"a zone that nobody knows":       {"Europe/Nowhere", noon, []string{"2027-07-10T12:00:00Z"}},
+		"a day":                          {"Europe/Berlin", day, []string{"2027-07-09T22:00:00Z"}},
+		"a day without zone":             {"", day, []string{"2027-07-10T00:00:00Z"}},
+		"a series":                       {"Europe/Berlin", weekly, []string{"2027-10-20T10:00:00Z", "2027-10-27T10:00:00Z", "2027-11-03T11:00:00Z"}},
+		"what says that it is UTC":       {"Europe/Berlin", "DTSTART:20270710T120000Z\r\n", []string{"2027-07-10T12:00:00Z"}},
+		"what has a zone":                {"Europe/Berlin", "DTSTART;TZID=Asia/Tokyo:20270710T120000\r\n", []string{"2027-07-10T03:00:00Z"}},
+		"what has one that nobody knows": {"Europe/Berlin", "DTSTART;TZID=Nowhere:20270710T120000\r\n", []string{"2027-07-10T10:00:00Z"}},
+	} {
+		b := newBox(t, 0)
+		made := call(b, exmdb.OpDeliver, b.floating(c.zone, c.times))
+		var starts []string
+		b.view(func(v *view) error {
+			return v.eachAppointment(nil, func(m *message, _ *mapi.PropBag) (bool, error) {
+				a, err := v.appointment(m)
+				if err != nil {
+					return false, err
+				}
+				spans, _, _ := oxcical.Occurrences(a.Message, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC))
+				for i := range spans {
+					starts = append(starts, spans[i].Start.UTC().Format(time.RFC3339))
+				}
+				return true, nil
+			})
+		})
+		if !slices.Equal(starts, c.starts) {
+			t.Errorf("%s: begins %q, want %q", name, starts, c.starts)
+		}
+		at, _ := b.prop(mid(made.MID), mapi.PidTagStartDate).(mapi.FileTime)
+		named, _ := b.lid(made.MID, mapi.PidLidAppointmentStartWhole).(mapi.FileTime)
+		if got := at.Time().UTC().Format(time.RFC3339); got != c.starts[0] || named != at {
+			t.Errorf("%s: the message says %s and %v, want %s", name, got, named, c.starts[0])
+		}
+		b.audit(name)
+	}
+}
+
+// What cannot be read again is as it came.
+func TestCalendarsThatCannotBeReadAgain(t *testing.T) {
+	for name, change := range map[string]func(c *exmdb.Conversion){
+		"no calendar":    func(c *exmdb.Conversion) { c.Floating = []byte("x") },
+		"no meeting":     func(c *exmdb.Conversion) { c.Floating = []byte("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n") },
+		"no text":        func(c *exmdb.Conversion) { c.Floating = nil },
+		"one name twice": func(c *exmdb.Conversion) { c.Names = append(c.Names, c.Names[0]) },
+	} {
+		b := newBox(t, 0)
+		q := b.floating("Europe/Berlin", "DTSTART:20270710T120000\r\n")
+		change(q.Message.Converted)
+		made := call(b, exmdb.OpDeliver, q)
+		if at, _ := b.prop(mid(made.MID), mapi.PidTagStartDate).(mapi.FileTime); at.Time().UTC().Hour() != 12 {
+			t.Errorf("%s: begins %v", name, at.Time())
+		}
+		if n := len(b.appointments()); n != 1 {
+			t.Errorf("%s: %d appointments", name, n)
 		}
 	}
 }

@@ -7,9 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 // MaxCalendar bounds the calendar in a mail that is read to be a meeting; a longer one is a file.
@@ -17,6 +22,15 @@ const MaxCalendar = 1 << 20
 
 // OfMail reads the calendar that a part of a mail is; octets are the mail's.
 func OfMail(p *mime.Part, octets io.ReaderAt) (*ical.Component, error) {
+	text, err := TextOfMail(p, octets)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(text)
+}
+
+// TextOfMail is the text of the calendar that a part of a mail is, in UTF-8.
+func TextOfMail(p *mime.Part, octets io.ReaderAt) ([]byte, error) {
 	body := io.NewSectionReader(octets, p.BodyStart, p.Size())
 	text, err := io.ReadAll(io.LimitReader(mime.NewDecoder(p.Encoding, body), MaxCalendar+1))
 	if err != nil {
@@ -25,15 +39,21 @@ func OfMail(p *mime.Part, octets io.ReaderAt) (*ical.Component, error) {
 	if len(text) > MaxCalendar {
 		return nil, ical.ErrTooMany
 	}
-	return Parse([]byte(mime.DecodeCharset(p.Charset(), text)))
+	return []byte(mime.DecodeCharset(p.Charset(), text)), nil
 }
 
 // Meeting is the message about the first meeting in a calendar, nil where there is none. What else is in it is not looked at: mail
 // about a meeting has no other (RFC 5546 3.2), and whoever sends a thousand series shall not have them all expanded.
 func (im Importer) Meeting(cal *ical.Component) (*object.Message, error) {
+	m, _, err := im.meeting(cal)
+	return m, err
+}
+
+// meeting is Meeting, and says whether the importer's zone has to do with it.
+func (im Importer) meeting(cal *ical.Component) (m *object.Message, floating bool, err error) {
 	first := slices.IndexFunc(cal.Children, carried)
 	if first < 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	same := func(c *ical.Component) bool {
 		return c.Name == cal.Children[first].Name && c.Value("UID") == cal.Children[first].Value("UID")
@@ -45,11 +65,74 @@ func (im Importer) Meeting(cal *ical.Component) (*object.Message, error) {
 			one.Children = append(one.Children, c)
 		}
 	}
-	list, err := im.Import(one)
+	one = complete(one)
+	zones := newZones(one, im.Zone)
+	list, err := im.in(one, zones)
 	if err != nil || len(list) == 0 || Method(list[0]) == "" {
-		return nil, err
+		return nil, false, err
 	}
-	return list[0], nil
+	return list[0], zones.floating, nil
+}
+
+// MaxMeeting bounds a meeting that goes along with its mail, without the mail's own text. One that is longer, which takes
+// hundreds of exceptions, is for clients to enter.
+const MaxMeeting = 256 << 10
+
+// ofMeeting are the properties without name that a message about a meeting has of its calendar (MS-OXOCAL 2.2.5, 2.2.6).
+var ofMeeting = []mapi.Tag{mapi.PidTagMessageClass, mapi.PidTagIconIndex, mapi.PidTagStartDate, mapi.PidTagEndDate,
+	mapi.PidTagOwnerAppointmentId, mapi.PidTagResponseRequested, mapi.PidTagReplyRequested}
+
+// ofText are those that an appointment has of the mail.
+var ofText = []mapi.Tag{mapi.PidTagBody, mapi.PidTagHtml, mapi.PidTagRtfCompressed, mapi.PidTagInternetCodepage}
+
+// About makes the message that a mail with a calendar became one about its meeting (MS-OXCICAL 2.1.3.1): props are the mail's, and
+// names those of its named properties. It returns the meeting, nil where the mail stays what it is, and whether times in it are in
+// the importer's zone because they name none.
+func (im Importer) About(cal *ical.Component, props *mapi.PropBag, names *oxcmsg.Names) (_ *exmdb.MessageContent, floating bool) {
+	about, floating, err := im.meeting(cal)
+	if err != nil || about == nil {
+		return nil, false
+	}
+	for _, t := range ofMeeting {
+		if v := about.Bag.Get(t); v != nil {
+			props.Set(t, v)
+		}
+	}
+	for _, t := range ofText {
+		about.Bag.Delete(t)
+		if v := props.Get(t); v != nil {
+			about.Bag.Set(t, v)
+		}
+	}
+	whole := about.Content(names)
+	kept.Forget(&about.Props) // the calendar is in the mail
+	about.DeleteLid(mapi.PidNameKeywords)
+	nameProps(&about.Props, props, names)
+	if len(wire.Marshal(&whole)) > MaxMeeting {
+		return nil, false
+	}
+	return &whole, floating
+}
+
+// nameProps puts named properties that are short enough for a bag into one.
+func nameProps(from *object.Props, to *mapi.PropBag, names *oxcmsg.Names) {
+	for _, n := range from.Names() {
+		v := from.Named[n]
+		if mapi.StoredSize(v) <= mapi.MaxStoredValue {
+			names.Set(to, mapi.NamedProperty{PropertyName: n, Type: mapi.TypeOf(v)}, v)
+		}
+	}
+}
+
+// AboutAgain is About for a mail that it has been done for in another zone, which made meeting.
+func (im Importer) AboutAgain(cal *ical.Component, meeting *exmdb.MessageContent, props *mapi.PropBag, names *oxcmsg.Names) *exmdb.MessageContent {
+	for _, p := range meeting.Props.All() {
+		if p.Tag.Named() {
+			props.Delete(p.Tag)
+		}
+	}
+	again, _ := im.About(cal, props, names)
+	return again
 }
 
 // CalendarIn is the first calendar of a mail, nil where it has none. What is in a message inside it is not its own.

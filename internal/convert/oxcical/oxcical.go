@@ -45,8 +45,12 @@ func (g *group) all() []*ical.Component {
 // Import is the messages in a calendar, one for each UID; a calendar may have none.
 func (im Importer) Import(cal *ical.Component) ([]*object.Message, error) {
 	cal = complete(cal)
+	return im.in(cal, newZones(cal, im.Zone))
+}
+
+// in is the messages in a calendar whose zones are known.
+func (im Importer) in(cal *ical.Component, zones *zones) ([]*object.Message, error) {
 	groups := groupsOf(cal)
-	zones := newZones(cal, im.Zone)
 	if im.Expander == nil {
 		im.Expander = recurrence.Library{}
 	}

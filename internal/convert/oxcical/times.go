@@ -25,6 +25,8 @@ type zones struct {
 	// fallback is that of times without zone.
 	fallback zone
 	known    map[string]zone
+	// floating says that something is in the fallback (RFC 5545 3.3.5, form 1).
+	floating bool
 }
 
 func newZones(cal *ical.Component, fallback string) *zones {
@@ -45,21 +47,27 @@ func (z *zones) of(d ical.DateTime) zone {
 	case d.UTC:
 		return zone{"", time.UTC}
 	case d.Zone == "" || d.Day:
+		z.floating = true
 		return z.fallback
 	}
 	if known, ok := z.known[d.Zone]; ok {
 		return known
 	}
-	found := z.fallback
-	if loc, ok := timezone.Load(d.Zone); ok {
-		found = zone{d.Zone, loc}
-	} else if c := z.components[d.Zone]; c != nil {
-		if loc, ok := byRule(c, d); ok {
-			found = zone{d.Zone, loc}
-		}
+	found, ok := z.named(d)
+	if !ok {
+		z.floating, found = true, z.fallback
 	}
 	z.known[d.Zone] = found
 	return found
+}
+
+// named is the zone that a value names, if anybody knows it.
+func (z *zones) named(d ical.DateTime) (zone, bool) {
+	loc, ok := timezone.Load(d.Zone)
+	if c := z.components[d.Zone]; !ok && c != nil {
+		loc, ok = byRule(c, d)
+	}
+	return zone{d.Zone, loc}, ok
 }
 
 func byRule(c *ical.Component, d ical.DateTime) (*time.Location, bool) {

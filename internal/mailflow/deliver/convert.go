@@ -43,8 +43,9 @@ func (pl *plan) convert(m *Received) error {
 	if _, short := msg.Props.Get(mapi.PidTagTransportMessageHeaders).(mapi.String); short {
 		msg.Props.Delete(mapi.PidTagTransportMessageHeaders)
 	}
-	meeting := m.meeting(msg, names)
-	pl.converted = &exmdb.Conversion{Names: names.List(), Attachments: msg.Attachments, Meeting: meeting}
+	pl.converted = &exmdb.Conversion{Attachments: msg.Attachments}
+	m.meeting(msg, names, pl.converted)
+	pl.converted.Names = names.List()
 	if len(msg.Attachments) > maxFiles {
 		pl.converted.Attachments = msg.Attachments[:maxFiles]
 	}

@@ -31,6 +31,9 @@ type Deliverer struct {
 	Limit int64
 	// Host names this system in trace headers.
 	Host string
+	// Zone is the time zone that calendars which name none are read in by Ingest: that of the one mailbox that is given to; empty
+	// is UTC. What is delivered goes by the zone of each recipient.
+	Zone string
 	// Later takes what is not stored although others of the same mail are (CLUSTER 2.3); nil refuses it.
 	Later  Later
 	Now    func() time.Time

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -47,6 +48,50 @@ func TestMailAboutMeetings(t *testing.T) {
 		}
 		if c := m.Converted.Meeting; c != nil && c.Props.Get(mapi.PidTagBody) != mapi.String("See you") {
 			t.Errorf("%s: the meeting's text is %v", method, c.Props.Get(mapi.PidTagBody))
+		}
+	}
+}
+
+// The calendar goes along where times in it name no zone, for the mailbox to read it in its own; a Deliverer that knows the zone
+// reads it there.
+func TestCalendarsThatFloat(t *testing.T) {
+	start := func(times string) string {
+		return strings.Replace(invitation("REQUEST", ""), "DTSTART:20270301T100000Z", times, 1)
+	}
+	const rules = "BEGIN:VTIMEZONE\r\nTZID:Mine\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0300\r\nTZOFFSETTO:+0300\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT"
+	for name, c := range map[string]struct {
+		octets string
+		floats bool
+		hour   int // in Berlin
+	}{
+		"in UTC":          {start("DTSTART:20270301T100000Z"), false, 10},
+		"in a zone":       {start("DTSTART;TZID=America/New_York:20270301T100000"), false, 15},
+		"in UTC by name":  {start("DTSTART;TZID=UTC:20270301T100000"), false, 10},
+		"by its rules":    {strings.Replace(start("DTSTART;TZID=Mine:20270301T100000"), "BEGIN:VEVENT", rules, 1), false, 7},
+		"without":         {start("DTSTART:20270301T100000"), true, 9},
+		"nobody knows it": {start("DTSTART;TZID=Nowhere:20270301T100000"), true, 9},
+		"a day":           {start("DTSTART;VALUE=DATE:20270301"), true, 23},
+		"too long":        {start("DTSTART:20270301T100000\r\n" + strings.Repeat("X-MORE:"+strings.Repeat("x", 60)+"\r\n", 5000)), false, 9},
+		"no meeting":      {strings.ReplaceAll(start("DTSTART:20270301T100000"), "REQUEST", "PUBLISH"), false, -1},
+	} {
+		m, err := Short([]byte(c.octets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Converted.Floating; (got != nil) != c.floats || c.floats && !strings.Contains(string(got), "UID:u\r\n") {
+			t.Errorf("%s: %q goes along", name, got)
+		}
+		d := &Deliverer{Caller: swallow{}, Spool: t.TempDir(), Limit: 1 << 20, Zone: "Europe/Berlin"}
+		if m, err = d.Ingest(t.Context(), exmdb.System, mapi.MailboxID{1}, strings.NewReader(c.octets), 0); err != nil {
+			t.Fatal(err)
+		}
+		var bag mapi.PropBag
+		if err := bag.UnmarshalWire(m.Props); err != nil {
+			t.Fatal(err)
+		}
+		at, there := bag.Get(mapi.PidTagStartDate).(mapi.FileTime)
+		if there != (c.hour >= 0) || there && at.Time().UTC().Hour() != c.hour || m.Converted.Floating != nil {
+			t.Errorf("%s: in Berlin it begins %v", name, at.Time().UTC())
 		}
 	}
 }

@@ -31,6 +31,8 @@ type Received struct {
 	made int64
 	// converting is held while a mail in a file becomes a message.
 	converting *sync.Mutex
+	// zone is that of times in a calendar that name none, as long as nobody says who gets the mail; empty is UTC.
+	zone string
 
 	once    sync.Once
 	planned *plan // set by once
@@ -55,7 +57,7 @@ func (d *Deliverer) receive(ctx context.Context, r io.Reader, announced int64) (
 	if err != nil {
 		return nil, errors.Join(err, w.discard())
 	}
-	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish(), converting: &d.converting}
+	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish(), converting: &d.converting, zone: d.Zone}
 	w.sum.Sum(rec.sum[:0])
 	return rec, nil
 }
