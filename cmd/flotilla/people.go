@@ -24,6 +24,7 @@ type object struct {
 	Aliases, Members             []string
 	Disabled                     bool
 	Quota                        uint64
+	Zone                         string
 }
 
 func objectPath(address string, rest ...string) string {
@@ -52,7 +53,7 @@ func domainCommand(g *global) *cobra.Command {
 
 func userCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Users and their mailboxes"}
-	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userBooking(g), userGrant(g), userRevoke(g),
+	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userBooking(g), userZone(g), userGrant(g), userRevoke(g),
 		userSwitch(g, "disable", "Bar a user from signing in; mail is still delivered", true),
 		userSwitch(g, "enable", "Let a user sign in again", false))
 	return c
@@ -66,7 +67,7 @@ func userAdd(g *global) *cobra.Command {
 		Use: "add NAME@DOMAIN", Short: "Make a user with a mailbox",
 		Example: `  flotilla user add alice@example.org --name "Alice Example" --quota 50G
   echo secret | flotilla user add bob@example.org --password-stdin
-  flotilla user add blue@example.org --kind room --name "Blue room"`,
+  flotilla user add blue@example.org --kind room --name "Blue room" --zone Europe/Berlin`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) (err error) {
 			o.Address = a[0]
@@ -85,6 +86,7 @@ func userAdd(g *global) *cobra.Command {
 	f.StringVar(&o.Name, "name", "", "display name")
 	f.StringVar(&o.Kind, "kind", "user", "user, shared, room, equipment, resource, archive or public")
 	f.StringVar(&o.Booking, "booking", "", bookingHelp)
+	f.StringVar(&o.Zone, "zone", "", "time zone of days and times that name none, as Europe/Berlin or \"W. Europe Standard Time\"; none is UTC")
 	f.StringVar(&quota, "quota", "", "storage limit, for example 50G")
 	f.StringVar(&o.Language, "language", "", "language of the folder names")
 	f.StringSliceVar(&o.Aliases, "alias", nil, "further addresses")
@@ -102,6 +104,9 @@ func showObject(w *tabwriter.Writer, o *object) {
 	}
 	if o.Quota > 0 {
 		fmt.Fprintf(w, "quota\t%d\n", o.Quota)
+	}
+	if o.Zone != "" {
+		fmt.Fprintf(w, "zone\t%s\n", o.Zone)
 	}
 	if o.Disabled {
 		fmt.Fprintf(w, "disabled\tyes\n")
@@ -201,6 +206,17 @@ With off requests are mail, and the calendar is left alone.`,
 		Example: "  flotilla user booking blue@example.org tentative",
 		RunE: func(c *cobra.Command, a []string) error {
 			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Booking: &a[1]}, func(*tabwriter.Writer, *object) {})
+		}}
+}
+
+func userZone(g *global) *cobra.Command {
+	return &cobra.Command{Use: "zone ADDRESS ZONE", Short: "Set the time zone of a mailbox", Args: cobra.ExactArgs(2),
+		Long: `Sets the time zone of a mailbox, by its name in the tz database or in Windows: whole days, and times of a calendar that name no time
+zone, are meant to be on the clock of whoever looks at them, and in mail that comes and in files that are imported from now on they are taken to
+be on this one. Without a zone, which an empty name makes so, that is UTC.`,
+		Example: "  flotilla user zone alice@example.org Europe/Berlin\n  flotilla user zone bob@example.org \"Pacific Standard Time\"\n  flotilla user zone alice@example.org \"\"",
+		RunE: func(c *cobra.Command, a []string) error {
+			return call(c, g, "PATCH", objectPath(a[0]), admin.Change{Zone: &a[1]}, func(*tabwriter.Writer, *object) {})
 		}}
 }
 

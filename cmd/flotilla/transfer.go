@@ -25,7 +25,7 @@ import (
 func mailboxImport(g *global) *cobra.Command {
 	var zone string
 	do := func(ctx context.Context, j archive.Job) (archive.Progress, error) {
-		j.Zone = cmp.Or(zone, localZone())
+		j.Zone = cmp.Or(zone, j.Zone, localZone())
 		return archive.Import(ctx, j)
 	}
 	c := transferCommand(g, &cobra.Command{Use: "import ADDRESS PATH", Short: "Bring mail, calendars, contacts or an archive from files into a mailbox",
@@ -43,7 +43,8 @@ Times, flags, read state and keywords are kept where the format has them. Folder
 file goes to the Inbox and items to the folder of their kind, unless --folder says where.
 
 Whole days, and times of a calendar that name no time zone, are meant to be on the clock of whoever looks at them: --zone says which
-that is. Without it they are taken for this machine's (TZ, else /etc/localtime), or for UTC where it has none with a name.
+that is. Without it that is the mailbox's own ('flotilla user zone'), and where it has none this machine's (TZ, else /etc/localtime), or
+UTC where that has none with a name.
 
 Nothing is brought twice: the same import again passes over what it has brought before. So if one was stopped, by Ctrl-C, a full
 mailbox or a node that died, give the same command again. What cannot be read is named and passed over; the exit code is 1 then.`,
@@ -52,7 +53,7 @@ mailbox or a node that died, give the same command again. What cannot be read is
   flotilla mailbox import alice@example.org contacts.vcf --folder Contacts/Friends
   flotilla mailbox import alice@example.org calendar.ics --zone Europe/Berlin
   flotilla mailbox import alice@example.org alice.flotilla --json`}, do, "imported")
-	c.Flags().StringVar(&zone, "zone", "", "time zone of calendars that name none, as Europe/Berlin (default this machine's)")
+	c.Flags().StringVar(&zone, "zone", "", "time zone of calendars that name none, as Europe/Berlin (default the mailbox's, else this machine's)")
 	return c
 }
 
@@ -117,7 +118,10 @@ func transferJob(ctx context.Context, g *global, address string) (*archive.Job, 
 	if err != nil {
 		return nil, err
 	}
-	var o struct{ Mailbox mapi.MailboxID }
+	var o struct {
+		Mailbox mapi.MailboxID
+		Zone    string
+	}
 	if err := c.Do(ctx, "GET", adminclient.Path("v1", "objects", address), nil, &o); err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func transferJob(ctx context.Context, g *global, address string) (*archive.Job, 
 		return nil, cluster.Errorf(exmdb.KindNoMailbox, "%s has no mailbox", address)
 	}
 	way := &adminops.Ops{Address: address, Connect: g.client}
-	return &archive.Job{Caller: client.Client{Ops: way}, Mailbox: o.Mailbox}, nil
+	return &archive.Job{Caller: client.Client{Ops: way}, Mailbox: o.Mailbox, Zone: o.Zone}, nil
 }
 
 // Times between two signs of progress.

@@ -96,6 +96,8 @@ type NewObject struct {
 	Senders string `json:"senders,omitempty"`
 	// Booking is what is done with requests for meetings: auto, tentative or off; empty is auto.
 	Booking string `json:"booking,omitempty"`
+	// Zone is the time zone, by its name in the tz database or in Windows; empty is none.
+	Zone string `json:"zone,omitempty"`
 }
 
 // Change is what to change of an object; what is nil or empty stays.
@@ -110,6 +112,7 @@ type Change struct {
 	AddMembers    []string  `json:"add_members,omitempty"`
 	RemoveMembers []string  `json:"remove_members,omitempty"`
 	Booking       *string   `json:"booking,omitempty"`
+	Zone          *string   `json:"zone,omitempty"`
 }
 
 // Fault is a fault for tests (DESIGN 6); it is refused unless the node was started for that.

@@ -176,7 +176,7 @@ func begin(ctx context.Context, j *Job, f *format) (*job, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%w: the format of %s is not known by its name: say one of %s", ErrJob, j.Path, strings.Join(Formats(), ", "))
 	}
-	run.ingest = &deliver.Deliverer{Caller: j.Caller, Spool: j.Spool, Limit: run.Limit}
+	run.ingest = &deliver.Deliverer{Caller: j.Caller, Spool: j.Spool, Limit: run.Limit, Zone: j.Zone}
 	if _, known := timezone.Load(j.Zone); j.Zone != "" && !known {
 		return nil, fmt.Errorf("%w: %q is no time zone", ErrJob, j.Zone)
 	}

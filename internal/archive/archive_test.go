@@ -349,6 +349,40 @@ func TestZone(t *testing.T) {
 	}
 }
 
+// TestZoneOfMail: a mail about a meeting is read in the job's zone too.
+func TestZoneOfMail(t *testing.T) {
+	s := newSite(t)
+	source := filepath.Join(t.TempDir(), "a.eml")
+	text := "From: o@example.test\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:u\r\n" +
+		"DTSTART:20240710T090000\r\nORGANIZER:mailto:o@example.test\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for zone, want := range map[string]int{"": 9, "Europe/Berlin": 7} {
+		j := s.job(s.mailbox(0), "", source)
+		j.Zone = zone
+		s.in(j)
+		if got := s.startOf(j.Mailbox); got.UTC().Hour() != want {
+			t.Errorf("%q: begins %v", zone, got)
+		}
+	}
+}
+
+// startOf is when the one mail in the Inbox says that a meeting begins.
+func (s *site) startOf(box mapi.MailboxID) time.Time {
+	s.t.Helper()
+	rows, err := exmdb.Do(s.t.Context(), s, exmdb.System, box, exmdb.OpRows, &exmdb.RowsRequest{Folder: schema.Inbox, Fields: exmdb.RowMeta})
+	if err != nil || len(rows.Rows) != 1 {
+		s.t.Fatal(err, rows)
+	}
+	m, err := exmdb.Do(s.t.Context(), s, exmdb.System, box, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: rows.Rows[0].MID}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	at, _ := m.Content.Props.Get(mapi.PidTagStartDate).(mapi.FileTime)
+	return at.Time()
+}
+
 // starts are when the appointments of a mailbox begin.
 func (s *site) starts(box mapi.MailboxID) []string {
 	s.t.Helper()

@@ -94,7 +94,9 @@ type Object struct {
 	SendAs     []mapi.GUID `wire:"18" json:"send_as,omitempty"`
 	// Booking is what is done with requests for meetings.
 	Booking BookingPolicy `wire:"19" json:"booking,omitempty"`
-	Unknown wire.Unknown  `json:"-"`
+	// Zone is the time zone that whole days and times without one are in, by its name in the tz database; empty is UTC.
+	Zone    string       `wire:"20" json:"zone,omitempty"`
+	Unknown wire.Unknown `json:"-"`
 }
 
 // Addresses are all addresses of an object, the primary one first.
@@ -202,8 +204,9 @@ type Recipient struct {
 	Aliases []string
 	Name    string
 	Quota   uint64
-	// Meetings is what the mailbox does with mail about meetings.
+	// Meetings is what the mailbox does with mail about meetings, Zone is the time zone of the object.
 	Meetings exmdb.MeetingHandling
+	Zone     string
 }
 
 // Resolution is where mail for an address goes.

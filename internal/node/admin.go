@@ -18,6 +18,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/admin"
+	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/directory/builtin"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -308,8 +309,12 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	if err != nil {
 		return nil, err
 	}
+	zone, err := zoneOf(o.Zone)
+	if err != nil {
+		return nil, err
+	}
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
-		Aliases: o.Aliases, Members: o.Members, Senders: senders, Booking: booking}}
+		Aliases: o.Aliases, Members: o.Members, Senders: senders, Booking: booking, Zone: zone}}
 	if o.Password != "" {
 		if req.Credential, err = b.n.passwords.Verifiers(ctx, o.Password); err != nil {
 			return nil, err
@@ -433,6 +438,18 @@ func bookingOf(name string) (directory.BookingPolicy, error) {
 	return p, nil
 }
 
+// zoneOf reads a time zone: by either of its names, which is kept as the tz database has it. Empty is none.
+func zoneOf(name string) (string, error) {
+	loc, ok := timezone.Load(name)
+	switch {
+	case name == "":
+		return "", nil
+	case !ok:
+		return "", cluster.Errorf(cluster.KindBadRequest, "%q is no time zone: want one as Europe/Berlin or W. Europe Standard Time", name)
+	}
+	return loc.String(), nil
+}
+
 // ChangeObject implements admin.Backend.
 func (b backend) ChangeObject(ctx context.Context, address string, c admin.Change) (*directory.Object, error) {
 	req := &builtin.ChangeRequest{Address: address, Name: c.Name, Disabled: c.Disabled, Quota: c.Quota,
@@ -447,6 +464,13 @@ func (b backend) ChangeObject(ctx context.Context, address string, c admin.Chang
 			return nil, err
 		}
 		req.Booking = &p
+	}
+	if c.Zone != nil {
+		zone, err := zoneOf(*c.Zone)
+		if err != nil {
+			return nil, err
+		}
+		req.Zone = &zone
 	}
 	if c.Password != nil {
 		if req.Credential, err = b.n.passwords.Verifiers(ctx, *c.Password); err != nil {

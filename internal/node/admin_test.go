@@ -58,6 +58,8 @@ func TestRefusedAddMakesNoMailbox(t *testing.T) {
 	}{
 		"no kind":         {admin.NewObject{Kind: "person", Address: "new@example.test"}, cluster.KindBadRequest},
 		"no booking":      {admin.NewObject{Kind: "room", Address: "new@example.test", Booking: "never"}, cluster.KindBadRequest},
+		"no zone":         {admin.NewObject{Kind: "user", Address: "new@example.test", Zone: "Europe/Nowhere"}, cluster.KindBadRequest},
+		"this machine's":  {admin.NewObject{Kind: "user", Address: "new@example.test", Zone: "Local"}, cluster.KindBadRequest},
 		"no address":      {admin.NewObject{Kind: "user", Address: "new"}, exmdb.KindBadAddress},
 		"foreign domain":  {admin.NewObject{Kind: "user", Address: "new@example.org"}, exmdb.KindBadAddress},
 		"taken":           {admin.NewObject{Kind: "shared", Address: "Anna@Example.TEST"}, exmdb.KindExists},
@@ -75,6 +77,24 @@ func TestRefusedAddMakesNoMailbox(t *testing.T) {
 	}
 	if err := b.free(t.Context(), []string{"new@example.test", "n@example.test"}); err != nil {
 		t.Errorf("addresses that nobody has: %v", err)
+	}
+}
+
+// A zone is kept under one name, whichever it was given by.
+func TestZonesByEitherName(t *testing.T) {
+	for name, want := range map[string]string{"": "", "Europe/Berlin": "Europe/Berlin", "W. Europe Standard Time": "Europe/Berlin",
+		"w. europe standard time": "Europe/Berlin", "UTC": "Etc/UTC"} {
+		if got, err := zoneOf(name); err != nil || got != want {
+			t.Errorf("%q is %q, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"Nowhere", "Local", "../etc/passwd", " ", strings.Repeat("x", 1000)} {
+		if got, err := zoneOf(name); cluster.KindOf(err) != cluster.KindBadRequest || err == nil {
+			t.Errorf("%q is %q, %v", name, got, err)
+		}
+		if _, err := (backend{}).ChangeObject(t.Context(), "a@example.test", admin.Change{Zone: &name}); cluster.KindOf(err) != cluster.KindBadRequest || err == nil {
+			t.Errorf("%q is set: %v", name, err)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func TestCluster(t *testing.T) {
 		name string
 		run  func(*testing.T, *site)
 	}{
-		{"commands", commands}, {"into mailboxes", intoMailboxes}, {"a refused add leaves nothing", refusedAdd}, {"submission", submission}, {"sizes", sizes},
+		{"commands", commands}, {"into mailboxes", intoMailboxes}, {"time zones", timeZones}, {"a refused add leaves nothing", refusedAdd}, {"submission", submission}, {"sizes", sizes},
 		{"throttle", throttle}, {"AutoDiscover", discover}, {"sessions of changed users", changedUsers},
 		{"metrics", metrics}, {"readme", readme}, {"cut off", cutOff}, {"drain under load", drainUnderLoad},
 		{"faults need staging, drains need others", unsafe},
@@ -92,6 +92,7 @@ type object struct {
 	Aliases, Members             []string
 	Disabled                     bool
 	Quota                        uint64
+	Zone                         string
 }
 
 type group struct {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,4 +43,41 @@ func intoMailboxes(t *testing.T, c *site) {
 	}
 	c.refused(t, 1, "no folder", "mailbox", "items", carol, "--folder", "Nowhere")
 	c.refused(t, 1, "not in the directory", "mailbox", "inspect", "nobody@"+dev.Domain)
+}
+
+// timeZones has the calendar of a user be on his clock: mail that comes, and files that are imported, name none.
+func timeZones(t *testing.T, c *site) {
+	const zoe = "zoe@" + dev.Domain
+	if made := answer[object](t, c, "user", "add", zoe, "--zone", "Pacific Standard Time", "--password-stdin"); made.Zone != "America/Los_Angeles" {
+		t.Errorf("made %+v", made)
+	}
+	c.refused(t, 1, "no time zone", "user", "zone", zoe, "Europe/Nowhere")
+	c.do(t, "user", "zone", zoe, "Europe/Berlin")
+	if shown := answer[object](t, c, "user", "show", zoe); shown.Zone != "Europe/Berlin" || !strings.Contains(c.do(t, "user", "show", zoe), "Europe/Berlin") {
+		t.Errorf("shown %+v", shown)
+	}
+	event := func(uid, method, start string) string {
+		return "BEGIN:VCALENDAR\r\n" + method + "BEGIN:VEVENT\r\nUID:" + uid + "\r\nSUMMARY:" + uid + "\r\nDTSTART:" + start + "\r\nORGANIZER:mailto:someone@example.org\r\n" +
+			"ATTENDEE:mailto:" + zoe + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	}
+	if err := sendAs(c, "n2", "From: someone@example.org\r\nSubject: by mail\r\nMessage-ID: <zoe@example.org>\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\n"+
+		event("by mail", "METHOD:REQUEST\r\n", "20300710T090000"), zoe); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "by file.ics")
+	if err := os.WriteFile(file, []byte(event("by file", "", "20300711T090000")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.do(t, "mailbox", "import", zoe, file)
+	want := map[string]string{"by mail": "2030-07-10T07:00:00Z", "by file": "2030-07-11T07:00:00Z"}
+	for _, item := range answer[inspect.Items](t, c, "mailbox", "items", zoe, "--folder", "Calendar").Items {
+		if props := c.do(t, "mailbox", "props", zoe, "--item", item.ID.String()); !strings.Contains(props, want[item.Subject]) || want[item.Subject] == "" {
+			t.Errorf("%s does not begin at %q:\n%s", item.Subject, want[item.Subject], props)
+		}
+		delete(want, item.Subject)
+	}
+	if len(want) > 0 {
+		t.Errorf("not in the calendar: %v", want)
+	}
+	c.do(t, "user", "remove", zoe, "--purge")
 }

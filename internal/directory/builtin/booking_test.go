@@ -48,3 +48,22 @@ func TestMeetingsGoByKind(t *testing.T) {
 		t.Error("nothing is a kind")
 	}
 }
+
+// The zone of an object goes to whoever delivers to it, by a list too; an empty name takes it away.
+func TestZonesGoWithTheRecipient(t *testing.T) {
+	p := newPeople(t)
+	p.add(directory.KindUser, "anna@example.test")
+	p.add(directory.KindRoom, "room@example.test")
+	p.add(directory.KindList, "list@example.test", "anna@example.test", "room@example.test")
+	berlin, none := "Europe/Berlin", ""
+	for _, c := range []struct {
+		set  *string
+		want string
+	}{{nil, ""}, {&berlin, berlin}, {nil, berlin}, {&none, ""}} {
+		p.do(OpChange, &ChangeRequest{Address: "anna@example.test", Zone: c.set})
+		res, err := p.Resolve(t.Context(), "list@example.test")
+		if err != nil || len(res.Mailboxes) != 2 || res.Mailboxes[0].Zone != c.want || res.Mailboxes[1].Zone != "" {
+			t.Errorf("want %q: %+v, %v", c.want, res, err)
+		}
+	}
+}

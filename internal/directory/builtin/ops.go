@@ -68,6 +68,7 @@ type ChangeRequest struct {
 	Credential    []byte     `wire:"10"`
 
 	Booking *directory.BookingPolicy `wire:"11"`
+	Zone    *string                  `wire:"12"`
 }
 
 // GrantRequest gives something of an object to others, or takes it back.

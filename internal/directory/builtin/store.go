@@ -327,6 +327,7 @@ func change(w space.Writer, q *ChangeRequest) (*directory.Object, error) {
 	setIf(&o.Disabled, q.Disabled)
 	setIf(&o.Quota, q.Quota)
 	setIf(&o.Booking, q.Booking)
+	setIf(&o.Zone, q.Zone)
 	if q.Barred != nil {
 		o.Barred = q.Barred.Names
 	}
@@ -420,7 +421,7 @@ func expand(r space.Reader, address string, depth int, seen map[string]bool, res
 		}
 	case !slices.ContainsFunc(res.Mailboxes, func(x directory.Recipient) bool { return x.Mailbox == o.Mailbox }):
 		res.Mailboxes = append(res.Mailboxes, directory.Recipient{Mailbox: o.Mailbox, User: o.GUID, Address: o.Address, Aliases: o.Aliases, Name: o.Name,
-			Quota: o.Quota, Meetings: o.Meetings()})
+			Quota: o.Quota, Meetings: o.Meetings(), Zone: o.Zone})
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ type About struct {
 // For is what one mailbox is told beside the mail.
 func (a *About) For(r *directory.Recipient) exmdb.Circumstances {
 	return exmdb.Circumstances{Own: append([]string{r.Address}, r.Aliases...), Name: r.Name, Internal: a.Internal, Known: a.Known,
-		Memberships: a.Memberships, Meetings: r.Meetings}
+		Memberships: a.Memberships, Meetings: r.Meetings, Zone: r.Zone}
 }
 
 // maxKnown bounds the addresses of a mail that are looked up, maxMemberships the lists that are told of them in all.

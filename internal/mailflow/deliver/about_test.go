@@ -55,13 +55,13 @@ func TestMailboxesAreToldWhatTheDirectoryKnows(t *testing.T) {
 	d := &Deliverer{Caller: caller, Directory: dir, Spool: t.TempDir(), Limit: 1 << 20, Host: "h", Later: kept, Now: time.Now}
 	mail := receiveAll(t, d, "From: Bob <bob@example.test>\r\nSender: s@elsewhere.test\r\nTo: list@example.test, broken\r\nCc: c@elsewhere.test\r\n\r\n")
 	to := []mailflow.Recipient{{Address: "list@example.test", To: directory.Resolution{Mailboxes: []directory.Recipient{
-		{Mailbox: one, Address: "anna@example.test", Aliases: []string{"a@example.test"}, Name: "Anna", Meetings: exmdb.MeetingsEntered}, {Mailbox: two, Address: "carl@example.test"}}}}}
+		{Mailbox: one, Address: "anna@example.test", Aliases: []string{"a@example.test"}, Name: "Anna", Meetings: exmdb.MeetingsEntered, Zone: "Europe/Berlin"}, {Mailbox: two, Address: "carl@example.test"}}}}}
 	for _, r := range d.Deliver(t.Context(), &mailflow.Envelope{From: "bob@example.test", With: "ESMTP"}, to, mail) {
 		if r.Err != nil {
 			t.Fatal(r.Err)
 		}
 	}
-	want := "{[anna@example.test a@example.test] Anna true [{bob@example.test /o=bob Bob} {b@example.test /o=bob Bob} {carl@example.test /o=carl }] <nil> [{/o=carl [00000000-0000-0000-0000-000000000000]}] 1}"
+	want := "{[anna@example.test a@example.test] Anna true [{bob@example.test /o=bob Bob} {b@example.test /o=bob Bob} {carl@example.test /o=carl }] <nil> [{/o=carl [00000000-0000-0000-0000-000000000000]}] 1 Europe/Berlin}"
 	if got := fmt.Sprint(caller.about[one]); got != want {
 		t.Errorf("%s", got)
 	}
