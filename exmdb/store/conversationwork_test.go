@@ -166,6 +166,7 @@ func (c *talk) once() bool {
 // TestConversationActionsGoInSteps: a large mailbox takes many steps, between which others use it. What is decided anew
 // meanwhile is done behind what is at work, as one; where mail was put meanwhile it stays.
 func TestConversationActionsGoInSteps(t *testing.T) {
+	t.Parallel()
 	c := newTalk(t)
 	const mails = 400
 	var objects []mapi.ObjectNumber

@@ -434,6 +434,7 @@ func spoiled(rng *rand.Rand, req []byte, fn func([]byte)) {
 // TestMalformedRequests: of every op a request that is answered; cut short or changed it is answered or refused with a kind, and
 // the books are kept.
 func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 3))

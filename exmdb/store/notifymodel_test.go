@@ -253,6 +253,7 @@ func (c *restless) granted(fid mapi.FID) error {
 // TestEventsMakeTheMailbox: whatever clients do, who was told of all since some state knows what the mailbox is: whether he
 // reads at once, lags behind, or begins with any state that there was, and in pages of any size. Nothing is told twice.
 func TestEventsMakeTheMailbox(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rounds, steps := 12, 150

@@ -110,6 +110,7 @@ func inOrder(tag mapi.Tag, d uint8) mapi.SortOrderSet {
 
 // TestTableEventsMakeTheTable: whatever clients do, who read a table once and does what its events say shows the table.
 func TestTableEventsMakeTheTable(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rounds, steps := 5, 120

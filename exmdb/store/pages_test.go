@@ -35,6 +35,7 @@ func (c *between) Call(ctx context.Context, as exmdb.Identity, id mapi.MailboxID
 // TestAllFoldersOfAFullMailbox: as many folders as there may be, with names as long as they may be, come in pages, and
 // what moves, comes and goes between two of them does no harm.
 func TestAllFoldersOfAFullMailbox(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	long := strings.Repeat("長", maxNameRunes-5)
 	var tops []mapi.FID
@@ -104,6 +105,7 @@ func checkTree(t *testing.T, all *exmdb.ListFoldersResponse) {
 // TestAllUIDsOfATornFolder: a folder whose UIDs are all gaps is listed in pages, and mail that comes and goes between
 // two of them is what OpChanges tells from the list's stamp on.
 func TestAllUIDsOfATornFolder(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	n := maxUIDRanges + 50
 	b.update(func(t *tx) error {

@@ -207,6 +207,7 @@ func TestSharedMailboxByItsSetting(t *testing.T) {
 
 // TestManyReadRanges: who reads here and there has a state that is bounded by what is between, and loses nothing by it.
 func TestManyReadRanges(t *testing.T) {
+	t.Parallel()
 	b, news, anna, _ := newPublic(t)
 	n := 2*readRanges + 100
 	for range n {
@@ -277,6 +278,7 @@ func (r *readerOf) sync(fid mapi.FID, when string) {
 
 // TestRandomReaders: whatever three users do in a folder, each sees what he has read, and is told of it.
 func TestRandomReaders(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 5))

@@ -366,6 +366,7 @@ func TestNoRoomForAFolder(t *testing.T) {
 
 // TestRandomDeletesAndRecoveries keeps the counts right whatever happens, and leaves nothing in the end.
 func TestRandomDeletesAndRecoveries(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))

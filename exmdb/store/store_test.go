@@ -514,6 +514,7 @@ func TestValiditiesAfterEpoch(t *testing.T) {
 }
 
 func TestLargeSetsGoInSteps(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	n := stepMessages + 10
 	for range n {

@@ -29,6 +29,7 @@ func TestMailboxMadeAgainRepeatsNoValidity(t *testing.T) {
 }
 
 func TestCopyOverQuotaCopiesNothing(t *testing.T) {
+	t.Parallel()
 	one := text("0123456789")
 	n := uint64(stepMessages + 5)
 	b := newBox(t, n*one.Recipe.Size()+uint64(stepMessages)*one.Recipe.Size())
@@ -135,6 +136,7 @@ func TestDeliveryWithoutTime(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	b.rep.Local.Record()
 	logged := func(what string, fn func()) {

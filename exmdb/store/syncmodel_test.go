@@ -171,6 +171,7 @@ func (t *tx) forgetTombstones() error {
 // TestSyncAgainstModel: clients of every scope, with pages of every size, are told exactly what is different from what they
 // know, whatever happens to the folder, to the tombstones and to the epoch.
 func TestSyncAgainstModel(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 4))

@@ -259,6 +259,7 @@ func (b *box) plainTable(t testing.TB, spec exmdb.TableSpec) []uint64 {
 // TestDefaultTableOfALargeFolder (S9): count, pages from anywhere, positions and fractions come from the index; nothing
 // is kept.
 func TestDefaultTableOfALargeFolder(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	n := 20_000
 	if testing.Short() {

@@ -20,6 +20,7 @@ type changedFolder struct {
 // TestChangesAreRemembered holds what is remembered of many folders' changes against the changes themselves: whatever the
 // index knows, each message that changed later is named, and of others only neighbours. Who walks may be behind others.
 func TestChangesAreRemembered(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))

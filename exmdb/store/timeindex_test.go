@@ -226,6 +226,7 @@ func TestOrderOfDelivery(t *testing.T) {
 // TestPositionsInOrderOfDelivery: in a folder of several blocks each position is the row that is there, whether it is looked for
 // from an end of the order or by the blocks, and the row's place leads back to it.
 func TestPositionsInOrderOfDelivery(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	const n = blockMessages*spanBlocks + 1000
 	b.fill(schema.Inbox, n)

@@ -128,6 +128,7 @@ func TestStepsAreBoundedByWork(t *testing.T) {
 
 // TestExpungeLooksAtSomeRowsOnly: a step that finds nothing to expunge ends too, and says where to go on.
 func TestExpungeLooksAtSomeRowsOnly(t *testing.T) {
+	t.Parallel()
 	b := newBox(t, 0)
 	n := stepScanned + 100
 	b.fill(schema.Inbox, n)
