@@ -39,6 +39,7 @@ type site struct {
 
 // TestFleet shares one cluster among the parts, which run in this order: n4 takes the place of n3 on the way.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	s := &site{Cluster: devtest.StartNodes(t, 4, 0, 2)}
 	for _, x := range []struct {
 		name string

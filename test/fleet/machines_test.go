@@ -20,6 +20,7 @@ import (
 // TestMachines shares one cluster, whose n4 only serves clients, among what must be the same there and machines that must not
 // come in: each is told why and what to do, and the cluster goes on.
 func TestMachines(t *testing.T) {
+	t.Parallel()
 	s := &site{Cluster: devtest.StartOptions(t, dev.Options{Nodes: 4, Frontends: 1, Groups: 2})}
 	for _, x := range []struct {
 		name string

@@ -31,6 +31,7 @@ var steps = []string{"copy", "whole", "flip", "activate", "leave", "end"}
 // source's leader dies at another step. Every acknowledged mail is there once, under the UID that it had; a session that
 // idles at a node that lives hears of all that comes.
 func TestMailboxMoves(t *testing.T) {
+	t.Parallel()
 	c := devtest.StartGroups(t, 1, 3)
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()

@@ -18,6 +18,7 @@ import (
 // it; then a rule for the busy mailbox has that one go where the rule wants it. Mail goes on all the time, the plan tells of
 // both, and every acknowledged mail is there once.
 func TestThePolicyMovesMailboxes(t *testing.T) {
+	t.Parallel()
 	c := devtest.StartOptions(t, dev.Options{Nodes: 3, Users: 2, Groups: 1, DCs: "fra"})
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
