@@ -153,8 +153,8 @@ func TestWhoIsReadyTakesPart(t *testing.T) {
 	}
 }
 
-// TestReplicasComeBackWhileNodesRun: damage that is met at work, a replica that stops, and one that the others have
-// removed, of a mailbox group and of the system group, where it leads and where it follows.
+// TestReplicasComeBackWhileNodesRun: damage that is met at work, and a replica that stops, of a mailbox group and of the system
+// group, where it leads and where it follows.
 func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for half a minute")
@@ -206,6 +206,15 @@ func TestReplicasComeBackWhileNodesRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplicasThatOthersRemovedComeBack: of the system group, and of a mailbox group that gives the place away again at once.
+func TestReplicasThatOthersRemovedComeBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for half a minute")
+	}
+	t.Parallel()
+	all, _ := startThree(t)
 	t.Run("the others go on without it", func(t *testing.T) {
 		leader, n := pair(t, all, cluster.SystemGroup)
 		before := n.storage.host.Group(cluster.SystemGroup).Self()
