@@ -61,8 +61,9 @@ lint: go-check ## the style and the layers, gofmt, vet and staticcheck
 	$(call phase,vet,go vet $(TAGS) ./...)
 	$(call phase,staticcheck,go tool -modfile=internal/tools/go.mod staticcheck $(TAGS) ./...)
 
+# Tests that run beside each other mostly wait, as those of internal/node do: more of them at a time than there are cores.
 unit: go-check ## unit tests, properties and scripts of every package
-	$(call phase,units,go test -p 2 $(TAGS) $$(go list $(TAGS) ./... | grep -v '^$(MODULE)/test\(/\|$$\)'))
+	$(call phase,units,go test -p 2 -parallel 4 $(TAGS) $$(go list $(TAGS) ./... | grep -v '^$(MODULE)/test\(/\|$$\)'))
 
 race: go-check ## the race detector on what agrees about bytes
 	$(call phase,race,go test -p 2 -race -short $(TAGS) ./cluster/... ./exmdb/...)
