@@ -32,6 +32,7 @@ type load struct {
 	mu     sync.Mutex
 	taken  map[claim]bool // guarded by mu
 	sizes  map[string]int // messages that the last reader of a mailbox saw; guarded by mu
+	stays  map[string]int // messages of a mailbox that nobody may remove any more; guarded by mu
 	lit    []claim        // flags that are set for certain and may be cleared; guarded by mu
 	marked []claim        // messages that may be expunged; guarded by mu
 }
@@ -44,7 +45,7 @@ type claim struct {
 }
 
 func newLoad(t *Target, log *history.Log, boxes []*mailbox) *load {
-	return &load{target: t, log: log, boxes: boxes, taken: map[claim]bool{}, sizes: map[string]int{}}
+	return &load{target: t, log: log, boxes: boxes, taken: map[claim]bool{}, sizes: map[string]int{}, stays: map[string]int{}}
 }
 
 func (l *load) take(c claim) bool {
@@ -74,10 +75,19 @@ func (l *load) push(list *[]claim, c claim) {
 	*list = append(*list, c)
 }
 
+// crowd is how many messages of a mailbox clients have to do with. Without those that stay, a long run would come to an end: each
+// mailbox would be full of messages that a client tried to remove once, and does not know with what success.
 func (l *load) crowd(b *mailbox) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.sizes[b.name]
+	return l.sizes[b.name] - l.stays[b.name]
+}
+
+// stay notes that a message may not be removed any more.
+func (l *load) stay(b *mailbox) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stays[b.name]++
 }
 
 // user is one client. It keeps a session to one node for a while, then goes on with another mailbox at another.
@@ -228,8 +238,11 @@ func (u *user) set(ctx context.Context, flag string, then *[]claim) error {
 	r := u.record(history.Flag)
 	r.UID, r.Set = uid, []string{flag}
 	err := u.perform(ctx, r, func(*history.Record) error { return u.at.flag(uid, imap.StoreFlagsAdd, flag) })
-	if err == nil {
+	switch {
+	case err == nil:
 		u.push(then, c)
+	case then == &u.marked:
+		u.stay(c.box)
 	}
 	return err
 }
@@ -256,7 +269,11 @@ func (u *user) expunge(ctx context.Context) error {
 	}
 	r := u.record(history.Expunge)
 	r.UID = c.uid
-	return u.perform(ctx, r, func(*history.Record) error { return u.at.expunge(c.uid) })
+	err := u.perform(ctx, r, func(*history.Record) error { return u.at.expunge(c.uid) })
+	if err != nil {
+		u.stay(c.box)
+	}
+	return err
 }
 
 func (u *user) append(ctx context.Context) error {

@@ -259,3 +259,19 @@ func TestReplicasThatCannotBeComparedAreAnError(t *testing.T) {
 		})
 	}
 }
+
+// TestALongRunGoesOn: messages that nobody may remove any more do not keep clients from bringing others.
+func TestALongRunGoesOn(t *testing.T) {
+	b := &mailbox{name: "b"}
+	l := newLoad(&Target{}, nil, []*mailbox{b})
+	l.sizes["b"] = maxMessages
+	if l.crowd(b) != maxMessages {
+		t.Errorf("%d messages count as %d", maxMessages, l.crowd(b))
+	}
+	for range maxMessages {
+		l.stay(b)
+	}
+	if l.crowd(b) != 0 {
+		t.Errorf("%d messages that stay count as %d", maxMessages, l.crowd(b))
+	}
+}
