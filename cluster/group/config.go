@@ -161,12 +161,13 @@ type Events struct {
 
 // The settings of raft that are not the administrator's (reference: hashicorp/raft 1.8.0).
 const (
-	raftAppends   = maxAppend
-	raftLease     = time.Second
-	heartbeatFew  = 2 * time.Second
-	heartbeatMany = 5 * time.Second
-	manyGroups    = 64
-	raftNever     = 10000 * time.Hour // of raft's own snapshots
+	raftAppends       = maxAppend
+	raftLease         = time.Second
+	raftCommitTimeout = 500 * time.Millisecond
+	heartbeatFew      = 2 * time.Second
+	heartbeatMany     = 5 * time.Second
+	manyGroups        = 64
+	raftNever         = 10000 * time.Hour // of raft's own snapshots
 )
 
 func raftConfig(self cluster.ServerID, heartbeat time.Duration, notify chan<- bool, logger hclog.Logger) *raft.Config {
@@ -174,9 +175,7 @@ func raftConfig(self cluster.ServerID, heartbeat time.Duration, notify chan<- bo
 	c.LocalID = raft.ServerID(self)
 	c.HeartbeatTimeout, c.ElectionTimeout = heartbeat, heartbeat
 	c.LeaderLeaseTimeout = raftLease
-	// How late a follower hears of what was committed last when nothing follows it. Two goroutines wake for it for each
-	// follower, which many groups at rest feel.
-	c.CommitTimeout = heartbeat / 4
+	c.CommitTimeout = raftCommitTimeout
 	c.MaxAppendEntries = raftAppends
 	c.BatchApplyCh = true
 	c.ShutdownOnRemove = true

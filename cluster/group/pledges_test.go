@@ -318,8 +318,11 @@ func TestNobodyToCompareWith(t *testing.T) {
 	nd.mustPut(1, "a", "1")
 	nd.stop()
 	nd.start()
-	if g := nd.open(1); len(g.Stats().Awaits) > 0 {
-		t.Errorf("awaits %v", g.Stats().Awaits)
+	if g := nd.open(1); len(g.Stats().Awaits) > 0 || g.Waiting() != 0 {
+		t.Errorf("awaits %v, for %v", g.Stats().Awaits, g.Waiting())
+	}
+	if g := nd.open(2); g.Waiting() != 0 {
+		t.Errorf("a replica that was only just made waits for %v", g.Waiting())
 	}
 	w.leader(1).mustGet(1, space.ReadLease, "a", "1")
 }

@@ -246,12 +246,13 @@ func (p *probation) outlived(there func(cluster.ServerID) bool) bool {
 	return !p.over && left < some
 }
 
-// Waiting is for how long the replica has waited for the word of others before it takes part; zero once it does.
+// Waiting is for how long the replica has waited for the word of others before it takes part; zero once it does, and for one
+// that has nobody to wait for.
 func (g *Group) Waiting() time.Duration {
-	if g.probation.ended() {
-		return 0
+	if p := g.probation; len(p.voters) > 0 && !p.ended() {
+		return time.Since(p.began)
 	}
-	return time.Since(g.probation.began)
+	return 0
 }
 
 // Outlived reports whether the replica waits in vain for the word of others, given which servers of the group are still there
