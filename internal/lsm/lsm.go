@@ -110,7 +110,7 @@ type DB struct {
 	shared  *Shared
 	private bool
 	sched   *scheduler
-	pace    pace
+	pace    *pace
 
 	dirty    atomic.Int64 // bytes committed since the last flush began
 	flushing atomic.Int64 // bytes of the flush that is running
@@ -135,7 +135,7 @@ func Open(o Options) (*DB, error) {
 	if o.FS == nil {
 		o.FS = OSFS()
 	}
-	db := &DB{opts: o, shared: o.Shared, failed: make(chan struct{})}
+	db := &DB{opts: o, shared: o.Shared, pace: newPace(), failed: make(chan struct{})}
 	if db.shared == nil {
 		db.shared, db.private = NewShared(Budget{CacheBytes: 8 << 20, OpenFiles: 256}), true
 	}
@@ -184,7 +184,7 @@ func (db *DB) renewLog() error {
 func (db *DB) pebbleOptions() *pebble.Options {
 	o := db.opts
 	po := &pebble.Options{
-		FS: &pacedFS{o.FS, &db.pace}, Cache: db.shared.cache, FileCache: db.shared.files,
+		FS: &pacedFS{o.FS, db.pace}, Cache: db.shared.cache, FileCache: db.shared.files,
 		DisableWAL: o.DisableWAL, FormatMajorVersion: formatVersion,
 		BytesPerSync: 512 << 10, WALBytesPerSync: 512 << 10,
 		FlushDelayDeleteRange: o.FlushDelayDeleteRange,
@@ -294,6 +294,7 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) close() error {
+	close(db.pace.closing)
 	db.shared.remove(db)
 	var err error
 	if db.opts.DisableWAL && db.Failure() == nil {

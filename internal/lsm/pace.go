@@ -22,9 +22,12 @@ const (
 // pace has compactions rest, since nobody waits for them: replicas apply the same and compact at the same time, and a
 // commit waits for two of them. The engine works on a compaction as fast as it can, for tens of milliseconds and more.
 type pace struct {
+	closing chan struct{} // closed with the database, which waits for nobody's rest
 	running atomic.Int32 // compactions
 	flushed atomic.Int32 // memtables since there was none
 }
+
+func newPace() *pace { return &pace{closing: make(chan struct{})} }
 
 func (p *pace) began() {
 	if p.running.Add(1) == 1 {
@@ -35,8 +38,18 @@ func (p *pace) began() {
 func (p *pace) ended()      { p.running.Add(-1) }
 func (p *pace) afterFlush() { p.flushed.Add(1) }
 
-// rests reports whether there is time to rest.
-func (p *pace) rests() bool { return p.flushed.Load() < paceFlushes }
+// rest rests after that much work, if there is time to.
+func (p *pace) rest(worked time.Duration) {
+	if p.flushed.Load() >= paceFlushes {
+		return
+	}
+	over := time.NewTimer(min(worked, longestPause))
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-p.closing:
+	}
+}
 
 // pacedFS is a file system in which a pace governs what compactions write.
 type pacedFS struct {
@@ -67,9 +80,7 @@ type pacedFile struct {
 func (f *pacedFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if worked := time.Since(f.since); worked >= paceSlice {
-		if f.pace.rests() {
-			time.Sleep(min(worked, longestPause))
-		}
+		f.pace.rest(worked)
 		f.since = time.Now()
 	}
 	return n, err

@@ -11,7 +11,7 @@ import (
 // TestPace looks at how long writes of compactions, and of others, take beside the work before them.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := new(pace)
+		p := newPace()
 		fs := &pacedFS{MemFS(), p}
 		rest := func(category WriteCategory, work time.Duration) time.Duration {
 			f, err := fs.Create("f", category)
@@ -48,6 +48,8 @@ func TestPace(t *testing.T) {
 		p.ended()
 		p.began()
 		look("begun anew", compactionFiles, 3*time.Millisecond, 3*time.Millisecond)
+		close(p.closing)
+		look("closing", compactionFiles, 3*time.Millisecond, 0)
 	})
 }
 
