@@ -23,8 +23,8 @@ const (
 // commit waits for two of them. The engine works on a compaction as fast as it can, for tens of milliseconds and more.
 type pace struct {
 	closing chan struct{} // closed with the database, which waits for nobody's rest
-	running atomic.Int32 // compactions
-	flushed atomic.Int32 // memtables since there was none
+	running atomic.Int32  // compactions
+	flushed atomic.Int32  // memtables since there was none
 }
 
 func newPace() *pace { return &pace{closing: make(chan struct{})} }
