@@ -106,9 +106,11 @@ func (k *keeper) keep(ctx context.Context, g *placement.Group) error {
 	case open.Stats().Fenced != nil:
 		return k.reopen(ctx, g, want)
 	}
-	if outlived, err := k.outlived(ctx, g.ID, open); err != nil {
+	outlived, err := k.outlived(ctx, g, open)
+	switch {
+	case err != nil:
 		return err
-	} else if outlived {
+	case outlived:
 		return k.lose(ctx, g, want, group.ErrOutlived)
 	}
 	return k.begin(ctx, g, open)
@@ -117,18 +119,22 @@ func (k *keeper) keep(ctx context.Context, g *placement.Group) error {
 // outlivedAfter is how long a replica waits for others before anybody looks whether there still are such.
 const outlivedAfter = 30 * time.Second
 
-// outlived reports whether a replica waits for the word of servers of which too many are out of the group, by a map that is not
-// older than the call.
-func (k *keeper) outlived(ctx context.Context, id cluster.GroupID, open *group.Group) (bool, error) {
-	if open.Waiting() < outlivedAfter {
+// outlived reports whether a replica waits for the word of servers of which too many are out of the group. The map here may be
+// older than the replica's files, so what it says is looked up once more.
+func (k *keeper) outlived(ctx context.Context, g *placement.Group, open *group.Group) (bool, error) {
+	if open.Waiting() < outlivedAfter || !outlives(g, open) {
 		return false, nil
 	}
 	m, err := k.n.mapNow(ctx)
 	if err != nil {
 		return false, fmt.Errorf("look who may still be asked: %w", err)
 	}
-	g := m.Group(id)
-	return g != nil && open.Outlived(func(s cluster.ServerID) bool { return g.Server(s) != nil }), nil
+	now := m.Group(g.ID)
+	return now != nil && outlives(now, open), nil
+}
+
+func outlives(g *placement.Group, open *group.Group) bool {
+	return open.Outlived(func(s cluster.ServerID) bool { return g.Server(s) != nil })
 }
 
 // closeReplica stops a replica that has stopped by itself, or never starts again: how its files are left does not matter.
