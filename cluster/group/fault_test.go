@@ -148,9 +148,7 @@ func TestStrictReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, func(c *Config) { c.StrictReads = true })
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	leader.mustGet(1, space.ReadLease, "a", "1")
 	follower := w.others(leader)[0]
 	if _, err := follower.get(within(t), 1, space.ReadLease, "a"); cluster.KindOf(err) != cluster.KindNotLeader {
@@ -168,9 +166,7 @@ func TestPlannedHandOverSkipsTheWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	if leader.noted("leader of 1 planned=true") != 0 {
 		t.Fatal("the first leader did not wait")
 	}
@@ -209,9 +205,7 @@ func TestFailedHandOverEndsTheLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	g, target := leader.group(1), w.others(leader)[0]
 	term, _ := g.lead.term()
 	if err := g.promise(within(t), target.group(1).Self(), term); err != nil {
@@ -252,9 +246,7 @@ func TestSuccessorFallsSilent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	g, target := leader.group(1), w.others(leader)[0]
 	term, _ := g.lead.term()
 	to := target.group(1).Self()
@@ -298,9 +290,7 @@ func TestReadIndexOutlivesHandOversAndAKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	ctx, cancel := context.WithCancel(within(t))
 	reader := w.others(leader)[0]
 	var reads int
@@ -405,9 +395,7 @@ func TestBothSurvivorsStandAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	for _, nd := range w.others(leader) {
 		if !nd.group(1).trans.stand() {
 			t.Fatal("did not stand")
@@ -423,9 +411,7 @@ func TestSnapshotInstall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, tinyLog)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	away := w.others(leader)[0]
 	away.stop()
 	leader = w.leaderAmong(1, away)
@@ -608,9 +594,7 @@ func TestDamagedReplicaRejoinsAsAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	lost := w.others(leader)[0]
 	before := lost.group(1).Self()
 	if err := lost.host.Destroy(within(t), 1); err != nil {

@@ -12,9 +12,7 @@ import (
 func TestThreeNodesPutGet(t *testing.T) {
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	leader.mustGet(1, space.ReadLease, "a", "1")
 	leader.mustGet(1, space.ReadIndex, "a", "1")
 	leader.mustGet(1, space.ReadLocal, "a", "1")
@@ -36,9 +34,7 @@ func TestThreeNodesPutGet(t *testing.T) {
 func TestKilledLeaderIsReplaced(t *testing.T) {
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	began := time.Now()
 	leader.stop()
 	next := w.leader(1)

@@ -171,9 +171,7 @@ func TestDirectoryFromYesterdayIsDamaged(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 3, nil)
 			defer w.dump()
-			leader := w.form(1)
-			leader.create(1)
-			leader.mustPut(1, "a", "1")
+			leader := w.holding("1")
 			old := leader
 			if which == "follower" {
 				old = w.others(leader)[0]
@@ -196,9 +194,7 @@ func TestOldDirectoryWithoutItsLeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	old, witness := w.others(leader)[0], w.others(leader)[1]
 	old.awaitValue(1, "a", "1")
 	yesterday := old.picture()
@@ -239,9 +235,7 @@ func TestAllStartAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	w.holding("1")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	for _, nd := range w.nodes {
@@ -332,9 +326,7 @@ func TestGroupMovedOnMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	away, second := w.others(leader)[0], w.others(leader)[1]
 	away.awaitValue(1, "a", "1")
 	self := away.group(1).Self()

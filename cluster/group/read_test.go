@@ -110,9 +110,7 @@ func TestLeaseIsCheckedAfterTheRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, func(c *Config) { c.Heartbeat = 5 * time.Second })
 	defer w.dump()
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	ran := 0
 	view := func(wait time.Duration, during func()) error {
 		ctx, cancel := brief(wait)

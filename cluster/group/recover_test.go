@@ -35,9 +35,7 @@ func TestRecoverGoesOnAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, nil)
 	t.Cleanup(w.dump)
-	leader := w.form(1)
-	leader.create(1)
-	leader.mustPut(1, "a", "1")
+	leader := w.holding("1")
 	for _, nd := range w.nodes {
 		nd.awaitValue(1, "a", "1")
 	}

@@ -382,6 +382,15 @@ func (w *world) form(id cluster.GroupID) *node {
 	return w.leader(id)
 }
 
+// holding forms group 1, in whose space the key "a" has a value, and returns its leader.
+func (w *world) holding(value string) *node {
+	w.t.Helper()
+	leader := w.form(1)
+	leader.create(1)
+	leader.mustPut(1, "a", value)
+	return leader
+}
+
 // leader waits for a node that leads the group and may answer.
 func (w *world) leader(id cluster.GroupID) *node {
 	w.t.Helper()
