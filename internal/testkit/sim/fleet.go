@@ -274,11 +274,19 @@ func (w *World) plan() error {
 	return errors.Join(all...)
 }
 
-// standing is how far each replica of a group is, in words.
+// standing is how far each replica of a group is, in words, and of the processes without one what their keeper is at.
 func (w *World) standing(id cluster.GroupID) string {
 	var all []string
 	for _, nd := range w.all() {
-		if p := nd.process(); p != nil && p.host.Group(id) != nil {
+		p := nd.process()
+		switch {
+		case p == nil:
+			all = append(all, fmt.Sprintf("%s does not run", nd.id))
+		case p.host.Group(id) == nil:
+			if doing := p.doing.Load(); doing != nil {
+				all = append(all, fmt.Sprintf("%s has none by its map %d, and %s", nd.id, p.view.Map().Sequence, *doing))
+			}
+		default:
 			s := p.host.Group(id).Stats()
 			all = append(all, fmt.Sprintf("%s %s in term %d behind %s, applied %d of %d, awaits %v", nd.id, s.State, s.Term, s.Leader, s.Applied, s.Commit, s.Awaits))
 		}

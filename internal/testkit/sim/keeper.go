@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,14 +25,23 @@ func (p *process) keepReplicas() {
 		m := p.view.Map()
 		for i := range m.Groups {
 			if g := &m.Groups[i]; g.ID != cluster.SystemGroup {
+				p.at("keeps group %d", g.ID)
 				p.kept(g.ID, p.keep(g))
 			}
 		}
 		for _, g := range p.host.Groups() {
+			p.at("looks whether group %d is surplus", g.ID())
 			p.kept(g.ID(), p.dropSurplus(g.ID(), m))
 		}
+		p.at("waits")
 		wait(p.ctx, keeperPause)
 	}
+}
+
+// at notes what the keeper does, for a cluster that does not come to rest.
+func (p *process) at(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.doing.Store(&text)
 }
 
 // kept notes what kept a replica from being as the map has it. It is tried again; but nothing here takes from a disk what

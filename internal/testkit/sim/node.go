@@ -57,6 +57,7 @@ type process struct {
 	ctx    context.Context // ends when the process does
 	wg     sync.WaitGroup
 	made   map[cluster.GroupID]cluster.ServerID // what the map assigned, of replicas made here; belongs to keepReplicas
+	doing  atomic.Pointer[string]               // what keepReplicas is at
 
 	mu    sync.Mutex
 	leads map[cluster.GroupID]context.CancelFunc // ends what is done for a group that is led here; guarded by mu
