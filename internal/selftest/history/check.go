@@ -255,13 +255,17 @@ func (v *Verdict) uids(b *box, seen *identities) {
 				return
 			}
 		}
-		pending = slices.DeleteFunc(pending, func(uid uint32) bool {
-			absent := uid < r.State.UIDNext && !there[uid]
-			if absent {
+		below, _ := slices.BinarySearch(pending, r.State.UIDNext)
+		kept := 0
+		for _, uid := range pending[:below] {
+			if there[uid] {
+				pending[kept] = uid
+				kept++
+			} else {
 				gone[uid] = r
 			}
-			return absent
-		})
+		}
+		pending = slices.Delete(pending, kept, below)
 	}
 	for _, r := range b.adds {
 		if g := gone[r.UID]; r.Outcome == OK && r.UID != 0 && g != nil && g.Return < r.Call {

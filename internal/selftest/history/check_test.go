@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 )
 
 // script is a history in a few words, one operation after another: times are given only where operations overlap.
@@ -205,13 +207,58 @@ func TestManyClients(t *testing.T) {
 	}
 }
 
+// TestPartsJudgeAsTheWhole compares the verdict on the parts of a history with that on all of it at once, of histories that are in
+// order and of such in which a flag is lost or comes from nowhere.
+func TestPartsJudgeAsTheWhole(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	cut, bad := 0, 0
+	for i := range uint64(300) {
+		records := busy(rand.New(rand.NewPCG(seed, i)), 120)
+		rng := rand.New(rand.NewPCG(seed, i+1000))
+		if r := &records[rng.IntN(len(records))]; r.Op == Read && i%2 == 1 && len(r.State.Rows) > 0 {
+			row := &r.State.Rows[rng.IntN(len(r.State.Rows))]
+			if len(row.Flags) > 0 {
+				row.Flags = row.Flags[1:]
+			} else {
+				row.Flags = []string{"f1"}
+			}
+		}
+		b := &box{}
+		for j := range records {
+			b.add(&records[j])
+		}
+		all := b.operations((&Verdict{}).identities(b))
+		whole := part{all: all}.decide(limit)
+		result := porcupine.Ok
+		for _, p := range parts(all) {
+			if result == porcupine.Ok {
+				result = p.decide(limit)
+			}
+			cut++
+		}
+		if result != whole {
+			t.Errorf("history %d: %s in parts, %s as a whole", i, result, whole)
+		}
+		if whole == porcupine.Illegal {
+			bad++
+		}
+	}
+	if cut < 600 || bad < 20 {
+		t.Errorf("%d parts, %d histories without an order: nothing was compared", cut, bad)
+	}
+}
+
 // busy makes such a history: each operation takes effect at a moment between its call and its return.
 func busy(rng *rand.Rand, n int) []Record {
 	m, bits := mailbox{}, flagBits{}
 	names := map[uint64]string{}
 	var all []Record
+	var at int64
 	for i := range n {
-		at := int64(i) * 10
+		if at += 10; rng.IntN(8) == 0 {
+			at += 80 // nothing else is under way
+		}
 		r := Record{Client: "c", Box: "b", Outcome: OK, Call: at - rng.Int64N(40), Return: at + rng.Int64N(40) + 1}
 		o := &operation{modseq: m.highest + 1}
 		switch kind := rng.IntN(4); {
@@ -236,7 +283,7 @@ func busy(rng *rand.Rand, n int) []Record {
 			all = append(all, r)
 			continue
 		}
-		_, next := model().Step(m, o, nil)
+		_, next := model(m).Step(m, o, nil)
 		m = next.(mailbox)
 		if r.ModSeq = o.modseq; rng.IntN(20) == 0 {
 			r.Outcome, r.ModSeq = Unknown, 0
@@ -246,7 +293,7 @@ func busy(rng *rand.Rand, n int) []Record {
 		}
 		all = append(all, r)
 	}
-	final := Record{Client: "c", Box: "b", Op: Final, Point: 1, Outcome: OK, Call: int64(n) * 10, Return: int64(n)*10 + 1,
+	final := Record{Client: "c", Box: "b", Op: Final, Point: 1, Outcome: OK, Call: at + 50, Return: at + 51,
 		State: &State{UIDValidity: 1, UIDNext: m.next, ModSeq: m.highest}}
 	for _, row := range m.rows {
 		final.State.Rows = append(final.State.Rows, Row{row.uid, row.mail, flagNames(row.flags, names), row.modseq})

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -156,13 +157,16 @@ type Log struct {
 
 	mu      sync.Mutex
 	records []Record      // guarded by mu
+	words   words         // guarded by mu
 	out     *bufio.Writer // guarded by mu; nil without a file
 	file    *os.File
 	err     error // the first of writing; guarded by mu
 }
 
 // NewLog begins a history, in memory only.
-func NewLog() *Log { return &Log{began: time.Now()} }
+func NewLog() *Log {
+	return &Log{began: time.Now(), words: newWords()}
+}
 
 // Create begins a history that is also written to a new file.
 func Create(path string) (*Log, error) {
@@ -173,6 +177,35 @@ func Create(path string) (*Log, error) {
 	l := NewLog()
 	l.file, l.out = f, bufio.NewWriter(f)
 	return l, nil
+}
+
+// words are the names of mails and the lists of flags of a history, each once: an hour's has a few million rows.
+type words struct {
+	mails map[string]string
+	flags map[string][]string
+}
+
+func newWords() words { return words{map[string]string{}, map[string][]string{}} }
+
+// share gives the rows of a state the words that others have.
+func (w *words) share(s *State) {
+	if s == nil {
+		return
+	}
+	for i := range s.Rows {
+		row := &s.Rows[i]
+		if mail, known := w.mails[row.Mail]; known {
+			row.Mail = mail
+		} else {
+			w.mails[row.Mail] = row.Mail
+		}
+		key := strings.Join(row.Flags, " ")
+		if flags, known := w.flags[key]; known {
+			row.Flags = flags
+		} else {
+			w.flags[key] = row.Flags
+		}
+	}
 }
 
 // Now is the time in the history.
@@ -191,6 +224,7 @@ func (l *Log) Do(r Record, do func(r *Record)) Record {
 func (l *Log) Put(r Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.words.share(r.State)
 	l.records = append(l.records, r)
 	if l.out != nil && l.err == nil {
 		l.err = json.NewEncoder(l.out).Encode(&r)
@@ -234,6 +268,7 @@ func Write(w io.Writer, records []Record) error {
 // ReadAll reads a history from a file. A line that is cut off at the end, as a process leaves it that was killed, is left out.
 func ReadAll(r io.Reader) ([]Record, error) {
 	var all []Record
+	w := newWords()
 	dec := json.NewDecoder(r)
 	for {
 		var one Record
@@ -243,6 +278,7 @@ func ReadAll(r io.Reader) ([]Record, error) {
 		case err != nil:
 			return nil, fmt.Errorf("history, record %d: %w", len(all)+1, err)
 		}
+		w.share(one.State)
 		all = append(all, one)
 	}
 }

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -52,10 +53,10 @@ func (f flagBits) mask(names []string) (mask uint64) {
 	return mask
 }
 
-// model is a mailbox that does one operation at a time.
-func model() porcupine.Model {
+// model is a mailbox that does one operation at a time, from start on.
+func model(start mailbox) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return mailbox{} },
+		Init: func() any { return start },
 		Step: func(state, input, _ any) (bool, any) {
 			m, o := state.(mailbox), input.(*operation)
 			switch o.op {
@@ -258,36 +259,113 @@ func shows(s *State, r *Record, uid uint32) bool {
 	return overlap(s.Rows[i].Flags, r.Set) == len(r.Set) && overlap(s.Rows[i].Flags, r.Clear) == 0
 }
 
+// part is a stretch of a mailbox's history, with the state at its begin. The first begins with an empty mailbox.
+type part struct {
+	start mailbox
+	after *operation // the read that showed start
+	all   []*operation
+}
+
+// parts cuts a history, without loss, where a read shows the whole state while nothing else is under way: the order within one part
+// does not depend on the order within another. Otherwise time and memory would grow with the square of its length. What may happen
+// at any time is in every part from then on where it could make a difference; it does the same each time, so that a second time
+// shows only if somebody undid the first.
+func parts(all []*operation) []part {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(x, y *operation) int { return cmp.Compare(x.call, y.call) })
+	var done []part
+	var now part
+	var open []*operation
+	busy := int64(math.MinInt64) // until when what came before is under way
+	for i, o := range all {
+		if o.back == never {
+			open = append(open, o)
+			continue
+		}
+		now.all = append(now.all, o)
+		if o.complete() && busy < o.call && (i+1 == len(all) || all[i+1].call > o.back) {
+			done = append(done, now.with(open, o))
+			now = part{start: mailbox{next: o.next, highest: o.highest, rows: o.rows}, after: o}
+		}
+		busy = max(busy, o.back)
+	}
+	return append(done, now.with(open, nil))
+}
+
+// complete says that a read shows all that the model knows, so that there is one state only after it.
+func (o *operation) complete() bool {
+	return o.op == Read && !o.from.Loose && o.next != 0 && o.highest != 0 &&
+		!slices.ContainsFunc(o.rows, func(m message) bool { return m.modseq == 0 })
+}
+
+// with adds those open operations that may make a difference before end.
+func (p part) with(open []*operation, end *operation) part {
+	for _, o := range open {
+		if end == nil || p.matters(o, open, end) {
+			p.all = append(p.all, o)
+		}
+	}
+	return p
+}
+
+// matters says that an open operation may have happened in the part and changed something.
+func (p part) matters(o *operation, open []*operation, end *operation) bool {
+	_, was := p.start.find(o.uid)
+	same := func(x *operation) bool { return x != o && x.uid == o.uid && x.op != Read }
+	touched := slices.ContainsFunc(p.all, same)
+	if !was && !touched {
+		return false // it is not there
+	}
+	after := mailbox{rows: end.rows}
+	i, is := after.find(o.uid)
+	if o.op == Expunge {
+		return !is
+	}
+	if !is || touched || slices.ContainsFunc(open, same) {
+		return true
+	}
+	_, changed := p.start.flagged(o)
+	j, _ := p.start.find(o.uid)
+	return changed.(mailbox).rows[j].flags == after.rows[i].flags && p.start.rows[j].flags != after.rows[i].flags
+}
+
 // order looks for one order of a mailbox's operations, and where reads are of several moments for one of each message's.
 func (v *Verdict) order(b *box, seen *identities, limit time.Duration) {
-	all := b.operations(seen)
-	exact := slices.DeleteFunc(slices.Clone(all), func(o *operation) bool { return o.from.Loose })
-	result := decide(exact, limit)
-	broken := exact
-	if result == porcupine.Ok && len(exact) < len(all) {
-		result, broken = v.eachMessage(all, limit)
-	}
-	switch result {
-	case porcupine.Unknown:
-		v.Undecided = append(v.Undecided, b.name)
-	case porcupine.Illegal:
-		v.explain(b, broken, limit)
+	until := time.Now().Add(limit)
+	for _, p := range parts(b.operations(seen)) {
+		exact := p
+		exact.all = slices.DeleteFunc(slices.Clone(p.all), func(o *operation) bool { return o.from.Loose })
+		result, broken := exact.decide(time.Until(until)), exact
+		if result == porcupine.Ok && len(exact.all) < len(p.all) {
+			result, broken = p.eachMessage(until)
+		}
+		switch result {
+		case porcupine.Unknown:
+			v.Undecided = append(v.Undecided, b.name)
+			return
+		case porcupine.Illegal:
+			v.explain(b, broken, time.Until(until))
+			return
+		}
 	}
 }
 
-func (v *Verdict) eachMessage(all []*operation, limit time.Duration) (porcupine.CheckResult, []*operation) {
-	for _, uid := range uidsOf(all) {
-		one := project(all, uid)
-		if result := decide(one, limit); result != porcupine.Ok {
+func (p part) eachMessage(until time.Time) (porcupine.CheckResult, part) {
+	for _, uid := range p.uids() {
+		one := p.project(uid)
+		if result := one.decide(time.Until(until)); result != porcupine.Ok {
 			return result, one
 		}
 	}
-	return porcupine.Ok, nil
+	return porcupine.Ok, part{}
 }
 
-func uidsOf(all []*operation) []uint32 {
+func (p part) uids() []uint32 {
 	var uids []uint32
-	for _, o := range all {
+	for _, m := range p.start.rows {
+		uids = append(uids, m.uid)
+	}
+	for _, o := range p.all {
 		if o.op == Add && o.uid != 0 {
 			uids = append(uids, o.uid)
 		}
@@ -296,25 +374,27 @@ func uidsOf(all []*operation) []uint32 {
 	return uids
 }
 
-// project is what the history says of one message.
-func project(all []*operation, uid uint32) []*operation {
-	var mine []*operation
-	for _, o := range all {
+// project is what the part says of one message.
+func (p part) project(uid uint32) part {
+	other := func(m message) bool { return m.uid != uid }
+	mine := part{after: p.after, start: mailbox{rows: slices.DeleteFunc(slices.Clone(p.start.rows), other)}}
+	for _, o := range p.all {
 		if o.op != Read && o.uid != uid {
 			continue
 		}
 		own := *o
 		if o.op == Read {
 			own.next, own.highest = 0, 0
-			own.rows = slices.DeleteFunc(slices.Clone(o.rows), func(m message) bool { return m.uid != uid })
+			own.rows = slices.DeleteFunc(slices.Clone(o.rows), other)
 		}
-		mine = append(mine, &own)
+		mine.all = append(mine.all, &own)
 	}
 	return mine
 }
 
-func decide(all []*operation, limit time.Duration) porcupine.CheckResult {
-	return porcupine.CheckOperationsTimeout(model(), events(all), limit)
+// decide looks for an order for at most limit, at least a moment.
+func (p part) decide(limit time.Duration) porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(model(p.start), events(p.all), max(limit, time.Millisecond))
 }
 
 func events(all []*operation) []porcupine.Operation {
@@ -326,61 +406,67 @@ func events(all []*operation) []porcupine.Operation {
 }
 
 // explain reports the violation with as few operations as still have no order: those of one message when its own have
-// none, up to the first moment at which there is none, without the reads that do not matter.
-func (v *Verdict) explain(b *box, all []*operation, limit time.Duration) {
+// none, up to the first moment at which there is none, without the reads that do not matter; first the read that showed how things
+// stood before.
+func (v *Verdict) explain(b *box, p part, limit time.Duration) {
 	text := "no order of these operations explains what they were answered"
-	for _, uid := range uidsOf(all) {
-		if one := project(all, uid); decide(one, limit) == porcupine.Illegal {
-			all, text = one, fmt.Sprintf("no order of what was done to UID %d explains what was answered", uid)
+	for _, uid := range p.uids() {
+		if one := p.project(uid); one.decide(limit) == porcupine.Illegal {
+			p, text = one, fmt.Sprintf("no order of what was done to UID %d explains what was answered", uid)
 			break
 		}
 	}
-	all = shortest(all, limit)
+	all := p.shortest(limit).all
 	slices.SortStableFunc(all, func(x, y *operation) int { return cmp.Compare(x.call, y.call) })
 	var records []*Record
+	if p.after != nil {
+		records = append(records, p.after.from)
+	}
 	for _, o := range all {
 		records = append(records, o.from)
 	}
 	v.add(RuleOrder, b.name, text, records...)
 }
 
-// shortest cuts a history without an order down to one that still has none.
-func shortest(all []*operation, limit time.Duration) []*operation {
+// shortest cuts a part without an order down to one that still has none.
+func (p part) shortest(limit time.Duration) part {
 	limit = min(limit, time.Second)
-	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(x, y *operation) int { return cmp.Compare(x.back, y.back) })
-	n, found := len(all), len(all)
+	p.all = slices.Clone(p.all)
+	slices.SortStableFunc(p.all, func(x, y *operation) int { return cmp.Compare(x.back, y.back) })
+	n, found := len(p.all), len(p.all)
 	for low, high := 1, n; low <= high; { // the verdict on longer ones is the same
 		mid := (low + high) / 2
-		if decide(until(all, mid), limit) == porcupine.Illegal {
+		if p.until(mid).decide(limit) == porcupine.Illegal {
 			found, high = mid, mid-1
 		} else {
 			low = mid + 1
 		}
 	}
-	short := until(all, found)
-	for i := len(short) - 1; i >= 0 && len(short) > 2; i-- {
-		if short[i].op != Read {
+	short := p.until(found)
+	for i := len(short.all) - 1; i >= 0 && len(short.all) > 2; i-- {
+		if short.all[i].op != Read {
 			continue
 		}
-		without := slices.Delete(slices.Clone(short), i, i+1)
-		if decide(without, limit) == porcupine.Illegal {
+		without := short
+		without.all = slices.Delete(slices.Clone(short.all), i, i+1)
+		if without.decide(limit) == porcupine.Illegal {
 			short = without
 		}
 	}
 	return short
 }
 
-// until is the history when the first n operations had returned: of those under way then nobody knows what became.
-func until(all []*operation, n int) []*operation {
-	end := all[n-1].back
-	cut := slices.Clone(all[:n])
-	for _, o := range all[n:] {
+// until is the part when the first n operations had returned: of those under way then nobody knows what became.
+func (p part) until(n int) part {
+	end := p.all[n-1].back
+	cut := slices.Clone(p.all[:n])
+	for _, o := range p.all[n:] {
 		if o.call < end && o.op != Read {
 			open := *o
 			open.back = never
 			cut = append(cut, &open)
 		}
 	}
-	return cut
+	p.all = cut
+	return p
 }
