@@ -132,8 +132,7 @@ func (s *session) ingest(ctx context.Context, message *imapwire.Literal) (exmdb.
 	if err := s.dec.Err(); err != nil {
 		return exmdb.NewMessage{}, err
 	}
-	p := s.principal
-	made, err := s.server.services.Messages.Ingest(ctx, p.Identity, p.Mailbox, message, message.Size)
+	made, err := s.server.services.Messages.Ingest(ctx, s.principal, message, message.Size)
 	if derr := s.dec.Err(); derr != nil { // the client hung up in the middle
 		return exmdb.NewMessage{}, derr
 	}

@@ -454,6 +454,15 @@ func TestRefusedAppendLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAppendIsInTheUsersZone: what times of a calendar that name no zone are read in.
+func TestAppendIsInTheUsersZone(t *testing.T) {
+	ts := startServer(t, nil)
+	ts.login().want("a APPEND INBOX {5+}\r\nhello", "OK [APPENDUID")
+	if ts.ingest.zone != "Europe/Berlin" {
+		t.Errorf("the ingester was told zone %q", ts.ingest.zone)
+	}
+}
+
 // TestHalfAnAppendIsTakenBack also when the client hangs up in the second message; only what cannot be taken back stays.
 func TestHalfAnAppendIsTakenBack(t *testing.T) {
 	ts := startServer(t, nil)

@@ -644,9 +644,13 @@ func (b *fakeBox) deliver(folder, prefix, octets string) mapi.UID {
 }
 
 // fakeIngester keeps messages whole.
-type fakeIngester struct{ fail error }
+type fakeIngester struct {
+	fail error
+	zone string // of whom the last message was for
+}
 
-func (i *fakeIngester) Ingest(_ context.Context, _ exmdb.Identity, _ mapi.MailboxID, r io.Reader, size int64) (exmdb.NewMessage, error) {
+func (i *fakeIngester) Ingest(_ context.Context, owner *auth.Principal, r io.Reader, size int64) (exmdb.NewMessage, error) {
+	i.zone = owner.Zone
 	if i.fail != nil {
 		return exmdb.NewMessage{}, i.fail
 	}
@@ -674,5 +678,5 @@ func (fakeUsers) Authenticate(_ context.Context, a auth.Attempt) (*auth.Principa
 		return nil, &cluster.Error{Kind: exmdb.KindBadPassword, Text: "bad password"}
 	}
 	return &auth.Principal{Identity: exmdb.Identity{User: mapi.GUID{1}, Privileges: exmdb.PrivilegeOwner},
-		Mailbox: mapi.MailboxID{2}, Address: a.User}, nil
+		Mailbox: mapi.MailboxID{2}, Address: a.User, Zone: "Europe/Berlin"}, nil
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/imap/imapwire"
 	"github.com/flotilla-mail/flotilla/internal/auth"
-	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // Config is what an administrator may set.
@@ -105,10 +104,10 @@ func (c Config) Validate() error {
 }
 
 // Ingester turns the octets of a message into what the store takes: it cuts them, uploads what is large to the
-// mailbox's group, and fills the recipe, the digest and the MAPI view. It reads r to its end or fails. An error of
+// group of the owner's mailbox, and fills the recipe, the digest and the MAPI view. It reads r to its end or fails. An error of
 // cluster's kinds is shown by its kind; any other is an internal one.
 type Ingester interface {
-	Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, size int64) (exmdb.NewMessage, error)
+	Ingest(ctx context.Context, owner *auth.Principal, r io.Reader, size int64) (exmdb.NewMessage, error)
 }
 
 // Events are called as things happen; every func may be nil.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -123,8 +124,9 @@ type job struct {
 	format *format
 	tree   *tree
 	done   Progress
-	// ingest takes mails in. known are the import keys of folders.
+	// ingest takes mails in for owner. known are the import keys of folders.
 	ingest *deliver.Deliverer
+	owner  *auth.Principal
 	known  map[place]*keys
 	// granted are MIDs for messages to come.
 	granted exmdb.LocalReplicaIDsResponse
@@ -176,7 +178,8 @@ func begin(ctx context.Context, j *Job, f *format) (*job, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%w: the format of %s is not known by its name: say one of %s", ErrJob, j.Path, strings.Join(Formats(), ", "))
 	}
-	run.ingest = &deliver.Deliverer{Caller: j.Caller, Spool: j.Spool, Limit: run.Limit, Zone: j.Zone}
+	run.ingest = &deliver.Deliverer{Caller: j.Caller, Spool: j.Spool, Limit: run.Limit}
+	run.owner = &auth.Principal{Identity: exmdb.System, Mailbox: j.Mailbox, Zone: j.Zone}
 	if _, known := timezone.Load(j.Zone); j.Zone != "" && !known {
 		return nil, fmt.Errorf("%w: %q is no time zone", ErrJob, j.Zone)
 	}

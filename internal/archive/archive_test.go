@@ -20,6 +20,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
@@ -100,7 +101,7 @@ func (s *site) mails(box mapi.MailboxID) []mail {
 func (s *site) append(box mapi.MailboxID, folder mapi.FID, octets string, flags exmdb.Flags, received time.Time) {
 	s.t.Helper()
 	in := &deliver.Deliverer{Caller: s, Limit: exmdb.MaxMessage, Spool: os.TempDir()}
-	message, err := in.Ingest(s.t.Context(), exmdb.System, box, strings.NewReader(octets), int64(len(octets)))
+	message, err := in.Ingest(s.t.Context(), &auth.Principal{Mailbox: box}, strings.NewReader(octets), int64(len(octets)))
 	if err != nil {
 		s.t.Fatal(err)
 	}

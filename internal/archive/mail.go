@@ -131,7 +131,7 @@ func (j *job) knew(bytes int64) {
 // append stores a mail under a key, and says what its octets alone say of it.
 func (j *job) append(to mapi.FID, s *spooled, st state, mine []byte) (*exmdb.DeliverResponse, *mapi.PropBag, error) {
 	for try := 1; ; try++ {
-		msg, err := j.ingest.Ingest(j.ctx, exmdb.System, j.Mailbox, s.reader(), s.size)
+		msg, err := j.ingest.Ingest(j.ctx, j.owner, s.reader(), s.size)
 		if err != nil {
 			return nil, nil, err
 		}

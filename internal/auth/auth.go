@@ -20,6 +20,8 @@ type Principal struct {
 	// Address is the primary address, lower case; Addresses are all that may stand as sender.
 	Address   string
 	Addresses []string
+	// Zone is the time zone of days and times that name none, by its name in the tz database; empty is UTC.
+	Zone string
 	// Credential is the version of the credential that was proved (MAILBOX 8): a session ends when another one is set.
 	Credential uint32
 }

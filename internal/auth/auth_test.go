@@ -47,7 +47,7 @@ func newFake(t *testing.T, password string) (*fakeUsers, *entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &entry{o: &directory.Object{GUID: mapi.NewGUID(), Address: "alice@example.test", CredentialVersion: 1,
+	e := &entry{o: &directory.Object{GUID: mapi.NewGUID(), Address: "alice@example.test", Zone: "Europe/Berlin", CredentialVersion: 1,
 		Aliases: []string{"al@example.test"}, Mailbox: mapi.NewMailboxID()}, v: v}
 	m := map[string]*entry{"alice@example.test": e}
 	return &fakeUsers{local: m, fresh: m}, e
@@ -70,7 +70,7 @@ func TestPasswordsRightAndWrong(t *testing.T) {
 	users, e := newFake(t, "secret")
 	p := newPasswords(t, users, time.Now)
 	got, err := try(p, "alice@example.test", "secret")
-	if err != nil || got.Mailbox != e.o.Mailbox || len(got.Addresses) != 2 || got.Credential != 1 || got.Identity.Privileges != exmdb.PrivilegeOwner {
+	if err != nil || got.Mailbox != e.o.Mailbox || len(got.Addresses) != 2 || got.Zone != e.o.Zone || got.Credential != 1 || got.Identity.Privileges != exmdb.PrivilegeOwner {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for _, c := range [][2]string{{"alice@example.test", "Secret"}, {"alice@example.test", ""}, {"eve@example.test", "secret"}} {

@@ -119,7 +119,7 @@ func principal(o *directory.Object) *Principal {
 		Identity:  exmdb.Identity{User: o.GUID, Privileges: exmdb.PrivilegeOwner},
 		Mailbox:   o.Mailbox,
 		Address:   o.Address,
-		Addresses: append([]string{o.Address}, o.Aliases...), Credential: o.CredentialVersion,
+		Addresses: append([]string{o.Address}, o.Aliases...), Zone: o.Zone, Credential: o.CredentialVersion,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -31,9 +32,6 @@ type Deliverer struct {
 	Limit int64
 	// Host names this system in trace headers.
 	Host string
-	// Zone is the time zone that calendars which name none are read in by Ingest: that of the one mailbox that is given to; empty
-	// is UTC. What is delivered goes by the zone of each recipient.
-	Zone string
 	// Later takes what is not stored although others of the same mail are (CLUSTER 2.3); nil refuses it.
 	Later  Later
 	Now    func() time.Time
@@ -186,13 +184,14 @@ func orUnknown(s string) string {
 }
 
 // Ingest turns the octets of an APPEND into a message for one mailbox, its content uploaded where it is too long to
-// travel with the op.
-func (d *Deliverer) Ingest(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, r io.Reader, announced int64) (exmdb.NewMessage, error) {
+// travel with the op. Days and times of a calendar that name no zone are in the owner's.
+func (d *Deliverer) Ingest(ctx context.Context, owner *auth.Principal, r io.Reader, announced int64) (exmdb.NewMessage, error) {
 	rec, err := d.receive(ctx, r, announced)
 	if err != nil {
 		return exmdb.NewMessage{}, err
 	}
+	rec.zone = owner.Zone
 	p := &parcel{caller: d.Caller, mail: rec}
-	msg, err := p.message(ctx, box)
+	msg, err := p.message(ctx, owner.Mailbox)
 	return msg, errors.Join(err, rec.Close())
 }

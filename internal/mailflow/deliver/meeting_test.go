@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
@@ -52,8 +52,8 @@ func TestMailAboutMeetings(t *testing.T) {
 	}
 }
 
-// The calendar goes along where times in it name no zone, for the mailbox to read it in its own; a Deliverer that knows the zone
-// reads it there.
+// The calendar goes along where times in it name no zone, for the mailbox to read it in its own; what is for one
+// user of a zone is read there at once.
 func TestCalendarsThatFloat(t *testing.T) {
 	start := func(times string) string {
 		return strings.Replace(invitation("REQUEST", ""), "DTSTART:20270301T100000Z", times, 1)
@@ -81,8 +81,8 @@ func TestCalendarsThatFloat(t *testing.T) {
 		if got := m.Converted.Floating; (got != nil) != c.floats || c.floats && !strings.Contains(string(got), "UID:u\r\n") {
 			t.Errorf("%s: %q goes along", name, got)
 		}
-		d := &Deliverer{Caller: swallow{}, Spool: t.TempDir(), Limit: 1 << 20, Zone: "Europe/Berlin"}
-		if m, err = d.Ingest(t.Context(), exmdb.System, mapi.MailboxID{1}, strings.NewReader(c.octets), 0); err != nil {
+		d := &Deliverer{Caller: swallow{}, Spool: t.TempDir(), Limit: 1 << 20}
+		if m, err = d.Ingest(t.Context(), &auth.Principal{Mailbox: mapi.MailboxID{1}, Zone: "Europe/Berlin"}, strings.NewReader(c.octets), 0); err != nil {
 			t.Fatal(err)
 		}
 		var bag mapi.PropBag

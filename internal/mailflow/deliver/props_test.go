@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -15,7 +15,7 @@ func TestMailBringsItsProperties(t *testing.T) {
 	for _, size := range []int{10, inMemory + 1} {
 		d := deliverer(t, newStore())
 		octets := "From: Anna <anna@example.test>\r\nSubject: RE: Harbour\r\n\r\n" + strings.Repeat("text\r\n", size/6+1)
-		m, err := d.Ingest(context.Background(), exmdb.System, mapi.MailboxID{1}, strings.NewReader(octets), 0)
+		m, err := d.Ingest(context.Background(), &auth.Principal{Mailbox: mapi.MailboxID{1}}, strings.NewReader(octets), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

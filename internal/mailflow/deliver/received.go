@@ -57,7 +57,7 @@ func (d *Deliverer) receive(ctx context.Context, r io.Reader, announced int64) (
 	if err != nil {
 		return nil, errors.Join(err, w.discard())
 	}
-	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish(), converting: &d.converting, zone: d.Zone}
+	rec := &Received{size: w.size, data: w.buf, file: w.file, root: w.scanner.Finish(), converting: &d.converting}
 	w.sum.Sum(rec.sum[:0])
 	return rec, nil
 }

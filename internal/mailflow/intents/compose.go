@@ -15,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/rules"
+	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow"
@@ -100,7 +101,7 @@ func (j *job) ingested(octets func(ctx context.Context) (io.Reader, error)) mess
 		if err != nil {
 			return exmdb.NewMessage{}, err
 		}
-		return j.Deliver.Ingest(ctx, exmdb.System, j.box, r, 0)
+		return j.Deliver.Ingest(ctx, &auth.Principal{Identity: exmdb.System, Mailbox: j.box}, r, 0)
 	}
 }
 
