@@ -55,7 +55,8 @@ func groupsRecover(g *global) *cobra.Command {
 	var config string
 	c := &cobra.Command{Use: "recover [GROUP...]", Short: "Go on from what this node has of groups whose majority is lost for good",
 		Long: `For disasters only: when more than half of the nodes of a group are destroyed for good, the group goes on from what one
-survivor has. Stop the node first. Without groups it only shows what this node has of each.
+survivor has. Stop the node first, and run this as the user whose data it is (runuser -u flotilla -- flotilla groups recover …).
+Without groups it only shows what this node has of each.
 
 Run it so on every survivor, and compare: recover each group on the one whose last entry is highest, by its term and then by
 its number, and on no other. What the destroyed nodes had acknowledged beyond that entry is lost. Group 0, the system group,

@@ -98,6 +98,9 @@ func New(cfg Config, log *slog.Logger, exit func(code int)) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := mayUse(&cfg); err != nil {
+		return nil, err
+	}
 	if err := mayOpen(&cfg); err != nil {
 		return nil, err
 	}

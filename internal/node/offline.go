@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
@@ -30,13 +29,13 @@ type Offline struct {
 	offline *group.Offline
 }
 
-// OpenOffline opens a node's data. It is refused while the node runs.
+// OpenOffline opens a node's data. It is refused while the node runs, and to root where the data is another user's.
 func OpenOffline(cfg Config, log *slog.Logger) (*Offline, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if c, err := net.Dial("unix", cfg.path("admin.sock")); err == nil {
-		return nil, errors.Join(cluster.Errorf(cluster.KindUnsafe, "the node runs: stop it first"), c.Close())
+	if err := mayUse(&cfg); err != nil {
+		return nil, err
 	}
 	n := &Node{cfg: cfg, self: cluster.NodeID(cfg.Node), log: log, exit: os.Exit}
 	s := &n.storage
