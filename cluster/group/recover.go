@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ type Survivor struct {
 	Unfinished bool
 }
 
-// Groups lists the groups that the node has a replica of.
+// Groups lists the groups that the node has a replica of, by number.
 func (o *Offline) Groups() ([]cluster.GroupID, error) {
 	names, err := o.h.cfg.FS.List(o.h.cfg.Dir)
 	if err != nil {
@@ -55,6 +56,7 @@ func (o *Offline) Groups() ([]cluster.GroupID, error) {
 		}
 		all = append(all, id)
 	}
+	slices.Sort(all)
 	return all, nil
 }
 

@@ -3,6 +3,9 @@ package group
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -27,6 +30,25 @@ func mark(key string) func(context.Context, *space.Replica, uint32) error {
 			return nil, nil
 		})
 		return err
+	}
+}
+
+// TestOfflineGroupsAreInOrder: what is damaged is listed too, what was never a replica is not.
+func TestOfflineGroupsAreInOrder(t *testing.T) {
+	dir := t.TempDir()
+	for name, identity := range map[string]bool{"g10": true, "g9": true, "g2": true, "g0": true, "g3": false, "other": true} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if identity {
+			if err := os.WriteFile(filepath.Join(dir, name, identityFile), []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ids, err := NewOffline(Config{Node: "n1", Dir: dir}).Groups()
+	if want := []cluster.GroupID{0, 2, 9, 10}; err != nil || !slices.Equal(ids, want) {
+		t.Errorf("%v, %v", ids, err)
 	}
 }
 
