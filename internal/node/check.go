@@ -242,11 +242,20 @@ func (r *CheckReport) node(s *Status, h *seenHealth, now time.Time) {
 		line.Certificates[c.Name] = end
 		switch left := end.Sub(now); {
 		case left <= 0 && !goes:
-			r.problem("the %s certificate of %s has ended: 'flotilla setup' there with the cluster's secret makes it anew", c.Name, s.Node)
+			r.problem("the %s certificate of %s has ended: %s", c.Name, s.Node, renewal(c.Name))
 		case left < certificateWarns:
 			r.warn("the %s certificate of %s ends on %s", c.Name, s.Node, end.Format(time.DateOnly))
 		}
 	}
+}
+
+// renewal is how a certificate that has ended is made anew.
+func renewal(certificate string) string {
+	const setup = "'flotilla setup' there with the cluster's secret makes it anew"
+	if certificate == "client" {
+		return "replace the files that [tls] names there; where it names none, " + setup
+	}
+	return setup
 }
 
 // replicas looks for groups without a leader and for replicas that lag behind.

@@ -65,6 +65,8 @@ func TestCheck(t *testing.T) {
 		"clock a bit":          {"c", func(w *world) { w.found["b"].ahead = 2 * time.Second }, "", "the clock of b is off by 2s"},
 		"certificate": {"c", func(w *world) { w.found["b"].Certificates[0].End = now.Add(time.Hour).Unix() }, "",
 			"the node certificate of b ends on 2027-01-15"},
+		"certificate of [tls] ended": {"c", func(w *world) { w.found["b"].Certificates[0] = certificateEnd{"client", now.Unix()} },
+			"the client certificate of b has ended: replace the files that [tls] names there", ""},
 		"certificate ended": {"c", func(w *world) { w.found["b"].Certificates[0].End = now.Unix() }, "the node certificate of b has ended", ""},
 		"slow":              {"c", func(w *world) { w.found["b"].Groups[0].Took = 3 * time.Second }, "", "group 1 is slow: its majority took 3s"},
 		"no majority answers": {"c", func(w *world) { w.found["b"].Groups[0].Err = "deadline" },
