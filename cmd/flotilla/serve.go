@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -157,16 +156,13 @@ func feed(ctx context.Context, log *slog.Logger, limit time.Duration, alive func
 }
 
 func newLogger(c node.Log) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(strings.ToUpper(c.Level))); err != nil {
-		return nil, fmt.Errorf("log.level = %q: want debug, info, warn or error", c.Level)
+	level, err := c.Lowest()
+	if err != nil {
+		return nil, err
 	}
 	opts := &slog.HandlerOptions{Level: level}
-	switch c.Format {
-	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
-	case "json":
+	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
 	}
-	return nil, fmt.Errorf("log.format = %q: want text or json", c.Format)
+	return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -246,7 +248,63 @@ func (c *Config) Validate() error {
 	if _, err := c.Peers(); err != nil {
 		return err
 	}
-	return errors.Join(c.Limits.validate(), c.validatePlaintext())
+	return errors.Join(c.validateNames(), c.Listen.validate(), c.Limits.validate(), c.Log.validate(), c.validatePlaintext())
+}
+
+func (c *Config) validateNames() error {
+	for _, d := range c.Domains {
+		if _, err := directory.NormaliseDomain(d); err != nil {
+			return fmt.Errorf("domains: %w", err)
+		}
+	}
+	for setting, host := range map[string]string{"external_name": c.External, "cluster_name": c.Cluster} {
+		if strings.ContainsAny(host, " \t/@") {
+			return fmt.Errorf("%s = %q: want a host name", setting, host)
+		}
+	}
+	return nil
+}
+
+// validate refuses what nothing can listen on.
+func (l *Listen) validate() error {
+	for _, x := range []struct {
+		name, addr string
+		wanted     bool
+	}{
+		{"node", l.Node, true}, {"gossip", l.Gossip, true}, {"smtp", l.SMTP, false}, {"submission", l.Submission, false},
+		{"submissions", l.Submissions, false}, {"lmtp", l.LMTP, false}, {"imap", l.IMAP, false}, {"imaps", l.IMAPS, false},
+		{"http", l.HTTP, false}, {"https", l.HTTPS, false}, {"admin", l.Admin, false},
+	} {
+		if x.addr == "" && !x.wanted {
+			continue
+		}
+		_, port, err := net.SplitHostPort(x.addr)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
+			return fmt.Errorf("listen.%s = %q: want :port or address:port", x.name, x.addr)
+		}
+	}
+	return nil
+}
+
+func (l *Log) validate() error {
+	if _, err := l.Lowest(); err != nil {
+		return err
+	}
+	if l.Format != "text" && l.Format != "json" {
+		return fmt.Errorf("log.format = %q: want text or json", l.Format)
+	}
+	return nil
+}
+
+// Lowest is the level from which on lines are written.
+func (l *Log) Lowest() (level slog.Level, err error) {
+	if err := level.UnmarshalText([]byte(strings.ToUpper(l.Level))); err != nil {
+		return level, fmt.Errorf("log.level = %q: want debug, info, warn or error", l.Level)
+	}
+	return level, nil
 }
 
 // validate refuses what a front-end would not work with, or would take for its own default.
