@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/clock"
 	"github.com/flotilla-mail/flotilla/internal/node"
@@ -45,6 +46,9 @@ type Rollout struct {
 	Patience, Settle, Look time.Duration
 	// Progress is told of each step.
 	Progress func(node, step string)
+
+	// served are the nodes that were ready when it began, or have become so by it.
+	served map[cluster.NodeID]bool
 }
 
 // Step is what became of a node.
@@ -93,6 +97,10 @@ func (r *Rollout) Run(ctx context.Context) ([]Step, error) {
 	if err := r.whole(before); err != nil {
 		return steps, err
 	}
+	r.served = make(map[cluster.NodeID]bool)
+	for i := range before.Nodes {
+		r.served[before.Nodes[i].Node] = before.Nodes[i].Ready
+	}
 	for _, s := range inOrder(before) {
 		if s.Running == r.program(s) || r.program(s) == "" {
 			steps = append(steps, Step{Node: string(s.Node), From: s.Release, To: s.Release, Skipped: true})
@@ -116,7 +124,8 @@ func (r *Rollout) program(s *node.ProgramState) string {
 	return s.Staged
 }
 
-// whole refuses to begin while a node is silent, is not well, or has nothing to go over to.
+// whole refuses to begin while a node is silent, does not serve, or has nothing to go over to. What is to be mended by going
+// back may not serve.
 func (r *Rollout) whole(u *node.UpgradeState) error {
 	some := false
 	for i := range u.Nodes {
@@ -128,6 +137,9 @@ func (r *Rollout) whole(u *node.UpgradeState) error {
 			return fmt.Errorf("%s does not answer: %s", s.Node, s.Err)
 		case r.Target == Staged && s.Staged == "":
 			return fmt.Errorf("nothing is staged on %s: name the program with --binary, or 'flotilla upgrade stage' it", s.Node)
+		case r.Target == Staged && !s.Ready && !r.Force:
+			return fmt.Errorf("%s is not ready: %s; wait for it, take it back into service ('flotilla undrain %s'), or go on without it by --force",
+				s.Node, s.Progress, s.Node)
 		}
 		some = some || r.program(s) != ""
 	}
@@ -172,6 +184,7 @@ func (r *Rollout) node(ctx context.Context, was *node.ProgramState) (*Step, erro
 	if err != nil {
 		return nil, err
 	}
+	r.served[was.Node] = true
 	r.Progress(name, "is ready, and is watched")
 	if is, err = r.watch(ctx, was, is); err != nil {
 		return nil, err
@@ -248,7 +261,7 @@ func (r *Rollout) watch(ctx context.Context, was, is *node.ProgramState) (*node.
 		if err != nil {
 			return nil, err
 		}
-		if what := worse(was, is, now, all); what != "" {
+		if what := r.suffers(was, is, now, all); what != "" {
 			return nil, r.worse(was, now, what)
 		}
 		if time.Now().After(end) {
@@ -260,8 +273,8 @@ func (r *Rollout) watch(ctx context.Context, was, is *node.ProgramState) (*node.
 	}
 }
 
-// worse says what is worse at a node that was well a moment ago.
-func worse(was, is, now *node.ProgramState, all *node.UpgradeState) string {
+// suffers says what is worse at a node that was well a moment ago, or that another does not serve any more.
+func (r *Rollout) suffers(was, is, now *node.ProgramState, all *node.UpgradeState) string {
 	switch {
 	case now.Err != "":
 		return "it stopped answering: " + now.Err
@@ -275,7 +288,7 @@ func worse(was, is, now *node.ProgramState, all *node.UpgradeState) string {
 		return fmt.Sprintf("it has logged %d errors, the last of them %q", now.Errors, now.LastError)
 	}
 	for i := range all.Nodes {
-		if s := &all.Nodes[i]; s.Err != "" || !s.Ready {
+		if s := &all.Nodes[i]; r.served[s.Node] && !s.Ready {
 			return fmt.Sprintf("%s is not ready: %s%s", s.Node, s.Err, s.Progress)
 		}
 	}

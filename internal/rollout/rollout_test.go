@@ -24,6 +24,7 @@ type fleet struct {
 	after    func(f *fleet, s *node.ProgramState)
 	silent   int // so many of the next questions are not answered
 	refuse   error
+	force    bool
 }
 
 func newFleet() *fleet {
@@ -73,7 +74,7 @@ func (f *fleet) Do(_ context.Context, method, path string, _, out any) error {
 
 func (f *fleet) run(t *testing.T, to Target) ([]Step, error) {
 	t.Helper()
-	r := Rollout{API: f, Target: to, Patience: 200 * time.Millisecond, Settle: 5 * time.Millisecond, Look: time.Millisecond, Progress: func(string, string) {}}
+	r := Rollout{API: f, Target: to, Force: f.force, Patience: 200 * time.Millisecond, Settle: 5 * time.Millisecond, Look: time.Millisecond, Progress: func(string, string) {}}
 	return r.Run(t.Context())
 }
 
@@ -134,6 +135,48 @@ func TestWhatStopsARollout(t *testing.T) {
 // ran is what is known of a node that was taken over.
 type ran = node.ProgramState
 
+func drainC(f *fleet) { f.state.Nodes[2].Ready, f.state.Nodes[2].Progress = false, "drained" }
+
+// A node that did not serve before is no regression of another: those that are broken go back one after the other.
+func TestWhoDidNotServeStopsNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		to    Target
+		force bool
+	}{"back": {Previous, false}, "by force": {Staged, true}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet()
+			if c.to == Previous {
+				if _, err := f.run(t, Staged); err != nil {
+					t.Fatal(err)
+				}
+				f.switched = nil
+			}
+			drainC(f)
+			f.force = c.force
+			f.after = func(_ *fleet, s *ran) { s.Ready, s.Progress = true, "ready" }
+			if _, err := f.run(t, c.to); err != nil || !slices.Equal(f.switched, []string{"b", "c", "a"}) {
+				t.Fatalf("%v, %v", f.switched, err)
+			}
+		})
+	}
+}
+
+// One that serves again by the rollout is watched like the others.
+func TestWhoServesAgainIsWatched(t *testing.T) {
+	f := newFleet()
+	drainC(f)
+	f.force = true
+	f.after = func(f *fleet, s *ran) {
+		s.Ready = true
+		if s.Node == "a" {
+			drainC(f)
+		}
+	}
+	if _, err := f.run(t, Staged); err == nil || !strings.Contains(err.Error(), "c is not ready: drained") {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatIsNotBegun(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(f *fleet)
@@ -144,6 +187,7 @@ func TestWhatIsNotBegun(t *testing.T) {
 		"a silent one that is to go back": {func(f *fleet) { f.state.Nodes[1].Err = "down" }, Previous, "b does not answer: down; on its machine 'flotilla upgrade --revert --here'"},
 		"nothing is staged":               {func(f *fleet) { f.state.Nodes[2].Staged = "" }, Staged, "nothing is staged on c"},
 		"nothing to go back":              {func(*fleet) {}, Previous, "no node has an earlier program"},
+		"a node is drained":               {drainC, Staged, "c is not ready: drained; wait for it, take it back into service ('flotilla undrain c')"},
 		"it is not safe": {func(f *fleet) {
 			f.refuse = &adminclient.Refused{Kind: cluster.KindUnsafe, Text: "b cannot be spared now"}
 		}, Staged, "b cannot be spared now"},
