@@ -162,8 +162,9 @@ and speaks the cluster's level.`,
 				return err
 			}
 			var answer struct {
-				Program, Release string
-				Nodes            int
+				Program string `json:"program"`
+				Release string `json:"release"`
+				Nodes   int    `json:"nodes"`
 			}
 			if err := rollout.Stage(c.Context(), client, a[0], &answer); err != nil {
 				return err

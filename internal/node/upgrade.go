@@ -169,10 +169,12 @@ func (b backend) Stage(ctx context.Context, sum string, r io.Reader) (any, error
 	}
 	var sending errgroup.Group
 	sending.SetLimit(2)
+	nodes := 1
 	for _, o := range n.view.Map().Nodes {
 		if o.ID == n.self || o.Status == placement.Removed {
 			continue
 		}
+		nodes++
 		sending.Go(func() error {
 			if err := n.sendProgram(ctx, o.ID, name); err != nil {
 				return fmt.Errorf("stage on %s: %w", o.ID, err)
@@ -183,7 +185,7 @@ func (b backend) Stage(ctx context.Context, sum string, r io.Reader) (any, error
 	if err := sending.Wait(); err != nil {
 		return nil, err
 	}
-	return map[string]any{"program": name, "release": d.Release, "levels": d.Levels, "nodes": len(n.view.Map().Nodes)}, nil
+	return map[string]any{"program": name, "release": d.Release, "levels": d.Levels, "nodes": nodes}, nil
 }
 
 // staged makes a program that was taken in the one that the node goes over to next, if it runs here and fits.
