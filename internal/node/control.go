@@ -177,6 +177,14 @@ func (c clusterControl) Remove(ctx context.Context, id cluster.GroupID, s cluste
 	return c.member(ctx, "", memberRequest{Group: id, Verb: memberRemove, Server: s})
 }
 
+// Drain implements controller.Cluster.
+func (c clusterControl) Drain(ctx context.Context, node cluster.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, DrainTime+observeTimeout)
+	defer cancel()
+	_, err := askNode[DrainReport](ctx, c.n, node, methodDrain, &drainRequest{Force: true})
+	return err
+}
+
 // Status is what a node says of itself. Tags are for ever.
 type Status struct {
 	Node     cluster.NodeID `wire:"1" json:"node"`

@@ -144,9 +144,10 @@ func (o *observer) digest(l *look) planner.Observed {
 		Members: map[cluster.ServerID]bool{}, Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
 		Steady: map[cluster.ServerID]bool{}, System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{},
 		Silent: map[cluster.NodeID]time.Duration{}, Unfit: unfit(l), Holds: map[cluster.NodeID]int{},
-		Load: map[cluster.GroupID]planner.Load{}}
+		Load: map[cluster.GroupID]planner.Load{}, Serves: map[cluster.NodeID]bool{}}
 	for i := range l.nodes {
 		if s := &l.nodes[i]; s.Err == "" {
+			seen.Serves[s.Node] = s.Ready && !s.Draining
 			seen.Alive[s.Node] = (s.Ready || !s.Draining) && seen.Unfit[s.Node] == ""
 		}
 	}

@@ -37,6 +37,8 @@ type Cluster interface {
 	Promote(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
 	Demote(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
 	Remove(ctx context.Context, group cluster.GroupID, server cluster.ServerID) error
+	// Drain takes a node out of service; its clients go elsewhere.
+	Drain(ctx context.Context, node cluster.NodeID) error
 }
 
 // Events are told of steps, of those that are taken now and of looks that failed; nil funcs are left out.
@@ -198,6 +200,8 @@ func (c *Controller) do(ctx context.Context, s planner.Step) error {
 		})
 	case s.Transfer != nil:
 		return c.Cluster.Transfer(ctx, s.Transfer.Group, s.Transfer.From, s.Transfer.To)
+	case s.Drain != nil:
+		return c.Cluster.Drain(ctx, s.Drain.Node)
 	case s.Retire != nil:
 		return c.update(ctx, func(w space.Writer) error {
 			return store.SetNodeStatus(w, &store.NodeStatusRequest{Node: s.Retire.Node, Status: placement.Removed})

@@ -64,6 +64,8 @@ type fleet struct {
 	// system is the replica of the system group each node runs; the others are silent.
 	system      map[cluster.NodeID]cluster.ServerID
 	incarnation uint64
+	// drained are the nodes that serve no clients.
+	drained map[cluster.NodeID]bool
 	// fails decides what becomes of a call; nil lets all through.
 	fails func(call string) fate
 	calls []string
@@ -81,7 +83,7 @@ const (
 func newFleet(t testing.TB, nodes int) (*fleet, func()) {
 	rep, end := system(t, nodes)
 	f := &fleet{t: t, rep: rep, votes: map[cluster.GroupID]map[cluster.ServerID]bool{},
-		leaders: map[cluster.GroupID]cluster.NodeID{}, system: map[cluster.NodeID]cluster.ServerID{}, incarnation: 1000}
+		leaders: map[cluster.GroupID]cluster.NodeID{}, system: map[cluster.NodeID]cluster.ServerID{}, drained: map[cluster.NodeID]bool{}, incarnation: 1000}
 	for _, r := range f.load().Group(cluster.SystemGroup).Replicas {
 		f.member(cluster.SystemGroup, r.Server, true)
 		f.system[r.Server.Node()] = r.Server
@@ -158,10 +160,10 @@ func (f *fleet) lose(g *placement.Group, node cluster.NodeID) {
 func (f *fleet) Observe(context.Context) (planner.Observed, error) {
 	seen := planner.Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{},
 		Members: map[cluster.ServerID]bool{}, Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{},
-		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}}
+		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}, Serves: map[cluster.NodeID]bool{}, Holds: map[cluster.NodeID]int{}}
 	m := f.load()
 	for i := range m.Nodes {
-		seen.Alive[m.Nodes[i].ID] = true
+		seen.Alive[m.Nodes[i].ID], seen.Serves[m.Nodes[i].ID] = true, !f.drained[m.Nodes[i].ID]
 	}
 	for node, s := range f.system {
 		seen.System[node], seen.Heard[s] = s, true
@@ -237,6 +239,11 @@ func (f *fleet) Remove(_ context.Context, g cluster.GroupID, s cluster.ServerID)
 		f.t.Errorf("group %d: %s is removed, which the map does not know", g, s)
 	}
 	return f.call(fmt.Sprintf("remove %d", g), func() { delete(f.votes[g], s) })
+}
+
+// Drain implements Cluster.
+func (f *fleet) Drain(_ context.Context, node cluster.NodeID) error {
+	return f.call(fmt.Sprintf("drain %s", node), func() { f.drained[node] = true })
 }
 
 // quorums checks that every group can still commit: more than half of its voters are not lost.
@@ -384,6 +391,35 @@ func TestAStepThatFailsDoesNotHoldUpOthers(t *testing.T) {
 	f.fails = nil
 	if err := f.run(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARemovedNodeIsDrainedFirst: its clients are sent away before it loses the system group. A node that cannot be drained is
+// removed all the same.
+func TestARemovedNodeIsDrainedFirst(t *testing.T) {
+	for _, drains := range []fate{done, refused} {
+		f, end := newFleet(t, 4)
+		f.update(func(w space.Writer) error {
+			return store.SetNodeStatus(w, &store.NodeStatusRequest{Node: "n4", Status: placement.Removing})
+		})
+		f.fails = func(call string) fate {
+			if call == "drain n4" {
+				return drains
+			}
+			return done
+		}
+		c := f.controller()
+		for n := 0; f.load().Node("n4").Status != placement.Removed; n++ {
+			if n == 100 {
+				t.Fatalf("n4 is not removed: %q", f.calls)
+			}
+			_, _ = c.Once(t.Context()) // the drain may fail
+		}
+		drained, removed := slices.Index(f.calls, "drain n4"), slices.Index(f.calls, "remove 0")
+		if drained < 0 || removed < drained || f.drained["n4"] != (drains == done) {
+			t.Errorf("%v: %q", drains, f.calls)
+		}
+		end()
 	}
 }
 

@@ -78,6 +78,7 @@ func (w *world) comeBack() bool {
 	}
 	w.up[n.ID] = true
 	delete(w.grace, n.ID)
+	delete(w.drained, n.ID)
 	for i := range w.m.Groups {
 		for _, r := range w.m.Groups[i].Replicas {
 			if _, member := w.raft[w.m.Groups[i].ID][r.Server]; member && r.Server.Node() == n.ID && r.State == placement.Created {

@@ -41,6 +41,8 @@ type Observed struct {
 	Unfit map[cluster.NodeID]string
 	// Holds is how many replicas of mailbox groups a node has by its own word; absent when it does not answer.
 	Holds map[cluster.NodeID]int
+	// Serves are the nodes that serve clients by their own word.
+	Serves map[cluster.NodeID]bool
 	// Load is how large and how busy groups are, as far as it is known.
 	Load map[cluster.GroupID]Load
 }
@@ -61,6 +63,7 @@ type Step struct {
 	Demote   *ChangeReplica
 	Remove   *ChangeReplica
 	Transfer *TransferLeader
+	Drain    *DrainNode
 	Retire   *RetireNode
 	Why      string
 }
@@ -94,6 +97,9 @@ type TransferLeader struct {
 	Group    cluster.GroupID
 	From, To cluster.NodeID
 }
+
+// DrainNode takes a node out of service, with the protocols' own words to its clients.
+type DrainNode struct{ Node cluster.NodeID }
 
 // RetireNode ends the removal of a node that holds nothing any more.
 type RetireNode struct{ Node cluster.NodeID }
@@ -153,7 +159,7 @@ func (f *fleet) count(g *placement.Group, r *placement.Replica) {
 // carries out the first and asks again.
 func Plan(m *placement.Map, seen Observed, policy placement.Policy) []Step {
 	f := newFleet(m, &seen, &policy)
-	steps := slices.Concat(f.admit(), f.vacate(), f.heal(), f.retire())
+	steps := slices.Concat(f.admit(), f.vacate(), f.dismissClients(), f.heal(), f.retire())
 	for _, next := range []func() []Step{f.create, f.improve, f.balance, f.spreadLeaders} {
 		if len(steps) == 0 {
 			steps = next()
@@ -189,6 +195,17 @@ func (f *fleet) known(system *placement.Group, node cluster.NodeID) bool {
 		return !f.emptied(n)
 	}
 	return system.Replica(node) != nil
+}
+
+// dismissClients has nodes that are about to be cut off send their clients elsewhere, while they can still answer them.
+func (f *fleet) dismissClients() []Step {
+	var steps []Step
+	for i := range f.m.Nodes {
+		if n := &f.m.Nodes[i]; n.Status == placement.Removing && f.seen.Serves[n.ID] && f.emptied(n) {
+			steps = append(steps, Step{Drain: &DrainNode{n.ID}, Why: "it holds nothing any more, and its clients are to go elsewhere"})
+		}
+	}
+	return steps
 }
 
 // retire ends the removal of nodes that hold nothing any more.
@@ -336,6 +353,8 @@ func (s Step) String() string {
 		return fmt.Sprintf("remove replica %s of group %d", s.Remove.Server, s.Remove.Group)
 	case s.Transfer != nil:
 		return fmt.Sprintf("hand group %d from %s to %s", s.Transfer.Group, s.Transfer.From, s.Transfer.To)
+	case s.Drain != nil:
+		return fmt.Sprintf("drain node %s", s.Drain.Node)
 	case s.Retire != nil:
 		return fmt.Sprintf("node %s is removed", s.Retire.Node)
 	}

@@ -92,6 +92,26 @@ func letIn(m *placement.Map) {
 		Replaces: "n3.1"})
 }
 
+// TestClientsGoBeforeTheNodeDoes: a node that holds nothing any more is drained before it loses the system group.
+func TestClientsGoBeforeTheNodeDoes(t *testing.T) {
+	m, seen := rejoin()
+	m.Nodes[2].Status, seen.System["n3"] = placement.Removing, "n3.1"
+	seen.Serves = map[cluster.NodeID]bool{"n1": true, "n2": true, "n3": true}
+	for _, want := range []string{"drain node n3", "remove replica n3.1 of group 0"} {
+		if plan := Plan(m, seen, placement.Policy{Replicas: 3}); len(plan) == 0 || plan[0].String() != want {
+			t.Fatalf("plans %v, want %q", plan, want)
+		}
+		seen.Serves["n3"] = false
+	}
+	seen.Serves["n3"] = true
+	m.Groups = append(m.Groups, placement.Group{ID: 1, Replicas: []placement.Replica{{Server: "n3.7", Suffrage: placement.Voter, State: placement.Created}}})
+	for _, s := range Plan(m, seen, placement.Policy{Replicas: 1}) {
+		if s.Drain != nil {
+			t.Errorf("plans %s while it holds a group", s)
+		}
+	}
+}
+
 // TestHandOversAreNotHasty: a node that has just come back is handed nothing for balance's sake, and where somebody has to be
 // handed a group, it comes last.
 func TestHandOversAreNotHasty(t *testing.T) {

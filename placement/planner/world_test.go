@@ -25,6 +25,8 @@ type world struct {
 	leaders map[cluster.GroupID]cluster.NodeID
 	// up are the nodes that answer, grace those of the others that have been silent for long.
 	up, grace map[cluster.NodeID]bool
+	// drained are those that serve no clients although they run.
+	drained map[cluster.NodeID]bool
 	// behind are replicas that have not caught up, fresh those that have not done so for long.
 	behind, fresh map[cluster.ServerID]bool
 	// system is the copy of the system group that each node runs.
@@ -81,7 +83,7 @@ func (w *world) chance(n int) bool { return w.r.IntN(n) == 0 }
 
 func newWorld(seed uint64, nodes int, policy placement.Policy) *world {
 	w := &world{r: rand.New(rand.NewPCG(seed, 1)), policy: policy, raft: map[cluster.GroupID]map[cluster.ServerID]bool{}, //nolint:gosec // a seed that can be given again
-		leaders: map[cluster.GroupID]cluster.NodeID{}, up: map[cluster.NodeID]bool{}, grace: map[cluster.NodeID]bool{},
+		leaders: map[cluster.GroupID]cluster.NodeID{}, up: map[cluster.NodeID]bool{}, grace: map[cluster.NodeID]bool{}, drained: map[cluster.NodeID]bool{},
 		behind: map[cluster.ServerID]bool{}, fresh: map[cluster.ServerID]bool{}, system: map[cluster.NodeID]cluster.ServerID{},
 		heard: map[cluster.ServerID]bool{}, unfit: map[cluster.NodeID]string{}, load: map[cluster.GroupID]Load{}, seen: looksAtNothing()}
 	w.calm()
@@ -168,6 +170,7 @@ func (w *world) observe() Observed {
 	clear(seen.System)
 	clear(seen.Silent)
 	clear(seen.Holds)
+	clear(seen.Serves)
 	maps.Copy(seen.Alive, w.up)
 	maps.Copy(seen.Leaders, w.leaders)
 	for i := range w.m.Groups {
@@ -193,6 +196,9 @@ func (w *world) observe() Observed {
 			seen.System[node], seen.Heard[s] = s, true
 		}
 	}
+	for node := range w.up {
+		seen.Serves[node] = w.serves(node)
+	}
 	maps.Copy(seen.Heard, w.heard)
 	return seen
 }
@@ -202,8 +208,10 @@ func looksAtNothing() Observed {
 	return Observed{Alive: map[cluster.NodeID]bool{}, Leaders: map[cluster.GroupID]cluster.NodeID{}, Members: map[cluster.ServerID]bool{},
 		Voting: map[cluster.ServerID]bool{}, CaughtUp: map[cluster.ServerID]bool{}, Steady: map[cluster.ServerID]bool{},
 		System: map[cluster.NodeID]cluster.ServerID{}, Heard: map[cluster.ServerID]bool{}, Silent: map[cluster.NodeID]time.Duration{},
-		Holds: map[cluster.NodeID]int{}}
+		Holds: map[cluster.NodeID]int{}, Serves: map[cluster.NodeID]bool{}}
 }
+
+func (w *world) serves(node cluster.NodeID) bool { return w.up[node] && !w.drained[node] }
 
 // fate is what becomes of half a step.
 func (w *world) fate() bool { return !w.chance(12) }
@@ -227,6 +235,13 @@ func (w *world) carryOut(s Step) error {
 		return w.remove(s.Remove)
 	case s.Transfer != nil:
 		return w.transfer(s.Transfer, s.Why)
+	case s.Drain != nil:
+		n := w.m.Node(s.Drain.Node)
+		holds := slices.ContainsFunc(w.m.Groups, func(g placement.Group) bool { return g.ID != cluster.SystemGroup && g.Replica(n.ID) != nil })
+		if n.Status != placement.Removing || holds || !w.serves(n.ID) {
+			return fmt.Errorf("%s is drained: %s, holds %v, serves %v", n.ID, n.Status, holds, w.serves(n.ID))
+		}
+		w.drained[s.Drain.Node] = w.fate()
 	case s.Retire != nil:
 		for i := range w.m.Groups {
 			if r := w.m.Groups[i].Replica(s.Retire.Node); r != nil {
@@ -419,7 +434,7 @@ func (w *world) transfer(t *TransferLeader, why string) error {
 func (w *world) step(s Step) error {
 	w.steps++
 	w.log = append(w.log, step{Step: s})
-	if _, ok := s.Group(); s.Why == "" || !ok && s.Retire == nil {
+	if _, ok := s.Group(); s.Why == "" || !ok && s.Retire == nil && s.Drain == nil {
 		return fmt.Errorf("a step without words: %+v", s)
 	}
 	if s.Transfer == nil { // who could lead changes with it

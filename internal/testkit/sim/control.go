@@ -311,3 +311,6 @@ func (c *control) Demote(ctx context.Context, id cluster.GroupID, s cluster.Serv
 func (c *control) Remove(ctx context.Context, id cluster.GroupID, s cluster.ServerID) error {
 	return c.member(ctx, id, func(ctx context.Context, g *group.Group) error { return g.Remove(ctx, s) })
 }
+
+// Drain implements controller.Cluster: nobody serves clients here.
+func (c *control) Drain(context.Context, cluster.NodeID) error { return nil }
