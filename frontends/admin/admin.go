@@ -129,6 +129,11 @@ type Fault struct {
 
 // Server serves the API.
 type Server struct {
+	// Member, if set, is why the node is none of the cluster any more; nil while it is.
+	Member func() error
+	// Patience is how long a request may take, but for those that are long by what they do (longRoutes).
+	Patience time.Duration
+
 	backend Backend
 	log     *slog.Logger
 	token   string
@@ -138,7 +143,7 @@ type Server struct {
 
 // New makes a server; token guards the port, metrics answers /metrics.
 func New(b Backend, log *slog.Logger, token string, metrics http.Handler) *Server {
-	s := &Server{backend: b, log: log, token: token, metrics: metrics}
+	s := &Server{Patience: time.Minute, backend: b, log: log, token: token, metrics: metrics}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, overSocket{}, c.LocalAddr().Network() == "unix")
@@ -285,7 +290,7 @@ func (s *Server) routes() http.Handler {
 				refuseStranger(w)
 				return
 			}
-			v, err := row.handle(s, r)
+			v, err := s.answer(&row, r)
 			if err != nil {
 				s.refuse(w, r, err)
 				return
@@ -298,6 +303,32 @@ func (s *Server) routes() http.Handler {
 	}
 	s.profiles(mux)
 	return mux
+}
+
+// ownRoutes are about the node alone, and are answered when it is none of the cluster any more.
+var ownRoutes = []string{"GET /v1/status", "POST /v1/stop", "POST /v1/fault"}
+
+// longRoutes have limits of their own, or none. The others would wait for ever for a system group without a leader.
+var longRoutes = []string{"GET /v1/groups", "POST /v1/ops", "POST /v1/mailboxes/{address}/op", "POST /v1/drain", "POST /v1/undrain",
+	"POST /v1/upgrade/stage", "POST /v1/upgrade/switch", "POST /v1/upgrade/finalize", "POST /v1/drills/{kind}/{group}", "POST /v1/gossip/key"}
+
+// answer performs a row, within the time that it may take.
+func (s *Server) answer(row *route, r *http.Request) (any, error) {
+	if s.Member != nil && !row.open && !slices.Contains(ownRoutes, row.pattern) {
+		if err := s.Member(); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(longRoutes, row.pattern) {
+		return row.handle(s, r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.Patience)
+	defer cancel()
+	v, err := row.handle(s, r.WithContext(ctx))
+	if errors.Is(err, context.DeadlineExceeded) && cluster.KindOf(err) == cluster.KindInternal {
+		err = cluster.Errorf(cluster.KindUnavailable, "no answer within %v: %v", s.Patience, err)
+	}
+	return v, err
 }
 
 func (s *Server) allowed(r *http.Request) bool {

@@ -293,6 +293,51 @@ func TestOnlyHealthAndMetricsAreOpen(t *testing.T) {
 	}
 }
 
+// What a node that was removed could not do any more it refuses, whoever asks, and says why.
+func TestARemovedNodeAnswersForItself(t *testing.T) {
+	b := &straw{}
+	s := New(b, slog.New(slog.DiscardHandler), token, nil)
+	s.Member = func() error { return cluster.Errorf(cluster.KindUnavailable, "n1 was removed") }
+	for _, r := range slices.Concat(rows, fleetRows, moveRows, placementRows) {
+		method, _, _ := strings.Cut(r.pattern, " ")
+		q := httptest.NewRequestWithContext(t.Context(), method, r.path, strings.NewReader(r.body))
+		q.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		s.routes().ServeHTTP(w, q)
+		own := strings.Contains(r.pattern, " /healthz/") || slices.Contains(ownRoutes, r.pattern)
+		heard := b.take()
+		if refused := w.Code == http.StatusServiceUnavailable && strings.Contains(w.Body.String(), "n1 was removed"); refused == own || refused != (len(heard) == 0) && r.hears != "" {
+			t.Errorf("%s: %d %s; the node heard %q", r.pattern, w.Code, w.Body, heard)
+		}
+	}
+}
+
+// lost is a node that hears nothing of the system group.
+type lost struct{ Backend }
+
+func (lost) AddDomain(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return fmt.Errorf("add domain: %w", ctx.Err())
+}
+
+// Who asks a node without a system group is told so, and does not wait for ever.
+func TestAnAnswerInTime(t *testing.T) {
+	s := New(lost{}, slog.New(slog.DiscardHandler), token, nil)
+	s.Patience = time.Millisecond
+	q := httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/domains/example.org", nil)
+	q.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	s.routes().ServeHTTP(w, q)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "no answer within 1ms: add domain") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, p := range slices.Concat(ownRoutes, longRoutes) {
+		if !slices.ContainsFunc(allRoutes(), func(r route) bool { return r.pattern == p }) {
+			t.Errorf("%s is no route", p)
+		}
+	}
+}
+
 // An empty token, of a file that could not be read, must not admit whoever sends none.
 func TestNoTokenAdmitsNobody(t *testing.T) {
 	b, port, _, _ := serve(t, "")

@@ -34,6 +34,7 @@ func (n *Node) startAdmin() error {
 		return err
 	}
 	s := admin.New(backend{n}, n.log, token, n.metricsHandler())
+	s.Member = n.member
 	path := n.cfg.path("admin.sock")
 	if err := removeIfThere(path); err != nil {
 		return fmt.Errorf("admin socket: %w", err)

@@ -158,6 +158,9 @@ func rank(nodes []gossip.Node, short func(*gossip.Node) bool, now time.Time) gro
 func (n *Node) Undrain(ctx context.Context) error {
 	n.outOf.Lock()
 	defer n.outOf.Unlock()
+	if err := n.member(); err != nil {
+		return err
+	}
 	if !n.draining.Load() {
 		return nil
 	}

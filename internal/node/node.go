@@ -64,6 +64,7 @@ type Node struct {
 	metrics   *metrics
 	ready     atomic.Bool
 	draining  atomic.Bool
+	removed   atomic.Bool // the cluster goes on without this node, for good
 	progress  atomic.Pointer[string]
 	reconcile chan struct{}
 	planning  atomic.Pointer[controller.Controller] // while this node leads the system group

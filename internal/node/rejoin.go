@@ -9,6 +9,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/group"
+	"github.com/flotilla-mail/flotilla/cluster/transport"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -85,6 +86,9 @@ func (n *Node) keepSystem(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
+		if n.isBarred() {
+			return n.leave(ctx)
+		}
 		why, sure := n.systemFault(ctx)
 		passing := before == nil && !sure
 		before = why
@@ -92,9 +96,7 @@ func (n *Node) keepSystem(ctx context.Context) error {
 			continue
 		}
 		if n.wasRemoved(ctx) {
-			n.ready.Store(false)
-			n.say("this node was removed from the cluster, which has everything it held: stop it")
-			return nil
+			return n.leave(ctx)
 		}
 		n.log.Error("the copy of the system group has stopped", "code", "FL-1034", "err", why)
 		wasReady = n.ready.Swap(false) || wasReady
@@ -114,6 +116,35 @@ func (n *Node) keepSystem(ctx context.Context) error {
 func (n *Node) wasRemoved(ctx context.Context) bool {
 	s := n.view.Map().Node(n.self)
 	return s != nil && (s.Status == placement.Removing || s.Status == placement.Removed) && n.replacedBy(ctx) != ""
+}
+
+// isBarred reports whether another node has said that this one was removed. That is for good, so one who knows is enough.
+func (n *Node) isBarred() bool {
+	return slices.ContainsFunc(n.everyone(), func(p Peer) bool {
+		state, ok := n.storage.net.PeerState(p.ID)
+		return ok && errors.Is(state.Err, transport.ErrBarred)
+	})
+}
+
+// leave takes a node that was removed out of service: balancers and clients are to look elsewhere, and administrators are told so.
+func (n *Node) leave(ctx context.Context) error {
+	n.removed.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, DrainTime)
+	defer cancel()
+	if _, err := n.Drain(ctx); err != nil {
+		n.log.Warn("drain not complete", "code", "FL-1014", "err", err)
+	}
+	n.say("%v", n.member())
+	return nil
+}
+
+// member is why the node is none of the cluster any more, nil while it is.
+func (n *Node) member() error {
+	if !n.removed.Load() {
+		return nil
+	}
+	return cluster.Errorf(cluster.KindUnavailable, "%s was removed from the cluster: ask another node; stop this one for good "+
+		"('systemctl disable --now flotilla') and erase its data", n.self)
 }
 
 func (n *Node) restoreSystem(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -194,7 +195,7 @@ func refused(t *testing.T, c *dev.Cluster, token string) {
 	}
 }
 
-// removed takes n4 out: no node speaks to it any more, and it is told why.
+// removed takes n4 out: no node speaks to it any more, it is told why, and it sends clients and administrators elsewhere.
 func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	t.Helper()
 	testkit.Eventually(t, patience, func(context.Context) error {
@@ -214,6 +215,25 @@ func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 			if n.Node != "n4" && !strings.Contains(n.Error, "n4 was removed") {
 				return fmt.Errorf("%s to n4: %q", n.Node, n.Error)
 			}
+		}
+		return nil
+	})
+	n4 := filepath.Join(c.Dir, "n4")
+	testkit.Eventually(t, patience, func(context.Context) error {
+		if said := devtest.Run(t, c, "", "node", "list", "--dir", n4); said.Code != 1 || !strings.Contains(said.Err, "n4 was removed from the cluster: ask another node") {
+			return fmt.Errorf("exit code %d: %s%s", said.Code, said.Out, said.Err)
+		}
+		return nil
+	})
+	if said := devtest.Run(t, c, "", "undrain", "--dir", n4); said.Code != 1 || !strings.Contains(said.Err, "n4 was removed") {
+		t.Errorf("undrain: exit code %d: %s%s", said.Code, said.Out, said.Err)
+	}
+	testkit.Eventually(t, patience, func(ctx context.Context) error {
+		if err := c.Admin("n4").Do(ctx, "GET", "/healthz/ready", nil, nil); err == nil || !strings.Contains(err.Error(), "not ready: n4 was removed") {
+			return fmt.Errorf("ready: %w", err)
+		}
+		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.44:%d", c.Port(2143))); err == nil {
+			return errors.Join(errors.New("its IMAP port is open"), conn.Close())
 		}
 		return nil
 	})
