@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -104,11 +105,12 @@ type recovery struct {
 }
 
 func (r *recovery) run(named []string) error {
-	ids, err := r.o.Groups()
+	here, err := r.o.Groups()
 	if err != nil {
 		return err
 	}
-	chosen := ids
+	slices.Sort(here)
+	ids, chosen := here, here
 	if !r.all {
 		if chosen, err = groupNumbers(named); err != nil {
 			return err
@@ -128,6 +130,11 @@ func (r *recovery) run(named []string) error {
 	}
 	if len(chosen) == 0 {
 		return r.show(lines)
+	}
+	for _, id := range chosen {
+		if !slices.Contains(here, id) {
+			return fmt.Errorf("group %d has no replica here: nothing was changed", id)
+		}
 	}
 	if err := r.confirm(lines); err != nil {
 		return err

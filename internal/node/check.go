@@ -315,13 +315,20 @@ func outOfReach(without cluster.NodeID, m *placement.Map, all []Status) []string
 			up[g.Server] = g.CaughtUp && g.runs() && (l == nil || !lags(g, l))
 		}
 	}
-	if others == 0 {
-		problems = append(problems, fmt.Sprintf("no other node is ready: draining %s would leave clients without one", without))
+	lacking := ""
+	switch {
+	case without != "":
+		lacking = fmt.Sprintf(" without %s", without)
+		if others == 0 {
+			problems = append(problems, fmt.Sprintf("no other node is ready: draining %s would leave clients without one", without))
+		}
+	case others == 0:
+		problems = append(problems, "no node is ready for clients")
 	}
 	for i := range m.Groups {
 		g := &m.Groups[i]
 		if voters, left := votesLeft(g, without, up); left < voters/2+1 && (without == "" || g.Replica(without) != nil) {
-			problems = append(problems, fmt.Sprintf("group %d has %d of %d voters without %s, which is no majority", g.ID, left, voters, without))
+			problems = append(problems, fmt.Sprintf("group %d has %d of %d voters%s, which is no majority", g.ID, left, voters, lacking))
 		}
 	}
 	return problems

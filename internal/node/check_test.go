@@ -49,11 +49,17 @@ func TestCheck(t *testing.T) {
 		change            func(w *world)
 		problem, warnings string // in one of them; empty: there is none
 	}{
-		"all well":             {"c", func(*world) {}, "", ""},
-		"as it is":             {"", func(*world) {}, "", ""},
-		"two away":             {"c", func(w *world) { w.all[1] = Status{Node: "b", Err: "silent"} }, "group 0 has 1 of 3 voters without c", "b does not answer"},
-		"one away as it is":    {"", func(w *world) { w.all[2] = Status{Node: "c", Err: "silent"}; delete(w.found, "c") }, "", "c does not answer"},
-		"the one that goes":    {"c", func(w *world) { w.all[2] = Status{Node: "c", Err: "silent"}; delete(w.found, "c") }, "", ""},
+		"all well":          {"c", func(*world) {}, "", ""},
+		"as it is":          {"", func(*world) {}, "", ""},
+		"two away":          {"c", func(w *world) { w.all[1] = Status{Node: "b", Err: "silent"} }, "group 0 has 1 of 3 voters without c", "b does not answer"},
+		"one away as it is": {"", func(w *world) { w.all[2] = Status{Node: "c", Err: "silent"}; delete(w.found, "c") }, "", "c does not answer"},
+		"the one that goes": {"c", func(w *world) { w.all[2] = Status{Node: "c", Err: "silent"}; delete(w.found, "c") }, "", ""},
+		"two away as it is": {"", func(w *world) {
+			w.all[0], w.all[1] = Status{Node: "a", Err: "silent"}, Status{Node: "b", Err: "silent"}
+		},
+			"group 0 has 1 of 3 voters, which is no majority", "b does not answer"},
+		"none serves": {"", func(w *world) { w.all[0].Ready, w.all[1].Ready, w.all[2].Ready = false, false, false },
+			"no node is ready for clients", ""},
 		"a replica lags":       {"c", func(w *world) { w.all[1].Groups[0].Applied = 100 }, "group 0 has 1 of 3 voters", "group 0 on b is 900 entries behind"},
 		"that which goes lags": {"c", func(w *world) { w.all[2].Groups[0].Applied = 100 }, "", "group 0 on c is 900 entries behind"},
 		"fenced":               {"c", func(w *world) { w.all[2].Trouble = []string{"replica of group 1 is fenced"} }, "", "c: replica of group 1 is fenced"},

@@ -76,7 +76,7 @@ func (b backend) moveTarget(ctx context.Context, address, to string) (cluster.Gr
 		}
 	}
 	if best == cluster.SystemGroup {
-		return 0, cluster.Errorf(cluster.KindUnavailable, "node %s leads no group of mailboxes for %s", to, classWords(want))
+		return 0, cluster.Errorf(cluster.KindUnavailable, "%s leads no group that is for %s: 'flotilla groups' shows who leads which", to, classWords(want))
 	}
 	return best, nil
 }

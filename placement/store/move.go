@@ -158,8 +158,10 @@ func StartMove(w space.Writer, q *MoveRequest) (placement.Move, error) {
 		return m, cluster.Errorf(cluster.KindNoSpace, "no place for space %s", q.Space)
 	case place.Group == q.To:
 		return m, cluster.Errorf(cluster.KindExists, "the mailbox lives in group %d already", q.To)
-	case q.To == cluster.SystemGroup || q.ID == placement.MoveID{}:
-		return m, cluster.Errorf(cluster.KindBadRequest, "a mailbox lives in no system group, and its move has an id")
+	case q.To == cluster.SystemGroup:
+		return m, cluster.Errorf(cluster.KindBadRequest, "group 0 is the cluster's own: no mailbox lives there")
+	case q.ID == placement.MoveID{}:
+		return m, cluster.Errorf(cluster.KindBadRequest, "a move has an id")
 	}
 	if _, err := takes(w, q.To); err != nil {
 		return m, err

@@ -142,6 +142,7 @@ func TestNodeStatus(t *testing.T) {
 		{NodeStatusRequest{Node: "n1", Status: placement.Draining}, ""},
 		{NodeStatusRequest{Node: "n9", Status: placement.Draining}, "n9 is no node"},
 		{NodeStatusRequest{Node: "n2", Status: placement.Removing, Successor: "n1"}, "n1 cannot take over"},
+		{NodeStatusRequest{Node: "n2", Status: placement.Removing, Successor: "n7"}, "n7 is no node of the cluster"},
 		{NodeStatusRequest{Node: "n2", Status: placement.Removing, Successor: "n2"}, "n2 cannot take over"},
 		{NodeStatusRequest{Node: "n2", Status: placement.Removing, Successor: "n3"}, ""},
 		{NodeStatusRequest{Node: "n2", Status: placement.Active}, ""},

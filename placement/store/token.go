@@ -293,7 +293,10 @@ func mayFollow(r space.Reader, q *NodeStatusRequest) error {
 	if err != nil {
 		return err
 	}
-	if to == nil || q.Successor == q.Node || to.Status != placement.Active || to.Roles&placement.RoleStore == 0 {
+	if to == nil {
+		return cluster.Errorf(cluster.KindBadRequest, "%s is no node of the cluster", q.Successor)
+	}
+	if q.Successor == q.Node || to.Status != placement.Active || to.Roles&placement.RoleStore == 0 {
 		return cluster.Errorf(cluster.KindBadRequest, "%s cannot take over what %s holds: it is no active node that stores", q.Successor, q.Node)
 	}
 	return nil

@@ -57,6 +57,7 @@ func TestTwoOfThreeAreLost(t *testing.T) {
 	}
 	recovers(1, "nothing was changed", "yes\n", "--all") // it asks for another word
 	recovers(2, "name groups, or --all", "", "--all", "1")
+	recovers(1, "group 9 has no replica here: nothing was changed", "", "1", "9", "--yes")
 	recovers(2, "want a number", "", "one")
 	out := flotilla(t, c, false, "groups", "recover", "--all", "--yes", "--json", "--dir", filepath.Join(c.Dir, "n3"))
 	if strings.Count(out, `"epoch":1`) != groups+1 {
