@@ -33,6 +33,9 @@ func encodeAppend(to cluster.ServerID, a *raft.AppendEntriesRequest) ([][]byte, 
 	if len(a.Entries) > maxAppend {
 		return nil, fmt.Errorf("append of %d entries, at most %d", len(a.Entries), maxAppend)
 	}
+	if err := checkTerms(a); err != nil {
+		return nil, err
+	}
 	size := 128
 	for _, e := range a.Entries {
 		size += 32 + len(e.Extensions)
@@ -121,7 +124,30 @@ func decodeAppend(b []byte) (to cluster.ServerID, a *raft.AppendEntriesRequest, 
 	if err := r.done(); err != nil {
 		return "", nil, fmt.Errorf("append: %w", err)
 	}
-	return to, a, nil
+	return to, a, checkTerms(a)
+}
+
+// checkTerms keeps out what no leader of a term sends: a log with later terms. raft does send it: its goroutine for a follower
+// pauses after a failure, does not hear meanwhile that its replica leads no more, and then tells in its own term what the next
+// leader has written into the log (raft 1.8.0, replicateTo). A follower that had not heard of that leader would keep the entries,
+// and its stored term would lie behind its log, as if an older file had come back (raftlog.CauseTermBehind).
+func checkTerms(a *raft.AppendEntriesRequest) error {
+	if err := checkTerm(a.Term, a.PrevLogTerm); err != nil {
+		return err
+	}
+	for _, e := range a.Entries {
+		if err := checkTerm(a.Term, e.Term); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkTerm(own, of uint64) error {
+	if of > own {
+		return fmt.Errorf("a leader of term %d has nothing of term %d", own, of)
+	}
+	return nil
 }
 
 func decodeEntry(r *reader) (*raft.Log, error) {
@@ -303,8 +329,10 @@ func decodeSnapshotHeader(b []byte) (snapshotHeader, error) {
 	if h.size <= 0 || h.lastIndex == 0 || len(members) == 0 {
 		return h, errors.New("snapshot header: position or size out of range")
 	}
-	var err error
-	h.members, err = decodeMembers(members)
+	err := checkTerm(h.term, h.lastTerm)
+	if err == nil {
+		h.members, err = decodeMembers(members)
+	}
 	return h, err
 }
 

@@ -33,7 +33,7 @@ func TestAppendRoundTrip(t *testing.T) {
 		var entries []*raft.Log
 		first := rapid.Uint64Range(1, 1<<60).Draw(r, "first")
 		for i := range rapid.IntRange(0, 5).Draw(r, "entries") {
-			e := &raft.Log{Index: first + uint64(i), Term: rapid.Uint64().Draw(r, "term"), Type: raft.LogCommand}
+			e := &raft.Log{Index: first + uint64(i), Term: rapid.Uint64Range(0, 7).Draw(r, "term"), Type: raft.LogCommand}
 			if n := rapid.SampledFrom([]int{0, 1, copyBelow - 1, copyBelow, copyBelow + 1, 300 << 10}).Draw(r, "size"); n > 0 {
 				e.Data = bytes.Repeat([]byte{byte(n)}, n)
 			}
@@ -69,9 +69,10 @@ func TestAppendRefuses(t *testing.T) {
 		tooMany[i] = &raft.Log{Index: uint64(i + 1)}
 	}
 	for name, entries := range map[string][]*raft.Log{
-		"too many":  tooMany,
-		"gap":       {{Index: 1}, {Index: 3}},
-		"too large": {{Index: 1, Data: make([]byte, maxEntryData+1)}},
+		"too many":        tooMany,
+		"gap":             {{Index: 1}, {Index: 3}},
+		"too large":       {{Index: 1, Data: make([]byte, maxEntryData+1)}},
+		"of a later term": {{Index: 1, Term: 7}, {Index: 2, Term: 8}},
 	} {
 		if _, err := encodeAppend("n2.2", someAppend(entries...)); err == nil {
 			t.Errorf("%s: encoded", name)
@@ -89,6 +90,33 @@ func TestAppendRefuses(t *testing.T) {
 		if _, _, err := decodeAppend(join(coded)); err == nil {
 			t.Errorf("%s: decoded", name)
 		}
+	}
+}
+
+// TestLaterTerms is what raft may have a replica send that leads no more: entries of the next leader, in its own term.
+func TestLaterTerms(t *testing.T) {
+	a := someAppend(&raft.Log{Index: 42, Term: 8, Type: raft.LogNoop})
+	a.Term = 8
+	coded, err := encodeAppend("n2.2", a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := join(coded)
+	term := len(appendID(appendID(nil, "n1.1"), "n2.2"))
+	if b[term]--; b[term] != 7 {
+		t.Fatalf("term is %d", b[term])
+	}
+	if _, _, err := decodeAppend(b); err == nil {
+		t.Error("an entry of term 8 was taken from a leader of term 7")
+	}
+	a = someAppend()
+	a.PrevLogTerm = 8
+	if _, err := encodeAppend("n2.2", a); err == nil {
+		t.Error("a leader of term 7 sent that its log ends in term 8")
+	}
+	h := snapshotHeader{from: "n1.1", to: "n2.2", term: 7, lastIndex: 100, lastTerm: 8, size: 1, members: someMembers()}
+	if _, err := decodeSnapshotHeader(h.encode()); err == nil {
+		t.Error("a snapshot of term 8 was taken from a leader of term 7")
 	}
 }
 

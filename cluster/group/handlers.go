@@ -188,6 +188,9 @@ func (h *Host) Identity(ctx context.Context, node cluster.NodeID, id cluster.Gro
 
 // InstallSnapshot implements raft.Transport: a stream of its own, then the answer on it.
 func (t *raftTransport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	if err := checkTerm(args.Term, args.LastLogTerm); err != nil {
+		return err
+	}
 	members, err := decodeRaftMembers(args.Configuration)
 	if err != nil {
 		return err
