@@ -85,6 +85,9 @@ func (f *fleet) rulesInWords(g *placement.Group) []string {
 		return []string{fmt.Sprintf("every node has a copy of the system group, of which %d vote", f.systemVoters(g))}
 	}
 	lines := []string{fmt.Sprintf("%d copies vote, of %d that the policy asks for", votes(g), f.policy.Replicas)}
+	if g.Into != 0 {
+		lines = append(lines, fmt.Sprintf("it takes no mailboxes: those that it has go to group %d, into which it is merged", g.Into))
+	}
 	nodes := f.nodesOf(g)
 	for _, level := range []struct {
 		survive placement.Survive
@@ -116,7 +119,7 @@ func (f *fleet) waitsFor(g *placement.Group, r *placement.Replica) []string {
 	switch {
 	case g.ID == cluster.SystemGroup:
 		return nil
-	case f.must(node) != 0 && successor(g, r) == nil && f.placeFor(g, r) == "":
+	case f.stuck(g, r):
 		return append([]string{fmt.Sprintf("%s has to go, because %s, and no node can take its place", r.Server, Because(f.must(node), node))},
 			f.refusals(g)...)
 	case is && f.gone(node):
@@ -129,6 +132,22 @@ func (f *fleet) waitsFor(g *placement.Group, r *placement.Replica) []string {
 		return []string{fmt.Sprintf("%s has to be up to date for a while before it votes", r.Server)}
 	}
 	return nil
+}
+
+// stuck reports whether a replica has to go and there is no place for another.
+func (f *fleet) stuck(g *placement.Group, r *placement.Replica) bool {
+	return f.must(r.Server.Node()) != 0 && successor(g, r) == nil && f.placeFor(g, r) == ""
+}
+
+// stuckOn are the groups whose copy on a node is stuck there.
+func (f *fleet) stuckOn(node cluster.NodeID) (ids []cluster.GroupID) {
+	for i := range f.m.Groups {
+		g := &f.m.Groups[i]
+		if r := g.Replica(node); g.ID != cluster.SystemGroup && r != nil && f.stuck(g, r) {
+			ids = append(ids, g.ID)
+		}
+	}
+	return ids
 }
 
 // refusals says of each node without the group why it cannot be given it.
@@ -176,7 +195,11 @@ func Notes(m *placement.Map, seen Observed, policy placement.Policy) []string {
 		case is:
 			notes = append(notes, fmt.Sprintf("%s has been silent for %v; from %v on what it holds is made elsewhere", n.ID, silent.Round(time.Second), policy.Grace))
 		case n.Status != placement.Active:
-			notes = append(notes, fmt.Sprintf("%s is %s", n.ID, n.Status))
+			note := fmt.Sprintf("%s is %s", n.ID, n.Status)
+			if ids := f.stuckOn(n.ID); len(ids) > 0 {
+				note += fmt.Sprintf(", and no other node can take its copies of the groups %v: 'flotilla placement explain %d' says why", ids, ids[0])
+			}
+			notes = append(notes, note)
 		case seen.Unfit[n.ID] != "":
 			notes = append(notes, fmt.Sprintf("%s is given nothing: %s", n.ID, seen.Unfit[n.ID]))
 		}

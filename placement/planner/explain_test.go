@@ -30,6 +30,11 @@ func TestExplain(t *testing.T) {
 			away(w, seen, "n2")
 			w.m.Node("n2").Status = placement.Draining
 		}, []string{"n2 is drained: its copy is not made elsewhere"}},
+		{"a node that is to go, and there is no place", func(w *world, seen *Observed) {
+			w.m.Node("n2").Status = placement.Removing
+			seen.Unfit["n4"] = "its disk is slow"
+		}, []string{"n2 is removing, and no other node can take its copies of the groups [1]: 'flotilla placement explain 1' says why", "not n4: its disk is slow"}},
+		{"a merged group", func(w *world, _ *Observed) { w.m.Group(1).Into = 5 }, []string{"those that it has go to group 5"}},
 		{"nobody leads", func(_ *world, seen *Observed) { delete(seen.Leaders, 1) }, []string{"it has no leader"}},
 		{"a home", func(w *world, _ *Observed) { w.policy.Home, w.policy.Sites = "a", []string{"a"} },
 			[]string{"a node of a should lead it", "copies may be in a only"}},
