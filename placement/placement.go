@@ -8,6 +8,7 @@ package placement
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/wire"
@@ -131,6 +132,20 @@ const (
 	RoleStore Roles = 1 << iota
 	RoleFrontend
 )
+
+// String names the roles as the configuration does, with commas between.
+func (r Roles) String() string {
+	var names []string
+	for _, x := range []struct {
+		role Roles
+		name string
+	}{{RoleStore, "store"}, {RoleFrontend, "frontend"}} {
+		if r&x.role != 0 {
+			names = append(names, x.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
 
 // NodeState is a node as it registered itself.
 type NodeState struct {

@@ -57,19 +57,19 @@ has.`,
 
 func nodeList(g *global) *cobra.Command {
 	type line struct {
-		Node, Status, Address, DC, Zone, Version, Error string
-		Replicas, Votes, Leads                          int
-		MinLevel                                        int `json:"min_level"`
-		MaxLevel                                        int `json:"max_level"`
-		Ready                                           bool
-		Seen                                            time.Time
+		Node, Status, Successor, Roles, Address, DC, Zone, Version, Error string
+		Replicas, Votes, Leads                                            int
+		MinLevel                                                          int `json:"min_level"`
+		MaxLevel                                                          int `json:"max_level"`
+		Ready                                                             bool
+		Seen                                                              time.Time
 	}
 	return &cobra.Command{
 		Use: "list", Short: "List the nodes: what is wanted of them, where they are, what they hold",
 		Example: "  flotilla node list\n  flotilla node list --json", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/nodes", nil, func(w *tabwriter.Writer, all *[]line) {
-				fmt.Fprintf(w, "NODE\tSTATUS\tADDRESS\tPLACE\tVERSION\tLEVEL\tREPLICAS\tVOTES\tLEADS\tSEEN\t\n")
+				fmt.Fprintf(w, "NODE\tSTATUS\tROLES\tADDRESS\tPLACE\tVERSION\tLEVEL\tREPLICAS\tVOTES\tLEADS\tSEEN\t\n")
 				for _, l := range *all {
 					seen := "now"
 					if l.Error != "" || l.Seen.IsZero() {
@@ -77,8 +77,11 @@ func nodeList(g *global) *cobra.Command {
 					} else if !l.Ready {
 						seen = "now, not ready"
 					}
+					if l.Successor != "" {
+						l.Status += " for " + l.Successor
+					}
 					place := strings.Trim(l.DC+"/"+l.Zone, "/")
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d-%d\t%d\t%d\t%d\t%s\t\n", l.Node, l.Status, l.Address, dash(place), dash(l.Version),
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d-%d\t%d\t%d\t%d\t%s\t\n", l.Node, l.Status, dash(l.Roles), l.Address, dash(place), dash(l.Version),
 						l.MinLevel, l.MaxLevel, l.Replicas, l.Votes, l.Leads, seen)
 				}
 			})
@@ -105,7 +108,11 @@ func setNode(c *cobra.Command, g *global, name, want, successor string) error {
 	if successor != "" {
 		path += "?successor=" + url.QueryEscape(successor)
 	}
-	return call(c, g, "PUT", path, nil, showNothing)
+	return call(c, g, "PUT", path, nil, func(w *tabwriter.Writer, _ *done) {
+		if want == admin.NodeRemoving {
+			fmt.Fprintf(w, "%s is removed when others have what it holds: 'flotilla node list' shows that, 'flotilla placement plan' what is next.\n", name)
+		}
+	})
 }
 
 func nodeRemove(g *global) *cobra.Command {

@@ -15,7 +15,9 @@ import (
 type nodeLine struct {
 	Node cluster.NodeID `json:"node"`
 	// Status is what is wanted of it: joining until it has registered, active, draining, removing, removed.
-	Status  string `json:"status"`
+	Status string `json:"status"`
+	// Roles is what it does: store, frontend, or both with a comma between; empty until it has registered.
+	Roles   string `json:"roles"`
 	Address string `json:"address"`
 	DC      string `json:"dc,omitempty"`
 	Zone    string `json:"zone,omitempty"`
@@ -56,7 +58,7 @@ func nodeLines(m *placement.Map, all []Status, now time.Time) []nodeLine {
 	lines := []nodeLine{}
 	for i := range m.Nodes {
 		o := &m.Nodes[i]
-		l := nodeLine{Node: o.ID, Status: o.Status.String(), Address: o.Address, DC: o.DC, Zone: o.Zone, Successor: o.Successor, Version: o.Version,
+		l := nodeLine{Node: o.ID, Status: o.Status.String(), Roles: o.Roles.String(), Address: o.Address, DC: o.DC, Zone: o.Zone, Successor: o.Successor, Version: o.Version,
 			MinLevel: o.MinLevel, MaxLevel: o.MaxLevel}
 		if o.Version == "" && o.Status == placement.Active {
 			l.Status = "joining"

@@ -73,14 +73,14 @@ func TestNodeLines(t *testing.T) {
 	now, seen := time.Unix(9, 0), []Status{
 		{Node: "a", Ready: true, Groups: []GroupStatus{{Group: 1, Server: "a.1", Leader: "a.1", State: "leader"}, {Group: 2, Server: "a.1", Leader: "b.1", State: "follower"}}},
 		{Node: "b", Err: "gone"}}
-	m := &placement.Map{Level: 1, Nodes: []placement.NodeState{{ID: "a", Status: placement.Active, Version: "v1", Address: "a:1"},
-		{ID: "b", Status: placement.Draining, Version: "v1"}, {ID: "d", Status: placement.Active}, {ID: "e", Status: placement.Removing, Successor: "a"}},
+	m := &placement.Map{Level: 1, Nodes: []placement.NodeState{{ID: "a", Status: placement.Active, Roles: placement.RoleStore | placement.RoleFrontend, Version: "v1", Address: "a:1"},
+		{ID: "b", Status: placement.Draining, Roles: placement.RoleFrontend, Version: "v1"}, {ID: "d", Status: placement.Active}, {ID: "e", Status: placement.Removing, Successor: "a"}},
 		Groups: []placement.Group{{ID: 0, Replicas: []placement.Replica{{Server: "a.1", Suffrage: placement.Voter}, {Server: "b.1", Suffrage: placement.Nonvoter}}},
 			{ID: 1, Replicas: []placement.Replica{{Server: "a.1", Suffrage: placement.Voter}}}}}
 	got := nodeLines(m, seen, now)
 	want := []nodeLine{
-		{Node: "a", Status: "active", Address: "a:1", Version: "v1", Replicas: 2, Votes: 2, Leads: 1, Ready: true, Seen: now},
-		{Node: "b", Status: "draining", Version: "v1", Replicas: 1, Err: "gone"},
+		{Node: "a", Status: "active", Roles: "store,frontend", Address: "a:1", Version: "v1", Replicas: 2, Votes: 2, Leads: 1, Ready: true, Seen: now},
+		{Node: "b", Status: "draining", Roles: "frontend", Version: "v1", Replicas: 1, Err: "gone"},
 		{Node: "d", Status: "joining"},
 		{Node: "e", Status: "removing", Successor: "a"},
 	}
