@@ -104,6 +104,7 @@ func groupsCommand(g *global) *cobra.Command {
 	type group struct {
 		Group, Term, Applied, Mailboxes uint64
 		Leader                          string
+		Into                            uint64
 		Replicas                        []struct {
 			Node, State string
 			Applied     uint64
@@ -133,7 +134,11 @@ func groupsCommand(g *global) *cobra.Command {
 						}
 						reps = append(reps, r.Node+":"+at)
 					}
-					fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%d\t%s\t\n", x.Group, x.Term, x.Leader, x.Applied, x.Mailboxes, strings.Join(reps, " "))
+					boxes := fmt.Sprint(x.Mailboxes)
+					if x.Into != 0 {
+						boxes += fmt.Sprintf(", go to %d", x.Into)
+					}
+					fmt.Fprintf(w, "%d\t%d\t%s\t%d\t%s\t%s\t\n", x.Group, x.Term, x.Leader, x.Applied, boxes, strings.Join(reps, " "))
 				}
 			})
 		},

@@ -105,6 +105,9 @@ func scrubGroups(c *cobra.Command, g *global, client *adminclient.Client, groups
 			bad = append(bad, fmt.Errorf("group %d: %s", id, now.Text))
 		}
 	}
+	if !wait && !g.json {
+		fmt.Fprintln(c.OutOrStdout(), "It is asked for, and mends what differs. With --wait this command shows what is found.")
+	}
 	return errors.Join(showScrubs(c, g, found), errors.Join(bad...))
 }
 

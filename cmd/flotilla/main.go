@@ -105,7 +105,9 @@ func strict(c *cobra.Command) {
 				return c.Help()
 			}
 			text := fmt.Sprintf("%s has no command %q", c.CommandPath(), a[0])
-			if similar := c.SuggestionsFor(a[0]); len(similar) > 0 {
+			if other := neighbour(c, a[0]); other != "" {
+				text += ": " + other + "?"
+			} else if similar := c.SuggestionsFor(a[0]); len(similar) > 0 {
 				text += ": " + strings.Join(similar, " or ") + "?"
 			}
 			return usageError{fmt.Errorf("%s\nSee '%s --help'", text, c.CommandPath())}
@@ -116,6 +118,24 @@ func strict(c *cobra.Command) {
 	for _, below := range c.Commands() {
 		strict(below)
 	}
+}
+
+// neighbour is a verb that a noun does not have and that of the next name has, as groups beside group; empty when there is none.
+func neighbour(c *cobra.Command, verb string) string {
+	if !c.HasParent() {
+		return ""
+	}
+	for _, o := range c.Parent().Commands() {
+		if o == c || !strings.HasPrefix(o.Name(), c.Name()) && !strings.HasPrefix(c.Name(), o.Name()) {
+			continue
+		}
+		for _, v := range o.Commands() {
+			if v.Name() == verb {
+				return v.CommandPath()
+			}
+		}
+	}
+	return ""
 }
 
 // args checks the number of arguments as a usage error.
