@@ -205,6 +205,26 @@ func TestRepliesAreMadeOfTemplates(t *testing.T) {
 	}
 }
 
+// TestTemplatesAreOfTheRulesFolder: who owns one folder has no message of another sent by a rule, nor one that is no template.
+func TestTemplatesAreOfTheRulesFolder(t *testing.T) {
+	b := newBox(t, 0)
+	reply := func(fid mapi.FID, associated bool) {
+		mid := b.create(&exmdb.CreateMessageRequest{Folder: fid, Associated: associated, Message: subjectEdit("a secret")}).MID
+		b.rule(schema.Inbox, aboutOffer, mapi.RuleAction{Type: mapi.ActionReply, Data: &mapi.ReplyAction{FID: fid, MID: mid}})
+	}
+	reply(schema.Drafts, false)
+	reply(schema.Drafts, true)
+	reply(schema.Inbox, false)
+	b.comes("")
+	if out := b.outgoing(); len(out) > 0 || len(b.deferred()) != 3 {
+		t.Errorf("%+v goes out, %d failures are told", out, len(b.deferred()))
+	}
+	reply(schema.Inbox, true)
+	if b.comes(""); len(b.outgoing()) != 1 {
+		t.Error("a template of the folder answers nobody")
+	}
+}
+
 func TestOOFRules(t *testing.T) {
 	b := newBox(t, 0)
 	mid := b.template("IPM.Note.rules.OOFTemplate.x", "away")

@@ -55,7 +55,8 @@ func (in *incoming) sendOne(s *rules.Send) error {
 	return in.send(out)
 }
 
-// template is the message that a reply is made of; zero, with a failure, where there is none.
+// template is the message that a reply is made of; zero, with a failure, where there is none. It is an associated message of the
+// rule's folder (MS-OXORULE 2.2.9): whoever may write rules there may not have what is in others sent to anybody.
 func (in *incoming) template(s *rules.Send, reply *mapi.ReplyAction) (mapi.MID, error) {
 	mid := reply.MID
 	if s.Rule.Extended {
@@ -69,12 +70,15 @@ func (in *incoming) template(s *rules.Send, reply *mapi.ReplyAction) (mapi.MID, 
 			mid = mapi.NewMID(mapi.LocalReplica, c)
 		}
 	}
-	_, _, err := in.find(mid)
-	if err != nil && cluster.KindOf(err) == exmdb.KindNoMessage {
+	fid, m, err := in.find(mid)
+	if err != nil && cluster.KindOf(err) != exmdb.KindNoMessage {
+		return 0, err
+	}
+	if err != nil || fid != s.Rule.Folder || !m.associated() {
 		in.plan.Failures = append(in.plan.Failures, rules.Failure{Rule: s.Rule, Type: s.Action.Type, Code: rules.FailureNoTemplate})
 		return 0, nil
 	}
-	return mid, err
+	return mid, nil
 }
 
 // send writes what goes out with a share in the mail's body, and the intent that has it sent.
