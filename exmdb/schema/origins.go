@@ -24,6 +24,8 @@ const (
 	OriginGone OriginKind = 4
 	// OriginSearched is of a search folder whose search began, and with that was complete.
 	OriginSearched OriginKind = 5
+	// OriginOver is of a soft-deleted folder whose time is over.
+	OriginOver OriginKind = 6
 )
 
 // Origin is what is known of messages that came into a folder, beside their rows: notifications tell of it. Old and New
@@ -44,7 +46,8 @@ type FolderOrigin struct {
 }
 
 // FolderTrace is where a folder was. Of a copy Source is the folder it was made of, and Parent the one above that. To is
-// where a folder that moved went. Of one that is gone Permissions is its list, if it had one: who could see it is told.
+// where a folder that moved went. Of one that is gone Permissions is its list, if it had one: who could see it is told. Of
+// one that was recovered, or whose time is over, Parent is below which it was soft-deleted, zero if it was with its parent.
 type FolderTrace struct {
 	Folder      mapi.GlobalCounter `wire:"1"`
 	Parent      mapi.GlobalCounter `wire:"2"`

@@ -96,6 +96,7 @@ func (t *tx) endFolder(fid mapi.FID) error {
 	t.w.Delete(schema.DeletedFolderKey(fid))
 	t.shelved = nil
 	t.counters.FolderEnd = t.stamp()
+	t.noteFolders(schema.OriginOver, t.counters.FolderEnd, schema.FolderTrace{Folder: fid.Counter(), Parent: d.Folder.Parent})
 	t.counters.Retained -= d.Counts.Used + d.Counts.AssociatedUsed + d.Counts.RetainedUsed
 	if err := t.forgetFolder(fid, &d.Folder); err != nil {
 		return err
@@ -152,6 +153,7 @@ func recoverFolder(t *tx, req *exmdb.RecoverFolderRequest) (*exmdb.FolderRespons
 	if err := t.freeName(req.Parent, d.Folder.Name, 0); err != nil {
 		return nil, err
 	}
+	from := d.Folder.Parent
 	d.Folder.Parent = req.Parent.Counter()
 	tree, err := t.deletedTree(req.Folder, d)
 	if err != nil {
@@ -161,9 +163,10 @@ func recoverFolder(t *tx, req *exmdb.RecoverFolderRequest) (*exmdb.FolderRespons
 		return nil, err
 	}
 	for _, each := range tree {
-		if err := t.unshelve(each.fid, each.folder); err != nil {
+		if err := t.unshelve(each.fid, each.folder, from); err != nil {
 			return nil, err
 		}
+		from = 0 // the others stay below it
 	}
 	return t.folderResponse(req.Folder, &d.Folder)
 }
@@ -210,8 +213,8 @@ func (t *tx) roomForTree(tree []shelved, path int) error {
 }
 
 // unshelve puts a deleted folder back. What was lost with a restore in between was given under its numbers, so they go
-// on above that (MAILBOX 2).
-func (t *tx) unshelve(fid mapi.FID, d *schema.DeletedFolder) error {
+// on above that (MAILBOX 2). from is described at noteArrived.
+func (t *tx) unshelve(fid mapi.FID, d *schema.DeletedFolder, from mapi.GlobalCounter) error {
 	f, c := &d.Folder, &d.Counts
 	t.w.Delete(schema.DeletedFolderKey(fid))
 	t.shelved = nil
@@ -228,7 +231,7 @@ func (t *tx) unshelve(fid mapi.FID, d *schema.DeletedFolder) error {
 	t.counts[fid] = open
 	t.w.Set(schema.FolderNameKey(mapi.LocalFID(f.Parent), foldName(f.Name)), schema.AppendCounter(fid.Counter()))
 	t.folderChanged(fid, f)
-	t.noteArrived(fid, f)
+	t.noteArrived(fid, f, from)
 	t.set(schema.FolderKey(fid), f)
 	t.advance(&open.FolderCounts, f.CN)
 	if c.Retained > 0 { // whatever fell due meanwhile found no folder

@@ -25,7 +25,7 @@ func (t *tx) addFolder(fid mapi.FID, f *schema.Folder) {
 	t.counters.Folders++
 	t.counts[fid] = &openCounts{FolderCounts: schema.FolderCounts{UIDValidity: t.counters.UIDValidity, UIDNext: 1, ContentSeq: f.CN}}
 	if mapi.Stamp(fid.Counter())+1 != f.CN && schema.Fixed(fid) == nil {
-		t.noteArrived(fid, f)
+		t.noteArrived(fid, f, 0)
 	}
 	t.set(schema.FolderKey(fid), f)
 	t.movedBelow(f.Parent, 1)

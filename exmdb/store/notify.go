@@ -89,8 +89,8 @@ type eventWalk struct {
 type eventFolder struct {
 	// there: it is, and the caller sees it. asked: it is one of those asked for.
 	there, asked bool
-	// reads: every message in it, else only the caller's own.
-	reads bool
+	// reads: every message in it, else only the caller's own. recovers: he may see what is soft-deleted in it.
+	reads, recovers bool
 	// whole is the stamp with which it came back, if that is above the walk's: what was in it before is told with that.
 	whole  mapi.Stamp
 	counts schema.FolderCounts
@@ -147,7 +147,7 @@ func (w *eventWalk) at(fid mapi.FID) (*eventFolder, error) {
 	if err != nil {
 		return f, err
 	}
-	f.there, f.reads = rights&canSee != 0, rights&toRead.any != 0
+	f.there, f.reads, f.recovers = rights&canSee != 0, rights&toRead.any != 0, rights&(toDelete.any|toDelete.own) != 0
 	if !f.there {
 		return f, nil
 	}
@@ -193,7 +193,7 @@ func (w *eventWalk) movedFolder(fid mapi.FID, stored []byte) error {
 	if err := schema.Decode(stored, &c); err != nil {
 		return err
 	}
-	if c.ContentSeq <= w.after && !w.perUserRead() {
+	if max(c.ContentSeq, c.Released) <= w.after && !w.perUserRead() {
 		return nil
 	}
 	return w.folderEvents(fid)
@@ -268,10 +268,16 @@ func (w *eventWalk) folderEvents(fid mapi.FID) error {
 	if err != nil || !f.there {
 		return err
 	}
-	newest := max(f.counts.ContentSeq, f.own.newest())
-	if newest <= w.after {
-		return nil
+	if newest := max(f.counts.ContentSeq, f.own.newest()); newest > w.after {
+		if err := orElse(w.contentEvents(fid, f), w.countsMoved(fid, f, newest)); err != nil {
+			return err
+		}
 	}
+	return w.setReleased(fid, f)
+}
+
+// contentEvents walks what happened to messages of a folder.
+func (w *eventWalk) contentEvents(fid mapi.FID, f *eventFolder) error {
 	walks := []func(mapi.FID, *eventFolder) error{w.modifiedMessages, w.readMessages, w.buriedMessages, w.carriedMessages}
 	if w.foldersOnly {
 		walks = nil
@@ -281,7 +287,7 @@ func (w *eventWalk) folderEvents(fid mapi.FID) error {
 			return err
 		}
 	}
-	return w.countsMoved(fid, f, newest)
+	return nil
 }
 
 // walkStamps walks records whose keys end in a stamp, from one above the walk's stamp up to what the page takes.
@@ -365,10 +371,27 @@ func (w *eventWalk) readMessages(fid mapi.FID, f *eventFolder) error {
 // countsMoved is that there are other messages in a folder, or other ones unread, unless that is told with the folder.
 func (w *eventWalk) countsMoved(fid mapi.FID, f *eventFolder, newest mapi.Stamp) error {
 	with, err := w.r.Get(schema.ChangeKey(schema.Hierarchy, newest))
-	if err != nil || with != nil || newest < f.whole || w.page.beyond(newest) {
+	if err != nil || with != nil {
 		return err
 	}
-	e := &event{Event: exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{mapi.PidTagContentCount, mapi.PidTagContentUnreadCount}}}
+	return w.countsAt(newest, fid, f, mapi.PidTagContentCount, mapi.PidTagContentUnreadCount)
+}
+
+// setReleased is that something has left the soft-deleted set of a folder: recovered, purged, or too old. What came into it
+// is told as deletions.
+func (w *eventWalk) setReleased(fid mapi.FID, f *eventFolder) error {
+	if !f.recovers || f.counts.Released <= w.after {
+		return nil
+	}
+	return w.countsAt(f.counts.Released, fid, f, mapi.PidTagDeletedMessageCount)
+}
+
+// countsAt tells that counts of a folder have moved with a stamp.
+func (w *eventWalk) countsAt(s mapi.Stamp, fid mapi.FID, f *eventFolder, counts ...mapi.Tag) error {
+	if s < f.whole || w.page.beyond(s) {
+		return nil
+	}
+	e := &event{Event: exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: counts}}
 	folder, err := w.folder(fid)
 	if err != nil {
 		return err
@@ -377,7 +400,7 @@ func (w *eventWalk) countsMoved(fid mapi.FID, f *eventFolder, newest mapi.Stamp)
 		e.Parent = mapi.LocalFID(folder.Parent)
 	}
 	e.count(f)
-	w.page.add(newest, e)
+	w.page.add(s, e)
 	return nil
 }
 

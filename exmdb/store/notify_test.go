@@ -223,6 +223,9 @@ func deletedOps() []causing {
 		causes(exmdb.OpPurgeDeleted, "", func(b *told) *exmdb.PurgeDeletedRequest {
 			return &exmdb.PurgeDeletedRequest{Folder: b.a, Messages: []mapi.MID{gone}}
 		}).after(deleted),
+		causes(exmdb.OpPurgeDeleted, "of what is not there", func(b *told) *exmdb.PurgeDeletedRequest {
+			return &exmdb.PurgeDeletedRequest{Folder: b.a, Messages: []mapi.MID{gone}}
+		}),
 	}
 }
 

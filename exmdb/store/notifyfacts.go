@@ -108,10 +108,10 @@ func (t *tx) noteMoved(fid mapi.FID, f *schema.Folder) {
 }
 
 // noteArrived notes a folder that came with its last stamp, which its FID does not say: it was recovered, or a client gave
-// it the FID. The caller writes the folder.
-func (t *tx) noteArrived(fid mapi.FID, f *schema.Folder) {
+// it the FID. from is what it was soft-deleted below, zero where that is nothing to tell. The caller writes the folder.
+func (t *tx) noteArrived(fid mapi.FID, f *schema.Folder, from mapi.GlobalCounter) {
 	f.Recovered = f.CN
-	t.noteFolders(schema.OriginArrived, f.CN, schema.FolderTrace{Folder: fid.Counter()})
+	t.noteFolders(schema.OriginArrived, f.CN, schema.FolderTrace{Folder: fid.Counter(), Parent: from})
 }
 
 // noteSearched notes that the search of a search folder begins. Whom it finds is settled with that (search-folders.md), so it is

@@ -89,6 +89,8 @@ func (w *eventWalk) tracedFolders(s mapi.Stamp, stored []byte) error {
 			err = w.goneFolder(s, t)
 		case schema.OriginSearched:
 			err = w.searchedFolder(s, t)
+		case schema.OriginOver:
+			err = w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
 		default:
 			err = w.tracedFolder(s, o.Kind, t)
 		}
@@ -128,8 +130,12 @@ func (w *eventWalk) tracedFolder(s mapi.Stamp, kind schema.OriginKind, t *schema
 	if err != nil {
 		return err
 	}
-	if !found || f.Recovered > s { // one that was deleted since and recovered is told of with that
-		return w.leftParent(s, kind, t)
+	there := found && f.Recovered <= s // one that was deleted since and recovered is told of with that
+	if left := leftBy[kind]; left != 0 && (kind == schema.OriginArrived || !there) {
+		err = w.leftParent(s, t, left)
+	}
+	if err != nil || !there {
+		return err
 	}
 	e := &exmdb.Event{Kind: exmdb.EventCreated, Folder: fid}
 	old, oldParent := fid, mapi.LocalFID(t.Parent)
@@ -156,9 +162,13 @@ func (w *eventWalk) tracedFolder(s mapi.Stamp, kind schema.OriginKind, t *schema
 	return w.folderEvent(s, e, &f)
 }
 
-// leftParent tells of the folder that one was moved out of, when that one itself is not told of: it may have none left.
-func (w *eventWalk) leftParent(s mapi.Stamp, kind schema.OriginKind, t *schema.FolderTrace) error {
-	if kind != schema.OriginMoved {
+// leftBy is what of the folder above may be another where one has left it: one that was moved and is not told of itself, or a
+// soft-deleted one that was recovered.
+var leftBy = map[schema.OriginKind]mapi.Tag{schema.OriginMoved: mapi.PidTagSubfolders, schema.OriginArrived: mapi.PidTagDeletedFolderCount}
+
+// leftParent tells of the folder above that one has left, which may have none left. Zero is none.
+func (w *eventWalk) leftParent(s mapi.Stamp, t *schema.FolderTrace, moved mapi.Tag) error {
+	if t.Parent == 0 {
 		return nil
 	}
 	fid := mapi.LocalFID(t.Parent)
@@ -167,7 +177,7 @@ func (w *eventWalk) leftParent(s mapi.Stamp, kind schema.OriginKind, t *schema.F
 	if err != nil || !found || f.Recovered > s {
 		return err
 	}
-	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{mapi.PidTagSubfolders}}, &f)
+	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{moved}}, &f)
 }
 
 // goneFolder tells of a folder that was deleted whoever saw it then.

@@ -160,6 +160,62 @@ func TestChangesOfDeleted(t *testing.T) {
 	changes("one was purged", 0, 0, true)
 }
 
+// TestWhoShowsDeletedIsTold: whoever shows a soft-deleted set, or what was deleted below a folder, is told with an event of that
+// folder when something leaves it, from any state and once; who may not see the set is not.
+func TestWhoShowsDeletedIsTold(t *testing.T) {
+	b := newTold(t)
+	reader := b.asUser(mapi.NewGUID())
+	for _, fid := range []mapi.FID{b.a, b.b} {
+		grantTo(b.box, fid, reader.as.User, roleReviewer)
+	}
+	mids := []mapi.MID{b.put(b.a), b.put(b.a), b.put(b.a)}
+	call(b.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: mids})
+	back := b.folderOf(b.a, "back")
+	b.folderOf(back, "below")
+	over := b.folderOf(b.a, "over")
+	for _, fid := range []mapi.FID{back, over} {
+		call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+	}
+	b.events(nil)
+	tell := func(when string, do func(), want ...string) {
+		t.Helper()
+		start := b.since
+		do()
+		if got := slices.Sorted(slices.Values(b.events([]mapi.FID{b.a}))); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+		if again := b.events([]mapi.FID{b.a}); len(again) > 0 {
+			t.Errorf("%s: again %q", when, again)
+		}
+		r := call(reader, exmdb.OpEvents, &exmdb.EventsRequest{Since: start, Folders: []mapi.FID{b.a}})
+		for i := range r.Events {
+			if slices.Contains(r.Events[i].Tags, mapi.PidTagDeletedMessageCount) {
+				t.Errorf("%s: the reader is told %+v", when, r.Events[i])
+			}
+		}
+	}
+	set := fmt.Sprintf("modified folder a below Top of Information Store, 0 messages, 0 unread, %v", mapi.PidTagDeletedMessageCount)
+	below := fmt.Sprintf("modified folder a below Top of Information Store, 0 messages, 0 unread, %v", mapi.PidTagDeletedFolderCount)
+	tell("one was recovered", func() {
+		call(b.box, exmdb.OpRecoverMessages, &exmdb.CarryMessagesRequest{Folder: b.a, Messages: mids[:1], Target: b.b})
+	}, set)
+	tell("one was purged", func() {
+		call(b.box, exmdb.OpPurgeDeleted, &exmdb.PurgeDeletedRequest{Folder: b.a, Messages: mids[1:2]})
+	}, set)
+	tell("a folder was recovered", func() {
+		call(b.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: back, Parent: b.b})
+	}, below)
+	tell("the time of the rest is over", b.letGo, set, below)
+	call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: b.a})
+	call(b.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: b.a, Parent: schema.IPMSubtree})
+	start := b.since
+	for _, line := range b.events([]mapi.FID{b.a}) {
+		if line == set || line == below {
+			t.Errorf("a folder that came back after that tells %q from %d on", line, start)
+		}
+	}
+}
+
 // TestTablesOfOthersDeleted: who may delete only what he made sees of the soft-deleted what he made; who may not delete
 // anything sees nothing.
 func TestTablesOfOthersDeleted(t *testing.T) {
