@@ -429,6 +429,24 @@ func (b *box) deferred() []mapi.PropBag {
 	return bags
 }
 
+// TestFullMailboxesDefer: a mail that fits is not refused because what is said of it to the rule's client does not.
+func TestFullMailboxesDefer(t *testing.T) {
+	b := newBox(t, 0)
+	b.rule(schema.Inbox, nil, deferIt)
+	b.comes("")
+	one := b.info().Used
+	b.view(func(v *view) error {
+		c, err := v.folderCounts(schema.DeferredAction)
+		one -= c.Used
+		return err
+	})
+	call(b, exmdb.OpSetQuota, &exmdb.SetQuotaRequest{Quota: b.info().Used + one})
+	if b.comes(""); len(b.deferred()) != 2 || b.folder(schema.Inbox).Messages != 2 {
+		t.Errorf("%d mails, of which clients are told %d times", b.folder(schema.Inbox).Messages, len(b.deferred()))
+	}
+	refused(b, exmdb.OpDeliver, b.incomingMail(""), exmdb.KindOverQuota)
+}
+
 func TestActionsForTheClientAreDeferred(t *testing.T) {
 	b := newBox(t, 0)
 	elsewhere := mapi.RuleAction{Type: mapi.ActionMove, Data: &mapi.MoveAction{StoreEID: []byte{1}, Folder: []byte{2}}}

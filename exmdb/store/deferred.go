@@ -119,7 +119,8 @@ func (in *incoming) markFailed(r rules.RuleRef) (fresh bool, err error) {
 	return false, nil
 }
 
-// tellClient puts a message into the folder of deferred actions.
+// tellClient puts a message into the folder of deferred actions. There is always room: the mail itself had it, and is not refused
+// for what is said about it.
 func (in *incoming) tellClient(r rules.RuleRef, set mapi.PropBag) error {
 	d, err := in.newDraft(schema.DeferredAction, &exmdb.Payload{})
 	if err != nil || d.counts.Messages >= maxDeferred {
@@ -147,7 +148,7 @@ func (in *incoming) tellClient(r rules.RuleRef, set mapi.PropBag) error {
 	if err := d.apply(&exmdb.MessageEdit{Set: set}); err != nil {
 		return err
 	}
-	return d.arrive()
+	return in.beyond(d.arrive)
 }
 
 // updateDeferred is OpDeferred (MS-OXORULE 3.2.5.5): what names a message by the server's id names it by the client's.

@@ -352,12 +352,9 @@ func (in *incoming) enterMeeting(w *meetingWork) error {
 		return nil
 	}
 	if w.next != nil {
-		full := in.beyondQuota
-		in.beyondQuota = true
-		if err := in.fileAppointment(w); err != nil {
+		if err := in.beyond(func() error { return in.fileAppointment(w) }); err != nil {
 			return err
 		}
-		in.beyondQuota = full
 	}
 	if w.decision == 0 {
 		return nil

@@ -95,8 +95,16 @@ func (t *tx) warnOfQuota(key []byte) error {
 		return nil
 	}
 	t.counters.Warned = t.now
+	return t.beyond(func() error { return t.notice(t.quotaWarning()) })
+}
+
+// beyond has fn store what it does whatever the quota.
+func (t *tx) beyond(fn func() error) error {
+	was := t.beyondQuota
 	t.beyondQuota = true
-	return t.notice(t.quotaWarning())
+	err := fn()
+	t.beyondQuota = was
+	return err
 }
 
 // classQuotaWarning is the message class by which clients know a warning (MS-OXCSTOR has none; it is Exchange's).
