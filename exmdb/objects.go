@@ -16,7 +16,8 @@ type ObjectID struct {
 	Attachments []uint32 `wire:"3"`
 	// Embedded means the message inside the last attachment, not the attachment.
 	Embedded bool `wire:"4"`
-	// Deleted means the message of that MID among the soft-deleted ones, which is read and not changed.
+	// Deleted means the message of that MID among the soft-deleted ones, or in a soft-deleted folder; of a table of messages,
+	// that Folder is a soft-deleted one. They are read and not changed.
 	Deleted bool `wire:"5"`
 }
 

@@ -290,7 +290,8 @@ type ReadBytesRequest struct {
 	UID    mapi.UID `wire:"2"`
 	Offset uint64   `wire:"3"`
 	Length uint32   `wire:"4"`
-	// Deleted, when set, is the message: one of the folder's soft-deleted set, whose UID nothing else knows.
+	// Deleted, when set, is the message: one of the folder's soft-deleted set, whose UID nothing else knows, or one of a
+	// soft-deleted folder.
 	Deleted mapi.MID `wire:"5"`
 }
 

@@ -28,16 +28,20 @@ func (v *view) locate(id *exmdb.ObjectID) (mapi.FID, *message, error) {
 	return fid, m, err
 }
 
-// findObject finds the message of an object's name: among those that there are, or among the soft-deleted ones.
+// findObject finds the message of an object's name: among those that there are, or among the soft-deleted ones and in
+// soft-deleted folders.
 func (v *view) findObject(id *exmdb.ObjectID) (mapi.FID, *message, error) {
 	if !id.Deleted {
 		return v.find(id.Message)
 	}
 	fid, d, err := v.findDeleted(id.Message)
-	if err != nil {
-		return 0, nil, err
+	switch {
+	case err == nil:
+		return fid, &d.message, nil
+	case cluster.KindOf(err) == exmdb.KindNoMessage:
+		return v.findShelved(id.Message)
 	}
-	return fid, &d.message, nil
+	return 0, nil, err
 }
 
 // descend finds an attachment by the way there.

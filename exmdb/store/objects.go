@@ -9,6 +9,23 @@ import (
 
 // find reads a message by its MID.
 func (v *view) find(mid mapi.MID) (mapi.FID, *message, error) {
+	return v.findWhere(mid, func(fid mapi.FID) error {
+		_, err := v.folderCounts(fid)
+		return err
+	})
+}
+
+// findShelved is find in soft-deleted folders.
+func (v *view) findShelved(mid mapi.MID) (mapi.FID, *message, error) {
+	return v.findWhere(mid, func(fid mapi.FID) error {
+		_, err := v.deletedFolder(fid)
+		return err
+	})
+}
+
+// findWhere reads a message of a folder that is there, which there says. Every way to a message asks for its folder first: those
+// of deleted folders are there for a while longer.
+func (v *view) findWhere(mid mapi.MID, there func(mapi.FID) error) (mapi.FID, *message, error) {
 	var at schema.Place
 	if mid.Replica() != mapi.LocalReplica {
 		return 0, nil, noMessage(mid)
@@ -22,8 +39,7 @@ func (v *view) find(mid mapi.MID) (mapi.FID, *message, error) {
 	if at.Associated {
 		key = schema.AssociatedKey
 	}
-	// Every way to a message asks for its folder first: those of deleted folders are there for a while longer.
-	if _, err := v.folderCounts(fid); err != nil {
+	if err := there(fid); err != nil {
 		if cluster.KindOf(err) == exmdb.KindNoFolder {
 			err = noMessage(mid)
 		}

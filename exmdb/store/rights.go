@@ -291,10 +291,15 @@ func (v *view) onMessage(mid mapi.MID, g grant) error {
 	return err
 }
 
-// onDeleted is onMessage for a soft-deleted one: who may not delete it does not know of it.
+// onDeleted is onMessage for a soft-deleted one: who may not delete it does not know of it. One in a soft-deleted folder is for
+// who owned that.
 func (v *view) onDeleted(id *exmdb.ObjectID, g grant) error {
 	fid, m, err := v.findObject(id)
-	for _, each := range []grant{toDelete, g} {
+	knows := toDelete
+	if err == nil && m.deleted == 0 {
+		knows = toOwn
+	}
+	for _, each := range []grant{knows, g} {
 		if err != nil {
 			return err
 		}

@@ -159,9 +159,6 @@ func (v *view) row(fid mapi.FID, uid mapi.UID) (*schema.Row, error) {
 }
 
 func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, error) {
-	if _, err := v.folderCounts(req.Folder); err != nil {
-		return nil, err
-	}
 	row, err := v.rowToRead(req)
 	if err != nil {
 		return nil, err
@@ -177,19 +174,25 @@ func readBytes(v *view, req *exmdb.ReadBytesRequest) (*exmdb.ReadBytesResponse, 
 // rowToRead is the row of the message whose octets are asked for. Of soft-deleted ones whoever may not delete them is told nothing.
 func (v *view) rowToRead(req *exmdb.ReadBytesRequest) (*schema.Row, error) {
 	if req.Deleted == 0 {
+		if _, err := v.folderCounts(req.Folder); err != nil {
+			return nil, err
+		}
 		return v.row(req.Folder, req.UID)
 	}
-	fid, d, err := v.findDeleted(req.Deleted)
-	if err == nil && !v.whole {
-		err = v.hide(v.onDeleted(&exmdb.ObjectID{Message: req.Deleted, Deleted: true}, toRead))
+	id := &exmdb.ObjectID{Folder: req.Folder, Message: req.Deleted, Deleted: true}
+	if !v.whole {
+		if err := v.hide(v.onDeleted(id, toRead)); err != nil {
+			return nil, err
+		}
 	}
-	if err == nil && (fid != req.Folder || d.row.Bits&(schema.RowAssociated|schema.RowUnrendered) != 0) {
-		err = noMessage(req.Deleted)
-	}
+	_, m, err := v.locate(id)
 	if err != nil {
 		return nil, err
 	}
-	return &d.row, nil
+	if m.row.Bits&(schema.RowAssociated|schema.RowUnrendered) != 0 {
+		return nil, noMessage(req.Deleted)
+	}
+	return &m.row, nil
 }
 
 func (v *view) recipe(body mapi.ObjectNumber) (*exmdb.Recipe, error) {

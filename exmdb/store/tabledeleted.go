@@ -142,6 +142,31 @@ func (v *view) deletedFolderSource(top mapi.FID, depth bool) (*folderSource, err
 	return &folderSource{view: v, top: top, depth: depth, stamp: max(stamp, v.counters.FolderEnd), deleted: all}, err
 }
 
+// shelvedSource is the messages of a soft-deleted folder, or its associated ones, as they were when it was deleted.
+func (v *view) shelvedSource(fid mapi.FID, associated bool) (*messageSource, error) {
+	d, err := v.deletedFolder(fid)
+	if err != nil {
+		return nil, err
+	}
+	s, err := v.messageSource(fid, associated, &d.Counts)
+	if err == nil {
+		s.shelved = true
+	}
+	return s, err
+}
+
+// onShelved refuses a caller who did not own a soft-deleted folder.
+func (v *view) onShelved(fid mapi.FID) error {
+	if _, err := v.deletedFolder(fid); err != nil {
+		return err
+	}
+	rights, err := v.rightsIn(fid)
+	if err == nil && rights&toOwn.any == 0 {
+		err = noFolder(fid)
+	}
+	return err
+}
+
 // onDeletedFolders refuses a caller who may not see a folder or, when it is soft-deleted, did not own it.
 func (v *view) onDeletedFolders(top mapi.FID) error {
 	_, err := v.folderCounts(top)
@@ -151,14 +176,7 @@ func (v *view) onDeletedFolders(top mapi.FID) error {
 	if cluster.KindOf(err) != exmdb.KindNoFolder {
 		return err
 	}
-	if _, err := v.deletedFolder(top); err != nil {
-		return err
-	}
-	rights, rerr := v.rightsIn(top)
-	if rerr != nil || rights&toOwn.any != 0 {
-		return rerr
-	}
-	return err
+	return v.onShelved(top)
 }
 
 // descendDeleted lists what was deleted below a folder, parents first.

@@ -347,6 +347,86 @@ func TestRightsOnDeletedFolders(t *testing.T) {
 	refused(b.asUser(mapi.NewGUID()), exmdb.OpTableRows, ask, exmdb.KindAccessDenied)
 }
 
+// TestTableOfADeletedFolder: the messages of a soft-deleted folder have tables in any order, and are read, by who owned it and may
+// read them; who saw it only is told of nothing.
+func TestTableOfADeletedFolder(t *testing.T) {
+	b := newBox(t, 0)
+	work := b.newFolder("Work")
+	owning, author, seeing := b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID())
+	grantTo(b, work, owning.as.User, exmdb.RightFolderOwner|exmdb.RightReadAny)
+	grantTo(b, work, author.as.User, exmdb.RightFolderOwner|exmdb.RightCreate)
+	grantTo(b, work, seeing.as.User, roleReviewer|exmdb.RightDeleteAny)
+	plain := b.create(&exmdb.CreateMessageRequest{Folder: work, Message: subjectEdit("b")}).MID
+	edit := deepEdit()
+	edit.Set.Set(mapi.PidTagSubject, mapi.String("a"))
+	deep := author.create(&exmdb.CreateMessageRequest{Folder: work, Message: edit, Payload: deepPayload()}).MID
+	view := b.create(&exmdb.CreateMessageRequest{Folder: work, Associated: true, Message: subjectEdit("view")}).MID
+	shelved := func(kind exmdb.TableKind, orders ...mapi.SortOrder) exmdb.TableSpec {
+		spec := listOf(kind, work, orders...)
+		spec.Object.Deleted = true
+		return spec
+	}
+	parts := exmdb.TableSpec{Kind: exmdb.TableAttachments, Object: exmdb.ObjectID{Message: deep, Deleted: true}}
+	ask := func(spec exmdb.TableSpec) *exmdb.TableRowsRequest {
+		return &exmdb.TableRowsRequest{Table: exmdb.TableRequest{Spec: spec}, From: beginning, Count: 9}
+	}
+	read := func(m mapi.MID) *exmdb.ReadMessageRequest {
+		return &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Folder: work, Message: m, Deleted: true}}
+	}
+	refused(b, exmdb.OpTableRows, ask(shelved(exmdb.TableContents)), exmdb.KindNoFolder)
+	before := readersOf(b)[0].readTable(contentsOf(work), 9, mapi.PidTagSubject)
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work})
+	refused(b, exmdb.OpTableRows, ask(contentsOf(work)), exmdb.KindNoFolder)
+	owners := readersOf(b, owning, author)
+	for i, want := range [][]uint64{{uint64(deep), uint64(plain)}, {uint64(deep), uint64(plain)}, {uint64(deep)}} {
+		o := owners[i]
+		if got := rowIDs(o.readTable(shelved(exmdb.TableContents, asc(mapi.PidTagSubject)), 1)); !slices.Equal(got, want) {
+			t.Errorf("user %d sees %x, want %x", i, got, want)
+		}
+		if got := o.readTable(shelved(exmdb.TableContents), 9); len(got) != len(want) {
+			t.Errorf("user %d sees %d in order of delivery", i, len(got))
+		}
+		if got := o.readTable(parts, 9); len(got) != len(edit.Attachments) {
+			t.Errorf("user %d sees %d attachments", i, len(got))
+		}
+	}
+	if got := texts(owners[0].readTable(shelved(exmdb.TableContents), 9, mapi.PidTagSubject), mapi.PidTagSubject); !slices.Equal(got, texts(before, mapi.PidTagSubject)) {
+		t.Errorf("%q in order of delivery, before it was deleted %q", got, texts(before, mapi.PidTagSubject))
+	}
+	if got := rowIDs(owners[1].readTable(shelved(exmdb.TableAssociated), 9)); !slices.Equal(got, []uint64{uint64(view)}) {
+		t.Errorf("associated %x", got)
+	}
+	if at := owners[0].find(shelved(exmdb.TableContents, asc(mapi.PidTagSubject)), textIn(mapi.PidTagSubject, "b")); at != 1 {
+		t.Errorf("found at %d", at)
+	}
+	for _, who := range []*box{b, owning} {
+		call(who, exmdb.OpReadMessage, read(plain))
+		if r := call(who, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: work, Deleted: plain, Length: 100}); len(r.Data) == 0 {
+			t.Error("no octets")
+		}
+	}
+	call(author, exmdb.OpReadMessage, read(deep))
+	refused(author, exmdb.OpReadMessage, read(plain), exmdb.KindAccessDenied)
+	refused(author, exmdb.OpReadBytes, &exmdb.ReadBytesRequest{Folder: work, Deleted: plain, Length: 1}, exmdb.KindAccessDenied)
+	refused(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(plain)}, exmdb.KindNoMessage)
+	grantTo(b, schema.Inbox, seeing.as.User, roleReviewer)
+	for _, spec := range []exmdb.TableSpec{shelved(exmdb.TableContents), shelved(exmdb.TableAssociated)} {
+		refused(seeing, exmdb.OpTableRows, ask(spec), exmdb.KindNoFolder)
+	}
+	refused(seeing, exmdb.OpTableRows, ask(parts), exmdb.KindAccessDenied)
+	refused(seeing, exmdb.OpReadMessage, read(plain), exmdb.KindAccessDenied)
+	call(b, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: work, Parent: schema.Inbox})
+	refused(b, exmdb.OpTableRows, ask(shelved(exmdb.TableContents)), exmdb.KindNoFolder)
+	refused(b, exmdb.OpReadMessage, read(plain), exmdb.KindNoMessage)
+	if got := owners[0].readTable(contentsOf(work), 9); len(got) != 2 {
+		t.Errorf("%d rows of what came back", len(got))
+	}
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work})
+	b.letGo()
+	refused(b, exmdb.OpTableRows, ask(shelved(exmdb.TableContents)), exmdb.KindNoFolder)
+	refused(b, exmdb.OpReadMessage, read(plain), exmdb.KindNoMessage)
+}
+
 // tree is a folder with those below it.
 func (b *box) tree(fid mapi.FID) (all []mapi.FID) {
 	b.t.Helper()

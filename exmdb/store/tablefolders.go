@@ -212,6 +212,9 @@ func (v *view) ruleSource(fid mapi.FID) (*fixedSource, error) {
 func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 	switch s.Kind {
 	case exmdb.TableContents, exmdb.TableAssociated:
+		if s.Object.Deleted {
+			return v.shelvedSource(s.Object.Folder, s.Kind == exmdb.TableAssociated)
+		}
 		c, err := v.folderCounts(s.Object.Folder)
 		if err != nil {
 			return nil, err
@@ -227,9 +230,9 @@ func (v *view) source(s *exmdb.TableSpec) (query.Source, error) {
 	case exmdb.TableDeletedFolders:
 		return v.deletedFolderSource(s.Object.Folder, s.Depth)
 	case exmdb.TableAttachments:
-		return v.partSource(s.Object.Message, mapi.PidTagMessageAttachments)
+		return v.partSource(&s.Object, mapi.PidTagMessageAttachments)
 	case exmdb.TableRecipients:
-		return v.partSource(s.Object.Message, mapi.PidTagMessageRecipients)
+		return v.partSource(&s.Object, mapi.PidTagMessageRecipients)
 	case exmdb.TablePermissions:
 		return v.permissionSource(s.Object.Folder)
 	case exmdb.TableRules:

@@ -31,12 +31,18 @@ func (s *Store) tableHandlers() []Handler {
 func (v *view) onTable(s *exmdb.TableSpec, g grant) error {
 	switch s.Kind {
 	case exmdb.TableContents, exmdb.TableAssociated:
+		if s.Object.Deleted {
+			return orElse(v.onShelved(s.Object.Folder), v.inFolder(s.Object.Folder, g))
+		}
 		return v.inFolder(s.Object.Folder, g)
 	case exmdb.TableDeleted, exmdb.TableDeletedAssociated:
 		return v.inFolder(s.Object.Folder, toDelete)
 	case exmdb.TableDeletedFolders:
 		return v.onDeletedFolders(s.Object.Folder)
 	case exmdb.TableAttachments, exmdb.TableRecipients:
+		if s.Object.Deleted {
+			return v.onDeleted(&s.Object, g)
+		}
 		return v.onMessage(s.Object.Message, g)
 	}
 	return v.inFolder(s.Object.Folder, toSee)

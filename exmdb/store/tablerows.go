@@ -207,6 +207,8 @@ type messageSource struct {
 	associated bool
 	counts     *schema.FolderCounts
 	own        *reader
+	// shelved: the folder is a soft-deleted one.
+	shelved bool
 	// text is what a row that is scanned has to have, as far as the full-text index can tell; nil if nothing is asked.
 	text *fulltext.Query
 }
@@ -247,7 +249,7 @@ func (s *messageSource) Scan(from query.Mark, fn func(query.Row, query.Mark) (bo
 		return nil
 	}
 	rest := []exmdb.UIDRange{{First: max(mapi.UID(from.Minor), 1), Last: schema.EndOfUIDs - 1}}
-	if !s.associated {
+	if !s.associated && !s.shelved {
 		some, _, err := s.mayPass(s.fid, s.counts, s.text) // unless it is known, this step looks at all, and the next asks again
 		if err != nil {
 			return err
@@ -412,8 +414,10 @@ func (s *messageSource) touched(after, at mapi.Stamp, id uint64, m *message) que
 }
 
 // findRow is find of the message that a row's id names, nil if there is none.
-func (v *view) findRow(id uint64) (mapi.FID, *message, error) {
-	fid, m, err := v.find(mapi.MID(id))
+func (v *view) findRow(id uint64) (mapi.FID, *message, error) { return orNone(v.find(mapi.MID(id))) }
+
+// orNone makes nothing of a message that is not there.
+func orNone(fid mapi.FID, m *message, err error) (mapi.FID, *message, error) {
 	if err == nil {
 		return fid, m, nil
 	}
@@ -425,7 +429,11 @@ func (v *view) findRow(id uint64) (mapi.FID, *message, error) {
 
 // message is a message of the folder by its MID, nil if there is none.
 func (s *messageSource) message(id uint64) (*message, error) {
-	fid, m, err := s.findRow(id)
+	find := s.find
+	if s.shelved {
+		find = s.findShelved
+	}
+	fid, m, err := orNone(find(mapi.MID(id)))
 	if err != nil || m == nil {
 		return nil, err
 	}
@@ -490,8 +498,8 @@ func (s *fixedSource) Row(id uint64) (query.Row, error) {
 }
 
 // partSource is the attachments or recipients of a message.
-func (v *view) partSource(mid mapi.MID, kind mapi.Tag) (*fixedSource, error) {
-	_, m, err := v.find(mid)
+func (v *view) partSource(id *exmdb.ObjectID, kind mapi.Tag) (*fixedSource, error) {
+	_, m, err := v.findObject(id)
 	if err != nil {
 		return nil, err
 	}

@@ -191,15 +191,24 @@ func (r *run) recoverFolder() error {
 	if err != nil {
 		return err
 	}
-	list, err := r.gone()
+	id, err := r.goneFolder(r.cmd.words[0])
 	if err != nil {
 		return err
 	}
+	_, err = do(r, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: id.Folder, Parent: to, Name: name})
+	return err
+}
+
+// goneFolder is a soft-deleted folder by its name.
+func (r *run) goneFolder(name string) (exmdb.ObjectID, error) {
+	list, err := r.gone()
+	if err != nil {
+		return exmdb.ObjectID{}, err
+	}
 	for _, f := range list {
-		if f.Name == r.cmd.words[0] {
-			_, err := do(r, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: mapi.FID(f.ID), Parent: to, Name: name})
-			return err
+		if f.Name == name {
+			return exmdb.ObjectID{Folder: mapi.FID(f.ID), Deleted: true}, nil
 		}
 	}
-	return mistake("no folder %q was deleted", r.cmd.words[0])
+	return exmdb.ObjectID{}, mistake("no folder %q was deleted", name)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
-const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules|deleted|deletedassociated|deletedfolders] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes]"
+const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules|deleted|deletedassociated|deletedfolders] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes] [gone=yes]"
 
 var tableCommands = []command{
 	{"table", 1, "table PATH|MESSAGE [page=N] [say=count] " + tableKeys, false, (*run).table},
@@ -28,7 +28,11 @@ func (r *run) tableRequest() (*exmdb.Table, exmdb.TableRequest, error) {
 
 func (r *run) tableRequestOf(path string) (*exmdb.Table, exmdb.TableRequest, error) {
 	t := &exmdb.Table{Caller: r.cmd.caller, As: r.cmd.as, Box: r.cmd.box.id}
-	object, err := r.object(path)
+	name := r.object
+	if r.cmd.is("gone") {
+		name = r.goneFolder
+	}
+	object, err := name(path)
 	if err != nil {
 		return t, exmdb.TableRequest{}, err
 	}
