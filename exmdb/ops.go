@@ -75,7 +75,12 @@ type Row struct {
 	// Saved is when the message came into this folder (SAVEDATE).
 	Saved  time.Time `wire:"9"`
 	Digest []byte    `wire:"10"`
+	// Octets are all of the message; there are none of one that is longer than MaxRowOctets.
+	Octets []byte `wire:"11"`
 }
+
+// MaxRowOctets is the longest message whose octets a row has: of longer ones they are read by OpReadBytes.
+const MaxRowOctets = 64 << 10
 
 // RowFields says which parts of a Row are wanted.
 type RowFields uint32
@@ -85,6 +90,8 @@ const (
 	RowFlags RowFields = 1 << iota
 	RowMeta
 	RowDigest
+	// RowOctets asks for Octets. An owner of a release that has them not gives none.
+	RowOctets
 )
 
 // CreateMailboxRequest makes a mailbox with its fixed folders (MAILBOX 1).

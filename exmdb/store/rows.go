@@ -58,7 +58,16 @@ func (a *rowAnswer) add(uid mapi.UID, row *schema.Row) error {
 			return err
 		}
 	}
-	a.size += rowBytes + len(out.Digest)
+	if a.fields&exmdb.RowOctets != 0 && row.Size <= exmdb.MaxRowOctets {
+		recipe, err := a.recipe(row.BodyNumber())
+		if err != nil {
+			return err
+		}
+		if out.Octets, err = content.Read(a.r, recipe, 0, exmdb.MaxRowOctets); err != nil {
+			return err
+		}
+	}
+	a.size += rowBytes + len(out.Digest) + len(out.Octets)
 	a.rows = append(a.rows, out)
 	return nil
 }

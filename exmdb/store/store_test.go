@@ -212,6 +212,35 @@ func TestDeliverAndRead(t *testing.T) {
 	refused(b, exmdb.OpRows, &exmdb.RowsRequest{Folder: mapi.LocalFID(0x999)}, exmdb.KindNoFolder)
 }
 
+// TestRowsWithOctets: those of messages up to a length, whatever they are kept as, and no more rows than fit into an answer.
+func TestRowsWithOctets(t *testing.T) {
+	b := newBox(t, 0)
+	b.deliver(text("Subject: one\r\n\r\nhi\r\n"))
+	const head = len("Subject: x\r\n\r\n")
+	for _, n := range []int{1000, exmdb.MaxRowOctets - head, exmdb.MaxRowOctets - head + 1} {
+		b.deliver(large(3, n))
+	}
+	q := &exmdb.RowsRequest{Folder: schema.Inbox, Fields: exmdb.RowMeta | exmdb.RowOctets}
+	for _, row := range call(b, exmdb.OpRows, q).Rows {
+		want := b.octets(schema.Inbox, row.UID)
+		if row.Size > exmdb.MaxRowOctets {
+			want = ""
+		}
+		if string(row.Octets) != want || (want == "") != (row.UID == 4) {
+			t.Errorf("UID %d of %d octets comes with %d, want %d", row.UID, row.Size, len(row.Octets), len(want))
+		}
+	}
+	if rows := b.rows(schema.Inbox); len(rows) != 4 || rows[0].Octets != nil {
+		t.Errorf("octets that nobody asked for: %+v", rows)
+	}
+	for range 2 * answerBytes / exmdb.MaxRowOctets {
+		b.deliver(large(3, 60_000))
+	}
+	if r := call(b, exmdb.OpRows, q); !r.More || len(r.Rows) > 4+answerBytes/60_000+1 {
+		t.Errorf("%d rows in an answer, more %v", len(r.Rows), r.More)
+	}
+}
+
 func TestDeliveryOnce(t *testing.T) {
 	b := newBox(t, 0)
 	q := &exmdb.DeliverRequest{Message: text("x"), Key: [32]byte{1}, Received: b.now}

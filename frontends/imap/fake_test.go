@@ -38,7 +38,9 @@ type fakeBox struct {
 	fail func(op exmdb.OpInfo) error
 	// calls counts ops by name.
 	calls map[string]int
-	// bytesRead counts octets given by OpReadBytes.
+	// before says that it is of the release before, whose rows have no octets.
+	before bool
+	// bytesRead counts octets given by OpReadBytes, and in rows.
 	bytesRead atomic.Int64
 	keywords  []string
 	// quota is the limit that is told; the fake keeps none.
@@ -413,7 +415,8 @@ func in(ranges []exmdb.UIDRange, uid mapi.UID) bool {
 	return ranges == nil
 }
 
-func project(row exmdb.Row, fields exmdb.RowFields) exmdb.Row {
+func (m *fakeMessage) project(fields exmdb.RowFields) exmdb.Row {
+	row := m.row
 	out := exmdb.Row{UID: row.UID, ModSeq: row.ModSeq}
 	if fields&exmdb.RowFlags != 0 {
 		out.Flags = exmdb.Flags{Bits: row.Flags.Bits, Keywords: slices.Clone(row.Flags.Keywords)}
@@ -424,6 +427,9 @@ func project(row exmdb.Row, fields exmdb.RowFields) exmdb.Row {
 	}
 	if fields&exmdb.RowDigest != 0 {
 		out.Digest = row.Digest
+	}
+	if fields&exmdb.RowOctets != 0 && row.Size <= exmdb.MaxRowOctets {
+		out.Octets = slices.Clone(m.octets)
 	}
 	return out
 }
@@ -446,8 +452,12 @@ func (b *fakeBox) rows(q *exmdb.RowsRequest, r *exmdb.RowsResponse) error {
 			r.More, r.Next = true, m.row.UID
 			break
 		}
-		row := project(m.row, q.Fields)
-		bytes += len(row.Digest) + 64
+		row := m.project(q.Fields)
+		if b.before {
+			row.Octets = nil
+		}
+		b.bytesRead.Add(int64(len(row.Octets)))
+		bytes += len(row.Digest) + len(row.Octets) + 64
 		r.Rows = append(r.Rows, row)
 	}
 	return nil
@@ -615,7 +625,7 @@ func (b *fakeBox) changes(q *exmdb.ChangesRequest, r *exmdb.ChangesResponse) err
 		r.Stamp = changed[limit-1].row.ModSeq
 	}
 	for _, m := range changed {
-		r.Rows = append(r.Rows, project(m.row, q.Fields))
+		r.Rows = append(r.Rows, m.project(q.Fields))
 	}
 	for _, t := range f.vanished {
 		if t.stamp > q.Since && t.stamp <= r.Stamp {

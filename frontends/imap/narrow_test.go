@@ -58,18 +58,15 @@ func TestSearchReadsWhatMayPass(t *testing.T) {
 	}
 	c := ts.login()
 	c.ok("s SELECT INBOX")
+	each := len(ts.box.named("Inbox").messages[0].octets)
 	reads := func(keys string) int {
 		t.Helper()
-		ts.box.mu.Lock()
-		before := ts.box.calls[exmdb.OpReadBytes.Name]
-		ts.box.mu.Unlock()
+		before := ts.box.bytesRead.Load()
 		c.send("f SEARCH " + keys + "\r\n")
 		if got := c.until("f "); got[0] != "* SEARCH 8" || !strings.HasPrefix(got[1], "f OK") {
 			t.Fatalf("%s: %q", keys, got)
 		}
-		ts.box.mu.Lock()
-		defer ts.box.mu.Unlock()
-		return ts.box.calls[exmdb.OpReadBytes.Name] - before
+		return int(ts.box.bytesRead.Load()-before) / each
 	}
 	for steps, most := range map[int]int{0: 1, maxNarrowSteps - 1: 1, maxNarrowSteps: 1000} {
 		ts.box.mu.Lock()
@@ -89,5 +86,46 @@ func TestSearchReadsWhatMayPass(t *testing.T) {
 	ts.box.mu.Unlock()
 	if n := reads("TEXT mail-7"); n < 50 {
 		t.Errorf("%d messages were read without an index", n)
+	}
+}
+
+// TestSearchReadsManyAtOnce: short messages are read a page in one op, those that the flags decide not at all; long ones, and
+// all of an owner of the release before, one by one. What is found is the same.
+func TestSearchReadsManyAtOnce(t *testing.T) {
+	ts := startServer(t, nil)
+	const long = exmdb.MaxRowOctets / 16
+	for i := range 100 {
+		body := "needle\r\n"
+		if i%10 == 3 {
+			body = strings.Repeat("0123456789abcd\r\n", long) + body
+		}
+		if i%2 == 1 {
+			body += "thread\r\n"
+		}
+		ts.box.deliver("Inbox", "", simpleMail("hay")+body)
+	}
+	c := ts.login()
+	c.ok("s SELECT INBOX")
+	c.ok("t STORE 1:40 +FLAGS.SILENT (\\Seen)")
+	for _, before := range []bool{false, true} {
+		for keys, want := range map[string]struct{ found, read, long int }{
+			"TEXT needle": {100, 100, 10}, "BODY thread": {50, 50, 10}, "HEADER X-Hay a": {0, 100, 10}, "SEEN BODY thread": {20, 20, 4},
+			"OR SEEN BODY thread": {70, 60, 6}, "NOT BODY thread": {50, 100, 10}, "UNSEEN NOT BODY thread": {30, 60, 6}, "5:14 TEXT needle": {10, 10, 1},
+		} {
+			ts.box.mu.Lock()
+			ts.box.before = before
+			calls := ts.box.calls[exmdb.OpReadBytes.Name]
+			ts.box.mu.Unlock()
+			c.send("f SEARCH RETURN (COUNT) " + keys + "\r\n")
+			if got := c.until("f "); got[0] != fmt.Sprintf(`* ESEARCH (TAG "f") COUNT %d`, want.found) || !strings.HasPrefix(got[1], "f OK") {
+				t.Errorf("%s: %q, want %d", keys, got, want.found)
+			}
+			ts.box.mu.Lock()
+			calls = ts.box.calls[exmdb.OpReadBytes.Name] - calls
+			ts.box.mu.Unlock()
+			if most := 3 * want.long; !before && calls > most || before && calls < want.read {
+				t.Errorf("%s: %d single reads, of %d messages of which %d are long", keys, calls, want.read, want.long)
+			}
+		}
 	}
 }

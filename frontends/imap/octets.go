@@ -217,7 +217,8 @@ type window struct {
 // windowSize is one block of a window.
 const windowSize = 256 << 10
 
-func (s *session) reader(m *message) *window { return &window{s: s, m: m} }
+// reader begins with what was read ahead.
+func (s *session) reader(m *message) *window { return &window{s: s, m: m, block: m.head} }
 
 // ReadAt implements io.ReaderAt.
 func (w *window) ReadAt(p []byte, off int64) (int, error) {

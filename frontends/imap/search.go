@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,8 +23,13 @@ type candidate struct {
 	s   *session
 	ctx context.Context // of the command; a candidate lives no longer
 	row *exmdb.Row
-	m   *message
+	// reads says that octets are there to be read; else a key that needs them answers errUnread.
+	reads bool
+	m     *message
 }
+
+// errUnread says of a message that what else is asked for does not decide: its octets do.
+var errUnread = errors.New("octets are not read yet")
 
 // test tells whether the message has k. Of a compound key, parts that read octets are asked last.
 func (c *candidate) test(k *key) (bool, error) {
@@ -47,7 +53,7 @@ func (c *candidate) test(k *key) (bool, error) {
 // message gives the candidate with its tree.
 func (c *candidate) message() (*message, error) {
 	if c.m == nil {
-		m := &message{ctx: c.ctx, row: c.row}
+		m := &message{ctx: c.ctx, row: c.row, head: c.row.Octets}
 		if err := c.s.structure(m); err != nil {
 			return nil, err
 		}
@@ -79,11 +85,7 @@ func textKey(text string, scope mime.SearchScope) *key {
 	if scope == mime.InHeaderOrBody {
 		in |= exmdb.TextSubject | exmdb.TextFrom | exmdb.TextTo | exmdb.TextHeader
 	}
-	return &key{fields: rowDigest, reads: true, text: &exmdb.TextQuery{Fields: in, Text: text}, matches: func(c *candidate) (bool, error) {
-		m, err := c.message()
-		if err != nil {
-			return false, err
-		}
+	k := octetsKey(func(c *candidate, m *message) (bool, error) {
 		src := c.s.reader(m)
 		prefix := int64(c.row.Prefix)
 		if scope == mime.InHeaderOrBody && prefix > 0 {
@@ -93,6 +95,22 @@ func textKey(text string, scope mime.SearchScope) *key {
 			}
 		}
 		return m.root.SearchMessage(io.NewSectionReader(src, prefix, int64(c.row.Size)-prefix), text, scope)
+	})
+	k.text = &exmdb.TextQuery{Fields: in, Text: text}
+	return k
+}
+
+// octetsKey is a key for which octets are read.
+func octetsKey(match func(*candidate, *message) (bool, error)) *key {
+	return &key{fields: exmdb.RowMeta, reads: true, matches: func(c *candidate) (bool, error) {
+		if !c.reads {
+			return false, errUnread
+		}
+		m, err := c.message()
+		if err != nil {
+			return false, err
+		}
+		return match(c, m)
 	}}
 }
 
@@ -135,11 +153,7 @@ func headerTest(name, text string) *key {
 	case "BCC":
 		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.Bcc })
 	}
-	return &key{fields: rowDigest, reads: true, matches: func(c *candidate) (bool, error) {
-		m, err := c.message()
-		if err != nil {
-			return false, err
-		}
+	return octetsKey(func(c *candidate, m *message) (bool, error) {
 		r, _ := m.locate(&section{spec: mime.SpecHeader})
 		header, err := c.s.octets(m, mime.Range{Start: r.Start, End: min(r.End, maxHeader)})
 		if err != nil {
@@ -151,7 +165,7 @@ func headerTest(name, text string) *key {
 			}
 		}
 		return false, nil
-	}}
+	})
 }
 
 func addressKey(text string, list func(*mime.Envelope) []mime.Address) *key {
@@ -286,32 +300,68 @@ func intersect(a, b []exmdb.UIDRange) []exmdb.UIDRange {
 	return orEmpty(l.within(b))
 }
 
-// testPage tests a page of rows, several at a time where octets are read.
+// testPage tests a page of rows. Octets are read of those that nothing else decides, a page of them in one op where they are
+// short, so a message that is found costs little more than its own octets.
 func (s *session) testPage(ctx context.Context, k *key, page []exmdb.Row) ([]bool, error) {
 	matched := make([]bool, len(page))
-	workers := 1
-	if k.reads {
-		workers = searchWorkers
+	var unread []exmdb.UIDRange
+	for i := range page {
+		ok, err := testRow(k, &candidate{s: s, ctx: ctx, row: &page[i]})
+		if errors.Is(err, errUnread) {
+			unread = append(unread, exmdb.UIDRange{First: page[i].UID, Last: page[i].UID})
+		} else if err != nil {
+			return nil, err
+		}
+		matched[i] = ok
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	for w := range workers {
-		g.Go(func() error {
-			for i := w; i < len(page) && gctx.Err() == nil; i += workers {
-				c := &candidate{s: s, ctx: gctx, row: &page[i]}
-				var ok bool
-				err := contained(func() (err error) { ok, err = c.test(k); return err })
-				if err != nil && kindOf(err) != exmdb.KindNoMessage {
-					return fmt.Errorf("search UID %d: %w", page[i].UID, err)
-				}
-				matched[i] = ok && err == nil
+	if len(unread) == 0 {
+		return matched, ctx.Err()
+	}
+	q := rowsQuery{uids: mergeUIDs(unread), fields: k.fields | rowDigest | exmdb.RowOctets}
+	next := 0
+	err := s.rows(ctx, q, func(rows []exmdb.Row) error {
+		read, err := s.testRead(ctx, k, rows)
+		for i := range read {
+			for page[next].UID < rows[i].UID { // both ascend, and all that is read is of the page
+				next++
 			}
-			return nil
+			matched[next] = read[i]
+		}
+		return err
+	})
+	return matched, err
+}
+
+// testRead tests rows with their octets, several at a time: those of long messages are read one after the other.
+func (s *session) testRead(ctx context.Context, k *key, rows []exmdb.Row) ([]bool, error) {
+	matched := make([]bool, len(rows))
+	g, gctx := errgroup.WithContext(ctx)
+	for w := range searchWorkers {
+		g.Go(func() (err error) {
+			for i := w; i < len(rows) && gctx.Err() == nil && err == nil; i += searchWorkers {
+				matched[i], err = testRow(k, &candidate{s: s, ctx: gctx, row: &rows[i], reads: true})
+			}
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	return matched, ctx.Err()
+}
+
+// testRow tests one message; one that has vanished has nothing.
+func testRow(k *key, c *candidate) (ok bool, err error) {
+	err = contained(func() (err error) { ok, err = c.test(k); return err })
+	switch {
+	case err == nil:
+		return ok, nil
+	case kindOf(err) == exmdb.KindNoMessage:
+		return false, nil
+	case errors.Is(err, errUnread):
+		return false, err
+	}
+	return false, fmt.Errorf("search UID %d: %w", c.row.UID, err)
 }
 
 // saved is what "$" stands for afterwards (RFC 5182 2.1).
