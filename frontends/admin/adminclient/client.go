@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -52,9 +53,15 @@ func Socket(path string) *Client {
 		}}}}
 }
 
-// Port is a client of the admin port at address, "host:port" or a URL.
+// defaultPort is where a node listens for administrators unless its configuration says otherwise.
+const defaultPort = "2808"
+
+// Port is a client of the admin port at address, "host", "host:port" or a URL.
 func Port(address, token string) *Client {
 	if !strings.Contains(address, "://") {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			address = net.JoinHostPort(strings.Trim(address, "[]"), defaultPort)
+		}
 		address = "http://" + address
 	}
 	return &Client{base: strings.TrimSuffix(address, "/"), token: token, http: &http.Client{}}
@@ -88,11 +95,11 @@ func (c *Client) send(ctx context.Context, method, path string, b io.Reader, out
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return unreachable(err)
 	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return unreachable(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return refusal(resp.StatusCode, raw)
@@ -104,6 +111,18 @@ func (c *Client) send(ctx context.Context, method, path string, b io.Reader, out
 		return fmt.Errorf("decode answer: %w", err)
 	}
 	return nil
+}
+
+// unreachable says why, without the request's URL, which nobody has typed.
+func unreachable(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w: only root and the user of the service may ask here", ErrUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
 func refusal(status int, raw []byte) error {
