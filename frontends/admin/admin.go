@@ -247,6 +247,7 @@ func groupOf(r *http.Request) (cluster.GroupID, error) {
 
 var okay = map[string]bool{"ok": true}
 
+// listObjects lists by address: all objects, those of a kind, or with ?mailbox those that have one.
 func listObjects(s *Server, r *http.Request) (any, error) {
 	var kind directory.Kind
 	if k := r.URL.Query().Get("kind"); k != "" {
@@ -255,7 +256,12 @@ func listObjects(s *Server, r *http.Request) (any, error) {
 			return nil, cluster.Errorf(cluster.KindBadRequest, "kind %q: want one of %s", k, directory.KindNames())
 		}
 	}
-	return s.backend.Objects(r.Context(), kind)
+	all, err := s.backend.Objects(r.Context(), kind)
+	if r.URL.Query().Has("mailbox") {
+		all = slices.DeleteFunc(all, func(o *directory.Object) bool { return o.Mailbox.IsZero() })
+	}
+	slices.SortFunc(all, func(a, b *directory.Object) int { return strings.Compare(a.Address, b.Address) })
+	return all, err
 }
 
 // maxBody bounds a request.

@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/directory"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
 // straw is a node that notes what it is asked and answers err, or something of the right type.
@@ -29,6 +30,8 @@ type straw struct {
 	mu    sync.Mutex
 	err   error    // guarded by mu
 	asked []string // guarded by mu
+	// objects are what there is, before anything is asked.
+	objects []*directory.Object
 }
 
 func (b *straw) note(format string, args ...any) error {
@@ -87,7 +90,7 @@ func (b *straw) Object(_ context.Context, a string) (*directory.Object, error) {
 	return &directory.Object{Address: a}, b.note("object %s", a)
 }
 func (b *straw) Objects(_ context.Context, k directory.Kind) ([]*directory.Object, error) {
-	return []*directory.Object{}, b.note("objects %d", k)
+	return append([]*directory.Object{}, b.objects...), b.note("objects %d", k)
 }
 func (b *straw) Mailbox(_ context.Context, a string) (any, error) {
 	return "box", b.note("mailbox %s", a)
@@ -187,6 +190,7 @@ var rows = []asking{
 	{"PUT /v1/domains/{name}", "/v1/domains/example.org", "", "add domain example.org", `{"ok":true}`},
 	{"DELETE /v1/domains/{name}", "/v1/domains/example.org", "", "remove domain example.org", `{"ok":true}`},
 	{"GET /v1/objects", "/v1/objects", "", "objects 0", `[]`},
+	{"GET /v1/objects", "/v1/objects?mailbox", "", "objects 0", `[]`},
 	{"GET /v1/objects", "/v1/objects?kind=list", "", "objects 4", `[]`},
 	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language: Senders: Booking: Zone:}", `"address":"a@b"`},
 	{"GET /v1/objects/{address}", "/v1/objects/a%2Fb@example.test", "", "object a/b@example.test", `"address":"a/b@example.test"`},
@@ -384,6 +388,27 @@ func TestBodies(t *testing.T) {
 		code, answer, _ := ask(t, method, "http://"+port+"/v1/scratch/x/k", body, token)
 		if code != 400 || !strings.Contains(answer, "want a number") || len(b.take()) > 0 {
 			t.Errorf("%s in a group that is no number: %d %s", method, code, answer)
+		}
+	}
+}
+
+func TestObjectsComeByAddress(t *testing.T) {
+	b, port, _, _ := serve(t, token)
+	box := mapi.MailboxID{1}
+	b.objects = []*directory.Object{{Address: "room@x", Kind: directory.KindRoom, Mailbox: box}, {Address: "list@x", Kind: directory.KindList},
+		{Address: "anna@x", Kind: directory.KindUser, Mailbox: box}}
+	for query, want := range map[string]string{"": "anna@x list@x room@x", "?mailbox": "anna@x room@x"} {
+		code, answer, _ := ask(t, "GET", "http://"+port+"/v1/objects"+query, "", token)
+		var all []directory.Object
+		if err := json.Unmarshal([]byte(answer), &all); err != nil || code != http.StatusOK {
+			t.Fatalf("%d %s: %v", code, answer, err)
+		}
+		var got []string
+		for _, o := range all {
+			got = append(got, o.Address)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, want %s", query, got, want)
 		}
 	}
 }

@@ -24,5 +24,5 @@ func (s *Server) profiles(mux *http.ServeMux) {
 
 func refuseStranger(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
-	writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "this needs the token in <dir>/admin.token"})
+	writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "this needs the token of the node, which is in admin.token in its folder: --token, $FLOTILLA_TOKEN, or 'Authorization: Bearer'"})
 }
