@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -180,6 +181,9 @@ func Defaults() Config {
 func ReadConfig(path string) (Config, error) {
 	c := Defaults()
 	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("read configuration: %w: 'flotilla setup' and 'flotilla join' write one", err)
+	}
 	if err != nil {
 		return c, fmt.Errorf("read configuration: %w", err)
 	}
