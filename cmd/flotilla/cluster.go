@@ -39,10 +39,14 @@ func statusCommand(g *global) *cobra.Command {
 					if n.Error != "" {
 						state = "does not answer: " + n.Error + n.Gossip.said()
 					}
+					load := n.Gossip.load()
+					if n.Error != "" || n.Gossip != nil && !n.Gossip.Alive {
+						load = noLoad // what it last said of itself is not so any more
+					}
 					if n.Gossip != nil && n.Gossip.Gateway {
 						state += "; gateway"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), n.Gossip.load(), n.Version)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", n.Node, strings.Join(append([]string{state}, n.Trouble...), "; "), load, n.Version)
 				}
 				showSites(w, s.Sites)
 			})
@@ -84,18 +88,21 @@ func showSites(w io.Writer, sites []siteLine) {
 	}
 }
 
-// said is what the others know of a node that does not answer.
+// said is what the nodes tell each other of one that does not answer, which may be a moment behind.
 func (h *heardLine) said() string {
 	if h == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%s since %s)", h.State, h.Since.Local().Format(time.DateTime))
+	return fmt.Sprintf(" (by gossip: %s since %s)", h.State, h.Since.Local().Format(time.DateTime))
 }
+
+// noLoad leaves the three columns empty.
+const noLoad = "\t\t"
 
 // load fills three columns, which are empty while nothing was heard.
 func (h *heardLine) load() string {
 	if h == nil || h.DiskTotal == 0 {
-		return "\t\t"
+		return noLoad
 	}
 	return fmt.Sprintf("%d\t%.0f\t%.1f GiB, %.0f%%", h.Leads, h.Entries, h.DiskFree/(1<<30), 100*h.DiskFree/h.DiskTotal)
 }
@@ -183,7 +190,7 @@ func setupCommand() *cobra.Command {
 secret; only --node differs, and it may be left out where the machine's host name is one of --nodes. A node is a host,
 whose first label names it, host:port or name=host:port; the port is 7400 unless it is given. Running it again changes
 nothing. Then start the node with 'systemctl enable --now flotilla'.`,
-		Example: `  flotilla setup secret > secret        # once; copy it to the three machines
+		Example: `  (umask 077; flotilla setup secret > secret)      # once; copy it to the three machines
   flotilla setup --nodes a,b,c --secret-file secret --domain example.org
   flotilla setup --nodes a=10.0.0.1,b=10.0.0.2,c=10.0.0.3 --node a --secret-file secret --domain example.org`,
 		Args: cobra.NoArgs,
@@ -214,7 +221,7 @@ nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 	f.StringVar(&config, "config", "/etc/flotilla/flotilla.toml", "configuration file to write")
 	c.AddCommand(&cobra.Command{
 		Use: "secret", Short: "Draw the secret of a new cluster",
-		Example: "  flotilla setup secret > secret && chmod 600 secret",
+		Example: "  (umask 077; flotilla setup secret > secret)",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := node.NewSecret()
@@ -232,6 +239,7 @@ func nameNodes(cfg *node.Config, nodes []string) error {
 	if len(nodes) == 0 {
 		return errors.New("every node's host is wanted, the same on all machines")
 	}
+	named := cfg.Node != ""
 	for _, n := range nodes {
 		full, err := node.NodeAddress(n)
 		if err != nil {
@@ -245,9 +253,13 @@ func nameNodes(cfg *node.Config, nodes []string) error {
 	for _, n := range cfg.Nodes {
 		if addr, is := strings.CutPrefix(n, cfg.Node+"="); is {
 			cfg.Listen.Node = addr[strings.LastIndexByte(addr, ':'):]
+			return nil
 		}
 	}
-	return nil
+	if !named {
+		return fmt.Errorf("none is this machine's host name, %q: say with --node which it is", cfg.Node)
+	}
+	return nil // the configuration says what is wrong with the name
 }
 
 func readSecret(path string, stdin io.Reader) (string, error) {
@@ -264,8 +276,9 @@ func readSecret(path string, stdin io.Reader) (string, error) {
 
 func manCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "man DIR", Short: "Write the manual pages into a folder", Hidden: true,
-		Args: cobra.ExactArgs(1),
+		Use: "man DIR", Short: "Write the manual pages into a folder",
+		Example: "  flotilla man /usr/local/share/man/man8",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, a []string) error {
 			if err := os.MkdirAll(a[0], 0o755); err != nil {
 				return fmt.Errorf("make folder: %w", err)

@@ -126,7 +126,7 @@ func progressLine(out io.Writer) func(string) {
 
 func banner(out io.Writer, c *dev.Cluster, detach bool) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nFlotilla runs: %d nodes, data in %s\n\n", c.Nodes, c.Dir)
+	fmt.Fprintf(&b, "\nFlotilla runs: %d nodes, data in %s\n\n", len(c.Names()), c.Dir)
 	for _, n := range c.Names() {
 		fmt.Fprintf(&b, "  %s  %s  log %s/%s/log\n", n, dev.Host(n), c.Dir, n)
 	}
@@ -281,7 +281,17 @@ func devJoin(g *global) *cobra.Command {
 func devFault(g *global) *cobra.Command {
 	var peer string
 	c := &cobra.Command{
-		Use: "fault NODE cut|cut-in|cut-out|latency=50ms|clock=+1h|disk-full|disk-free=8%|disk-slow=50ms|die-at=STEP|freeze-at=STEP|clear", Short: "Break something on a node of the dev cluster",
+		Use: "fault NODE FAULT", Short: "Break something on a node of the dev cluster",
+		Long: `Break something on a node of the dev cluster, until 'clear' mends it or the node is started again:
+
+  cut, cut-in, cut-out  nothing passes between it and the others, or nothing that it is sent, or that it sends
+  latency=50ms          what it sends takes so much longer
+  clock=+1h             its clock is off by so much
+  disk-full             its disk takes nothing more
+  disk-free=8%          its disk seems to have so much room left
+  disk-slow=50ms        each write to its disk takes so much longer
+  die-at=STEP           its process ends right before a step of what goes on by itself, freeze-at=STEP stops it there
+  clear                 nothing is broken any more`,
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -46,7 +48,8 @@ func (g *global) client() (*adminclient.Client, error) {
 			dir = "/var/lib/flotilla"
 		}
 	}
-	if socket := filepath.Join(dir, "admin.sock"); exists(socket) {
+	socket := filepath.Join(dir, "admin.sock")
+	if _, err := os.Stat(socket); err == nil || errors.Is(err, fs.ErrPermission) {
 		return adminclient.Socket(socket), nil
 	}
 	c, err := dev.Open(dir, "")
@@ -59,6 +62,14 @@ func (g *global) client() (*adminclient.Client, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: no node of the dev cluster in %s runs", adminclient.ErrUnreachable, dir)
+}
+
+// count is a number of things: noun as it is said of one, and has an s else.
+func count[N int | int64 | uint64](n N, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func exists(path string) bool {

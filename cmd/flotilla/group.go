@@ -24,7 +24,7 @@ The groups of the cluster's machines are shown by 'flotilla groups'.`}
 				return call(c, g, "PATCH", objectPath(a[0]), change(a[1:]), func(*tabwriter.Writer, *object) {})
 			}}
 	}
-	c.AddCommand(groupCreate(g), groupShow(g), objectList(g, "group", "list"), groupSenders(g),
+	c.AddCommand(groupCreate(g), groupShow(g), objectList(g, "group", "kind=list", "List the groups"), groupSenders(g),
 		member("add", "Add members", func(m []string) admin.Change { return admin.Change{AddMembers: m} }),
 		member("remove", "Take members out", func(m []string) admin.Change { return admin.Change{RemoveMembers: m} }),
 		&cobra.Command{Use: "delete GROUP", Short: "Delete a group; what was given to it ends", Args: cobra.ExactArgs(1),

@@ -135,13 +135,7 @@ func showHeader(w *tabwriter.Writer, h *inspect.Header) {
 }
 
 func quotaWords(h *inspect.Header) string {
-	words := func(n uint64) string {
-		if n == 0 {
-			return "none"
-		}
-		return strconv.FormatUint(n, 10)
-	}
-	return fmt.Sprintf("%s (sending stops at %s, warning at %s)", words(h.Quota), words(h.QuotaSend), words(h.QuotaWarn))
+	return fmt.Sprintf("%s (sending stops at %s, warning at %s)", sizeWords(h.Quota), sizeWords(h.QuotaSend), sizeWords(h.QuotaWarn))
 }
 
 func showFolders(w *tabwriter.Writer, f *inspect.Folders) {

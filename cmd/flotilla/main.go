@@ -84,8 +84,8 @@ Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answer
 	g := &global{}
 	f := root.PersistentFlags()
 	f.StringVar(&g.dir, "dir", "", "folder of the node, or of a dev cluster (default: ./data/dev if there is one, else /var/lib/flotilla)")
-	f.StringVar(&g.server, "server", "", "admin port of a node, host:port, instead of --dir")
-	f.StringVar(&g.token, "token", "", "token for --server (default: $FLOTILLA_TOKEN)")
+	f.StringVar(&g.server, "server", "", "admin port of a node, host or host:port, instead of --dir")
+	f.StringVar(&g.token, "token", "", "token for --server, from admin.token in the node's folder (default: $FLOTILLA_TOKEN)")
 	f.BoolVar(&g.json, "json", false, "answer in JSON")
 	root.AddCommand(serveCommand(), devCommand(g), setupCommand(), joinCommand(), nodeCommand(g), configCommand(), statusCommand(g),
 		groupsCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))

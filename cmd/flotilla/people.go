@@ -15,12 +15,13 @@ import (
 
 	"github.com/flotilla-mail/flotilla/frontends/admin"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/directory"
 )
 
 // object is a directory object as the API shows it.
 type object struct {
 	GUID, Address, Name, Mailbox string
-	Kind                         int
+	Kind                         directory.Kind
 	Aliases, Members             []string
 	Disabled                     bool
 	Quota                        uint64
@@ -53,7 +54,7 @@ func domainCommand(g *global) *cobra.Command {
 
 func userCommand(g *global) *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Users and their mailboxes"}
-	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "user"), userPassword(g), userQuota(g), userBooking(g), userZone(g), userGrant(g), userRevoke(g),
+	c.AddCommand(userAdd(g), userRemove(g), userShow(g), objectList(g, "user", "mailbox", "List who has a mailbox, rooms and equipment too"), userPassword(g), userQuota(g), userBooking(g), userZone(g), userGrant(g), userRevoke(g),
 		userSwitch(g, "disable", "Bar a user from signing in; mail is still delivered", true),
 		userSwitch(g, "enable", "Let a user sign in again", false))
 	return c
@@ -95,7 +96,7 @@ func userAdd(g *global) *cobra.Command {
 }
 
 func showObject(w *tabwriter.Writer, o *object) {
-	fmt.Fprintf(w, "address\t%s\nname\t%s\nguid\t%s\nmailbox\t%s\n", o.Address, o.Name, o.GUID, o.Mailbox)
+	fmt.Fprintf(w, "address\t%s\nname\t%s\nkind\t%v\nguid\t%s\nmailbox\t%s\n", o.Address, o.Name, o.Kind, o.GUID, o.Mailbox)
 	if len(o.Aliases) > 0 {
 		fmt.Fprintf(w, "aliases\t%s\n", strings.Join(o.Aliases, " "))
 	}
@@ -103,7 +104,7 @@ func showObject(w *tabwriter.Writer, o *object) {
 		fmt.Fprintf(w, "members\t%s\n", strings.Join(o.Members, " "))
 	}
 	if o.Quota > 0 {
-		fmt.Fprintf(w, "quota\t%d\n", o.Quota)
+		fmt.Fprintf(w, "quota\t%s\n", sizeWords(o.Quota))
 	}
 	if o.Zone != "" {
 		fmt.Fprintf(w, "zone\t%s\n", o.Zone)
@@ -149,8 +150,8 @@ func userShow(g *global) *cobra.Command {
 				Info           struct{ Messages, Used, Quota, Folders uint64 }
 			}
 			return call(c, g, "GET", objectPath(a[0], "mailbox"), nil, func(w *tabwriter.Writer, b *box) {
-				fmt.Fprintf(w, "mailbox\t%s\ngroup\t%d\nowner\t%s\nmessages\t%d\nused\t%d\nquota\t%d\n",
-					b.Mailbox, b.Group, b.Owner, b.Info.Messages, b.Info.Used, b.Info.Quota)
+				fmt.Fprintf(w, "mailbox\t%s\ngroup\t%d\nowner\t%s\nmessages\t%d\nused\t%d\nquota\t%s\n",
+					b.Mailbox, b.Group, b.Owner, b.Info.Messages, b.Info.Used, sizeWords(b.Info.Quota))
 			})
 		}}
 	c.Flags().BoolVar(&mailbox, "mailbox", false, "show the mailbox: group, owner, counts")
@@ -158,12 +159,15 @@ func userShow(g *global) *cobra.Command {
 	return c
 }
 
-func objectList(g *global, noun, kind string) *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List them", Args: cobra.NoArgs, Example: "  flotilla " + noun + " list --json",
+func objectList(g *global, noun, which, short string) *cobra.Command {
+	return &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs, Example: "  flotilla " + noun + " list\n  flotilla " + noun + " list --json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return call(c, g, "GET", "/v1/objects?kind="+kind, nil, func(w *tabwriter.Writer, all *[]object) {
+			return call(c, g, "GET", "/v1/objects?"+which, nil, func(w *tabwriter.Writer, all *[]object) {
+				if len(*all) > 0 {
+					fmt.Fprintf(w, "ADDRESS\tNAME\tKIND\tALIASES\t\n")
+				}
 				for _, o := range *all {
-					fmt.Fprintf(w, "%s\t%s\t%s\t\n", o.Address, o.Name, strings.Join(o.Aliases, " "))
+					fmt.Fprintf(w, "%s\t%s\t%v\t%s\t\n", o.Address, o.Name, o.Kind, strings.Join(o.Aliases, " "))
 				}
 			})
 		}}
@@ -186,7 +190,9 @@ func userPassword(g *global) *cobra.Command {
 
 func userQuota(g *global) *cobra.Command {
 	return &cobra.Command{Use: "quota ADDRESS SIZE", Short: "Set a storage limit; 0 is none", Args: cobra.ExactArgs(2),
-		Example: "  flotilla user quota alice@example.org 50G",
+		Long: `Sets the storage limit of a mailbox: a number of bytes, or one with K, M, G or T, powers of 1024. 0 is none. What the owner is told
+before it is reached, and when, [limits] of flotilla.toml says.`,
+		Example: "  flotilla user quota alice@example.org 50G\n  flotilla user quota alice@example.org 0",
 		RunE: func(c *cobra.Command, a []string) error {
 			n, err := parseSize(a[1])
 			if err != nil {
@@ -250,7 +256,7 @@ func readPassword(stdin io.Reader, fromStdin bool) (string, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("read password: %w", err)
 		}
-		return strings.TrimRight(line, "\r\n"), nil
+		return someone(strings.TrimRight(line, "\r\n"))
 	}
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
@@ -269,7 +275,30 @@ func readPassword(stdin io.Reader, fromStdin bool) (string, error) {
 	if string(p[0]) != string(p[1]) {
 		return "", errors.New("the two passwords differ")
 	}
-	return string(p[0]), nil
+	return someone(string(p[0]))
+}
+
+// someone refuses the empty password, which is nobody's.
+func someone(password string) (string, error) {
+	if password == "" {
+		return "", usageError{errors.New("the password is empty")}
+	}
+	return password, nil
+}
+
+// sizeWords is what parseSize reads, as short as it can be said exactly.
+func sizeWords(n uint64) string {
+	if n == 0 {
+		return "none"
+	}
+	unit := ""
+	for _, u := range []string{"K", "M", "G", "T"} {
+		if n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, u
+	}
+	return strconv.FormatUint(n, 10) + unit
 }
 
 // parseSize reads a number of bytes with an optional K, M, G or T (powers of 1024).

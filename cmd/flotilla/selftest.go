@@ -82,9 +82,9 @@ func (s *selftestFlags) run(c *cobra.Command, g *global) error {
 	}
 	line := progressLine(c.ErrOrStderr())
 	s.config.Progress = func(p selftest.Progress) {
-		text := fmt.Sprintf("%s %s: %d operations", p.Elapsed.Round(time.Second), p.Phase, p.Operations)
+		text := fmt.Sprintf("%s %s: %s", p.Elapsed.Round(time.Second), p.Phase, count(p.Operations, "operation"))
 		if p.Faults > 0 {
-			text += fmt.Sprintf(", %d faults", p.Faults)
+			text += ", " + count(p.Faults, "fault")
 		}
 		if p.Now != "" {
 			text += " (" + p.Now + ")"
@@ -154,7 +154,7 @@ func showReport(out io.Writer, asJSON bool, r *selftest.Report) error {
 	for _, n := range r.Faults {
 		total += n
 	}
-	fmt.Fprintf(out, "%d faults in %.0f s, seed %d; the slowest acknowledged operation took %.0f ms\n", total, r.Seconds, r.Seed, r.Slowest)
+	fmt.Fprintf(out, "%s in %.0f s, seed %d; the slowest acknowledged operation took %.0f ms\n", count(total, "fault"), r.Seconds, r.Seed, r.Slowest)
 	for _, protocol := range slices.Sorted(maps.Keys(r.Gaps)) {
 		fmt.Fprintf(out, "%s: a mailbox was unavailable for %.0f ms at the longest\n", protocol, r.Gaps[protocol])
 	}

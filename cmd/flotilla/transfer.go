@@ -200,12 +200,12 @@ func bar(p archive.Progress) string {
 	}
 	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
 	if p.Of <= 0 {
-		return fmt.Sprintf("%-24s %d messages, %.1f MiB", string(folder), p.Messages+p.Known, mib(p.Bytes))
+		return fmt.Sprintf("%-24s %s, %.1f MiB", string(folder), count(p.Messages+p.Known, "message"), mib(p.Bytes))
 	}
 	part := min(float64(p.Bytes)/float64(p.Of), 1)
 	full := int(part * barWidth)
-	return fmt.Sprintf("%-24s [%s%s] %3.0f%% %d messages, %.1f of %.1f MiB", string(folder), strings.Repeat("#", full),
-		strings.Repeat(".", barWidth-full), part*100, p.Messages+p.Known, mib(p.Bytes), mib(max(p.Of, p.Bytes)))
+	return fmt.Sprintf("%-24s [%s%s] %3.0f%% %s, %.1f of %.1f MiB", string(folder), strings.Repeat("#", full),
+		strings.Repeat(".", barWidth-full), part*100, count(p.Messages+p.Known, "message"), mib(p.Bytes), mib(max(p.Of, p.Bytes)))
 }
 
 func (m *meter) warn(what string, err error) {
@@ -216,7 +216,7 @@ func (m *meter) warn(what string, err error) {
 // end says what was done, and makes an error of what was not.
 func (m *meter) end(p archive.Progress, err error, done string) error {
 	m.clear()
-	words := fmt.Sprintf("%d messages %s, %d there already, %d passed over", p.Messages, done, p.Known, p.Failed)
+	words := fmt.Sprintf("%s %s, %d there already, %d passed over", count(p.Messages, "message"), done, p.Known, p.Failed)
 	switch {
 	case errors.Is(err, archive.ErrJob):
 		return usageError{err}
