@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -332,10 +333,21 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.program.restart.Load() {
 		return err // the process goes on under its number
 	}
+	return errors.Join(err, n.removePID())
+}
+
+// removePID takes back what WritePID left, and not what another process of the same data has.
+func (n *Node) removePID() error {
+	b, err := os.ReadFile(n.cfg.path("pid"))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(b) != ownPID() {
+		return nil
+	}
 	return errors.Join(err, removeIfThere(n.cfg.path("pid")))
 }
 
+func ownPID() string { return fmt.Sprintf("%d\n", os.Getpid()) }
+
 // WritePID leaves the process id where `flotilla dev` and administrators look for it.
 func (n *Node) WritePID() error {
-	return writeFile(n.cfg.path("pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+	return writeFile(n.cfg.path("pid"), []byte(ownPID()), 0o644)
 }
