@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,8 +89,12 @@ func runDev(ctx context.Context, out io.Writer, c *dev.Cluster, detach bool) err
 		if detach {
 			return nil
 		}
-		<-ctx.Done()
-		fmt.Fprintln(out, "\nStopping the nodes …")
+		c.Attend(ctx)
+		if c.AnyRuns() {
+			fmt.Fprintln(out, "\nStopping the nodes …")
+		} else {
+			fmt.Fprintln(out, "\nNo node runs any more.")
+		}
 	}
 	if detach && err != nil {
 		return err
@@ -137,13 +142,19 @@ func banner(out io.Writer, c *dev.Cluster, detach bool) {
 		users += fmt.Sprintf(", u1 … u%d", c.Users)
 	}
 	fmt.Fprintf(&b, "  users %s @%s, password %q; trust root %s/ca.pem\n", users, dev.Domain, dev.Password, c.Dir)
+	names, program := c.Names(), os.Args[0]
+	if usual, err := filepath.Abs(defaultDev); err != nil || usual != c.Dir {
+		program += " --dir " + c.Dir
+	}
 	fmt.Fprintf(&b, `
 Try:
-  printf 'Subject: hello\r\n\r\nhi\r\n' | curl -sS smtp://127.0.0.1:%d --mail-from me@example.org --mail-rcpt alice@%s -T -
-  curl -sS --cacert %s/ca.pem -u alice@%s:%s 'imaps://127.0.0.3:%d/INBOX' -X 'FETCH 1:* (UID FLAGS ENVELOPE)'
-  kill -9 $(cat %s/n2/pid)     and both again; then: flotilla dev start n2
-  flotilla status · flotilla groups · flotilla dev put greeting hello · flotilla dev get greeting
-`, c.Port(2525), dev.Domain, c.Dir, dev.Domain, dev.Password, c.Port(2993), c.Dir)
+  printf 'Subject: hello\r\n\r\nhi\r\n' | curl -sS smtp://127.0.0.1:%[1]d --mail-from me@example.org --mail-rcpt alice@%[2]s -T -
+  curl -sS --cacert %[3]s/ca.pem -u alice@%[2]s:%[4]s 'imaps://%[5]s:%[6]d/INBOX' -X 'FETCH 1:* (UID FLAGS ENVELOPE)'
+  kill -9 $(cat %[3]s/%[7]s/pid)     and both again; then: %[8]s dev start %[7]s
+  %[8]s status
+  %[8]s groups
+  %[8]s mailbox items alice@%[2]s --folder Inbox
+`, c.Port(2525), dev.Domain, c.Dir, dev.Password, dev.Host(names[len(names)-1]), c.Port(2993), names[len(names)/2], program)
 	if detach {
 		b.WriteString("\nThe nodes go on running: 'flotilla dev stop' ends them.\n")
 	} else {

@@ -98,9 +98,7 @@ func Open(dir, program string) (*Cluster, error) {
 	n, err := strconv.Atoi(port)
 	c := &Cluster{Options{Dir: dir, Program: program, Nodes: len(cfg.Nodes), PortShift: n - 7400,
 		Groups: cfg.Groups, Plaintext: cfg.Plaintext}}
-	for exists(filepath.Join(dir, nodeName(c.Nodes+c.Joined+1), "flotilla.toml")) {
-		c.Joined++
-	}
+	c.countJoined()
 	dcs := make([]string, c.Nodes)
 	for i, name := range c.founders() {
 		cfg, cerr := node.ReadConfig(filepath.Join(dir, name, "flotilla.toml"))
@@ -115,6 +113,13 @@ func Open(dir, program string) (*Cluster, error) {
 	}
 	c.DCs = written(dcs)
 	return c, err
+}
+
+// countJoined looks for nodes that have joined since.
+func (c *Cluster) countJoined() {
+	for exists(filepath.Join(c.Dir, nodeName(c.Nodes+c.Joined+1), "flotilla.toml")) {
+		c.Joined++
+	}
 }
 
 func exists(path string) bool {
@@ -308,6 +313,22 @@ func (c *Cluster) Running(name string) int {
 		return 0
 	}
 	return pid
+}
+
+// AnyRuns reports whether one of the nodes runs.
+func (c *Cluster) AnyRuns() bool {
+	return slices.ContainsFunc(c.Names(), func(name string) bool { return c.Running(name) != 0 })
+}
+
+// attendEvery is how often Attend looks.
+const attendEvery = 500 * time.Millisecond
+
+// Attend waits until ctx ends, or until no node runs any more. Nodes that join meanwhile are the cluster's from then on.
+func (c *Cluster) Attend(ctx context.Context) {
+	for c.AnyRuns() && ctx.Err() == nil {
+		wait(ctx, attendEvery)
+		c.countJoined()
+	}
 }
 
 // serves reports whether a command line is one that Start made for the node.

@@ -197,6 +197,32 @@ func TestStartStopKill(t *testing.T) {
 	}
 }
 
+// TestAttend: whoever looks after a cluster also stops what has joined it meanwhile, and is done when others have stopped all.
+func TestAttend(t *testing.T) {
+	c, all := made(t, 1), made(t, 2)
+	if err := os.Rename(filepath.Join(all.Dir, "n2"), filepath.Join(c.Dir, "n2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []string{"n1", "n2"} {
+		if err := c.Start(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	looked, enough := context.WithTimeout(ctx, 2*attendEvery)
+	defer enough()
+	if c.Attend(looked); ctx.Err() != nil || c.Joined != 1 || !c.AnyRuns() {
+		t.Fatalf("%d have joined, %v", c.Joined, ctx.Err())
+	}
+	if err := c.StopAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if c.Attend(ctx); ctx.Err() != nil || c.AnyRuns() {
+		t.Errorf("nodes run: %v, %v", c.AnyRuns(), ctx.Err())
+	}
+}
+
 // A process that was given the number of a node that is gone is none of ours.
 func TestRunningIsNotFooledByOldNumbers(t *testing.T) {
 	c := made(t, 1)

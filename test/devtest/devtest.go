@@ -105,15 +105,6 @@ func stop(t testing.TB, c *dev.Cluster) {
 	// The ports are the next test's only when the processes are gone.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); anyRuns(c) && time.Now().Before(deadline); <-tick.C {
+	for deadline := time.Now().Add(10 * time.Second); c.AnyRuns() && time.Now().Before(deadline); <-tick.C {
 	}
-}
-
-func anyRuns(c *dev.Cluster) bool {
-	for _, n := range c.Names() {
-		if c.Running(n) != 0 {
-			return true
-		}
-	}
-	return false
 }
