@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -283,8 +285,32 @@ func manCommand(root *cobra.Command) *cobra.Command {
 			if err := os.MkdirAll(a[0], 0o755); err != nil {
 				return fmt.Errorf("make folder: %w", err)
 			}
-			day := time.Time{}
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "FLOTILLA", Section: "8", Source: "Flotilla", Date: &day}, a[0])
+			root.DisableAutoGenTag = true // it says a day, and by what the page was made
+			return writePages(root, a[0])
 		},
 	}
+}
+
+// writePages writes the page of a command and those of the commands below it. They are the same on every day: the page's
+// date, which the generator cannot leave out, is taken away.
+func writePages(c *cobra.Command, dir string) error {
+	var page bytes.Buffer
+	day := time.Time{}
+	if err := doc.GenMan(c, &doc.GenManHeader{Section: "8", Source: "Flotilla", Date: &day}, &page); err != nil {
+		return fmt.Errorf("page of %s: %w", c.CommandPath(), err)
+	}
+	text := bytes.Replace(page.Bytes(), []byte(day.Format("Jan 2006")), nil, 1)
+	name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".8"
+	if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+		return fmt.Errorf("write page: %w", err)
+	}
+	for _, below := range c.Commands() {
+		if !below.IsAvailableCommand() || below.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := writePages(below, dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -115,6 +116,9 @@ func strict(c *cobra.Command) {
 	} else if c.Args != nil {
 		c.Args = args(c.Args)
 	}
+	if c.ValidArgsFunction == nil && !takesFile(c) {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	for _, below := range c.Commands() {
 		strict(below)
 	}
@@ -136,6 +140,11 @@ func neighbour(c *cobra.Command, verb string) string {
 		}
 	}
 	return ""
+}
+
+// takesFile reports whether an argument of the command is a file, as its line of use says.
+func takesFile(c *cobra.Command) bool {
+	return slices.ContainsFunc(strings.Fields(c.Use), func(w string) bool { return w == "FILE" || w == "PATH" || w == "DIR" })
 }
 
 // args checks the number of arguments as a usage error.
