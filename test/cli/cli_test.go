@@ -162,7 +162,7 @@ func people(t *testing.T, c *site) {
 	if box.Mailbox != got.Mailbox || box.Owner == "" || box.Group == 0 || box.Info.Quota != 2<<30 {
 		t.Errorf("mailbox %+v", box)
 	}
-	if all := answer[[]object](t, c, "user", "list"); len(all) != 9 { // alice, bob, carol, u1 … u5, dave
+	if all := answer[[]object](t, c, "user", "list"); len(all) != 9 { // alice, bob, carol, u1 … u5, dave: who has a mailbox
 		t.Errorf("%d users", len(all))
 	}
 	c.refused(t, 1, "taken", "user", "add", "sales@example.test", "--password-stdin")

@@ -51,13 +51,50 @@ func readme(t *testing.T, c *site) {
 		if strings.Contains(script, "still here") { // "and do both again on the two that are left"
 			script += strings.ReplaceAll(blocks[1][1], "127.0.0.3:2993", c.addr("n3", 2993))
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		cancel()
-		if err != nil || !strings.Contains(string(out), wants[i]) {
-			t.Fatalf("%v\n%s\n%s", err, script, out)
+		if out := inTour(t, dir, script); !strings.Contains(out, wants[i]) {
+			t.Fatalf("%s\n%s", script, out)
+		}
+	}
+	afterTour(t, c, string(text), dir)
+}
+
+// inTour performs commands as somebody types them who has built the tree in dir.
+func inTour(t *testing.T, dir, script string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	return string(out)
+}
+
+// afterTour performs what README.md goes on with. Other tests have been here: the ids and the group are those of now.
+func afterTour(t *testing.T, c *site, text, dir string) {
+	item := regexp.MustCompile(`(?m)^1-[0-9a-f]+`).FindString(c.do(t, "mailbox", "items", "alice@example.test", "--folder", "Inbox"))
+	group := "3"
+	if box := answer[mailbox](t, c, "user", "show", "alice@example.test", "--mailbox"); box.Group == 3 {
+		group = "1"
+	}
+	known := strings.NewReplacer("1-11e", item, "--to 3", "--to "+group)
+	inTour(t, dir, `mkdir -p Maildir/cur Maildir/new Maildir/tmp
+printf 'From: a@example.org\nSubject: kept\n\nhi\n' > Maildir/cur/1:2,S
+printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Anna\r\nN:;Anna;;;\r\nEND:VCARD\r\n' > contacts.vcf`)
+	for title, want := range map[string]string{"Looking into a mailbox": "group    " + group, "Meetings and rooms": "kind     room", "Mail in and out": "1 message imported, 0 there already"} {
+		_, section, ok := strings.Cut(text, "## "+title+"\n")
+		section, _, more := strings.Cut(section, "\n## ")
+		if !ok || !more {
+			t.Fatalf("README.md has no section %q", title)
+		}
+		said := ""
+		for _, b := range regexp.MustCompile("(?s)```\n(.*?)```").FindAllStringSubmatch(section, -1) {
+			said += inTour(t, dir, known.Replace(b[1]))
+		}
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: no %q in\n%s", title, want, said)
 		}
 	}
 }
