@@ -136,4 +136,63 @@ func TestFeaturesAreAsWritten(t *testing.T) {
 	if len(rows) > 0 {
 		t.Errorf("rows that are shown and not in the table: %v", rows)
 	}
+	scripts, err := filepath.Glob("*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range scripts {
+		if name := strings.TrimSuffix(file, ".txt"); !regexp.MustCompile(`[ ` + "`" + `]` + name + `[ ,` + "`" + `]`).Match(text) {
+			t.Errorf("docs/features.md does not name %s", file)
+		}
+	}
+}
+
+var fleetRow = regexp.MustCompile(`(?m)^\| ([CB]\d+) \| .* \| (.*) \| (.*) \|$`)
+
+// TestFeaturesOfTheFleetAreTested: what is said to be shown by a test, or by those of a folder, has them.
+func TestFeaturesOfTheFleetAreTested(t *testing.T) {
+	root := testkit.Root(t)
+	text, err := os.ReadFile(filepath.Join(root, "docs", "features.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := fleetRow.FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 20 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, m := range rows {
+		if (m[3] == "") != (m[2] == "not built") {
+			t.Errorf("%s is %q, shown by %q", m[1], m[2], m[3])
+		}
+		for _, shown := range strings.Split(m[3], ", ") {
+			if err := hasTest(root, shown); err != nil && shown != "" {
+				t.Errorf("%s: %q: %v", m[1], shown, err)
+			}
+		}
+	}
+}
+
+// hasTest finds "folder", "folder TestName", or "folder part", where a file of tests, part_test.go or part, has one.
+func hasTest(root, shown string) error {
+	folder, part, _ := strings.Cut(shown, " ")
+	pattern, want := "*_test.go", "func Test"
+	if strings.HasPrefix(part, "Test") {
+		want = "func " + part + "("
+	} else if part != "" {
+		pattern = strings.TrimSuffix(part, "_test.go") + "_test.go"
+	}
+	files, err := filepath.Glob(filepath.Join(root, folder, pattern))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(text), want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no %s in %d files", want, len(files))
 }
