@@ -147,6 +147,9 @@ func (n *Node) tryForm(ctx context.Context) error {
 	if err := levelRefused(all, levels()); err != nil {
 		return err
 	}
+	if n.isBarred() {
+		return n.removedError()
+	}
 	if by := knownNot(all); by != "" {
 		return &strangerError{node: n.self, by: by}
 	}
@@ -301,6 +304,9 @@ func (n *Node) awaitSystem(ctx context.Context) (replaced bool, err error) {
 		}
 		select {
 		case <-look.C:
+			if n.isBarred() {
+				return false, n.removedError()
+			}
 			if why := n.hindrance(nil); why != "" {
 				n.say("waiting for the system group to have a leader; %s", why)
 			}

@@ -143,6 +143,10 @@ func (n *Node) member() error {
 	if !n.removed.Load() {
 		return nil
 	}
+	return n.removedError()
+}
+
+func (n *Node) removedError() error {
 	return cluster.Errorf(cluster.KindUnavailable, "%s was removed from the cluster: ask another node; stop this one for good "+
 		"('systemctl disable --now flotilla') and erase its data", n.self)
 }

@@ -237,6 +237,18 @@ func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 		}
 		return nil
 	})
+	if err := errors.Join(c.Stop(ctx, "n4"), c.Start("n4")); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, func(context.Context) error {
+		if c.Running("n4") != 0 {
+			return errors.New("n4 runs again")
+		}
+		return nil
+	})
+	if b, err := os.ReadFile(filepath.Join(c.Dir, "n4", "log")); err != nil || !bytes.Contains(b, []byte("flotilla: n4 was removed from the cluster")) {
+		t.Errorf("n4 does not say why it ended: %v", err)
+	}
 	devtest.Send(t, c, "n2", "alice", "fourth", "hello\r\n")
 	awaitMail(t, c, "n1", 4)
 }
