@@ -2,6 +2,7 @@ package space
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/flotilla-mail/flotilla/cluster"
@@ -129,10 +130,18 @@ func (l *Local) Log() []LogEntry {
 func (l *Local) Lead(ctx context.Context) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
+	if err := expired(ctx); err != nil {
+		return 0, err
 	}
 	return l.term, l.leaderLocked()
+}
+
+// expired is KindDeadline where the caller waits no more.
+func expired(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", cluster.ErrDeadline, ctx.Err())
 }
 
 func (l *Local) leaderLocked() error {
@@ -146,8 +155,8 @@ func (l *Local) leaderLocked() error {
 func (l *Local) BeginRead(ctx context.Context, mode ReadMode) (func() error, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	if err := expired(ctx); err != nil {
+		return nil, err
 	}
 	if mode != ReadLease {
 		return func() error { return nil }, nil

@@ -252,6 +252,17 @@ func TestWaitSequence(t *testing.T) {
 	wantKind(t, (<-results).err, cluster.KindNotLeader)
 }
 
+// TestWaitThatEndsBeforeItWaits: a wait whose time is over before it begins has waited in vain, and has not failed.
+func TestWaitThatEndsBeforeItWaits(t *testing.T) {
+	r := openLocal(t, Config{})
+	id := spaceN(1)
+	create(t, r.Replica, id)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := r.WaitSequence(ctx, id, 1)
+	wantKind(t, err, cluster.KindDeadline)
+}
+
 // TestReplicaWaitApplied: a follower waits for what it applies, also of a space that is not there yet; the wait of one that is closed ends.
 func TestReplicaWaitApplied(t *testing.T) {
 	r := openLocal(t, Config{})
