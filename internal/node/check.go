@@ -108,7 +108,7 @@ type checkedNode struct {
 	Ready    bool           `json:"ready"`
 	Error    string         `json:"error,omitempty"`
 	DiskFree float64        `json:"disk_free"` // share of the whole
-	// ClockOffset is how far the node's calendar is ahead of that of the node that was asked.
+	// ClockOffset is how far the node's calendar is ahead of what most nodes say.
 	ClockOffset  time.Duration        `json:"clock_offset_ns"`
 	Certificates map[string]time.Time `json:"certificates,omitempty"`
 }
@@ -135,7 +135,7 @@ func (n *Node) check(ctx context.Context, without cluster.NodeID) *CheckReport {
 	return assess(without, n.view.Map(), all, n.allHealth(ctx, all), n.storage.clock.Now())
 }
 
-// seenHealth is what a node said, and by how much its calendar is ahead.
+// seenHealth is what a node said, and by how much its calendar is ahead: of that of the node that was asked, until setRight.
 type seenHealth struct {
 	health
 	ahead time.Duration
@@ -175,6 +175,7 @@ func (n *Node) allHealth(ctx context.Context, nodes []Status) map[cluster.NodeID
 // assess says what speaks against taking a node away, or against the cluster as it is when none is named.
 func assess(without cluster.NodeID, m *placement.Map, all []Status, found map[cluster.NodeID]*seenHealth, now time.Time) *CheckReport {
 	r := &CheckReport{Without: without, Problems: outOfReach(without, m, all), Warnings: []string{}, Nodes: []checkedNode{}}
+	now = now.Add(setRight(found))
 	for i := range all {
 		r.node(&all[i], found[all[i].Node], now)
 	}
@@ -196,6 +197,24 @@ func assess(without cluster.NodeID, m *placement.Map, all []Status, found map[cl
 	slices.Sort(r.Warnings)
 	r.Safe = len(r.Problems) == 0
 	return r
+}
+
+// setRight measures calendars against what most nodes say, and returns how far that is ahead of the node that was asked: whose
+// clock is wrong does not depend on who is asked. Where two halves differ, the one that was asked is believed.
+func setRight(found map[cluster.NodeID]*seenHealth) time.Duration {
+	var all []time.Duration
+	for _, h := range found {
+		all = append(all, h.ahead)
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	most := max(all[(len(all)-1)/2], min(all[len(all)/2], 0))
+	for _, h := range found {
+		h.ahead -= most
+	}
+	return most
 }
 
 func (r *CheckReport) problem(format string, args ...any) {
