@@ -306,7 +306,11 @@ func devFault(g *global) *cobra.Command {
 		Example: "  flotilla dev fault n1 cut --peer n3\n  flotilla dev fault n1 clear",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, a []string) error {
-			cl, names, err := devNodes(g, a[:1])
+			named := []string{a[0]}
+			if peer != "" {
+				named = append(named, peer)
+			}
+			cl, _, err := devNodes(g, named)
 			if err != nil {
 				return err
 			}
@@ -315,7 +319,7 @@ func devFault(g *global) *cobra.Command {
 				return usageError{fmt.Errorf("%s: %w: want cut, cut-in, cut-out, latency=TIME, clock=TIME, disk-full, disk-free=PERCENT, disk-slow=TIME, die-at=STEP, freeze-at=STEP or clear", a[1], err)}
 			}
 			f.Peer = peer
-			return cl.Fault(c.Context(), names[0], f)
+			return cl.Fault(c.Context(), a[0], f)
 		},
 	}
 	c.Flags().StringVar(&peer, "peer", "", "with the cuts, latency and clear: only between the node and this one (default: every other)")
