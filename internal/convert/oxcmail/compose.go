@@ -363,7 +363,7 @@ func Reheader(header []byte, bag *mapi.PropBag, recipients []mapi.PropBag) []byt
 // kept writes the fields of a header that was received, and those that properties say otherwise now.
 func (w *headerWriter) kept(header []byte, now *said, keep func(name string) bool) {
 	parsed := mime.ParseHeader(header)
-	before := receivedAs(header, parsed)
+	before := receivedAs(legible(header))
 	stale := map[string]bool{}
 	for _, f := range fields {
 		if f.byName && now.names == nil {
@@ -400,7 +400,8 @@ func (w *headerWriter) kept(header []byte, now *said, keep func(name string) boo
 }
 
 // receivedAs is what a header says before anyone edits it.
-func receivedAs(header []byte, parsed mime.Header) *said {
+func receivedAs(header []byte) *said {
+	parsed := mime.ParseHeader(header)
 	var b builder
 	var names oxcmsg.Names
 	env := mime.ParseEnvelope(header)

@@ -124,8 +124,9 @@ func (im *importer) header() error {
 	if im.bag, err = HeaderProps(im.root, im.octets); err != nil {
 		return err
 	}
-	im.m.Recipients, im.m.Named = Recipients(im.root.Envelope), true
-	parsed := mime.ParseHeader(octets)
+	text, env := legibleEnvelope(im.root, octets)
+	im.m.Recipients, im.m.Named = Recipients(env), env == im.root.Envelope
+	parsed := mime.ParseHeader(text)
 	want := im.Header
 	if want == nil {
 		want = isAskedFor
@@ -142,7 +143,7 @@ func (im *importer) header() error {
 
 // TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text.
 func TransportHeaders(header []byte) string {
-	return strings.ReplaceAll(mime.DecodeCharset("", header), "\x00", "")
+	return strings.ReplaceAll(mime.DecodeCharset("", legible(header)), "\x00", "")
 }
 
 // keep keeps bytes in a named property.

@@ -111,7 +111,8 @@ func fieldsOf(octets []byte) []string {
 var otherAgain = []string{"PidTagTransportMessageHeaders", "KeptHeader", "KeptPart", "PidTagInternetCodepage", "KeptText"}
 
 // TestCorpusComesBack is MIME to message to MIME. It holds, for every mail of the corpus:
-//   - every field of the header but those of the structure is there, octet for octet, in its place;
+//   - every field of the header but those of the structure is there, octet for octet, in its place; one in the charset of the text
+//     is in UTF-8, as the text is;
 //   - the second message is the first: subject, author, recipients, dates, receipts, class, threads; the texts, HTML byte
 //     for byte; of each attachment the bytes, name, type, id, location, order and whether the text shows it; embedded
 //     messages in the same way; what MAPI has no property for;
@@ -125,7 +126,9 @@ func TestCorpusComesBack(t *testing.T) {
 			m, names, b := read(t, each.Octets)
 			unpacked := m.Props.Get(mapi.PidTagRtfCompressed) != nil // TNEF and RTF are written as what they were made of
 			octets := form(t, &m.MessageContent, &Writer{Names: names, Contents: b}, b)
-			if got, want := fieldsOf(octets), fieldsOf(each.Octets); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
+			n := mime.Scan(each.Octets).HeaderSize()
+			legible := append(slices.Clip(legible(each.Octets[:n])), each.Octets[n:]...)
+			if got, want := fieldsOf(octets), fieldsOf(legible); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
 				t.Errorf("fields %q, want %q", got, want)
 			}
 			again, namesAgain, boxAgain := read(t, octets)

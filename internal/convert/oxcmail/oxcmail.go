@@ -6,6 +6,7 @@
 package oxcmail
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -63,13 +64,15 @@ func (b *builder) is(t mapi.Tag, yes bool) {
 // sender where it is the author. r gives the mail's octets.
 func HeaderProps(root *mime.Part, r io.ReaderAt) (mapi.PropBag, error) {
 	var b builder
-	header, err := headerOf(root, r)
+	octets, err := readAt(r, root.HeaderStart, min(root.HeaderSize(), maxHeader))
 	if err != nil {
-		return b.bag, err
+		return b.bag, fmt.Errorf("read header: %w", err)
 	}
-	if env := root.Envelope; env != nil {
+	octets, env := legibleEnvelope(root, octets)
+	if env != nil {
 		b.envelope(env)
 	}
+	header := mime.ParseHeader(octets)
 	b.header(header)
 	b.is(mapi.PidTagHasAttachments, root.HasAttachments())
 	class, err := classOf(root, r, header)
@@ -80,12 +83,13 @@ func HeaderProps(root *mime.Part, r io.ReaderAt) (mapi.PropBag, error) {
 	return b.bag, nil
 }
 
-func headerOf(root *mime.Part, r io.ReaderAt) (mime.Header, error) {
-	octets, err := readAt(r, root.HeaderStart, min(root.HeaderSize(), maxHeader))
-	if err != nil {
-		return nil, fmt.Errorf("read header: %w", err)
+// legibleEnvelope is a header as legible makes it, and the envelope in it.
+func legibleEnvelope(root *mime.Part, header []byte) ([]byte, *mime.Envelope) {
+	text := legible(header)
+	if root.Envelope == nil || bytes.Equal(text, header) {
+		return header, root.Envelope
 	}
-	return mime.ParseHeader(octets), nil
+	return text, mime.ParseEnvelope(text)
 }
 
 func readAt(r io.ReaderAt, from, n int64) ([]byte, error) {
