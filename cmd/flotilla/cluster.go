@@ -207,7 +207,7 @@ nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 			if err := node.Setup(cfg, secret, config); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s is set up: configuration %s, data %s.\nStart it with: systemctl enable --now flotilla\n", cfg.Node, config, cfg.Dir)
+			fmt.Fprintf(c.OutOrStdout(), "%s is set up: configuration %s, data %s.\n%s", cfg.Node, config, cfg.Dir, nextSteps(cfg.Dir, config))
 			return nil
 		},
 	}
@@ -234,6 +234,11 @@ nothing. Then start the node with 'systemctl enable --now flotilla'.`,
 		},
 	})
 	return c
+}
+
+// nextSteps is what is left to do on a machine that has been set up: the service runs as a user of its own, who has to own the data.
+func nextSteps(dir, config string) string {
+	return fmt.Sprintf("Give it to the service: chown -R flotilla:flotilla %s; chown root:flotilla %s\nStart it with: systemctl enable --now flotilla\n", dir, config)
 }
 
 // nameNodes takes over the list of nodes, and where this machine, if it is not named, listens for the others.

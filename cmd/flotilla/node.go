@@ -180,7 +180,7 @@ started, if need be. Then start the node with 'systemctl enable --now flotilla'.
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s\nStart it with: systemctl enable --now flotilla\n", done)
+			fmt.Fprintf(c.OutOrStdout(), "%s\n%s", done, nextSteps(cfg.Dir, config))
 			return nil
 		},
 	}
