@@ -178,7 +178,8 @@ func raftConfig(self cluster.ServerID, heartbeat time.Duration, notify chan<- bo
 	c.CommitTimeout = raftCommitTimeout
 	c.MaxAppendEntries = raftAppends
 	c.BatchApplyCh = true
-	c.ShutdownOnRemove = true
+	// A leader that loses its vote follows on: it may be a learner from there on, or be let in again.
+	c.ShutdownOnRemove = false
 	// The log is truncated by us, by bytes and age (CLUSTER 5.4).
 	c.TrailingLogs = math.MaxUint64
 	c.SnapshotThreshold = math.MaxUint64
