@@ -463,44 +463,6 @@ func (nd *node) awaitValue(id cluster.GroupID, key, want string) {
 	})
 }
 
-// A snapshot may end before a log that went on alone. raft alone would never accept anything behind it.
-func TestSnapshotShorterThanTheLog(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, func(c *Config) { tinyLog(c); c.GroupEntriesInFlight = 16 })
-	defer w.dump()
-	old := w.form(1)
-	old.create(1)
-	old.mustPut(1, "a", "1")
-	old.faults.Cut("", transport.Both)
-	g := old.group(1)
-	for range 16 { // straight into its own log
-		g.raft.Apply(space.AppendEntry(nil, g.Term(), nil), 0)
-	}
-	eventually(t, "the log of the cut-off leader has grown", func() bool {
-		last, err := g.log.LastIndex()
-		return err == nil && last > g.machine.Applied().Index+10
-	})
-	next := w.leaderAmong(1, old)
-	next.mustPut(1, "a", "2")
-	if err := next.group(1).machine.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := next.group(1).log.TruncateTo(next.group(1).machine.Applied().Index - 1); err != nil {
-		t.Fatal(err)
-	}
-	long, err := g.log.LastIndex()
-	if err != nil || next.group(1).machine.Applied().Index >= long {
-		t.Fatalf("the snapshot is not shorter: %d, %d %v", next.group(1).machine.Applied().Index, long, err)
-	}
-	old.faults.Clear("")
-	old.awaitValue(1, "a", "2")
-	next.mustPut(1, "b", "3")
-	old.awaitValue(1, "b", "3")
-	if old.noted("snapshot 1") == 0 {
-		t.Error("no snapshot was installed")
-	}
-}
-
 // stateFiles does something to the files of a state whose name begins with text.
 func (nd *node) stateFiles(text string, do func(path string) error) error {
 	dir := nd.dir("groups/g1/state-000000000001")

@@ -277,6 +277,14 @@ func (h *Host) receiveStream(ctx context.Context, s *transport.Stream) {
 	if err == nil {
 		r, err = g.trans.receiveSnapshot(ctx, s, header)
 	}
+	answerSnapshot(s, g, r, err)
+	if g != nil && g.snaps.outgrown.Load() { // whether or not the sender is there still
+		h.reopen(g)
+	}
+}
+
+// answerSnapshot says how the installation ended. A sender that is not there any more sends another.
+func answerSnapshot(s *transport.Stream, g *Group, r *raft.InstallSnapshotResponse, err error) {
 	var self cluster.ServerID
 	if g != nil {
 		self = g.self
@@ -286,9 +294,6 @@ func (h *Host) receiveStream(ctx context.Context, s *transport.Stream) {
 	}
 	if _, err := s.Write(encodeSnapshotReply(self, r, err)); err == nil {
 		s.CloseWrite() //nolint:errcheck // the sender sees that the answer is not whole
-	}
-	if g != nil && g.snaps.outgrown.Load() {
-		h.reopen(g)
 	}
 }
 

@@ -281,7 +281,9 @@ func (s *snapshotStore) switchTo(name string) error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.outgrown.Store(last > meta.Index)
+	if last > meta.Index {
+		s.outgrown.Store(true) // for good: another snapshot finds the log empty
+	}
 	old, err := s.machine.Replace(db)
 	s.mu.Lock()
 	before := s.active
