@@ -97,10 +97,14 @@ func (nd *node) process() *process {
 	return nd.proc
 }
 
-func (nd *node) setProcess(p *process) {
+// setProcess says which process runs on the machine, nil for none; false when the machine was removed from the cluster meanwhile.
+func (nd *node) setProcess(p *process) bool {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	nd.proc = p
+	if !nd.gone || p == nil {
+		nd.proc = p
+	}
+	return !nd.gone
 }
 
 // start runs a process and opens the replicas it finds, or makes them.
@@ -115,7 +119,9 @@ func (nd *node) start() error {
 			return fmt.Errorf("start %s: %w", nd.id, err)
 		}
 	}
-	nd.setProcess(p)
+	if !nd.setProcess(p) {
+		return p.close()
+	}
 	return nil
 }
 
