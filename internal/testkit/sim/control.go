@@ -141,6 +141,9 @@ type replicaStatus struct {
 	group.Stats
 }
 
+// runs reports whether the replica takes part in its group.
+func (r *replicaStatus) runs() bool { return r.State != group.Stopped && r.State != group.Fenced }
+
 func (p *process) status() nodeStatus {
 	s := nodeStatus{node: p.node.id, process: p}
 	for _, g := range p.host.Groups() {
@@ -254,7 +257,7 @@ func (c *control) keepUp(seen *planner.Observed, all []nodeStatus, commits map[c
 					seen.System[s.node] = r.server
 				}
 			}
-			if commit, led := commits[r.group]; !led || !r.CaughtUp || r.Applied+64 < commit {
+			if commit, led := commits[r.group]; !led || !r.runs() || !r.CaughtUp || r.Applied+64 < commit {
 				continue
 			}
 			kept[r.server] = now
