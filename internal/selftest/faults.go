@@ -132,13 +132,11 @@ func jump(ctx context.Context, v *victim) error {
 // which it gives in its log, and starts the node again.
 func untilItEnds(f admin.Fault, reason string) func(context.Context, *victim) error {
 	return func(ctx context.Context, v *victim) error {
-		if err := v.Fault(ctx, v.node, f); err != nil {
-			return err
-		}
+		unanswered := v.Fault(ctx, v.node, f) // it may end before it has answered
 		soon, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if err := v.gone(soon); err != nil {
-			return errors.Join(fmt.Errorf("it has not taken effect: %w", err), v.clear(ctx))
+			return errors.Join(unanswered, fmt.Errorf("it has not taken effect: %w", err), v.clear(ctx))
 		}
 		err := says(reason)(soon, v)
 		if err != nil {
