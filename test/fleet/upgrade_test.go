@@ -80,7 +80,14 @@ func upgrades(t *testing.T, s *site) {
 	if err := os.WriteFile(other, append(octets, '\n'), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	staged := devtest.Answer[struct{ Program string }](t, s.Cluster, "upgrade", "stage", other).Program
+	answer := devtest.Answer[struct {
+		Program string
+		Nodes   int
+	}](t, s.Cluster, "upgrade", "stage", other)
+	if answer.Nodes != 3 {
+		t.Errorf("staged on %d nodes", answer.Nodes)
+	}
+	staged := answer.Program
 	before := s.programs(t)
 	type rolled struct {
 		Steps []rollout.Step
