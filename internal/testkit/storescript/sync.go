@@ -1,8 +1,10 @@
 package storescript
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +21,8 @@ var syncCommands = []command{
 	{"holds", 2, "holds CLIENT PATH: whether the client has what the folder has", false, (*run).holds},
 	{"offline", -3, "offline CLIENT PATH SUBJECT PROP=VALUE… [fail=yes]: the client brings his version, of what it was when he took it over", false, (*run).offline},
 	{"offlinenew", 3, "offlinenew CLIENT PATH SUBJECT", false, (*run).offlineNew},
-	{"offlinedelete", -3, "offlinedelete CLIENT PATH SUBJECT…", false, (*run).offlineDelete},
-	{"offlineread", -3, "offlineread CLIENT PATH SUBJECT… [unread=yes]", false, (*run).offlineRead},
+	{"offlinedelete", -2, "offlinedelete CLIENT PATH SUBJECT…|n=N: those, or the N oldest that the client has", false, (*run).offlineDelete},
+	{"offlineread", -2, "offlineread CLIENT PATH SUBJECT…|n=N [unread=yes]", false, (*run).offlineRead},
 	{"offlinemove", 4, "offlinemove CLIENT PATH TARGET SUBJECT", false, (*run).offlineMove},
 	{"offlinefolder", 3, "offlinefolder CLIENT PARENT NAME [was=NAME]: a folder that the client has made, or renamed or moved", false, (*run).offlineFolder},
 	{"events", 1, "events FEED [page=N] [say=count]: what has happened since the feed was asked last", false, (*run).events},
@@ -229,8 +231,16 @@ func (r *run) offlineNew() error {
 	return r.bring(c, fid, id, &copied{subject: r.cmd.words[2]}, mapi.PropBag{})
 }
 
-// keysOf are the source keys of the client's messages with the subjects.
-func (c *replica) keysOf(subjects []string) (ids []mapi.GID, err error) {
+// heldKeys are the source keys of the client's messages that the command names: by their subjects, or as the N oldest.
+func (r *run) heldKeys(c *replica) (ids []mapi.GID, err error) {
+	n, err := r.number("n", 0)
+	if err != nil {
+		return nil, err
+	}
+	subjects := r.cmd.words[2:]
+	if (n > 0) == (len(subjects) > 0) || n > len(c.held) {
+		return nil, mistake("%d subjects and n=%d, of %d messages", len(subjects), n, len(c.held))
+	}
 	for _, s := range subjects {
 		id, _, err := c.find(s)
 		if err != nil {
@@ -238,13 +248,16 @@ func (c *replica) keysOf(subjects []string) (ids []mapi.GID, err error) {
 		}
 		ids = append(ids, id)
 	}
+	if n > 0 {
+		ids = slices.SortedFunc(maps.Keys(c.held), func(a, b mapi.GID) int { return cmp.Compare(a.Counter, b.Counter) })[:n]
+	}
 	return ids, nil
 }
 
 func (r *run) offlineDelete() error {
 	fid, err := r.folder(r.cmd.words[1])
 	c := r.replica(r.cmd.words[0], r.cmd.words[1])
-	ids, err2 := c.keysOf(r.cmd.words[2:])
+	ids, err2 := r.heldKeys(c)
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
@@ -270,7 +283,7 @@ func (r *run) offlineDelete() error {
 func (r *run) offlineRead() error {
 	fid, err := r.folder(r.cmd.words[1])
 	c := r.replica(r.cmd.words[0], r.cmd.words[1])
-	ids, err2 := c.keysOf(r.cmd.words[2:])
+	ids, err2 := r.heldKeys(c)
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
