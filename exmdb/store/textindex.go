@@ -277,7 +277,6 @@ func (v *view) indexMIME(b *fulltext.Batch, row *schema.Row) error {
 	}
 	b.Text(fulltext.Header, string(prefix))
 	indexHeader(b, prefix, func(string) fulltext.Field { return fulltext.Header })
-	indexEnvelope(b, root.Envelope)
 	for part := range root.All() {
 		if err := indexPart(b, part, src, part == root); err != nil {
 			return err
@@ -291,9 +290,11 @@ func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, whole bool) err
 	if _, err := src.ReadAt(header, p.HeaderStart); err != nil && err != io.EOF {
 		return err
 	}
+	header, envelope := p.LegibleEnvelope(header)
 	field := func(string) fulltext.Field { return fulltext.Part }
 	if whole {
 		field = headerField
+		indexEnvelope(b, envelope)
 	}
 	indexHeader(b, header, field)
 	if p.HeaderSize() > int64(len(header)) {

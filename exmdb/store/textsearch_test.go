@@ -400,3 +400,30 @@ func TestIndexStopsInARun(t *testing.T) {
 		t.Errorf("%d messages are looked at, want 3", n)
 	}
 }
+
+// TestNarrowReadsHeadersInTheCharsetOfTheText: the index has fields without encoded-words as SEARCH reads them.
+func TestNarrowReadsHeadersInTheCharsetOfTheText(t *testing.T) {
+	b := newBox(t, 0)
+	o := b.searched(0, 1)
+	mails := []string{
+		"From: \xe1\xce\xce\xc1 <a@example.test>\r\nTo: \xe2\xcf\xd2\xc9\xd3 <b@example.test>\r\nX-Note: \xf7\xc5\xd3\xce\xc1\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n",
+		"From: \x95\x5c\x8e\xa6 <a@example.test>\r\nSubject: \x93\xfa\x96\x7b\r\nContent-Type: text/plain; charset=shift_jis\r\n\r\nx\r\n",
+		"Subject: fwd\r\nContent-Type: message/rfc822\r\n\r\nSubject: \xf7\xc5\xd3\xce\xc1\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n",
+	}
+	uids := make([]mapi.UID, len(mails))
+	for i, m := range mails {
+		uids[i] = b.deliver(text(m)).UID
+	}
+	o.index(10)
+	for _, q := range []struct {
+		in   exmdb.TextFields
+		text string
+		want mapi.UID
+	}{{exmdb.TextSubject, "привет", uids[0]}, {exmdb.TextFrom, "анна", uids[0]}, {exmdb.TextTo, "борис", uids[0]}, {exmdb.TextHeader, "весна", uids[0]},
+		{exmdb.TextSubject, "日本", uids[1]}, {exmdb.TextFrom, "表示", uids[1]}, {exmdb.TextPart, "весна", uids[2]}} {
+		resp := o.narrow(schema.Inbox, exmdb.TextQuery{Fields: q.in, Text: q.text})
+		if got := uidsOf(resp.UIDs); !resp.Known || !slices.Equal(got, []mapi.UID{q.want}) {
+			t.Errorf("%d %q: %v of %v, want %d", q.in, q.text, got, uids, q.want)
+		}
+	}
+}

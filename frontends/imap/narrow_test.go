@@ -129,3 +129,31 @@ func TestSearchReadsManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchReadsHeadersInTheCharsetOfTheText: fields without encoded-words are found by what they are in the charset of the mail's
+// own text, as the conversion reads them, in a mail within a mail too,
+// and not by what windows-1252 makes of them.
+func TestSearchReadsHeadersInTheCharsetOfTheText(t *testing.T) {
+	ts := startServer(t, nil)
+	for _, mail := range []string{
+		"From: \xe1\xce\xce\xc1 <a@example.test>\r\nTo: \xe2\xcf\xd2\xc9\xd3 <b@example.test>\r\nX-Note: \xf7\xc5\xd3\xce\xc1\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n",
+		"From: \x95\x5c <a@example.test>\r\nTo: \x93\xfa\x96\x7b <b@example.test>\r\nX-Note: \x8c\xea\r\nSubject: \x95\x5c\x8e\xa6\r\nContent-Type: text/plain; charset=shift_jis\r\n\r\nx\r\n",
+		"From: Gr\xfcn <a@example.test>\r\nSubject: Gr\xfc\xdfe\r\n\r\nx\r\n",
+		"Subject: fwd\r\nContent-Type: message/rfc822\r\n\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n",
+	} {
+		ts.box.deliver("Inbox", "", mail)
+	}
+	c := ts.login()
+	c.ok("s SELECT INBOX")
+	for _, q := range []struct{ keys, text, want string }{
+		{"SUBJECT", "привет", " 1"}, {"FROM", "Анна", " 1"}, {"TO", "Борис", " 1"}, {"HEADER X-Note", "Весна", " 1"},
+		{"TEXT", "Привет", " 1 4"}, {"TEXT", "Весна", " 1"}, {"BODY", "Привет", " 4"}, {"NOT SUBJECT", "Привет", " 2 3 4"},
+		{"SUBJECT", "表示", " 2"}, {"FROM", "表", " 2"}, {"TO", "日本", " 2"}, {"HEADER X-Note", "語", " 2"}, {"TEXT", "表示", " 2"},
+		{"SUBJECT", "Grüße", " 3"}, {"FROM", "Grün", " 3"}, {"SUBJECT", "ðÒÉ×ÅÔ", ""}, {"TEXT", "ðÒÉ×ÅÔ", ""},
+	} {
+		c.send(fmt.Sprintf("f SEARCH CHARSET UTF-8 %s {%d+}\r\n%s\r\n", q.keys, len(q.text), q.text))
+		if got := c.until("f "); got[0] != "* SEARCH"+q.want || !strings.HasPrefix(got[1], "f OK") {
+			t.Errorf("%s %s: %q, want%s", q.keys, q.text, got, q.want)
+		}
+	}
+}

@@ -62,17 +62,44 @@ func (c *candidate) message() (*message, error) {
 	return c.m, nil
 }
 
+// header reads the header, with the lines that were put before it.
+func (c *candidate) header() ([]byte, error) {
+	r, _ := c.m.locate(&section{spec: mime.SpecHeader})
+	return c.s.octets(c.m, mime.Range{Start: r.Start, End: min(r.End, maxHeader)})
+}
+
+// envelope is the candidate's. Where it is no UTF-8, the header is read for the charset that it may be in.
+func (c *candidate) envelope() (*mime.Envelope, error) {
+	if c.m == nil {
+		e, err := mime.DigestEnvelope(c.row.Digest)
+		switch {
+		case err == nil && e.IsUTF8():
+			return e, nil
+		case err == nil && !c.reads:
+			return nil, errUnread
+		}
+	}
+	m, err := c.message()
+	if err != nil {
+		return nil, err
+	}
+	if m.root.Envelope.IsUTF8() {
+		return m.root.Envelope, nil
+	}
+	header, err := c.header()
+	if err != nil {
+		return nil, err
+	}
+	_, e := m.root.LegibleEnvelope(header)
+	return e, nil
+}
+
 const rowDigest = exmdb.RowMeta | exmdb.RowDigest
 
 func envelopeKey(match func(*mime.Envelope) bool) *key {
 	return &key{fields: rowDigest, matches: func(c *candidate) (bool, error) {
-		if c.m == nil {
-			if e, err := mime.DigestEnvelope(c.row.Digest); err == nil {
-				return match(e), nil
-			}
-		}
-		m, err := c.message()
-		return err == nil && match(m.root.Envelope), err
+		e, err := c.envelope()
+		return err == nil && match(e), err
 	}}
 }
 
@@ -153,13 +180,12 @@ func headerTest(name, text string) *key {
 	case "BCC":
 		return addressKey(text, func(e *mime.Envelope) []mime.Address { return e.Bcc })
 	}
-	return octetsKey(func(c *candidate, m *message) (bool, error) {
-		r, _ := m.locate(&section{spec: mime.SpecHeader})
-		header, err := c.s.octets(m, mime.Range{Start: r.Start, End: min(r.End, maxHeader)})
+	return octetsKey(func(c *candidate, _ *message) (bool, error) {
+		header, err := c.header()
 		if err != nil {
 			return false, err
 		}
-		for f := range mime.ParseHeader(header).All(name) {
+		for f := range mime.ParseHeader(mime.Legible(header)).All(name) {
 			if contains(f.Text(), text) {
 				return true, nil
 			}

@@ -363,7 +363,7 @@ func Reheader(header []byte, bag *mapi.PropBag, recipients []mapi.PropBag) []byt
 // kept writes the fields of a header that was received, and those that properties say otherwise now.
 func (w *headerWriter) kept(header []byte, now *said, keep func(name string) bool) {
 	parsed := mime.ParseHeader(header)
-	before := receivedAs(legible(header))
+	before := receivedAs(mime.Legible(header))
 	stale := map[string]bool{}
 	for _, f := range fields {
 		if f.byName && now.names == nil {

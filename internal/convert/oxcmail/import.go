@@ -124,7 +124,7 @@ func (im *importer) header() error {
 	if im.bag, err = HeaderProps(im.root, im.octets); err != nil {
 		return err
 	}
-	text, env := legibleEnvelope(im.root, octets)
+	text, env := im.root.LegibleEnvelope(octets)
 	im.m.Recipients, im.m.Named = Recipients(env), env == im.root.Envelope
 	parsed := mime.ParseHeader(text)
 	want := im.Header
@@ -143,7 +143,7 @@ func (im *importer) header() error {
 
 // TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text.
 func TransportHeaders(header []byte) string {
-	return strings.ReplaceAll(mime.DecodeCharset("", legible(header)), "\x00", "")
+	return strings.ReplaceAll(mime.DecodeCharset("", mime.Legible(header)), "\x00", "")
 }
 
 // keep keeps bytes in a named property.

@@ -6,7 +6,6 @@
 package oxcmail
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -68,7 +67,7 @@ func HeaderProps(root *mime.Part, r io.ReaderAt) (mapi.PropBag, error) {
 	if err != nil {
 		return b.bag, fmt.Errorf("read header: %w", err)
 	}
-	octets, env := legibleEnvelope(root, octets)
+	octets, env := root.LegibleEnvelope(octets)
 	if env != nil {
 		b.envelope(env)
 	}
@@ -81,15 +80,6 @@ func HeaderProps(root *mime.Part, r io.ReaderAt) (mapi.PropBag, error) {
 	}
 	b.string(mapi.PidTagMessageClass, class)
 	return b.bag, nil
-}
-
-// legibleEnvelope is a header as legible makes it, and the envelope in it.
-func legibleEnvelope(root *mime.Part, header []byte) ([]byte, *mime.Envelope) {
-	text := legible(header)
-	if root.Envelope == nil || bytes.Equal(text, header) {
-		return header, root.Envelope
-	}
-	return text, mime.ParseEnvelope(text)
 }
 
 func readAt(r io.ReaderAt, from, n int64) ([]byte, error) {

@@ -168,6 +168,9 @@ func (p *Part) searchHeader(src io.ReaderAt, m *Matcher) error {
 	if _, err := src.ReadAt(header, p.HeaderStart); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	if p.Envelope != nil {
+		header = Legible(header)
+	}
 	for _, f := range ParseHeader(header) {
 		m.Reset()
 		_, _ = io.WriteString(m, f.Name+": "+f.Text()) // never fails
