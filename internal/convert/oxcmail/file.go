@@ -247,14 +247,20 @@ func (im *importer) correlates(t *oxtnef.Message) bool {
 // fromHeader are the properties that the header has the last word on: what is in TNEF is a copy from the sender's side.
 var fromHeader = map[mapi.Tag]bool{
 	mapi.PidTagTransportMessageHeaders: true, mapi.PidTagInternetMessageId: true, mapi.PidTagClientSubmitTime: true, mapi.PidTagSubjectPrefix: true,
-	mapi.PidTagNormalizedSubject: true, mapi.PidTagSubject: true, mapi.PidTagSentRepresentingName: true, mapi.PidTagSentRepresentingSmtpAddress: true,
+	mapi.PidTagNormalizedSubject: true, mapi.PidTagSentRepresentingName: true, mapi.PidTagSenderName: true,
 	mapi.PidTagDisplayTo: true, mapi.PidTagDisplayCc: true, mapi.PidTagDisplayBcc: true, mapi.PidTagHasAttachments: true, mapi.PidTagImportance: true, mapi.PidTagPriority: true,
+}
+
+// onlyFromHeader are those that are not read out of TNEF: the subject is made of its two halves, and of whom a mail is says the
+// header, which is what is checked of it, or nothing.
+var onlyFromHeader = map[mapi.Tag]bool{
+	mapi.PidTagSubject: true, mapi.PidTagSentRepresentingSmtpAddress: true, mapi.PidTagSenderSmtpAddress: true,
 }
 
 // merge adds what was in TNEF to the message.
 func (im *importer) merge(t *oxtnef.Message) error {
 	for _, p := range t.Props.All() {
-		if fromHeader[p.Tag] && (im.bag.Get(p.Tag) != nil || p.Tag == mapi.PidTagSubject) {
+		if onlyFromHeader[p.Tag] || fromHeader[p.Tag] && im.bag.Get(p.Tag) != nil {
 			continue
 		}
 		im.bag.Set(p.Tag, p.Value)

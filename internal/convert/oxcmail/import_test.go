@@ -188,6 +188,35 @@ func TestLongFilesStayWhereTheyAre(t *testing.T) {
 	}
 }
 
+// TestAuthorOfTNEF: whom a mail is from says its header, or nothing; what TNEF says of it nobody has checked.
+func TestAuthorOfTNEF(t *testing.T) {
+	m := &oxtnef.Message{}
+	who := []mapi.Tag{mapi.PidTagSentRepresentingSmtpAddress, mapi.PidTagSenderSmtpAddress}
+	for _, tag := range who {
+		m.Props.Set(tag, mapi.String("chief@example.test"))
+	}
+	m.Props.Set(mapi.PidTagBody, mapi.String("Pay"))
+	w := oxtnef.Writer{Names: &oxcmsg.Names{}}
+	stream, _, err := w.Stream(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string][2]mapi.Value{
+		"From: eve@example.test\r\n":                           {mapi.String("eve@example.test"), nil},
+		"From: eve@example.test\r\nSender: x@example.test\r\n": {mapi.String("eve@example.test"), mapi.String("x@example.test")},
+		"From: nobody:;\r\n":                                   {}, "Subject: Pay\r\n": {},
+	} {
+		got, _, _ := read(t, append([]byte(header+"Content-Type: application/ms-tnef\r\n\r\n"), b...))
+		if got.Props.Get(who[0]) != want[0] || got.Props.Get(who[1]) != want[1] || got.Props.Get(mapi.PidTagBody) != mapi.String("Pay") {
+			t.Errorf("%q: %v", header, got.Props.All())
+		}
+	}
+}
+
 // TestLongTNEF: what has to be taken apart in memory takes no more than twice its size, and what is too long for that is
 // a file.
 func TestLongTNEF(t *testing.T) {
