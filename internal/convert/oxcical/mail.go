@@ -14,6 +14,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
@@ -40,6 +41,49 @@ func TextOfMail(p *mime.Part, octets io.ReaderAt) ([]byte, error) {
 		return nil, ical.ErrTooMany
 	}
 	return []byte(mime.DecodeCharset(p.Charset(), text)), nil
+}
+
+// maxRepeated bounds what the components of a series say in all, in bytes: each exception has of the series what is not its own.
+const maxRepeated = 4 << 20
+
+// TextOfMessage is the calendar of a message about a meeting whose mail has none, as one in TNEF has; nil where its properties
+// say no meeting, a series without its rule, or more than anybody reads. The sender has written all of them: nothing is put back
+// that was kept of another calendar.
+func TextOfMessage(c *exmdb.MessageContent, names *oxcmsg.Names) ([]byte, error) {
+	m, err := object.Loader{Name: names.Name}.Message(c)
+	if err != nil || methodOf(m) == "" || uidOfMessage(m) == "" || repeated(m, c) > maxRepeated {
+		return nil, err
+	}
+	kept.Forget(&m.Props)
+	for i := range m.Attachments {
+		if e := m.Attachments[i].Embedded; e != nil {
+			kept.Forget(&e.Props)
+		}
+	}
+	cal := Export(m)
+	recurs := m.LidBool(mapi.PidLidRecurring) || m.Lid(mapi.PidLidAppointmentRecur) != nil
+	if recurs && !slices.ContainsFunc(cal.Children, func(c *ical.Component) bool { return c.Get("RRULE") != nil }) {
+		return nil, nil
+	}
+	return cal.Append(nil), nil
+}
+
+// repeated is about how many bytes the calendar of a message takes.
+func repeated(m *object.Message, c *exmdb.MessageContent) int {
+	p, err := binprop.ParseAppointmentRecurrencePattern(m.LidBinary(mapi.PidLidAppointmentRecur))
+	if err != nil {
+		return 0 // one that is written says it once
+	}
+	size := func(c *exmdb.MessageContent) int {
+		return len(wire.Marshal(&exmdb.MessageContent{Props: c.Props, Recipients: c.Recipients}))
+	}
+	longest := 0
+	for i := range c.Attachments {
+		if e := c.Attachments[i].Embedded; e != nil {
+			longest = max(longest, size(e))
+		}
+	}
+	return (1+len(p.Exceptions))*size(c) + len(p.Exceptions)*longest
 }
 
 // Meeting is the message about the first meeting in a calendar, nil where there is none. What else is in it is not looked at: mail

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 )
 
 // about is a message about a meeting at ten in Berlin, on a day of March 2027, which ends on the 28th with summer time.
@@ -251,5 +253,50 @@ func TestTheFirstMeeting(t *testing.T) {
 		if m != nil && (len(m.Attachments) != c.exceptions || uidOfMessage(m) != "a") {
 			t.Errorf("%s: %d exceptions of %q", name, len(m.Attachments), uidOfMessage(m))
 		}
+	}
+}
+
+// TestCalendarOfMessage: what stands in a message is not taken for what was kept here of a calendar, and a series whose exceptions
+// would say too much is none.
+func TestCalendarOfMessage(t *testing.T) {
+	text := func(m *object.Message) string {
+		var names oxcmsg.Names
+		c := m.Content(&names)
+		b, err := TextOfMessage(&c, &names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	kept := about(t, "REQUEST", 1, "X-KEPT:yes")
+	if whole, got := string(Bytes(kept)), text(kept); !strings.Contains(whole, "X-KEPT") || strings.Contains(got, "X-KEPT") || !strings.Contains(got, "UID:u\r\n") {
+		t.Errorf("%s\nof\n%s", got, whole)
+	}
+	series := func(attendees int) *object.Message {
+		lines := []string{"RRULE:FREQ=DAILY;COUNT=9"}
+		for i := range attendees {
+			lines = append(lines, fmt.Sprintf("ATTENDEE:mailto:a%d@example.test", i))
+		}
+		m := about(t, "REQUEST", 1, lines...)
+		p, err := binprop.ParseAppointmentRecurrencePattern(m.LidBinary(mapi.PidLidAppointmentRecur))
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := binprop.Exception{Start: p.Pattern.Start, End: p.Pattern.Start, OriginalStart: p.Pattern.Start, Flags: binprop.OverrideBusyStatus}
+		for range 100 {
+			p.Exceptions, p.Pattern.Modified = append(p.Exceptions, one), append(p.Pattern.Modified, p.Pattern.Start)
+		}
+		b, err := p.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary(b))
+		return m
+	}
+	if n := strings.Count(text(series(2)), "BEGIN:VEVENT"); n != 101 {
+		t.Errorf("%d components of a series", n)
+	}
+	if got := text(series(1000)); got != "" {
+		t.Errorf("%d bytes of too long a series", len(got))
 	}
 }

@@ -2,12 +2,16 @@ package deliver
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/auth"
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
 )
 
 // invitation is a mail with a calendar.
@@ -111,6 +115,88 @@ func TestMailAboutNoMeeting(t *testing.T) {
 		m, err := Short([]byte(octets))
 		if err != nil || m.Converted.Meeting != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A meeting in TNEF is the one that its calendar would be, with its series, clock and reminder; what the message itself says
+// stays.
+func TestMeetingsInTNEF(t *testing.T) {
+	const zone = "BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT"
+	series := strings.Replace(invitation("REQUEST", "DTEND;TZID=Europe/Berlin:20270301T103000\r\nRRULE:FREQ=WEEKLY;COUNT=5\r\nEXDATE;TZID=Europe/Berlin:20270308T093000\r\n"+
+		"ATTENDEE;RSVP=TRUE:mailto:a@example.test\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT25M\r\nEND:VALARM\r\nEND:VEVENT\r\n"+
+		"BEGIN:VEVENT\r\nUID:u\r\nRECURRENCE-ID;TZID=Europe/Berlin:20270315T093000\r\nDTSTART;TZID=Europe/Berlin:20270316T110000\r\nDTEND;TZID=Europe/Berlin:20270316T120000\r\n"+
+		"ORGANIZER:mailto:o@example.test\r\nSUMMARY:Moved\r\nDESCRIPTION:another text\r\n"), "DTSTART:20270301T100000Z", "DTSTART;TZID=Europe/Berlin:20270301T093000", 1)
+	same := []mapi.NamedProperty{mapi.PidLidAppointmentStartWhole, mapi.PidLidAppointmentEndWhole, mapi.PidLidAppointmentRecur, mapi.PidLidRecurring,
+		mapi.PidLidReminderSet, mapi.PidLidReminderDelta, mapi.PidLidGlobalObjectId, mapi.PidLidAppointmentSequence, mapi.PidLidTimeZoneStruct,
+		mapi.PidLidAppointmentSubType, mapi.PidLidAppointmentCounterProposal}
+	for name, octets := range map[string]string{
+		"request": invitation("REQUEST", "ATTENDEE:mailto:a@example.test\r\n"), "series": strings.Replace(series, "BEGIN:VEVENT", zone, 1),
+		"cancel": invitation("CANCEL", ""), "reply": invitation("REPLY", "ATTENDEE;PARTSTAT=DECLINED:mailto:o@example.test\r\n"),
+		"day": strings.Replace(invitation("REQUEST", ""), "DTSTART:20270301T100000Z", "DTSTART;VALUE=DATE:20270301", 1),
+	} {
+		want, wantNames := meetingIn(t, octets)
+		got, names := meetingIn(t, mails.AsTNEF(t, octets, nil))
+		if want == nil || got == nil || got.Meeting == nil {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+			continue
+		}
+		for _, n := range same {
+			if a, b := names.Get(&got.Meeting.Props, n), wantNames.Get(&want.Meeting.Props, n); !reflect.DeepEqual(a, b) {
+				t.Errorf("%s: %v is %v, want %v", name, n, a, b)
+			}
+		}
+		for _, tag := range []mapi.Tag{mapi.PidTagMessageClass, mapi.PidTagSentRepresentingSmtpAddress, mapi.PidTagStartDate, mapi.PidTagEndDate} {
+			if a, b := got.Meeting.Props.Get(tag), want.Meeting.Props.Get(tag); a == nil || a != b {
+				t.Errorf("%s: %s is %v, want %v", name, tag.Name(), a, b)
+			}
+		}
+		if len(got.Meeting.Attachments) != len(want.Meeting.Attachments) || (got.Floating != nil) != (want.Floating != nil) {
+			t.Errorf("%s: %d exceptions, floats %q", name, len(got.Meeting.Attachments), got.Floating)
+		}
+	}
+}
+
+// meetingIn is what a mail became, with the names in it.
+func meetingIn(t *testing.T, octets string) (*exmdb.Conversion, *oxcmsg.Names) {
+	t.Helper()
+	m, err := Short([]byte(octets))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := &oxcmsg.Names{}
+	for _, n := range m.Converted.Names {
+		names.ID(n)
+	}
+	return m.Converted, names
+}
+
+// A message in TNEF that says no meeting which anybody could follow is delivered as it is.
+func TestNoMeetingsInTNEF(t *testing.T) {
+	series := invitation("REQUEST", "RRULE:FREQ=DAILY;COUNT=3\r\n")
+	for name, octets := range map[string]string{
+		"no id": mails.AsTNEF(t, series, func(m *object.Message) {
+			m.DeleteLid(mapi.PidLidGlobalObjectId)
+			m.DeleteLid(mapi.PidLidCleanGlobalObjectId)
+		}),
+		"no rule": mails.AsTNEF(t, series, func(m *object.Message) { m.SetLid(mapi.PidLidAppointmentRecur, mapi.Binary("no rule")) }),
+		"long rule": mails.AsTNEF(t, series, func(m *object.Message) {
+			m.DeleteLid(mapi.PidLidRecurring)
+			m.SetLid(mapi.PidLidAppointmentRecur, append(mapi.Binary(m.LidBinary(mapi.PidLidAppointmentRecur)), make([]byte, mapi.MaxStoredValue)...))
+		}),
+		"other":      mails.AsTNEF(t, series, func(m *object.Message) { m.SetText(mapi.PidTagMessageClass, "IPM.Schedule.Inquiry") }),
+		"appointing": mails.AsTNEF(t, series, func(m *object.Message) { m.SetText(mapi.PidTagMessageClass, "IPM.Appointment") }),
+		"broken":     strings.Replace(mails.AsTNEF(t, series, nil), "base64\r\n\r\n", "base64\r\n\r\nAAAA", 1),
+	} {
+		m, err := Short([]byte(octets))
+		if err != nil || m.Converted.Meeting != nil || m.Recipe.Size() != uint64(len(octets)) {
+			t.Errorf("%s: %v, %+v", name, err, m.Converted)
+		}
+	}
+	whole := mails.AsTNEF(t, series, nil)
+	for n := strings.Index(whole, "\r\n\r\n"); n < len(whole); n += 97 {
+		if m, err := Short([]byte(whole[:n])); err != nil || m.Recipe.Size() != uint64(n) {
+			t.Fatalf("after %d: %v", n, err)
 		}
 	}
 }

@@ -3,12 +3,14 @@ package intents
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcical"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 )
 
 // decisions are how requests for a room are answered: what stands in front of the subject, and why.
@@ -26,13 +28,12 @@ var decisions = map[exmdb.MeetingDecision]struct {
 // meetingReply answers a request (RFC 6047 2): as text, and as a calendar that the organizer's mailbox takes note of.
 func (j *job) meetingReply(ctx context.Context) (io.Reader, error) {
 	d, known := decisions[j.out.Decision]
-	part := oxcical.CalendarIn(j.root)
-	if !known || part == nil {
+	if !known {
 		return nil, errNothing
 	}
-	request, err := oxcical.OfMail(part, j.octets(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNothing, err)
+	request, err := deliver.Calendar(j.root, j.octets(ctx))
+	if err != nil || request == nil {
+		return nil, errors.Join(errNothing, err)
 	}
 	reply := oxcical.Reply(request, &oxcical.Responder{Own: j.out.Own, Name: j.out.Name, Answer: d.answer, Comment: d.text, Now: j.Now()})
 	if reply == nil {

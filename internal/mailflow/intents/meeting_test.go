@@ -11,7 +11,9 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit/mails"
 )
 
 // meeting is a mail about a meeting of anna's, as a calendar client sends it; start is days from the fleet's now.
@@ -140,4 +142,37 @@ func TestCalendarsFollow(t *testing.T) {
 	w.decides("bert", exmdb.MeetingsLeft)
 	w.send("anna@example.test", "bert", w.meeting("REQUEST", "two", 0, 3))
 	w.looksLike("bert", "Plans: busy 1, answered 5")
+}
+
+// A request in TNEF alone is entered, answered, moved and canceled as one with a calendar; what else stands in it does not say whom
+// it is from.
+func TestMeetingsInTNEF(t *testing.T) {
+	w := newTown(t)
+	inTNEF := func(octets string) string { return mails.AsTNEF(t, octets, nil) }
+	w.decides("bert", exmdb.MeetingsDecided)
+	w.send("anna@example.test", "bert", inTNEF(w.meeting("REQUEST", "one", 0, 3, "RRULE:FREQ=WEEKLY;COUNT=4")))
+	w.settle()
+	w.looksLike("bert", "Plans: busy 2, answered 3")
+	has(t, w.one("anna"), "Subject: Accepted: Plans\r\n", "METHOD:REPLY\r\n", "PARTSTAT=3DACCEPTED", "UID:one\r\n", "mailto:bert@example.test")
+	w.send("anna@example.test", "bert", inTNEF(w.meeting("REQUEST", "two", 0, 10)))
+	w.settle()
+	w.looksLike("bert", "Plans: busy 2, answered 3")
+	if all := w.inbox("anna"); len(all) != 2 || !strings.Contains(all[1], "PARTSTAT=3DDECLINED") {
+		t.Errorf("anna has %q", all)
+	}
+	w.decides("bert", exmdb.MeetingsEntered)
+	w.send("anna@example.test", "bert", inTNEF(w.meeting("REQUEST", "three", 0, 20)))
+	w.looksLike("bert", "Plans: busy 1, answered 5", "Plans: busy 2, answered 3")
+	as := func(m *object.Message) {
+		m.SetText(mapi.PidTagSenderSmtpAddress, "anna@example.test")
+		m.SetText(mapi.PidTagSentRepresentingSmtpAddress, "anna@example.test")
+	}
+	forged := w.meeting("CANCEL", "three", 1, 20)
+	for _, from := range []string{"From: Eve <eve@example.test>\r\n", "From: nobody:;\r\n", ""} {
+		w.send("eve@example.test", "bert", mails.AsTNEF(t, strings.Replace(forged, "From: Anna <anna@example.test>\r\n", from, 1), as))
+		w.looksLike("bert", "Plans: busy 1, answered 5", "Plans: busy 2, answered 3")
+	}
+	w.send("anna@example.test", "bert", inTNEF(w.meeting("CANCEL", "one", 1, 3)))
+	w.send("anna@example.test", "bert", inTNEF(w.meeting("CANCEL", "three", 1, 20)))
+	w.looksLike("bert", "Canceled: Plans: busy 0, answered 3", "Canceled: Plans: busy 0, answered 5")
 }
