@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -60,6 +61,9 @@ func userCommand(g *global) *cobra.Command {
 	return c
 }
 
+// userKinds are the kinds of object that user add makes: lists are made by group add.
+var userKinds = []string{"user", "shared", "room", "equipment", "resource", "archive", "public"}
+
 func userAdd(g *global) *cobra.Command {
 	var o admin.NewObject
 	var fromStdin bool
@@ -72,6 +76,9 @@ func userAdd(g *global) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) (err error) {
 			o.Address = a[0]
+			if !slices.Contains(userKinds, o.Kind) {
+				return usageError{fmt.Errorf("kind %q: want one of %s", o.Kind, strings.Join(userKinds, ", "))}
+			}
 			if o.Quota, err = parseSize(quota); err != nil {
 				return err
 			}
@@ -85,7 +92,7 @@ func userAdd(g *global) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.Name, "name", "", "display name")
-	f.StringVar(&o.Kind, "kind", "user", "user, shared, room, equipment, resource, archive or public")
+	f.StringVar(&o.Kind, "kind", "user", "one of "+strings.Join(userKinds, ", "))
 	f.StringVar(&o.Booking, "booking", "", bookingHelp)
 	f.StringVar(&o.Zone, "zone", "", "time zone of days and times that name none, as Europe/Berlin or \"W. Europe Standard Time\"; none is UTC")
 	f.StringVar(&quota, "quota", "", "storage limit, for example 50G")
