@@ -83,6 +83,11 @@ func userAdd(g *global) *cobra.Command {
 				return err
 			}
 			if o.Kind == "user" {
+				if !fromStdin {
+					if err := mayBeMade(c, g, o); err != nil {
+						return err
+					}
+				}
 				if o.Password, err = readPassword(c.InOrStdin(), fromStdin); err != nil {
 					return err
 				}
@@ -100,6 +105,16 @@ func userAdd(g *global) *cobra.Command {
 	f.StringSliceVar(&o.Aliases, "alias", nil, "further addresses")
 	f.BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
 	return c
+}
+
+// mayBeMade asks the node before anybody types a password in vain.
+func mayBeMade(c *cobra.Command, g *global, o admin.NewObject) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
+	o.Check = true
+	return client.Do(c.Context(), "POST", "/v1/objects", o, nil)
 }
 
 func showObject(w *tabwriter.Writer, o *object) {

@@ -98,6 +98,8 @@ type NewObject struct {
 	Booking string `json:"booking,omitempty"`
 	// Zone is the time zone, by its name in the tz database or in Windows; empty is none.
 	Zone string `json:"zone,omitempty"`
+	// Check asks only whether the object can be made, as far as can be said before; nothing is.
+	Check bool `json:"check,omitempty"`
 }
 
 // Change is what to change of an object; what is nil or empty stays.

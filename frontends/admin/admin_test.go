@@ -192,7 +192,7 @@ var rows = []asking{
 	{"GET /v1/objects", "/v1/objects", "", "objects 0", `[]`},
 	{"GET /v1/objects", "/v1/objects?mailbox", "", "objects 0", `[]`},
 	{"GET /v1/objects", "/v1/objects?kind=list", "", "objects 4", `[]`},
-	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language: Senders: Booking: Zone:}", `"address":"a@b"`},
+	{"POST /v1/objects", "/v1/objects", `{"kind":"user","address":"a@b","quota":7}`, "add {Kind:user Address:a@b Name: Password: Quota:7 Aliases:[] Members:[] Language: Senders: Booking: Zone: Check:false}", `"address":"a@b"`},
 	{"GET /v1/objects/{address}", "/v1/objects/a%2Fb@example.test", "", "object a/b@example.test", `"address":"a/b@example.test"`},
 	{"PATCH /v1/objects/{address}", "/v1/objects/a@b", `{"disabled":false,"add_aliases":["x@b"]}`, `change a@b {"disabled":false,"add_aliases":["x@b"]}`, `"address":"a@b"`},
 	{"DELETE /v1/objects/{address}", "/v1/objects/a@b", "", "remove a@b purge=false", `{"ok":true}`},

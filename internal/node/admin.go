@@ -316,6 +316,9 @@ func (b backend) AddObject(ctx context.Context, o admin.NewObject) (*directory.O
 	}
 	req := &builtin.AddRequest{Object: directory.Object{Kind: kind, Address: address, Name: o.Name, Quota: o.Quota,
 		Aliases: o.Aliases, Members: o.Members, Senders: senders, Booking: booking, Zone: zone}}
+	if o.Check {
+		return &req.Object, nil
+	}
 	if o.Password != "" {
 		if req.Credential, err = b.n.passwords.Verifiers(ctx, o.Password); err != nil {
 			return nil, err

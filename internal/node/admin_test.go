@@ -75,6 +75,9 @@ func TestRefusedAddMakesNoMailbox(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, o, err)
 		}
 	}
+	if o, err := b.AddObject(t.Context(), admin.NewObject{Kind: "user", Address: "New@example.test", Check: true}); err != nil || o.Address != "new@example.test" {
+		t.Errorf("one that could be made: %+v, %v", o, err)
+	}
 	if err := b.free(t.Context(), []string{"new@example.test", "n@example.test"}); err != nil {
 		t.Errorf("addresses that nobody has: %v", err)
 	}
