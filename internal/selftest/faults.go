@@ -146,17 +146,22 @@ func untilItEnds(f admin.Fault, reason string) func(context.Context, *victim) er
 	}
 }
 
-// Victim is the node that leads most groups, for every other fault one in turn.
+// Victim is the node that leads most groups, for every other fault one in turn. While no group has a leader, as on a machine whose
+// disk is slow for every node, it waits.
 func Victim(ctx context.Context, c *dev.Cluster, n int) (string, error) {
 	names := c.Names()
 	if n%2 == 1 {
 		return names[n%len(names)], nil
 	}
-	groups, err := ReadGroups(ctx, c, false)
-	if err != nil {
-		return "", err
-	}
-	return groups.Busiest()
+	var node string
+	err := await(ctx, func() error {
+		groups, err := ReadGroups(ctx, c, false)
+		if err == nil {
+			node, err = groups.Busiest()
+		}
+		return err
+	})
+	return node, err
 }
 
 // chosen are the kinds that a list names, all of them without one.
