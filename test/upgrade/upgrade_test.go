@@ -231,12 +231,12 @@ func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.program, nil), p.speaks+", and the cluster is at level 3: ")
 		p.ends(t, s.Cluster, 1, []string{"the cluster is at level 3", p.speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
 			"--address", fmt.Sprintf("%s:%d", dev.Host("n4"), s.Port(7400)), "--data", filepath.Join(t.TempDir(), "n4"), "--config", filepath.Join(t.TempDir(), "n4.toml"))
-		p.ends(t, s.Cluster, 4, []string{p.data, p.speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n1", "flotilla.toml"))
 	}
 	if err := s.Stop(ctx, "n3"); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range programs {
+		p.ends(t, s.Cluster, 4, []string{p.data, p.speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n3", "flotilla.toml"))
 		p.ends(t, s.Cluster, 4, []string{"the cluster is at level 3, as n", p.speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
 	}
 	if err := errors.Join(s.Start("n3"), s.ReadyNode(ctx, "n3", func(string) {})); err != nil {
