@@ -109,9 +109,11 @@ func (j *job) ingested(octets func(ctx context.Context) (io.Reader, error)) mess
 type original struct {
 	*job
 	ctx context.Context
+	// failed is why octets could not be read, which is not their own fault, whatever is made of it above.
+	failed error
 }
 
-func (j *job) octets(ctx context.Context) *original { return &original{j, ctx} }
+func (j *job) octets(ctx context.Context) *original { return &original{job: j, ctx: ctx} }
 
 // ReadAt implements io.ReaderAt.
 func (o *original) ReadAt(b []byte, off int64) (int, error) {
@@ -120,6 +122,7 @@ func (o *original) ReadAt(b []byte, off int64) (int, error) {
 		resp, err := exmdb.Do(o.ctx, o.Mail, exmdb.System, o.box, exmdb.OpReadOutgoing, &exmdb.ReadOutgoingRequest{Number: o.req.Number,
 			Offset: uint64(len(o.from.Message.Recipe.Prefix)) + uint64(off) + uint64(n), Length: uint32(min(len(b)-n, exmdb.MaxReadBytes))})
 		if err != nil {
+			o.failed = err
 			return n, err
 		}
 		if len(resp.Data) == 0 {

@@ -31,8 +31,12 @@ func (j *job) meetingReply(ctx context.Context) (io.Reader, error) {
 	if !known {
 		return nil, errNothing
 	}
-	request, err := deliver.Calendar(j.root, j.octets(ctx))
-	if err != nil || request == nil {
+	octets := j.octets(ctx)
+	request, err := deliver.Calendar(j.root, octets)
+	switch {
+	case octets.failed != nil:
+		return nil, octets.failed // it is asked again
+	case err != nil || request == nil:
 		return nil, errors.Join(errNothing, err)
 	}
 	reply := oxcical.Reply(request, &oxcical.Responder{Own: j.out.Own, Name: j.out.Name, Answer: d.answer, Comment: d.text, Now: j.Now()})

@@ -107,14 +107,17 @@ func TestARoomIsNotBooked(t *testing.T) {
 
 // Whatever is lost between room and organizer, the answer comes once.
 func TestAnAnswerComesOnce(t *testing.T) {
-	for _, op := range []exmdb.OpInfo{exmdb.OpOutgoing.OpInfo, exmdb.OpFinishOutgoing.OpInfo} {
-		w := newTown(t)
-		w.decides("bert", exmdb.MeetingsDecided)
-		w.faults[ops.ID(op.ID)] = []error{errUnheard}
-		w.send("anna@example.test", "bert", w.meeting("REQUEST", "one", 0, 3))
-		w.settle()
-		has(t, w.one("anna"), "Subject: Accepted: Plans\r\n")
-		w.looksLike("bert", "Plans: busy 2, answered 3")
+	forms := []func(octets string) string{func(octets string) string { return octets }, func(octets string) string { return mails.AsTNEF(t, octets, nil) }}
+	for _, op := range []exmdb.OpInfo{exmdb.OpOutgoing.OpInfo, exmdb.OpReadOutgoing.OpInfo, exmdb.OpFinishOutgoing.OpInfo} {
+		for _, as := range forms {
+			w := newTown(t)
+			w.decides("bert", exmdb.MeetingsDecided)
+			w.faults[ops.ID(op.ID)] = []error{errUnheard}
+			w.send("anna@example.test", "bert", as(w.meeting("REQUEST", "one", 0, 3)))
+			w.settle()
+			has(t, w.one("anna"), "Subject: Accepted: Plans\r\n")
+			w.looksLike("bert", "Plans: busy 2, answered 3")
+		}
 	}
 	for n := range 4 {
 		w := newTown(t)
