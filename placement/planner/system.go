@@ -40,7 +40,7 @@ func (f *fleet) eligible(node cluster.NodeID) bool {
 	return stores < 3
 }
 
-// healSystem brings the system group a step nearer to one copy on every node, of which an odd number votes.
+// healSystem brings the system group a step nearer to one copy on every node, of which an odd number votes, or the two that are left of three.
 func (f *fleet) healSystem(g *placement.Group) []Step {
 	if s, ok := f.agree(g); ok {
 		return []Step{s}
@@ -129,7 +129,7 @@ func (f *fleet) elect(g *placement.Group) []Step {
 	have, want := votes(g), f.systemVoters(g)
 	c := f.candidate(g)
 	switch {
-	case have > want:
+	case have > max(want, 2): // two that are left of three keep theirs: with one, what was acknowledged would be on one disk
 		return f.demote(g, f.worstVoter(g), fmt.Sprintf("%d copies of the system group are to vote", want))
 	case c == nil && have < want && have%2 == 0 && have > 2 && !f.awaited(g):
 		return f.demote(g, f.worstVoter(g), "an odd number of copies is to vote, and no other can")
