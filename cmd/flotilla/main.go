@@ -92,13 +92,13 @@ Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answer
 		groupsCommand(g), domainCommand(g), userCommand(g), mailboxCommand(g), aliasCommand(g), groupCommand(g), queueCommand(g), manCommand(root))
 	root.AddCommand(clusterCommand(g), drainCommand(g), undrainCommand(g), checkCommand(g), placementCommand(g), upgradeCommand(g), drillCommand(g), versionCommand(g), selftestCommand(g))
 	root.InitDefaultCompletionCmd() // else it is added later, and strict would not see it
-	strict(root)
+	strict(root, g)
 	return root
 }
 
 // strict makes mistakes in the arguments of a command, and of those below it, usage errors. A noun without a verb shows
 // its help; with a verb that it does not have it is a mistake too, where cobra would show help and call that done.
-func strict(c *cobra.Command) {
+func strict(c *cobra.Command, g *global) {
 	if !c.Runnable() {
 		c.SuggestionsMinimumDistance = 2
 		c.Args, c.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, a []string) error {
@@ -116,11 +116,9 @@ func strict(c *cobra.Command) {
 	} else if c.Args != nil {
 		c.Args = args(c.Args)
 	}
-	if c.ValidArgsFunction == nil && !takesFile(c) {
-		c.ValidArgsFunction = cobra.NoFileCompletions
-	}
+	completeNames(c, g)
 	for _, below := range c.Commands() {
-		strict(below)
+		strict(below, g)
 	}
 }
 
