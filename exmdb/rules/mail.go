@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -33,6 +34,7 @@ type Mail struct {
 	keys  map[mime.Address]mapi.Binaries
 	body  *mapi.String
 	part  *mime.Part
+	shown *mime.Envelope
 }
 
 // Facts are those of the header.
@@ -53,11 +55,15 @@ func (m *Mail) root() *mime.Part {
 	return m.part
 }
 
+// envelope is as clients see it, wherever there is a header to say in which charset it is.
 func (m *Mail) envelope() *mime.Envelope {
-	if root := m.root(); root != nil && root.Envelope != nil {
-		return root.Envelope
+	if m.shown == nil {
+		m.shown = new(mime.Envelope)
+		if root := m.root(); root != nil && root.Envelope != nil {
+			_, m.shown = root.LegibleEnvelope(m.Header)
+		}
 	}
-	return new(mime.Envelope)
+	return m.shown
 }
 
 // made is a property that conversion made.
@@ -331,7 +337,7 @@ func (m *Mail) headerText() mapi.Value {
 	if m.Header == nil {
 		return nil
 	}
-	return mapi.String(strings.ToValidUTF8(string(m.Header), "\uFFFD"))
+	return mapi.String(oxcmail.TransportHeaders(m.Header))
 }
 
 func (m *Mail) bodyText() mapi.Value {

@@ -85,6 +85,17 @@ func TestRecipientsOfAMail(t *testing.T) {
 	b.checkEmpty()
 }
 
+// TestRecipientsInACharset: those of a header whose octets are in the charset of the text have the names that clients see.
+func TestRecipientsInACharset(t *testing.T) {
+	b := newBox(t, 0)
+	octets := "To: \xe2\xcf\xd2\xc9\xd3 <boris@far.test>\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n"
+	st := b.deliver(mail(t, []byte(octets)))
+	list := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: mid(st.MID)}).Content.Recipients
+	if len(list) != 1 || list[0].Get(mapi.PidTagDisplayName) != mapi.String("Борис") || b.prop(mid(st.MID), mapi.PidTagDisplayTo) != mapi.String("Борис") {
+		t.Errorf("%v", list)
+	}
+}
+
 // TestSearchKeyIsCopied: a copy is another object with the same search key (MS-OXCPRPT 2.2.1.9).
 func TestSearchKeyIsCopied(t *testing.T) {
 	b := newBox(t, 0)

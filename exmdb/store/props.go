@@ -43,10 +43,27 @@ func (v *view) recipients(row *schema.Row) ([]mapi.PropBag, error) {
 		return nil, err
 	}
 	env, err := mime.DigestEnvelope(digest)
+	if err == nil && !env.IsUTF8() {
+		env, err = v.legible(body, digest)
+	}
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", body, err)
 	}
 	return oxcmail.Recipients(env), nil
+}
+
+// legible is the envelope of a body by its header, which says in which charset it is.
+func (v *view) legible(body mapi.ObjectNumber, digest []byte) (*mime.Envelope, error) {
+	root, err := mime.UnmarshalDigest(digest)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := v.recipe(body)
+	if err != nil {
+		return nil, err
+	}
+	octets := &exmdb.Recipe{Segments: recipe.Segments}
+	return root.ReadEnvelope(&octetReader{src: v.r, recipe: octets, size: int64(octets.Size())})
 }
 
 // receivedBody is the body that a message came with as mail, zero if it did not.

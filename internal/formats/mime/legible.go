@@ -2,6 +2,8 @@ package mime
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -47,6 +49,21 @@ func (p *Part) LegibleEnvelope(header []byte) ([]byte, *Envelope) {
 		return header, p.Envelope
 	}
 	return text, ParseEnvelope(text)
+}
+
+// ReadEnvelope is the envelope of the message p, whose bytes are src, as LegibleEnvelope has it. Of one that is UTF-8 nothing is read.
+// The error is src's.
+func (p *Part) ReadEnvelope(src io.ReaderAt) (*Envelope, error) {
+	if p.Envelope == nil || p.Envelope.IsUTF8() {
+		return p.Envelope, nil
+	}
+	header := make([]byte, min(p.HeaderSize(), int64(DefaultLimits().MaxHeader)))
+	n, err := src.ReadAt(header, p.HeaderStart)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	_, e := p.LegibleEnvelope(header[:n])
+	return e, nil
 }
 
 // IsUTF8 reports whether the envelope is UTF-8; one that is not may say something else where Legible has read the header.

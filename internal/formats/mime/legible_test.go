@@ -2,7 +2,10 @@ package mime
 
 import (
 	"bytes"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 // TestLegibleEnvelope: only fields that are no UTF-8, of a mail whose Content-Type has a charset that they are text in, become
@@ -28,3 +31,24 @@ func TestLegibleEnvelope(t *testing.T) {
 		}
 	}
 }
+
+// TestReadEnvelope: what is UTF-8 is not read, what is not is read in its charset, and what cannot be read is an error.
+func TestReadEnvelope(t *testing.T) {
+	broken := readerAt{iotest.ErrReader(io.ErrNoProgress)}
+	plain := Scan([]byte("Subject: \xc3\xa4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n"))
+	if e, err := plain.ReadEnvelope(broken); err != nil || e != plain.Envelope {
+		t.Errorf("UTF-8: %v, %v", e, err)
+	}
+	octets := "Subject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nSubject: \xff\r\n"
+	root := Scan([]byte(octets))
+	if e, err := root.ReadEnvelope(strings.NewReader(octets)); err != nil || e.DecodedSubject() != "Привет" {
+		t.Errorf("KOI8-R: %v, %v", e, err)
+	}
+	if _, err := root.ReadEnvelope(broken); err != io.ErrNoProgress {
+		t.Errorf("no octets: %v", err)
+	}
+}
+
+type readerAt struct{ io.Reader }
+
+func (r readerAt) ReadAt(b []byte, _ int64) (int, error) { return r.Read(b) }

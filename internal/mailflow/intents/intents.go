@@ -121,7 +121,8 @@ type job struct {
 	req    exmdb.OutgoingRequest
 	out    *exmdb.Outgoing
 	from   *exmdb.OutgoingResponse
-	root   *mime.Part
+	// root is the mail, its envelope as clients see it.
+	root *mime.Part
 	// redirected: the mail goes on as it is, or rules of others would take it for another.
 	redirected bool
 }
@@ -131,6 +132,9 @@ func (j *job) send(ctx context.Context) error {
 	var err error
 	if j.root, err = mime.UnmarshalDigest(j.from.Message.Digest); err != nil {
 		return cluster.Errorf(exmdb.KindBadContent, "mail of intent %d: %v", j.number, err)
+	}
+	if j.root.Envelope, err = j.root.ReadEnvelope(j.octets(ctx)); err != nil {
+		return err
 	}
 	if err := j.known(ctx); err != nil {
 		return err

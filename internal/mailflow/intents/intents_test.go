@@ -180,6 +180,38 @@ func TestAwayIsSaidOnce(t *testing.T) {
 	}
 }
 
+// inKOI8 is a mail whose header has octets in the charset of its text; clients see its subject as Привет.
+const inKOI8 = "From: \xe2\xc5\xd2\xd4 <bert@example.test>\r\nTo: anna@example.test\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nMessage-ID: <8@example.test>\r\n" +
+	"Disposition-Notification-To: bert@example.test\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n\xe4\xc1.\r\n"
+
+// What is said about a mail names it as clients show it.
+func TestAnswersNameTheSubjectThatIsShown(t *testing.T) {
+	w := newTown(t)
+	do(w, "anna", exmdb.OpSetOOF, &exmdb.OOFSettings{State: exmdb.OOFEnabled, Internal: exmdb.ReplyText{Plain: "away"}})
+	template := do(w, "anna", exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: schema.Inbox, Associated: true}).State.MID
+	w.rule("anna", mapi.RuleAction{Type: mapi.ActionReply, Data: &mapi.ReplyAction{FID: schema.Inbox, MID: template}})
+	w.rule("anna", forwardTo(0, "carl@example.test"))
+	w.send("bert@example.test", "anna", inKOI8)
+	w.read("anna", 0)
+	w.settle()
+	got := map[string]bool{}
+	for _, octets := range w.inbox("bert") {
+		root := mime.Scan([]byte(octets))
+		got[root.Envelope.DecodedSubject()] = true
+		if root.IsMultipart() {
+			has(t, bodyOf(t, octets, 0), "Subject: Привет\r\n")
+		}
+	}
+	if len(got) != 3 || !got["Automatic reply: Привет"] || !got["RE: Привет"] || !got["Read: Привет"] {
+		t.Errorf("bert has %v", got)
+	}
+	octets := w.one("carl")
+	if subject := mime.Scan([]byte(octets)).Envelope.DecodedSubject(); subject != "FW: Привет" {
+		t.Errorf("carl has %q", subject)
+	}
+	has(t, bodyOf(t, octets, 0), "From: Берт <bert@example.test>\r\n", "Subject: Привет\r\n")
+}
+
 func TestTemplatesAnswer(t *testing.T) {
 	w := newTown(t)
 	var set, carl mapi.PropBag
