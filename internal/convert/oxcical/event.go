@@ -80,6 +80,11 @@ func methodOf(m *object.Message) string {
 	return ""
 }
 
+// IsMeeting tells the classes of messages about meetings (MS-OXOCAL 2.2.5.1).
+func IsMeeting(class string) bool {
+	return hasFold(class, classRequest) || hasFold(class, classCanceled) || hasFold(class, classResponse)
+}
+
 func hasFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -46,7 +46,7 @@ func TextOfMail(p *mime.Part, octets io.ReaderAt) ([]byte, error) {
 // maxRepeated bounds what the components of a series say in all, in bytes: each exception has of the series what is not its own.
 const maxRepeated = 4 << 20
 
-// TextOfMessage is the calendar of a message about a meeting whose mail has none, as one in TNEF has; nil where its properties
+// TextOfMessage is the calendar of a message about a meeting that says it by itself, as one in TNEF does; nil where its properties
 // say no meeting, a series without its rule, or more than anybody reads. The sender has written all of them: nothing is put back
 // that was kept of another calendar.
 func TextOfMessage(c *exmdb.MessageContent, names *oxcmsg.Names) ([]byte, error) {

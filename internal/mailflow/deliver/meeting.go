@@ -3,6 +3,7 @@ package deliver
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcical"
@@ -18,7 +19,7 @@ import (
 // unless it is in TNEF and says a meeting by itself.
 // Times in it that name no zone are in that of whoever gets the mail, which his mailbox is told, so it gets the calendar too.
 func (m *Received) meeting(msg *oxcmail.Message, names *oxcmsg.Names, c *exmdb.Conversion) {
-	text, err := textOf(m.root, m, msg, names)
+	text, err := textOf(m, msg, names)
 	if err != nil || text == nil {
 		return
 	}
@@ -33,29 +34,36 @@ func (m *Received) meeting(msg *oxcmail.Message, names *oxcmsg.Names, c *exmdb.C
 	}
 }
 
-// textOf is the calendar of a mail that became a message, nil where it is about no meeting.
-func textOf(root *mime.Part, octets io.ReaderAt, msg *oxcmail.Message, names *oxcmsg.Names) ([]byte, error) {
-	switch classed := msg.Props.Get(mapi.PidTagMessageClass) != nil; {
-	case !classed && msg.Calendar != nil:
-		return oxcical.TextOfMail(msg.Calendar, octets)
-	case classed && oxcical.CalendarIn(root) == nil:
-		return oxcical.TextOfMessage(&msg.MessageContent, names)
+// textOf is the calendar of a mail that became a message, nil where it is about no meeting. What is in TNEF is the message itself
+// (MS-OXCMAIL 2.2.3.5), so the meeting that it says goes before a calendar beside it, which is written of the same for others to
+// read; the calendar counts where what TNEF says cannot be followed.
+func textOf(octets io.ReaderAt, msg *oxcmail.Message, names *oxcmsg.Names) ([]byte, error) {
+	class, _ := msg.Props.Get(mapi.PidTagMessageClass).(mapi.String)
+	plain := class == "" || strings.EqualFold(string(class), "IPM.Note")
+	if !plain && !oxcical.IsMeeting(string(class)) {
+		return nil, nil
 	}
-	return nil, nil
+	if !plain {
+		text, err := oxcical.TextOfMessage(&msg.MessageContent, names)
+		if text != nil || msg.Calendar == nil {
+			return text, err
+		}
+	}
+	if msg.Calendar == nil {
+		return nil, nil
+	}
+	return oxcical.TextOfMail(msg.Calendar, octets)
 }
 
 // Calendar is the calendar of a mail about a meeting, as its delivery has read it; nil where there is none.
 func Calendar(root *mime.Part, octets io.ReaderAt) (*ical.Component, error) {
-	if part := oxcical.CalendarIn(root); part != nil {
-		return oxcical.OfMail(part, octets)
-	}
 	names := &oxcmsg.Names{Max: maxNames}
 	rd := oxcmail.Reader{Keep: passer{}, Names: names}
 	msg, err := rd.Read(root, octets)
 	if err != nil {
 		return nil, fmt.Errorf("convert mail: %w", err)
 	}
-	text, err := textOf(root, octets, msg, names)
+	text, err := textOf(octets, msg, names)
 	if err != nil || text == nil {
 		return nil, err
 	}

@@ -200,3 +200,38 @@ func TestNoMeetingsInTNEF(t *testing.T) {
 		}
 	}
 }
+
+// Of a meeting in TNEF and a calendar beside it TNEF is what the message is; where it says no meeting, or none that anybody could
+// follow, it is as if the calendar came alone.
+func TestMeetingsInTNEFAndCalendar(t *testing.T) {
+	octets := invitation("REQUEST", "LOCATION:calendar\r\nRRULE:FREQ=DAILY;COUNT=3\r\n")
+	at := func(m *object.Message) { m.SetLid(mapi.PidLidLocation, mapi.String("TNEF")) }
+	for name, c := range map[string]struct {
+		octets string
+		want   mapi.Value
+	}{
+		"both": {mails.WithTNEF(t, octets, at), mapi.String("TNEF")},
+		"no id": {mails.WithTNEF(t, octets, func(m *object.Message) {
+			at(m)
+			m.DeleteLid(mapi.PidLidGlobalObjectId)
+			m.DeleteLid(mapi.PidLidCleanGlobalObjectId)
+		}), mapi.String("calendar")},
+		"long rule": {mails.WithTNEF(t, octets, func(m *object.Message) {
+			at(m)
+			m.SetLid(mapi.PidLidAppointmentRecur, append(mapi.Binary(m.LidBinary(mapi.PidLidAppointmentRecur)), make([]byte, mapi.MaxStoredValue)...))
+		}), mapi.String("calendar")},
+		"a note":        {mails.WithTNEF(t, octets, func(m *object.Message) { m.SetText(mapi.PidTagMessageClass, "IPM.Note") }), mapi.String("calendar")},
+		"a task":        {mails.WithTNEF(t, octets, func(m *object.Message) { m.SetText(mapi.PidTagMessageClass, "IPM.TaskRequest") }), nil},
+		"of TNEF alone": {strings.Replace(mails.WithTNEF(t, octets, nil), "--b\r\nContent-Type: text/calendar", "--b\r\nContent-Type: text/other", 1), mapi.String("calendar")},
+		"not readable":  {strings.Replace(mails.WithTNEF(t, octets, at), "base64\r\n\r\n", "base64\r\n\r\nAAAA", 1), mapi.String("calendar")},
+	} {
+		got, names := meetingIn(t, c.octets)
+		var where mapi.Value
+		if got.Meeting != nil {
+			where = names.Get(&got.Meeting.Props, mapi.PidLidLocation)
+		}
+		if where != c.want {
+			t.Errorf("%s: the meeting is at %v, want %v", name, where, c.want)
+		}
+	}
+}

@@ -147,11 +147,17 @@ func TestCalendarsFollow(t *testing.T) {
 	w.looksLike("bert", "Plans: busy 1, answered 5")
 }
 
-// A request in TNEF alone is entered, answered, moved and canceled as one with a calendar; what else stands in it does not say whom
+// A request in TNEF, alone or beside a calendar, is entered once, answered, moved and canceled as one with a calendar; what else stands in it does not say whom
 // it is from.
 func TestMeetingsInTNEF(t *testing.T) {
+	for name, form := range map[string]func(testing.TB, string, func(*object.Message)) string{"alone": mails.AsTNEF, "beside a calendar": mails.WithTNEF} {
+		t.Run(name, func(t *testing.T) { testMeetingsInTNEF(t, form) })
+	}
+}
+
+func testMeetingsInTNEF(t *testing.T, form func(testing.TB, string, func(*object.Message)) string) {
 	w := newTown(t)
-	inTNEF := func(octets string) string { return mails.AsTNEF(t, octets, nil) }
+	inTNEF := func(octets string) string { return form(t, octets, nil) }
 	w.decides("bert", exmdb.MeetingsDecided)
 	w.send("anna@example.test", "bert", inTNEF(w.meeting("REQUEST", "one", 0, 3, "RRULE:FREQ=WEEKLY;COUNT=4")))
 	w.settle()
@@ -172,7 +178,7 @@ func TestMeetingsInTNEF(t *testing.T) {
 	}
 	forged := w.meeting("CANCEL", "three", 1, 20)
 	for _, from := range []string{"From: Eve <eve@example.test>\r\n", "From: nobody:;\r\n", ""} {
-		w.send("eve@example.test", "bert", mails.AsTNEF(t, strings.Replace(forged, "From: Anna <anna@example.test>\r\n", from, 1), as))
+		w.send("eve@example.test", "bert", form(t, strings.Replace(forged, "From: Anna <anna@example.test>\r\n", from, 1), as))
 		w.looksLike("bert", "Plans: busy 1, answered 5", "Plans: busy 2, answered 3")
 	}
 	w.send("anna@example.test", "bert", inTNEF(w.meeting("CANCEL", "one", 1, 3)))
