@@ -30,6 +30,12 @@ func Property(name string, t mapi.Type) mapi.NamedProperty {
 	return mapi.NamedProperty{PropertyName: mapi.PropertyName{Set: set, Kind: mapi.NameByString, Name: name}, Type: t}
 }
 
+// OfSource reports whether a property says what a source had: it counts beside what was made of that source, and nowhere else.
+func OfSource(n mapi.PropertyName) bool { return n.Set == set && strings.HasPrefix(n.Name, mine) }
+
+// mine begins the names of what is kept of a source.
+const mine = "Kept"
+
 // set is the property set 5b7d2f0e-43a1-4c0b-9f4e-6b1d8a2c7e90. It is on disk for ever.
 var set = mapi.GUID{0x0e, 0x2f, 0x7d, 0x5b, 0xa1, 0x43, 0x0b, 0x4c, 0x9f, 0x4e, 0x6b, 0x1d, 0x8a, 0x2c, 0x7e, 0x90}
 

@@ -260,7 +260,7 @@ var onlyFromHeader = map[mapi.Tag]bool{
 // merge adds what was in TNEF to the message.
 func (im *importer) merge(t *oxtnef.Message) error {
 	for _, p := range t.Props.All() {
-		if onlyFromHeader[p.Tag] || fromHeader[p.Tag] && im.bag.Get(p.Tag) != nil {
+		if onlyFromHeader[p.Tag] || ofSource(p.Tag, im.Names) || fromHeader[p.Tag] && im.bag.Get(p.Tag) != nil {
 			continue
 		}
 		im.bag.Set(p.Tag, p.Value)

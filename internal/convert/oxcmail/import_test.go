@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxtnef"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
@@ -214,6 +215,50 @@ func TestAuthorOfTNEF(t *testing.T) {
 		if got.Props.Get(who[0]) != want[0] || got.Props.Get(who[1]) != want[1] || got.Props.Get(mapi.PidTagBody) != mapi.String("Pay") {
 			t.Errorf("%q: %v", header, got.Props.All())
 		}
+	}
+}
+
+// TestKeptInTNEF: what somebody's conversion kept of another source is not of the mail that brings it, in either direction; what
+// is of an object inside stays with that.
+func TestKeptInTNEF(t *testing.T) {
+	foreign := mapi.Binary("X-Foreign: \xe4\r\nBcc: hidden@example.test\r\nSubject: other\r\n")
+	header := func(bag *mapi.PropBag, names *oxcmsg.Names) { names.Set(bag, keptHeader, foreign) }
+	ids := mapi.NamedProperty{PropertyName: kept.UID().PropertyName, Type: mapi.TypeString}
+	var names oxcmsg.Names
+	m := born(map[mapi.Tag]mapi.Value{mapi.PidTagBody: mapi.String("Hello\r\n"), mapi.PidTagMessageClass: mapi.String("IPM.Task")})
+	header(&m.Props, &names)
+	names.Set(&m.Props, keptStructure, mapi.String("multipart/report"))
+	names.Set(&m.Props, keptText, mapi.String("text/plain; format=flowed"))
+	names.Set(&m.Props, kept.Property(kept.Component, mapi.TypeBinary), mapi.Binary("- X-A:1\x00"))
+	names.Set(&m.Props, ids, mapi.String("a task"))
+	inner := exmdb.Attachment{IsMessage: true, Embedded: born(nil)}
+	header(&inner.Embedded.Props, &names)
+	m.Attachments = []exmdb.Attachment{inner}
+	stream, _, err := (&oxtnef.Writer{Names: &names}).Stream(&oxtnef.Message{MessageContent: *m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tnef, err := io.ReadAll(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, gotNames, b := read(t, append([]byte(usual+"Subject: own\r\nContent-Type: application/ms-tnef\r\n\r\n"), tnef...))
+	for _, p := range got.Props.All() {
+		if name, _ := gotNames.Name(p.Tag.ID()); kept.OfSource(name) {
+			t.Errorf("%s of the sender's is kept", name.Name)
+		}
+	}
+	if gotNames.Get(&got.Props, ids) != mapi.String("a task") || len(got.Attachments) != 1 || gotNames.Get(&got.Attachments[0].Embedded.Props, keptHeader) == nil {
+		t.Errorf("%+v", got.MessageContent)
+	}
+	if again := form(t, &got.MessageContent, &Writer{Names: gotNames, Contents: b}, b); bytes.Count(again, []byte("X-Foreign")) != 1 || !bytes.HasPrefix(again, []byte(usual+"Subject: own\r\n")) {
+		t.Errorf("%s", again)
+	}
+	hidden := &box{contents: contents{}}
+	octets := form(t, m, &Writer{Names: &names, Contents: hidden, TNEF: true}, hidden)
+	out, err := io.ReadAll(mime.Scan(octets).Parts[1].Content(bytes.NewReader(octets)))
+	if err != nil || bytes.Count(out, []byte("hidden@")) != 1 {
+		t.Errorf("blind recipients of the message are in the TNEF: %v, %q", err, out)
 	}
 }
 

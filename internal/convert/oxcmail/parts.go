@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxtnef"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
@@ -500,14 +502,24 @@ var neverInTNEF = []mapi.Tag{
 	mapi.PidTagTransportMessageHeaders, mapi.PidTagDisplayBcc, mapi.PidTagEntryId, mapi.PidTagParentEntryId, mapi.PidTagMessageFlags,
 }
 
+// ofSource tells what a conversion kept of the source that a message was made of. In TNEF it is of the sender's, and says nothing
+// of the mail that the TNEF is in.
+func ofSource(t mapi.Tag, names *oxcmsg.Names) bool {
+	name, known := names.Name(t.ID())
+	return known && kept.OfSource(name)
+}
+
 // winmail is a message in TNEF with a text beside it (MS-OXCMAIL 2.1.3.5), nil where it cannot be written so.
 func (r *renderer) winmail(m *exmdb.MessageContent) *node {
+	names := r.Names
+	if names == nil {
+		names = &oxcmsg.Names{}
+	}
 	t := &oxtnef.Message{CodePage: utf8Page}
 	for _, p := range m.Props.All() {
-		t.Props.Set(p.Tag, p.Value)
-	}
-	for _, tag := range neverInTNEF {
-		t.Props.Delete(tag)
+		if !slices.Contains(neverInTNEF, p.Tag) && !ofSource(p.Tag, names) {
+			t.Props.Set(p.Tag, p.Value)
+		}
 	}
 	t.Props.Set(mapi.PidTagTnefCorrelationKey, mapi.Binary(append([]byte(stringOf(&m.Props, mapi.PidTagInternetMessageId)), 0)))
 	for _, each := range m.Recipients {
@@ -516,10 +528,6 @@ func (r *renderer) winmail(m *exmdb.MessageContent) *node {
 		}
 	}
 	t.Attachments = m.Attachments
-	names := r.Names
-	if names == nil {
-		names = &oxcmsg.Names{}
-	}
 	w := oxtnef.Writer{Names: names, Open: r.Contents.Open}
 	stream, _, err := w.Stream(t)
 	if err != nil {
