@@ -53,6 +53,9 @@ type Event struct {
 	UnreadKnown bool   `wire:"17"`
 	// Whole says that a folder came with messages in it of which nothing is told: it was recovered.
 	Whole bool `wire:"18"`
+	// Deleted says that the folder is a soft-deleted one, as it was told before: what was below it has changed, or it is gone for
+	// good. That is for who shows tables of it; no Subscription wants it.
+	Deleted bool `wire:"19"`
 }
 
 // EventsRequest asks what happened in a mailbox since a stamp, in order of the stamps: at most Limit events, but those
@@ -94,7 +97,7 @@ type Subscription struct {
 // Wants is which notifications an event makes for the subscription, none for most. New mail is an object that was created
 // too: who asks for both gets both.
 func (s *Subscription) Wants(e *Event) EventKinds {
-	if !s.about(e) {
+	if e.Deleted || !s.about(e) {
 		return 0
 	}
 	kinds := e.Kind

@@ -46,8 +46,9 @@ type FolderOrigin struct {
 }
 
 // FolderTrace is where a folder was. Of a copy Source is the folder it was made of, and Parent the one above that. To is
-// where a folder that moved went. Of one that is gone Permissions is its list, if it had one: who could see it is told. Of
-// one that was recovered, or whose time is over, Parent is below which it was soft-deleted, zero if it was with its parent.
+// where a folder that moved went. Of one that is gone, or whose time is over, Permissions is its list, if it had one: who
+// could see it, or owned it, is told. Of one that was recovered, or whose time is over, Parent is below which it was soft-deleted,
+// zero if one that was recovered was with its parent.
 type FolderTrace struct {
 	Folder      mapi.GlobalCounter `wire:"1"`
 	Parent      mapi.GlobalCounter `wire:"2"`

@@ -95,8 +95,12 @@ func (t *tx) endFolder(fid mapi.FID) error {
 	}
 	t.w.Delete(schema.DeletedFolderKey(fid))
 	t.shelved = nil
+	trace, err := t.lastTrace(fid, &d.Folder)
+	if err != nil {
+		return err
+	}
 	t.counters.FolderEnd = t.stamp()
-	t.noteFolders(schema.OriginOver, t.counters.FolderEnd, schema.FolderTrace{Folder: fid.Counter(), Parent: d.Folder.Parent})
+	t.noteFolders(schema.OriginOver, t.counters.FolderEnd, trace)
 	t.counters.Retained -= d.Counts.Used + d.Counts.AssociatedUsed + d.Counts.RetainedUsed
 	if err := t.forgetFolder(fid, &d.Folder); err != nil {
 		return err

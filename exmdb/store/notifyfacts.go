@@ -132,16 +132,22 @@ func (t *tx) noteGone(fids []mapi.FID, s mapi.Stamp) error {
 			}
 			continue
 		}
-		list, err := t.r.Get(schema.PermissionsKey(fid))
+		trace, err := t.lastTrace(fid, &f)
 		if err != nil {
 			return err
 		}
-		traces = append(traces, schema.FolderTrace{Folder: fid.Counter(), Parent: f.Parent, Permissions: list})
+		traces = append(traces, trace)
 	}
 	if len(traces) > 0 {
 		t.noteFolders(schema.OriginGone, s, traces...)
 	}
 	return nil
+}
+
+// lastTrace is where a folder is that goes, and who has which rights in it.
+func (t *tx) lastTrace(fid mapi.FID, f *schema.Folder) (schema.FolderTrace, error) {
+	list, err := t.r.Get(schema.PermissionsKey(fid))
+	return schema.FolderTrace{Folder: fid.Counter(), Parent: f.Parent, Permissions: list}, err
 }
 
 // dropOrigins forgets what is noted of a folder below a stamp, as its tombstones.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -90,7 +91,7 @@ func (w *eventWalk) tracedFolders(s mapi.Stamp, stored []byte) error {
 		case schema.OriginSearched:
 			err = w.searchedFolder(s, t)
 		case schema.OriginOver:
-			err = w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
+			err = w.endedFolder(s, t)
 		default:
 			err = w.tracedFolder(s, o.Kind, t)
 		}
@@ -174,31 +175,80 @@ func (w *eventWalk) leftParent(s mapi.Stamp, t *schema.FolderTrace, moved mapi.T
 	fid := mapi.LocalFID(t.Parent)
 	var f schema.Folder
 	found, err := load(w.r, schema.FolderKey(fid), &f)
-	if err != nil || !found || f.Recovered > s {
+	switch e := (&exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{moved}}); {
+	case err != nil:
 		return err
+	case !found:
+		return w.leftShelved(s, e)
+	case f.Recovered > s:
+		return nil
+	default:
+		return w.folderEvent(s, e, &f)
 	}
-	return w.folderEvent(s, &exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Tags: []mapi.Tag{moved}}, &f)
 }
 
-// goneFolder tells of a folder that was deleted whoever saw it then.
-func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace) error {
-	fid, parent := mapi.LocalFID(t.Folder), mapi.LocalFID(t.Parent)
-	if mapi.Stamp(t.Folder) >= w.after || !w.asks(fid, parent) {
-		return nil
-	}
-	seen := w.whole
-	if !seen {
-		list := firstPermissions(w.header.Kind, fid)
-		if len(t.Permissions) > 0 {
-			list = schema.Permissions{}
-			if err := schema.Decode(t.Permissions, &list); err != nil {
-				return err
-			}
+// leftShelved tells of a soft-deleted folder that one below it has left. What happened up to its own deletion is told with that.
+func (w *eventWalk) leftShelved(s mapi.Stamp, e *exmdb.Event) error {
+	d, err := w.deletedFolder(e.Folder)
+	if err != nil {
+		if cluster.KindOf(err) == exmdb.KindNoFolder {
+			err = nil // its time is over too, which is told
 		}
-		seen = granted(&list, w.as)&canSee != 0
+		return err
 	}
-	if seen {
-		w.page.add(s, &event{Event: exmdb.Event{Kind: exmdb.EventDeleted, Folder: fid, Parent: parent}})
+	rights, err := w.rightsIn(e.Folder)
+	if err != nil || d.Stamp >= s || rights&toOwn.any == 0 {
+		return err
 	}
+	e.Parent, e.Deleted = mapi.LocalFID(d.Folder.Parent), true
+	w.addFolder(s, e)
 	return nil
+}
+
+// endedFolder tells of a soft-deleted folder whose time is over: of itself whoever owned it, and of the one it was below.
+func (w *eventWalk) endedFolder(s mapi.Stamp, t *schema.FolderTrace) error {
+	owned, err := w.had(t, toOwn.any)
+	if err != nil {
+		return err
+	}
+	if owned && mapi.Stamp(t.Folder) < w.after {
+		w.addFolder(s, &exmdb.Event{Kind: exmdb.EventDeleted, Folder: mapi.LocalFID(t.Folder), Parent: mapi.LocalFID(t.Parent), Deleted: true})
+	}
+	return w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
+}
+
+// goneFolder tells of a folder that was deleted whoever saw it then. One that came above the stamp was never told of, but may be
+// one of those that were deleted below another.
+func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace) error {
+	if mapi.Stamp(t.Folder) >= w.after {
+		return w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
+	}
+	seen, err := w.had(t, canSee)
+	if err != nil || !seen {
+		return err
+	}
+	w.addFolder(s, &exmdb.Event{Kind: exmdb.EventDeleted, Folder: mapi.LocalFID(t.Folder), Parent: mapi.LocalFID(t.Parent)})
+	return nil
+}
+
+// addFolder tells of a folder that is not there, if it or the one it was below is asked for.
+func (w *eventWalk) addFolder(s mapi.Stamp, e *exmdb.Event) {
+	if w.asks(e.Folder, e.Parent) {
+		w.page.add(s, &event{Event: *e})
+	}
+}
+
+// had reports whether the caller had one of some rights in a folder that is gone.
+func (w *eventWalk) had(t *schema.FolderTrace, of exmdb.FolderRights) (bool, error) {
+	if w.whole {
+		return true, nil
+	}
+	list := firstPermissions(w.header.Kind, mapi.LocalFID(t.Folder))
+	if len(t.Permissions) > 0 {
+		list = schema.Permissions{}
+		if err := schema.Decode(t.Permissions, &list); err != nil {
+			return false, err
+		}
+	}
+	return granted(&list, w.as)&of != 0, nil
 }

@@ -129,6 +129,12 @@ func (m *mirror) empty(fid mapi.FID) {
 
 func (m *mirror) folder(b *box, e *exmdb.Event, live bool) {
 	parent, known := m.folders[e.Folder]
+	if e.Deleted {
+		if live && known {
+			m.wrongf(e, "it is there")
+		}
+		return
+	}
 	switch e.Kind {
 	case exmdb.EventCreated, exmdb.EventCopied:
 		if known {
@@ -216,6 +222,10 @@ func (c *restless) step() error {
 		_, err := try(c.box, exmdb.OpMove, &exmdb.CopyRequest{Folder: fid, UIDs: []exmdb.UIDRange{{First: 1, Last: mapi.UID(1 + c.rng.IntN(30))}}, Target: c.folderAt()})
 		return err
 	case 8:
+		if c.rng.IntN(3) == 0 {
+			_, err := try(c.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: fid, Parent: c.folderAt(), Name: fmt.Sprint(c.rng.IntN(9))})
+			return err
+		}
 		_, err := try(c.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true, Hard: c.rng.IntN(5) == 0})
 		return err
 	}

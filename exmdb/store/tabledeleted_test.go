@@ -173,6 +173,7 @@ func TestWhoShowsDeletedIsTold(t *testing.T) {
 	back := b.folderOf(b.a, "back")
 	b.folderOf(back, "below")
 	over := b.folderOf(b.a, "over")
+	b.nameOf(over)
 	for _, fid := range []mapi.FID{back, over} {
 		call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
 	}
@@ -189,7 +190,7 @@ func TestWhoShowsDeletedIsTold(t *testing.T) {
 		}
 		r := call(reader, exmdb.OpEvents, &exmdb.EventsRequest{Since: start, Folders: []mapi.FID{b.a}})
 		for i := range r.Events {
-			if slices.Contains(r.Events[i].Tags, mapi.PidTagDeletedMessageCount) {
+			if r.Events[i].Deleted || slices.Contains(r.Events[i].Tags, mapi.PidTagDeletedMessageCount) {
 				t.Errorf("%s: the reader is told %+v", when, r.Events[i])
 			}
 		}
@@ -205,7 +206,7 @@ func TestWhoShowsDeletedIsTold(t *testing.T) {
 	tell("a folder was recovered", func() {
 		call(b.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: back, Parent: b.b})
 	}, below)
-	tell("the time of the rest is over", b.letGo, set, below)
+	tell("the time of the rest is over", b.letGo, "deleted folder over below a, soft-deleted", set, below)
 	call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: b.a})
 	call(b.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: b.a, Parent: schema.IPMSubtree})
 	start := b.since
@@ -214,6 +215,52 @@ func TestWhoShowsDeletedIsTold(t *testing.T) {
 			t.Errorf("a folder that came back after that tells %q from %d on", line, start)
 		}
 	}
+}
+
+// TestWhoShowsADeletedFolderIsTold: whoever owned a soft-deleted folder is told with an event of it when one leaves those that
+// were below it, and when it is gone for good; who only saw it is not, and no subscription of the folder wants to hear it.
+func TestWhoShowsADeletedFolderIsTold(t *testing.T) {
+	b := newTold(t)
+	gone := b.folderOf(b.a, "gone")
+	before, with := b.folderOf(gone, "before"), b.folderOf(gone, "with")
+	owning, seeing := b.asUser(mapi.NewGUID()), b.asUser(mapi.NewGUID())
+	for _, fid := range []mapi.FID{gone, before, with} {
+		b.nameOf(fid)
+		grantTo(b.box, fid, owning.as.User, exmdb.RightFolderVisible|exmdb.RightFolderOwner)
+		grantTo(b.box, fid, seeing.as.User, roleReviewer)
+	}
+	grantTo(b.box, b.b, owning.as.User, roleReviewer)
+	grantTo(b.box, b.b, seeing.as.User, roleReviewer)
+	for _, fid := range []mapi.FID{before, gone} {
+		call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+	}
+	b.events(nil)
+	all := exmdb.Subscription{Kinds: 0xFFFF, Folder: gone}
+	tell := func(when string, do func(), want ...string) {
+		t.Helper()
+		start := b.since
+		do()
+		for _, who := range []*box{b.box, owning, seeing} {
+			b.since = start
+			told := *b
+			told.box = who
+			got := told.events([]mapi.FID{gone})
+			if who == seeing && len(got) > 0 || who != seeing && !slices.Equal(got, want) {
+				t.Errorf("%s: user %v is told %q, want %q", when, who.as.User, got, want)
+			}
+			b.since = told.since
+		}
+		r := call(b.box, exmdb.OpEvents, &exmdb.EventsRequest{Since: start, Folders: []mapi.FID{gone}})
+		for i := range r.Events {
+			if kinds := all.Wants(&r.Events[i]); kinds != 0 {
+				t.Errorf("%s: a subscription wants %v of %+v", when, kinds, r.Events[i])
+			}
+		}
+	}
+	tell("one was recovered", func() {
+		call(b.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: before, Parent: b.b})
+	}, fmt.Sprintf("modified folder gone below a, soft-deleted, %v", mapi.PidTagDeletedFolderCount))
+	tell("the time of the rest is over", b.letGo, "deleted folder gone below a, soft-deleted", "deleted folder with below gone, soft-deleted")
 }
 
 // TestTablesOfOthersDeleted: who may delete only what he made sees of the soft-deleted what he made; who may not delete

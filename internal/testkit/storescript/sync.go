@@ -482,8 +482,11 @@ func (r *run) eventWord(e *exmdb.Event) (string, error) {
 		}
 	}
 	what := "folder"
-	if e.Message != 0 {
+	switch {
+	case e.Message != 0:
 		what = "message in"
+	case e.Deleted:
+		what = "soft-deleted folder"
 	}
 	key := "path " + fmt.Sprint(r.cmd.box.id, e.Folder)
 	path, err := r.look().Path(r.cmd.ctx, e.Folder)

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// watcher shows a table, and asks for it again when an event of its folder says so.
+type watcher struct {
+	name  string
+	who   *box
+	req   exmdb.TableRequest
+	scope []mapi.FID // nil for folders with what is in them, and for all levels
+	since mapi.Stamp
+	shows string
+	// told and changed count how often there were events, and how often the table was another.
+	told, changed int
+}
+
+func (b *box) watch(name string, spec exmdb.TableSpec, columns ...mapi.Tag) *watcher {
+	w := &watcher{name: name, who: b, req: exmdb.TableRequest{Spec: spec, Columns: columns}, since: call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Stamp}
+	if !spec.Depth && spec.Kind != exmdb.TableHierarchy {
+		w.scope = []mapi.FID{spec.Object.Folder}
+	}
+	w.shows = w.read()
+	return w
+}
+
+// read is the whole table, or why there is none.
+func (w *watcher) read() string {
+	t := exmdb.Table{Caller: w.who, As: w.who.as}
+	r, err := t.Rows(w.who.t.Context(), exmdb.TableRowsRequest{Table: w.req, From: beginning, Count: 10_000})
+	if err != nil {
+		return fmt.Sprint("refused: kind ", cluster.KindOf(err))
+	}
+	return fmt.Sprint(shownRows(r.Rows))
+}
+
+// look reads the events, and fails where the table is another one and there are none.
+func (w *watcher) look() bool {
+	w.who.t.Helper()
+	r := call(w.who, exmdb.OpEvents, &exmdb.EventsRequest{Since: w.since, Folders: w.scope, Limit: exmdb.MaxEvents})
+	was, is := w.shows, w.read()
+	if len(r.Events) > 0 {
+		w.told++
+	}
+	if w.since, w.shows = r.Stamp, is; was == is {
+		return true
+	}
+	w.changed++
+	if len(r.Events) == 0 && !r.Overflow {
+		w.who.t.Errorf("%s: nothing is told, and %s\nhas become %s", w.name, was, is)
+	}
+	return len(r.Events) > 0
+}
+
+// TestWhoShowsATableIsTold: whatever becomes of a table, whoever shows it finds an event of its folder, whether that is there or
+// soft-deleted; whoever shows folders with their counts, or all levels, an event of any.
+func TestWhoShowsATableIsTold(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rounds, steps := 8, 200
+	if testing.Short() {
+		rounds = 2
+	}
+	expected := append([]cluster.Kind{exmdb.KindCycle, exmdb.KindHasChildren, exmdb.KindBadName}, refusals...)
+	moved := make(map[string]int)
+	for round := range rounds {
+		c := &restless{&chaos{box: newBox(t, 0), rng: rand.New(rand.NewPCG(seed, uint64(round)))}}
+		member := c.asUser(mapi.NewGUID())
+		grantTo(c.box, schema.IPMSubtree, member.as.User, exmdb.AllRights)
+		for i := range 4 {
+			c.folders = append(c.folders, c.newFolder(fmt.Sprint("top ", i)))
+		}
+		var all []*watcher
+		for step := range steps {
+			if err := c.shelving(); err != nil && !slices.Contains(expected, cluster.KindOf(err)) {
+				t.Fatalf("seed %d, round %d, step %d: %v", seed, round, step, err)
+			}
+			for _, w := range all {
+				if c.rng.IntN(3) == 0 && !w.look() && t.Failed() {
+					t.Fatalf("seed %d, round %d, step %d", seed, round, step)
+				}
+			}
+			if len(all) < 20 || c.rng.IntN(8) == 0 {
+				w := c.watchSome([]*box{c.box, member}[c.rng.IntN(2)])
+				if w.who == member {
+					w.name += ", to a member"
+				}
+				all = append(all, w)
+				all = all[max(0, len(all)-20):]
+			}
+			for _, w := range all {
+				moved[w.name] += w.changed
+				w.changed = 0
+			}
+		}
+	}
+	t.Log(moved)
+	for _, name := range []string{"deleted messages", "deleted folders", "deleted folders of all levels", "messages of a deleted folder", "folders"} {
+		if moved[name] == 0 || moved[name+", to a member"] == 0 {
+			t.Errorf("seed %d: no table of %s was ever another", seed, name)
+		}
+	}
+}
+
+// watchSome shows a table of a folder, which may be soft-deleted.
+func (c *restless) watchSome(who *box) *watcher {
+	fid := append(c.folders, schema.IPMSubtree)[c.rng.IntN(len(c.folders)+1)]
+	folders := []mapi.Tag{mapi.PidTagDisplayName, mapi.PidTagSubfolders, mapi.PidTagDeletedOn}
+	deep := listOf(exmdb.TableDeletedFolders, fid)
+	deep.Depth = true
+	gone := listOf(exmdb.TableContents, fid)
+	gone.Object.Deleted = true
+	switch c.rng.IntN(7) {
+	case 0:
+		return who.watch("deleted messages", deletedOf(fid), mapi.PidTagDeletedOn)
+	case 1:
+		return who.watch("deleted associated messages", listOf(exmdb.TableDeletedAssociated, fid), mapi.PidTagDeletedOn)
+	case 2:
+		return who.watch("folders", listOf(exmdb.TableHierarchy, fid), mapi.PidTagDisplayName, mapi.PidTagContentCount, mapi.PidTagSubfolders)
+	case 3:
+		return who.watch("deleted folders of all levels", deep, folders...)
+	case 4:
+		return who.watch("messages of a deleted folder", gone, mapi.PidTagSubject)
+	}
+	return who.watch("deleted folders", listOf(exmdb.TableDeletedFolders, fid), folders...)
+}
+
+// shelving is a client that deletes and recovers folders more than others do.
+func (c *restless) shelving() error {
+	switch fid := c.folderAt(); c.rng.IntN(8) {
+	case 0, 1:
+		_, err := try(c.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid, Recursive: true})
+		return err
+	case 2:
+		_, err := try(c.box, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: fid, Parent: c.folderAt(), Name: fmt.Sprint(c.rng.IntN(9))})
+		return err
+	case 3:
+		r, err := try(c.box, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: fid, Name: fmt.Sprint(c.rng.IntN(9))})
+		if err == nil {
+			c.folders = append(c.folders, r.Folder.FID)
+		}
+		return err
+	}
+	return c.step()
+}
