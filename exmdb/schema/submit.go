@@ -12,8 +12,10 @@ func SubmittedKey(o mapi.ObjectNumber) []byte { return objectKey(PrefixSubmitted
 
 // Submitted is what a message that waits is sent with.
 type Submitted struct {
-	At      time.Time `wire:"1"`
-	Own     []string  `wire:"2"` // as in exmdb.SubmitRequest
-	Name    string    `wire:"3"`
+	At   time.Time `wire:"1"`
+	Own  []string  `wire:"2"` // as in exmdb.SubmitRequest
+	Name string    `wire:"3"`
+	// Stays says that it is not moved when it is sent: who submitted it may make nothing in the folder that it names.
+	Stays   bool `wire:"4"`
 	Unknown wire.Unknown
 }

@@ -59,10 +59,15 @@ func submitMessage(t *tx, req *exmdb.SubmitRequest) (*exmdb.SubmitResponse, erro
 	if err := t.maySend(req); err != nil {
 		return nil, err
 	}
-	set, at, err := t.stampSubmit(&d.before.row, req.Own[0])
+	bag, err := t.bag(&d.before.row)
 	if err != nil {
 		return nil, err
 	}
+	files, err := t.mayFile(bag)
+	if err != nil {
+		return nil, err
+	}
+	set, at := t.stampSubmit(bag, req.Own[0])
 	if err := d.apply(&exmdb.MessageEdit{Set: set}); err != nil {
 		return nil, err
 	}
@@ -71,7 +76,7 @@ func submitMessage(t *tx, req *exmdb.SubmitRequest) (*exmdb.SubmitResponse, erro
 		return nil, err
 	}
 	object := d.after.row.Object
-	t.set(schema.SubmittedKey(object), &schema.Submitted{At: at, Own: req.Own, Name: req.Name})
+	t.set(schema.SubmittedKey(object), &schema.Submitted{At: at, Own: req.Own, Name: req.Name, Stays: !files})
 	if at.After(t.now) {
 		t.w.Schedule(sendDue(object, at))
 		return &exmdb.SubmitResponse{At: at, Waits: true}, nil
@@ -127,11 +132,7 @@ func (v *view) sendsTo(row *schema.Row) (to []exmdb.OutgoingRecipient, err error
 }
 
 // stampSubmit is what a message gets when it is submitted, and when it is sent.
-func (t *tx) stampSubmit(row *schema.Row, from string) (set mapi.PropBag, at time.Time, err error) {
-	bag, err := t.bag(row)
-	if err != nil {
-		return set, at, err
-	}
+func (t *tx) stampSubmit(bag *mapi.PropBag, from string) (set mapi.PropBag, at time.Time) {
 	at = sendTime(bag, t.now)
 	set.Set(mapi.PidTagClientSubmitTime, mapi.FileTimeOf(t.now))
 	if bag.Get(mapi.PidTagDeferredSendNumber) != nil && at.After(t.now) {
@@ -141,7 +142,7 @@ func (t *tx) stampSubmit(row *schema.Row, from string) (set mapi.PropBag, at tim
 		_, domain, _ := strings.Cut(from, "@")
 		set.Set(mapi.PidTagInternetMessageId, mapi.String(fmt.Sprintf("<%s@%s>", mapi.NewGUID(), domain)))
 	}
-	return set, at, nil
+	return set, at
 }
 
 // submitted reads what a message waits with, nil where it does not.
@@ -233,7 +234,7 @@ func (t *tx) sendObject(object mapi.ObjectNumber) error {
 	if _, err := t.settle(mid, exmdb.FlagDraft); err != nil {
 		return err
 	}
-	return t.putAway(mid)
+	return t.putAway(mid, s.Stays)
 }
 
 // sendOut writes the message into the outbox, with a share in its form.
@@ -251,8 +252,8 @@ func (t *tx) sendOut(row *schema.Row, s *schema.Submitted) error {
 }
 
 // putAway does with a sent message what its properties say (MS-OXOMSG 3.2.5.1): it is deleted, or goes to the folder of what
-// was sent; else it stays.
-func (t *tx) putAway(mid mapi.MID) error {
+// was sent, unless it is one that stays where it is.
+func (t *tx) putAway(mid mapi.MID, stays bool) error {
 	fid, m, err := t.find(mid)
 	if err != nil {
 		return err
@@ -275,7 +276,7 @@ func (t *tx) putAway(mid mapi.MID) error {
 		return err
 	}
 	target, err := t.sentFolder(bag)
-	if err != nil || target == 0 || target == fid {
+	if err != nil || target == 0 || target == fid || stays {
 		return err
 	}
 	carried := carriage{from: fid, to: target}
@@ -283,6 +284,17 @@ func (t *tx) putAway(mid mapi.MID) error {
 		return err
 	}
 	return t.moved(source, gone, &carried)
+}
+
+// mayFile reports whether the caller may put a message into the folder that it names for itself (MS-OXOMSG 2.2.3.10). It is asked
+// when the message is submitted: when it is sent, nobody is there to be asked. Who may not sends it all the same, and it stays.
+func (t *tx) mayFile(bag *mapi.PropBag) (bool, error) {
+	target, err := t.sentFolder(bag)
+	if err != nil || target == 0 {
+		return t.whole, err
+	}
+	rights, err := t.rightsIn(target)
+	return rights&toCreate.any != 0, err
 }
 
 // sentFolder is the folder that a message names for itself once it is sent, by server id or, from clients with stores of their

@@ -90,6 +90,71 @@ func TestSentMailIsPutWhereItSays(t *testing.T) {
 	b.audit("put away")
 }
 
+// TestSentMailIsPutWhereTheSenderMayCreate: who may make nothing in the folder that his message names sends it all the same, and it
+// stays where it was; what he may counts when he submits it, whoever sends it then.
+func TestSentMailIsPutWhereTheSenderMayCreate(t *testing.T) {
+	b := newBox(t, 0)
+	owner := mapi.NewGUID()
+	b.update(func(tx *tx) error {
+		tx.header.Owner = owner
+		tx.set(schema.HeaderKey(), &tx.header)
+		return nil
+	})
+	outbox, read, open := mapi.LocalFID(outboxCounter), b.newFolder("read"), b.newFolder("open")
+	sender := b.asUser(mapi.NewGUID())
+	sender.as.SendAs = []mapi.GUID{owner}
+	grantTo(b, outbox, sender.as.User, exmdb.RightEditAny)
+	grantTo(b, read, sender.as.User, exmdb.AllRights&^exmdb.RightCreate)
+	grantTo(b, open, sender.as.User, exmdb.RightCreate)
+	entry := func(fid mapi.FID) mapi.Value { return b.prop(exmdb.ObjectID{Folder: fid}, mapi.PidTagEntryId) }
+	for name, c := range map[string]struct {
+		who   *box
+		props []any
+		want  mapi.FID
+	}{
+		"by server id":              {sender, []any{mapi.PidTagSentMailSvrEID, sentTo(read)}, outbox},
+		"by entry id":               {sender, []any{mapi.PidTagSentMailEntryId, entry(read)}, outbox},
+		"where he may create":       {sender, []any{mapi.PidTagSentMailSvrEID, sentTo(open)}, open},
+		"the same, by entry id":     {sender, []any{mapi.PidTagSentMailEntryId, entry(open)}, open},
+		"a folder that is not":      {sender, []any{mapi.PidTagSentMailSvrEID, sentTo(0x999)}, outbox},
+		"the owner's":               {b, []any{mapi.PidTagSentMailSvrEID, sentTo(read)}, read},
+		"deleted, wherever it goes": {sender, []any{mapi.PidTagSentMailSvrEID, sentTo(read), mapi.PidTagDeleteAfterSubmit, mapi.Boolean(true)}, 0},
+	} {
+		for _, later := range []bool{false, true} {
+			sent, hour := len(b.outgoing()), time.Duration(0)
+			if later {
+				hour = time.Hour
+			}
+			mid := b.written(append(c.props, mapi.PidTagDeferredSendTime, mapi.FileTimeOf(b.now.Add(hour)))...)
+			object := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: mid}}).State.Object
+			r := call(c.who, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}, Name: "Own"})
+			b.now = b.now.Add(2 * hour)
+			b.work()
+			if at := b.folderOfObject(object); at != c.want || r.Waits != later || len(b.outgoing()) != sent+1 {
+				t.Errorf("%s, later %t: it is in %#x, want %#x; it waits: %t; %d went", name, later, uint64(at), uint64(c.want), r.Waits, len(b.outgoing())-sent)
+			}
+		}
+	}
+	b.audit("put away")
+}
+
+// folderOfObject is where an object is, zero if it is nowhere.
+func (b *box) folderOfObject(o mapi.ObjectNumber) (fid mapi.FID) {
+	b.t.Helper()
+	b.view(func(v *view) error {
+		counter, err := v.r.Get(schema.ObjectKey(o))
+		if err != nil || counter == nil {
+			return err
+		}
+		c, err := schema.ParseCounter(counter)
+		if err == nil {
+			fid, _, err = v.find(mapi.NewMID(mapi.LocalReplica, c))
+		}
+		return err
+	})
+	return fid
+}
+
 func TestMessagesWaitUntilTheirTime(t *testing.T) {
 	b := newBox(t, 0)
 	hour := mapi.FileTimeOf(b.now.Add(time.Hour))
