@@ -116,8 +116,8 @@ func (s *ContentsSync) finish(resp *SyncContentsResponse) {
 	if !s.forgotten.IsEmpty() { // the set may be a large one
 		s.State.Given = s.State.Given.Minus(s.forgotten)
 	}
-	if !s.told.IsEmpty() {
-		s.State.Given = s.State.Given.Union(s.told)
+	if came := s.told.Minus(s.State.Given); !came.IsEmpty() {
+		s.State.Given = s.State.Given.Union(came)
 	}
 	if s.Scope.Flags&SyncStateOnly != 0 {
 		s.State.Given = s.present

@@ -31,6 +31,7 @@ func TestSubscriptionsPickEvents(t *testing.T) {
 		"the folder":                      {Subscription{Kinds: all, Folder: a}, Event{Kind: EventModified, Folder: a, Parent: b}, EventModified},
 		"a folder below it":               {Subscription{Kinds: all, Folder: b}, Event{Kind: EventCreated, Folder: a, Parent: b}, EventCreated},
 		"a change of a folder below it":   {Subscription{Kinds: all, Folder: b}, Event{Kind: EventModified, Folder: a, Parent: b}, 0},
+		"the folder, soft-deleted":        {Subscription{Kinds: all, Folder: a}, Event{Kind: EventModified, Folder: a, Parent: b, Deleted: true}, 0},
 		"a search of the folder":          {Subscription{Kinds: all, Folder: a}, Event{Kind: EventSearchComplete, Folder: a, Parent: b}, EventSearchComplete},
 		"a search of a folder below it":   {Subscription{Kinds: all, Folder: b}, Event{Kind: EventSearchComplete, Folder: a, Parent: b}, 0},
 		"a folder that left it":           {Subscription{Kinds: all, Folder: c}, Event{Kind: EventMoved, Folder: a, Parent: b, OldFolder: a, OldParent: c}, EventMoved},
