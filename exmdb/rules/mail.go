@@ -337,7 +337,11 @@ func (m *Mail) headerText() mapi.Value {
 	if m.Header == nil {
 		return nil
 	}
-	return mapi.String(oxcmail.TransportHeaders(m.Header))
+	charset := ""
+	if root := m.root(); root != nil {
+		charset = root.TextCharset()
+	}
+	return mapi.String(oxcmail.TransportHeaders(m.Header, charset))
 }
 
 func (m *Mail) bodyText() mapi.Value {

@@ -43,18 +43,20 @@ func (v *view) recipients(row *schema.Row) ([]mapi.PropBag, error) {
 		return nil, err
 	}
 	env, err := mime.DigestEnvelope(digest)
-	if err == nil && !env.IsUTF8() {
-		env, err = v.legible(body, digest)
+	if err == nil && !env.IsLegible() {
+		env, err = v.legible(body)
+	} else if err != nil {
+		err = cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", body, err)
 	}
 	if err != nil {
-		return nil, cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", body, err)
+		return nil, err
 	}
 	return oxcmail.Recipients(env), nil
 }
 
 // legible is the envelope of a body by its header, which says in which charset it is.
-func (v *view) legible(body mapi.ObjectNumber, digest []byte) (*mime.Envelope, error) {
-	root, err := mime.UnmarshalDigest(digest)
+func (v *view) legible(body mapi.ObjectNumber) (*mime.Envelope, error) {
+	root, err := v.structure(body)
 	if err != nil {
 		return nil, err
 	}

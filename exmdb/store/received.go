@@ -10,6 +10,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmail"
+	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -197,7 +198,31 @@ func (v *view) receivedHeader(row *schema.Row) (trace, header string, err error)
 	if err != nil {
 		return "", "", err
 	}
-	return oxcmail.TransportHeaders(recipe.Prefix), oxcmail.TransportHeaders(octets[:headerEnd(octets)]), nil
+	octets = octets[:headerEnd(octets)]
+	charset := ""
+	if !mime.IsLegible(octets) {
+		root, err := v.structure(body)
+		if err != nil {
+			return "", "", err
+		}
+		if root != nil {
+			charset = root.TextCharset()
+		}
+	}
+	return oxcmail.TransportHeaders(recipe.Prefix, charset), oxcmail.TransportHeaders(octets, charset), nil
+}
+
+// structure is the tree of a body's parts, nil where it came without one.
+func (v *view) structure(body mapi.ObjectNumber) (*mime.Part, error) {
+	digest, err := v.r.Get(schema.DigestKey(body))
+	if err != nil || digest == nil {
+		return nil, err
+	}
+	root, err := mime.UnmarshalDigest(digest)
+	if err != nil {
+		return nil, cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", body, err)
+	}
+	return root, nil
 }
 
 // headerEnd is where the header ends with which octets begin, the empty line not counted; 0 where it does not.

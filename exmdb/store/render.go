@@ -1,7 +1,6 @@
 package store
 
 import (
-	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/content"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
@@ -135,19 +134,9 @@ func (d *draft) reheaded(recipients []mapi.PropBag) (oxcmail.Form, bool, error) 
 	if err != nil {
 		return oxcmail.Form{}, false, err
 	}
-	digest, err := d.r.Get(schema.DigestKey(received))
-	if err != nil {
+	root, err := d.structure(received)
+	if err != nil || root == nil || root.HeaderSize() > maxReheader {
 		return oxcmail.Form{}, false, err
-	}
-	if digest == nil { // it came without one
-		return oxcmail.Form{}, false, nil
-	}
-	root, err := mime.UnmarshalDigest(digest)
-	if err != nil {
-		return oxcmail.Form{}, false, cluster.Errorf(cluster.KindDamaged, "digest of body %d: %v", received, err)
-	}
-	if root.HeaderSize() > maxReheader {
-		return oxcmail.Form{}, false, nil
 	}
 	header, err := content.Read(d.r, recipe, uint64(len(recipe.Prefix)), uint32(root.HeaderSize()))
 	if err != nil {

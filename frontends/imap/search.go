@@ -68,12 +68,12 @@ func (c *candidate) header() ([]byte, error) {
 	return c.s.octets(c.m, mime.Range{Start: r.Start, End: min(r.End, maxHeader)})
 }
 
-// envelope is the candidate's. Where it is no UTF-8, the header is read for the charset that it may be in.
+// envelope is the candidate's. Where it is no text as it stands, the header is read for the charset that it may be in.
 func (c *candidate) envelope() (*mime.Envelope, error) {
 	if c.m == nil {
 		e, err := mime.DigestEnvelope(c.row.Digest)
 		switch {
-		case err == nil && e.IsUTF8():
+		case err == nil && e.IsLegible():
 			return e, nil
 		case err == nil && !c.reads:
 			return nil, errUnread
@@ -83,7 +83,7 @@ func (c *candidate) envelope() (*mime.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.root.Envelope.IsUTF8() {
+	if m.root.Envelope.IsLegible() {
 		return m.root.Envelope, nil
 	}
 	header, err := c.header()
@@ -185,7 +185,7 @@ func headerTest(name, text string) *key {
 		if err != nil {
 			return false, err
 		}
-		for f := range mime.ParseHeader(mime.Legible(header)).All(name) {
+		for f := range mime.ParseHeader(mime.Legible(header, c.m.root.TextCharset())).All(name) {
 			if contains(f.Text(), text) {
 				return true, nil
 			}

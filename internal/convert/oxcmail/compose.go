@@ -363,7 +363,7 @@ func Reheader(header []byte, bag *mapi.PropBag, recipients []mapi.PropBag) []byt
 // kept writes the fields of a header that was received, and those that properties say otherwise now.
 func (w *headerWriter) kept(header []byte, now *said, keep func(name string) bool) {
 	parsed := mime.ParseHeader(header)
-	before := receivedAs(mime.Legible(header))
+	before := receivedAs(mime.Legible(header, textCharset(now.bag)))
 	stale := map[string]bool{}
 	for _, f := range fields {
 		if f.byName && now.names == nil {
@@ -397,6 +397,13 @@ func (w *headerWriter) kept(header []byte, now *said, keep func(name string) boo
 		}
 	}
 	w.headers(now, stand)
+}
+
+// textCharset is the charset of a message's text, as the mail had it that it came as.
+func textCharset(bag *mapi.PropBag) string {
+	page, _ := bag.Get(mapi.PidTagInternetCodepage).(mapi.Integer32)
+	charset, _ := mime.CodePageCharset(int(page))
+	return charset
 }
 
 // receivedAs is what a header says before anyone edits it.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/convert/kept"
@@ -133,17 +132,17 @@ func (im *importer) header() error {
 	}
 	im.named(parsed, im.Names, want)
 	octets = bytes.TrimSuffix(octets, []byte("\r\n"))
-	if !utf8.Valid(octets) || bytes.IndexByte(octets, 0) >= 0 {
+	if !mime.IsLegible(octets) || bytes.IndexByte(octets, 0) >= 0 {
 		if err := im.keep(&im.bag, keptHeader, octets); err != nil {
 			return err
 		}
 	}
-	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(TransportHeaders(octets)))
+	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(TransportHeaders(octets, im.root.TextCharset())))
 }
 
-// TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text.
-func TransportHeaders(header []byte) string {
-	return strings.ReplaceAll(mime.DecodeCharset("", mime.Legible(header)), "\x00", "")
+// TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text. charset is that of the mail's text.
+func TransportHeaders(header []byte, charset string) string {
+	return strings.ReplaceAll(mime.DecodeCharset("", mime.Legible(header, charset)), "\x00", "")
 }
 
 // keep keeps bytes in a named property.

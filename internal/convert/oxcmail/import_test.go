@@ -128,7 +128,7 @@ func TestCorpusComesBack(t *testing.T) {
 			unpacked := m.Props.Get(mapi.PidTagRtfCompressed) != nil // TNEF and RTF are written as what they were made of
 			octets := form(t, &m.MessageContent, &Writer{Names: names, Contents: b}, b)
 			n := mime.Scan(each.Octets).HeaderSize()
-			legible := append(slices.Clip(mime.Legible(each.Octets[:n])), each.Octets[n:]...)
+			legible := append(slices.Clip(mime.Legible(each.Octets[:n], mime.Scan(each.Octets).TextCharset())), each.Octets[n:]...)
 			if got, want := fieldsOf(octets), fieldsOf(legible); !slices.Equal(got[:min(len(got), len(want))], want) || len(got) > len(want) && !unpacked {
 				t.Errorf("fields %q, want %q", got, want)
 			}

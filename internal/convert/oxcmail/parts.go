@@ -23,7 +23,7 @@ import (
 func (r *renderer) message(m *exmdb.MessageContent, depth int) *mime.Part {
 	var w headerWriter
 	now := sayingOf(&m.Props, m.Recipients, r.Names)
-	if header := mime.Legible(r.received(m)); header != nil { // its Content-Type is not that of what is written
+	if header := mime.Legible(r.received(m), textCharset(&m.Props)); header != nil { // its Content-Type is not that of what is written
 		if strings.HasPrefix(stringOf(&m.Props, mapi.PidTagMessageClass), classReport) {
 			now.recipients = Recipients(mime.ParseEnvelope(header)) // a report's own recipients are whom it is about
 		}

@@ -18,11 +18,13 @@ func TestLegibleEnvelope(t *testing.T) {
 		"KOI8-R":    {"Subject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nFrom: \xe1 <a@b>\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n", "Привет", "А", false, true},
 		"Shift JIS": {"From: \x95\x5c <a@b>\r\nSubject: x\r\nContent-Type: text/plain; charset=shift_jis\r\n\r\n", "x", "表", false, true},
 		"UTF-8":     {"Subject: ä\r\nFrom: Ö <a@b>\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n", "ä", "Ö", true, false},
+		"its text":  {"Subject: \xf0\xd2\r\nFrom: o <a@b>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=koi8-r\r\n\r\nx", "Пр", "o", false, true},
+		"ISO 2022":  {"Subject: \x1b$B=)\x1b(B\r\nFrom: o <a@b>\r\nContent-Type: text/plain; charset=iso-2022-jp\r\n\r\n", "秋", "o", false, true},
 		"none":      {"Subject: \xe4\r\nFrom: o <a@b>\r\n\r\n", "ä", "o", false, false},
 		"elsewhere": {"Subject: x\r\nFrom: o <a@b>\r\nX-Note: \xe1\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n", "x", "o", true, true},
 	} {
 		root := Scan([]byte(c.header))
-		if got := root.Envelope.IsUTF8(); got != c.utf8 {
+		if got := root.Envelope.IsLegible(); got != c.utf8 {
 			t.Errorf("%s: the envelope is UTF-8: %v", name, got)
 		}
 		text, e := root.LegibleEnvelope([]byte(c.header))

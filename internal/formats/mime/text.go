@@ -169,7 +169,7 @@ func (p *Part) searchHeader(src io.ReaderAt, m *Matcher) error {
 		return err
 	}
 	if p.Envelope != nil {
-		header = Legible(header)
+		header = Legible(header, p.TextCharset())
 	}
 	for _, f := range ParseHeader(header) {
 		m.Reset()

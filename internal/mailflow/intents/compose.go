@@ -228,7 +228,7 @@ func (j *job) forwardHead(b *bytes.Buffer, header []byte) {
 	_, topic := oxcmsg.SplitSubject(subject)
 	j.head(b, "FW: "+topic, j.out.To)
 	b.Write(j.loops(header))
-	h := mime.ParseHeader(mime.Legible(header))
+	h := mime.ParseHeader(mime.Legible(header, j.root.TextCharset()))
 	fmt.Fprintf(b, "Auto-Submitted: auto-generated\r\nContent-Type: multipart/mixed;\r\n\tboundary=\"%s\"\r\n\r\n", j.boundary())
 	fmt.Fprintf(b, "--%s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n", j.boundary())
 	var note strings.Builder

@@ -29,7 +29,7 @@ func (j *job) receipt(ctx context.Context) (io.Reader, error) {
 		return nil, err
 	}
 	r := receipts[j.out.Kind]
-	fields := mime.ParseHeader(mime.Legible(header[:n]))
+	fields := mime.ParseHeader(mime.Legible(header[:n], j.root.TextCharset()))
 	var b bytes.Buffer
 	j.head(&b, r.prefix+j.root.Envelope.DecodedSubject(), j.out.To)
 	fmt.Fprintf(&b, "Auto-Submitted: auto-replied\r\nContent-Type: multipart/report; report-type=disposition-notification;\r\n\tboundary=\"%s\"\r\n\r\n", j.boundary())
