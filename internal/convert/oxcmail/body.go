@@ -26,7 +26,7 @@ type file struct {
 	part *mime.Part
 	// place is where it stood, "" beside the text.
 	place mapi.String
-	// related says that the HTML refers to it.
+	// related says that it stands with the HTML, which may refer to it.
 	related bool
 }
 

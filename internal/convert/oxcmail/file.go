@@ -32,6 +32,12 @@ func (im *importer) files() error {
 		}
 	}
 	for _, f := range im.sorted.files {
+		if f.related {
+			var err error
+			if f.related, err = im.shows(f.part); err != nil {
+				return err
+			}
+		}
 		a, err := im.attachment(f)
 		if err != nil {
 			return err

@@ -108,6 +108,8 @@ type importer struct {
 	depth  int
 	m      *Message
 	sorted sorted
+	// shown are the parts that the HTML refers to, nil before anyone asks.
+	shown map[string]bool
 	// scratch is room's.
 	scratch []byte
 	// nameless counts files that got a name here.
