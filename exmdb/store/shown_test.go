@@ -17,19 +17,23 @@ type watcher struct {
 	name  string
 	who   *box
 	req   exmdb.TableRequest
-	scope []mapi.FID // nil for folders with what is in them, and for all levels
+	scope []mapi.FID // nil for folders with what is in them, for all levels, and for what a search finds
 	since mapi.Stamp
 	shows string
-	// told and changed count how often there were events, and how often the table was another.
-	told, changed int
+	// changed counts how often the table was another.
+	changed int
 }
 
 func (b *box) watch(name string, spec exmdb.TableSpec, columns ...mapi.Tag) *watcher {
-	w := &watcher{name: name, who: b, req: exmdb.TableRequest{Spec: spec, Columns: columns}, since: call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Stamp}
-	if !spec.Depth && spec.Kind != exmdb.TableHierarchy {
-		w.scope = []mapi.FID{spec.Object.Folder}
-	}
+	w := &watcher{name: name, who: b, req: exmdb.TableRequest{Spec: spec, Columns: columns}, scope: []mapi.FID{spec.Object.Folder},
+		since: call(b, exmdb.OpMailboxInfo, &exmdb.Empty{}).Stamp}
 	w.shows = w.read()
+	return w
+}
+
+// ofAny has it wait for events of the whole mailbox.
+func (w *watcher) ofAny() *watcher {
+	w.scope = nil
 	return w
 }
 
@@ -44,25 +48,22 @@ func (w *watcher) read() string {
 }
 
 // look reads the events, and fails where the table is another one and there are none.
-func (w *watcher) look() bool {
+func (w *watcher) look() (ok bool) {
 	w.who.t.Helper()
 	r := call(w.who, exmdb.OpEvents, &exmdb.EventsRequest{Since: w.since, Folders: w.scope, Limit: exmdb.MaxEvents})
 	was, is := w.shows, w.read()
-	if len(r.Events) > 0 {
-		w.told++
-	}
 	if w.since, w.shows = r.Stamp, is; was == is {
 		return true
 	}
 	w.changed++
-	if len(r.Events) == 0 && !r.Overflow {
-		w.who.t.Errorf("%s: nothing is told, and %s\nhas become %s", w.name, was, is)
+	if ok = len(r.Events) > 0 || r.Overflow; !ok {
+		w.who.t.Errorf("%s, to user %v: nothing is told, and %s\nhas become %s", w.name, w.who.as.User, was, is)
 	}
-	return len(r.Events) > 0
+	return ok
 }
 
 // TestWhoShowsATableIsTold: whatever becomes of a table, whoever shows it finds an event of its folder, whether that is there or
-// soft-deleted; whoever shows folders with their counts, or all levels, an event of any.
+// soft-deleted; whoever shows folders with their counts, all levels, or what a search finds, an event of any.
 func TestWhoShowsATableIsTold(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -77,6 +78,9 @@ func TestWhoShowsATableIsTold(t *testing.T) {
 		c := &restless{&chaos{box: newBox(t, 0), rng: rand.New(rand.NewPCG(seed, uint64(round)))}}
 		member := c.asUser(mapi.NewGUID())
 		grantTo(c.box, schema.IPMSubtree, member.as.User, exmdb.AllRights)
+		found := c.searchBelow(schema.IPMSubtree, "found")
+		call(c.box, exmdb.OpSetSearchCriteria, searching(found, exmdb.SearchRecursive, &mapi.BitMaskRestriction{Op: mapi.BitMaskEqualZero,
+			Tag: mapi.PidTagMessageFlags, Mask: mapi.MessageFlagRead}, schema.IPMSubtree))
 		for i := range 4 {
 			c.folders = append(c.folders, c.newFolder(fmt.Sprint("top ", i)))
 		}
@@ -86,51 +90,58 @@ func TestWhoShowsATableIsTold(t *testing.T) {
 				t.Fatalf("seed %d, round %d, step %d: %v", seed, round, step, err)
 			}
 			for _, w := range all {
-				if c.rng.IntN(3) == 0 && !w.look() && t.Failed() {
+				if c.rng.IntN(3) == 0 && !w.look() {
 					t.Fatalf("seed %d, round %d, step %d", seed, round, step)
 				}
 			}
 			if len(all) < 20 || c.rng.IntN(8) == 0 {
-				w := c.watchSome([]*box{c.box, member}[c.rng.IntN(2)])
-				if w.who == member {
-					w.name += ", to a member"
-				}
-				all = append(all, w)
+				all = append(all, c.watchSome([]*box{c.box, member}[c.rng.IntN(2)], found))
 				all = all[max(0, len(all)-20):]
 			}
 			for _, w := range all {
 				moved[w.name] += w.changed
+				if w.who == member {
+					moved["a member's"] += w.changed
+				}
 				w.changed = 0
 			}
 		}
 	}
 	t.Log(moved)
-	for _, name := range []string{"deleted messages", "deleted folders", "deleted folders of all levels", "messages of a deleted folder", "folders"} {
-		if moved[name] == 0 || moved[name+", to a member"] == 0 {
+	for _, name := range []string{"messages", "associated messages", "deleted messages", "deleted associated messages", "deleted folders", "deleted folders of all levels",
+		"messages of a deleted folder", "folders", "what a search finds", "a member's"} {
+		if moved[name] == 0 && !testing.Short() {
 			t.Errorf("seed %d: no table of %s was ever another", seed, name)
 		}
 	}
 }
 
-// watchSome shows a table of a folder, which may be soft-deleted.
-func (c *restless) watchSome(who *box) *watcher {
+// watchSome shows a table of a folder, which may be soft-deleted, or of what a search finds.
+func (c *restless) watchSome(who *box, found mapi.FID) *watcher {
 	fid := append(c.folders, schema.IPMSubtree)[c.rng.IntN(len(c.folders)+1)]
 	folders := []mapi.Tag{mapi.PidTagDisplayName, mapi.PidTagSubfolders, mapi.PidTagDeletedOn}
 	deep := listOf(exmdb.TableDeletedFolders, fid)
 	deep.Depth = true
 	gone := listOf(exmdb.TableContents, fid)
 	gone.Object.Deleted = true
-	switch c.rng.IntN(7) {
+	switch c.rng.IntN(10) {
 	case 0:
 		return who.watch("deleted messages", deletedOf(fid), mapi.PidTagDeletedOn)
 	case 1:
 		return who.watch("deleted associated messages", listOf(exmdb.TableDeletedAssociated, fid), mapi.PidTagDeletedOn)
 	case 2:
-		return who.watch("folders", listOf(exmdb.TableHierarchy, fid), mapi.PidTagDisplayName, mapi.PidTagContentCount, mapi.PidTagSubfolders)
+		return who.watch("folders", listOf(exmdb.TableHierarchy, fid), mapi.PidTagDisplayName, mapi.PidTagContentCount, mapi.PidTagSubfolders).ofAny()
 	case 3:
-		return who.watch("deleted folders of all levels", deep, folders...)
+		return who.watch("deleted folders of all levels", deep, folders...).ofAny()
 	case 4:
 		return who.watch("messages of a deleted folder", gone, mapi.PidTagSubject)
+	case 5:
+		return who.watch("messages", listOf(exmdb.TableContents, fid, asc(mapi.PidTagSubject)), mapi.PidTagMessageFlags, mapi.PidTagMessageSize,
+			mapi.PidTagMessageStatus)
+	case 6:
+		return who.watch("associated messages", listOf(exmdb.TableAssociated, fid), mapi.PidTagSubject)
+	case 7:
+		return who.watch("what a search finds", listOf(exmdb.TableContents, found), mapi.PidTagSubject, mapi.PidTagMessageFlags).ofAny()
 	}
 	return who.watch("deleted folders", listOf(exmdb.TableDeletedFolders, fid), folders...)
 }
