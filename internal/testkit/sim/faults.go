@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/internal/testkit/simnet"
 )
 
 // faults are what happens to a cluster, each as often as its weight says. What begins one ends it, at a time of its own or
@@ -127,14 +128,14 @@ func (r *run) boot(nd *node) error {
 	if gone {
 		return nil
 	}
-	r.w.network.appear(nd.id)
+	r.w.network.Appear(nd.id)
 	return nd.start()
 }
 
 func (t *trouble) isolate(ctx context.Context, nd *node) error {
 	t.cutAll(nd, true, true)
 	wait(ctx, t.between(500*time.Millisecond, 3*time.Second))
-	t.w.network.change(func() { clear(t.w.network.cut) })
+	t.w.network.Change(func(c *simnet.Conditions) { clear(c.Cut) })
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (t *trouble) isolate(ctx context.Context, nd *node) error {
 func (t *trouble) shortCut(ctx context.Context, nd *node) error {
 	t.cutAll(nd, true, true)
 	wait(ctx, t.between(200*time.Millisecond, 800*time.Millisecond))
-	t.w.network.change(func() { clear(t.w.network.cut) })
+	t.w.network.Change(func(c *simnet.Conditions) { clear(c.Cut) })
 	return nil
 }
 
@@ -152,24 +153,24 @@ func (t *trouble) cutOneWay(ctx context.Context, nd *node) error {
 		t.cutAll(nd, in, !in)
 	} else {
 		peer := t.w.any(t.rng)
-		t.w.network.change(func() { t.w.network.cut[direction{nd.id, peer.id}] = true })
+		t.w.network.Change(func(c *simnet.Conditions) { c.Cut[simnet.Direction{From: nd.id, To: peer.id}] = true })
 	}
 	wait(ctx, t.between(300*time.Millisecond, 3*time.Second))
-	t.w.network.change(func() { clear(t.w.network.cut) })
+	t.w.network.Change(func(c *simnet.Conditions) { clear(c.Cut) })
 	return nil
 }
 
 func (t *trouble) cutAll(nd *node, in, out bool) {
-	t.w.network.change(func() {
+	t.w.network.Change(func(c *simnet.Conditions) {
 		for _, other := range t.w.all() {
 			if other == nd {
 				continue
 			}
 			if in {
-				t.w.network.cut[direction{other.id, nd.id}] = true
+				c.Cut[simnet.Direction{From: other.id, To: nd.id}] = true
 			}
 			if out {
-				t.w.network.cut[direction{nd.id, other.id}] = true
+				c.Cut[simnet.Direction{From: nd.id, To: other.id}] = true
 			}
 		}
 	})
@@ -177,13 +178,13 @@ func (t *trouble) cutAll(nd *node, in, out bool) {
 
 func (t *trouble) slowNetwork(_ context.Context, _ *node) error {
 	d := []time.Duration{300 * time.Microsecond, 5 * time.Millisecond, 40 * time.Millisecond}[t.rng.IntN(3)]
-	t.w.network.change(func() { t.w.network.latency = d })
+	t.w.network.Change(func(c *simnet.Conditions) { c.Latency = d })
 	return nil
 }
 
 func (t *trouble) lossyNetwork(_ context.Context, _ *node) error {
 	n := []int{0, 5, 50}[t.rng.IntN(3)]
-	t.w.network.change(func() { t.w.network.lossy = n })
+	t.w.network.Change(func(c *simnet.Conditions) { c.Lossy = n })
 	return nil
 }
 
@@ -210,11 +211,7 @@ func (t *trouble) handOver(ctx context.Context, nd *node) error {
 // heal ends all trouble.
 func (r *run) heal() error {
 	r.note("peace")
-	n := r.w.network
-	n.change(func() {
-		clear(n.cut)
-		n.latency, n.lossy = 300*time.Microsecond, 0
-	})
+	r.w.network.Heal()
 	for _, nd := range r.w.all() {
 		nd.clock.set(0)
 		if nd.process() == nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
+	"github.com/flotilla-mail/flotilla/internal/testkit/simnet"
 	"github.com/flotilla-mail/flotilla/placement/controller"
 	"github.com/flotilla-mail/flotilla/placement/mover"
 	mapstore "github.com/flotilla-mail/flotilla/placement/store"
@@ -149,10 +150,10 @@ func (p *process) openNetwork() error {
 		return err
 	}
 	p.net, err = transport.New(transport.Config{
-		Cluster: nd.w.authority.Cluster, Node: nd.id, Credentials: creds, Listener: nd.w.network.listen(nd.id),
+		Cluster: nd.w.authority.Cluster, Node: nd.id, Credentials: creds, Listener: nd.w.network.Listen(nd.id),
 		Resolve: func(n cluster.NodeID) (string, bool) { return string(n), true },
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			return nd.w.network.dial(ctx, direction{nd.id, cluster.NodeID(addr)})
+			return nd.w.network.Dial(ctx, simnet.Direction{From: nd.id, To: cluster.NodeID(addr)})
 		},
 		Events: transport.Events{
 			PeerUp:       func(n cluster.NodeID, i uint64) { p.host.PeerUp(n, i) },
@@ -247,7 +248,7 @@ func (p *process) CallOps(ctx context.Context, to cluster.NodeID, mode ops.Mode,
 func (p *process) visit(ctx context.Context, to cluster.NodeID, serve func(context.Context, *process) ([]byte, error)) ([]byte, error) {
 	w := p.node.w
 	there := w.node(to)
-	if there == nil || w.network.travel(ctx, direction{p.node.id, to}) != nil {
+	if there == nil || w.network.Travel(ctx, simnet.Direction{From: p.node.id, To: to}) != nil {
 		return nil, cluster.ErrUnavailable
 	}
 	q := there.process()
@@ -265,7 +266,7 @@ func (p *process) visit(ctx context.Context, to cluster.NodeID, serve func(conte
 	}()
 	select {
 	case a := <-done:
-		if w.network.travel(ctx, direction{to, p.node.id}) != nil {
+		if w.network.Travel(ctx, simnet.Direction{From: to, To: p.node.id}) != nil {
 			return nil, cluster.ErrUnknownOutcome
 		}
 		return a.resp, a.err
@@ -285,7 +286,7 @@ func (nd *node) crash(rng *rand.Rand, power bool) (was bool, err error) {
 	if p == nil {
 		return false, nil
 	}
-	nd.w.network.vanish(nd.id, power)
+	nd.w.network.Vanish(nd.id, power)
 	p.stop()
 	if power {
 		nd.fs = nd.fs.CrashClone(rng, 50)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/internal/testkit/simnet"
 	"github.com/flotilla-mail/flotilla/placement"
 )
 
@@ -23,7 +24,7 @@ import (
 type World struct {
 	dir       string
 	authority *transport.Authority
-	network   *network
+	network   *simnet.Network
 	began     time.Time
 	// mailboxGroups is how many groups of mailboxes the policy asks for, seedBytes from which size on a copy is seeded.
 	mailboxGroups int
@@ -53,7 +54,7 @@ func newWorld(dir string, groups int, rng *rand.Rand) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{dir: dir, network: newNetwork(rng), began: time.Now(), mailboxGroups: groups,
+	w := &World{dir: dir, network: simnet.New(rng), began: time.Now(), mailboxGroups: groups,
 		deadly: map[cluster.SpaceID]*death{}, moves: map[placement.MoveState]int{}}
 	if rng.IntN(2) == 0 {
 		w.seedBytes = 1

@@ -1,4 +1,4 @@
-package sim
+package simnet
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 )
 
 // inNetwork runs fn in a bubble with a connection from a to b.
-func inNetwork(t *testing.T, fn func(t *testing.T, n *network, a, b net.Conn)) {
+func inNetwork(t *testing.T, fn func(t *testing.T, n *Network, a, b net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(rand.New(rand.NewPCG(1, 1)))
-		l := n.listen("b")
-		a, err := n.dial(t.Context(), direction{"a", "b"})
+		n := New(rand.New(rand.NewPCG(1, 1)))
+		l := n.Listen("b")
+		a, err := n.Dial(t.Context(), Direction{"a", "b"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,8 +54,8 @@ func expect(t *testing.T, c net.Conn, text string) (took time.Duration) {
 }
 
 func TestAConnectionKeepsItsOrder(t *testing.T) {
-	inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
-		n.change(func() { n.lossy = 300 })
+	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
+		n.Change(func(c *Conditions) { c.Lossy = 300 })
 		want := ""
 		for i := range 100 {
 			text := string(rune('a' + i%26))
@@ -69,8 +69,8 @@ func TestAConnectionKeepsItsOrder(t *testing.T) {
 }
 
 func TestACutHoldsOneWay(t *testing.T) {
-	inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
-		n.change(func() { n.cut[direction{"a", "b"}] = true })
+	inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
+		n.Change(func(c *Conditions) { c.Cut[Direction{"a", "b"}] = true })
 		send(t, a, "held")
 		send(t, b, "passes")
 		expect(t, a, "passes")
@@ -85,19 +85,19 @@ func TestACutHoldsOneWay(t *testing.T) {
 		}
 		limited, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := n.dial(limited, direction{"b", "a"}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := n.Dial(limited, Direction{"b", "a"}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a dial whose answer is cut: %v", err)
 		}
-		n.change(func() { clear(n.cut) })
+		n.Change(func(c *Conditions) { clear(c.Cut) })
 		expect(t, b, "held")
 	})
 }
 
 func TestAProcessThatEndsAndAHostThatDoes(t *testing.T) {
 	for _, hostToo := range []bool{false, true} {
-		inNetwork(t, func(t *testing.T, n *network, a, b net.Conn) {
+		inNetwork(t, func(t *testing.T, n *Network, a, b net.Conn) {
 			send(t, b, "last words")
-			n.vanish("b", hostToo)
+			n.Vanish("b", hostToo)
 			expect(t, a, "last words")
 			if err := a.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
@@ -111,11 +111,11 @@ func TestAProcessThatEndsAndAHostThatDoes(t *testing.T) {
 			}
 			limited, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err := n.dial(limited, direction{"a", "b"})
+			_, err := n.Dial(limited, Direction{"a", "b"})
 			if refused := errors.Is(err, syscall.ECONNREFUSED); refused == hostToo {
 				t.Errorf("host too %t: a dial ends with %v", hostToo, err)
 			}
-			n.appear("b")
+			n.Appear("b")
 			if err := a.SetReadDeadline(time.Time{}); err != nil {
 				t.Fatal(err)
 			}
@@ -124,8 +124,8 @@ func TestAProcessThatEndsAndAHostThatDoes(t *testing.T) {
 					t.Errorf("a connection that the new process does not know: %v", err)
 				}
 			}
-			n.listen(cluster.NodeID("b"))
-			if _, err := n.dial(t.Context(), direction{"a", "b"}); err != nil {
+			n.Listen(cluster.NodeID("b"))
+			if _, err := n.Dial(t.Context(), Direction{"a", "b"}); err != nil {
 				t.Error(err)
 			}
 		})

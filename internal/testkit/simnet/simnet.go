@@ -1,4 +1,7 @@
-package sim
+// Package simnet is a network between nodes in one process, in the virtual time of testing/synctest.
+//
+// It knows what may happen to bytes on their way: delays, loss, cuts, processes and hosts that end. It never reads them.
+package simnet
 
 import (
 	"context"
@@ -13,29 +16,49 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 )
 
-// network carries bytes between nodes in virtual time. A connection keeps its order, two connections overtake each other.
-type network struct {
-	mu        sync.Mutex
-	rng       *rand.Rand                   // guarded by mu
-	listeners map[cluster.NodeID]*listener // guarded by mu
-	dark      map[cluster.NodeID]bool      // hosts that answer nothing, not even that nobody listens; guarded by mu
-	cut       map[direction]bool           // guarded by mu
-	conns     map[*conn]struct{}           // guarded by mu
-	changed   chan struct{}                // closed and replaced when a cut changes; guarded by mu
-	latency   time.Duration                // of one way, at most doubled by jitter; guarded by mu
-	lossy     int                          // writes in a thousand whose bytes have to be sent again; guarded by mu
+// Network carries bytes between nodes. A connection keeps its order, two connections overtake each other.
+type Network struct {
+	mu         sync.Mutex
+	rng        *rand.Rand                   // guarded by mu
+	listeners  map[cluster.NodeID]*Listener // guarded by mu
+	dark       map[cluster.NodeID]bool      // hosts that answer nothing, not even that nobody listens; guarded by mu
+	conns      map[*conn]struct{}           // guarded by mu
+	changed    chan struct{}                // closed and replaced when a condition changes; guarded by mu
+	conditions Conditions                   // guarded by mu
 }
 
-// direction is one way between two nodes.
-type direction struct{ from, to cluster.NodeID }
-
-func newNetwork(rng *rand.Rand) *network {
-	return &network{rng: rng, listeners: map[cluster.NodeID]*listener{}, dark: map[cluster.NodeID]bool{},
-		cut: map[direction]bool{}, conns: map[*conn]struct{}{}, changed: make(chan struct{}), latency: 300 * time.Microsecond}
+// Conditions are what the network is like. Change alters them.
+type Conditions struct {
+	// Cut are the ways on which nothing comes through. What is written meanwhile waits.
+	Cut map[Direction]bool
+	// Latency is of one way, at most doubled by jitter.
+	Latency time.Duration
+	// Lossy is how many writes in a thousand are lost on their way, so that their bytes have to be sent again.
+	Lossy int
 }
 
-// change alters what holds and wakes all who wait.
-func (n *network) change(fn func()) {
+// Direction is one way between two nodes.
+type Direction struct{ From, To cluster.NodeID }
+
+func healthy() Conditions {
+	return Conditions{Cut: map[Direction]bool{}, Latency: 300 * time.Microsecond}
+}
+
+// New is a network without loss or cuts. rng is the network's alone from here on.
+func New(rng *rand.Rand) *Network {
+	return &Network{rng: rng, listeners: map[cluster.NodeID]*Listener{}, dark: map[cluster.NodeID]bool{},
+		conns: map[*conn]struct{}{}, changed: make(chan struct{}), conditions: healthy()}
+}
+
+// Change alters the conditions and wakes all who wait.
+func (n *Network) Change(fn func(*Conditions)) { n.change(func() { fn(&n.conditions) }) }
+
+// Heal ends cuts, delays and losses.
+func (n *Network) Heal() {
+	n.Change(func(c *Conditions) { *c = healthy() })
+}
+
+func (n *Network) change(fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	fn()
@@ -44,28 +67,28 @@ func (n *network) change(fn func()) {
 }
 
 // isCut says whether nothing comes through one way, and what is closed when that may change.
-func (n *network) isCut(d direction) (bool, <-chan struct{}) {
+func (n *Network) isCut(d Direction) (bool, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.cut[d], n.changed
+	return n.conditions.Cut[d], n.changed
 }
 
 // resend is how long TCP waits, at first, before it sends lost bytes again.
 const resend = 200 * time.Millisecond
 
 // delay draws how long bytes are on their way.
-func (n *network) delay() time.Duration {
+func (n *Network) delay() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d := n.latency + time.Duration(n.rng.Int64N(int64(n.latency)+1))
-	for n.rng.IntN(1000) < n.lossy {
+	d := n.conditions.Latency + time.Duration(n.rng.Int64N(int64(n.conditions.Latency)+1))
+	for n.rng.IntN(1000) < n.conditions.Lossy {
 		d += resend
 	}
 	return d
 }
 
-// travel lets a message of a node pass to another: it waits out the delay and a cut. An error means that ctx ended first.
-func (n *network) travel(ctx context.Context, d direction) error {
+// Travel lets a message of a node pass to another: it waits out the delay and a cut. An error means that ctx ended first.
+func (n *Network) Travel(ctx context.Context, d Direction) error {
 	timer := time.NewTimer(n.delay())
 	defer timer.Stop()
 	select {
@@ -86,26 +109,26 @@ func (n *network) travel(ctx context.Context, d direction) error {
 	}
 }
 
-// listen opens a node's port; a name is an address.
-func (n *network) listen(node cluster.NodeID) *listener {
-	l := &listener{network: n, node: node, queue: make(chan net.Conn, 256), gone: make(chan struct{})}
+// Listen opens a node's port; a name is an address.
+func (n *Network) Listen(node cluster.NodeID) *Listener {
+	l := &Listener{network: n, node: node, queue: make(chan net.Conn, 256), gone: make(chan struct{})}
 	n.change(func() { n.listeners[node] = l })
 	return l
 }
 
-// dial connects from one node to another.
-func (n *network) dial(ctx context.Context, d direction) (net.Conn, error) {
-	if err := n.travel(ctx, d); err != nil {
+// Dial connects from one node to another.
+func (n *Network) Dial(ctx context.Context, d Direction) (net.Conn, error) {
+	if err := n.Travel(ctx, d); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
-	l, dark := n.listeners[d.to], n.dark[d.to]
+	l, dark := n.listeners[d.To], n.dark[d.To]
 	n.mu.Unlock()
 	if dark {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	if err := n.travel(ctx, direction{d.to, d.from}); err != nil {
+	if err := n.Travel(ctx, Direction{d.To, d.From}); err != nil {
 		return nil, err
 	}
 	if l == nil {
@@ -120,19 +143,19 @@ func (n *network) dial(ctx context.Context, d direction) (net.Conn, error) {
 	}
 }
 
-func (n *network) pair(d direction) (here, there *conn) {
-	out, back := newPipe(n, d), newPipe(n, direction{d.to, d.from})
-	here = &conn{in: back, out: out, local: d.from, remote: d.to}
-	there = &conn{in: out, out: back, local: d.to, remote: d.from}
+func (n *Network) pair(d Direction) (here, there *conn) {
+	out, back := newPipe(n, d), newPipe(n, Direction{d.To, d.From})
+	here = &conn{in: back, out: out, local: d.From, remote: d.To}
+	there = &conn{in: out, out: back, local: d.To, remote: d.From}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns[here], n.conns[there] = struct{}{}, struct{}{}
 	return here, there
 }
 
-// vanish ends a node's process. What it had sent is still on its way. When its host is gone too nobody is told, and who
+// Vanish ends a node's process. What it had sent is still on its way. When its host is gone too nobody is told, and who
 // dials it hears nothing.
-func (n *network) vanish(node cluster.NodeID, hostToo bool) {
+func (n *Network) Vanish(node cluster.NodeID, hostToo bool) {
 	n.mu.Lock()
 	var mine []*conn
 	for c := range n.conns {
@@ -153,8 +176,8 @@ func (n *network) vanish(node cluster.NodeID, hostToo bool) {
 	}
 }
 
-// appear makes a node's host answer again. Its old connections are not known there.
-func (n *network) appear(node cluster.NodeID) {
+// Appear makes a node's host answer again. Its old connections are not known there.
+func (n *Network) Appear(node cluster.NodeID) {
 	n.mu.Lock()
 	var theirs []*conn
 	for c := range n.conns {
@@ -169,9 +192,9 @@ func (n *network) appear(node cluster.NodeID) {
 	}
 }
 
-// listener is a node's port.
-type listener struct {
-	network *network
+// Listener is a node's port.
+type Listener struct {
+	network *Network
 	node    cluster.NodeID
 	queue   chan net.Conn
 	once    sync.Once
@@ -179,7 +202,7 @@ type listener struct {
 }
 
 // Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.queue:
 		return c, nil
@@ -188,10 +211,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *listener) end() { l.once.Do(func() { close(l.gone) }) }
+func (l *Listener) end() { l.once.Do(func() { close(l.gone) }) }
 
 // Close implements net.Listener.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	l.network.change(func() {
 		if l.network.listeners[l.node] == l {
 			delete(l.network.listeners, l.node)
@@ -202,7 +225,7 @@ func (l *listener) Close() error {
 }
 
 // Addr implements net.Listener.
-func (l *listener) Addr() net.Addr { return address(l.node) }
+func (l *Listener) Addr() net.Addr { return address(l.node) }
 
 // address is a node's name as a net.Addr.
 type address cluster.NodeID
@@ -265,8 +288,8 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // pipe is one way of a connection.
 type pipe struct {
-	network *network
-	way     direction
+	network *Network
+	way     Direction
 
 	mu       sync.Mutex
 	queue    []parcel      // guarded by mu
@@ -283,7 +306,7 @@ type parcel struct {
 	b   []byte
 }
 
-func newPipe(n *network, way direction) *pipe {
+func newPipe(n *Network, way Direction) *pipe {
 	return &pipe{network: n, way: way, changed: make(chan struct{})}
 }
 
