@@ -21,6 +21,7 @@ type Network struct {
 	mu         sync.Mutex
 	rng        *rand.Rand                   // guarded by mu
 	listeners  map[cluster.NodeID]*Listener // guarded by mu
+	takers     map[cluster.NodeID]taker     // of packets; guarded by mu
 	dark       map[cluster.NodeID]bool      // hosts that answer nothing, not even that nobody listens; guarded by mu
 	conns      map[*conn]struct{}           // guarded by mu
 	changed    chan struct{}                // closed and replaced when a condition changes; guarded by mu
@@ -29,11 +30,12 @@ type Network struct {
 
 // Conditions are what the network is like. Change alters them.
 type Conditions struct {
-	// Cut are the ways on which nothing comes through. What is written meanwhile waits.
+	// Cut are the ways on which nothing comes through. What is written to a connection meanwhile waits; packets are lost.
 	Cut map[Direction]bool
 	// Latency is of one way, at most doubled by jitter.
 	Latency time.Duration
-	// Lossy is how many writes in a thousand are lost on their way, so that their bytes have to be sent again.
+	// Lossy is how many packets, and writes to a connection, in a thousand are lost on their way. What belongs to a connection is
+	// sent again.
 	Lossy int
 }
 
@@ -46,7 +48,7 @@ func healthy() Conditions {
 
 // New is a network without loss or cuts. rng is the network's alone from here on.
 func New(rng *rand.Rand) *Network {
-	return &Network{rng: rng, listeners: map[cluster.NodeID]*Listener{}, dark: map[cluster.NodeID]bool{},
+	return &Network{rng: rng, listeners: map[cluster.NodeID]*Listener{}, takers: map[cluster.NodeID]taker{}, dark: map[cluster.NodeID]bool{},
 		conns: map[*conn]struct{}{}, changed: make(chan struct{}), conditions: healthy()}
 }
 
@@ -73,23 +75,36 @@ func (n *Network) isCut(d Direction) (bool, <-chan struct{}) {
 	return n.conditions.Cut[d], n.changed
 }
 
-// resend is how long TCP waits, at first, before it sends lost bytes again.
-const resend = 200 * time.Millisecond
+// How long TCP waits, at first, before it sends lost bytes again: on a connection, and while there is none yet, when it has not
+// measured the way.
+const (
+	resend    = 200 * time.Millisecond
+	resendSYN = time.Second
+)
 
 // delay draws how long bytes are on their way.
-func (n *Network) delay() time.Duration {
+func (n *Network) delay(resend time.Duration) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d := n.conditions.Latency + time.Duration(n.rng.Int64N(int64(n.conditions.Latency)+1))
-	for n.rng.IntN(1000) < n.conditions.Lossy {
+	d := n.onceLocked()
+	for n.lostLocked() {
 		d += resend
 	}
 	return d
 }
 
+// onceLocked is how long what is not lost is on its way.
+func (n *Network) onceLocked() time.Duration {
+	return n.conditions.Latency + time.Duration(n.rng.Int64N(int64(n.conditions.Latency)+1))
+}
+
+func (n *Network) lostLocked() bool { return n.rng.IntN(1000) < n.conditions.Lossy }
+
 // Travel lets a message of a node pass to another: it waits out the delay and a cut. An error means that ctx ended first.
-func (n *Network) Travel(ctx context.Context, d Direction) error {
-	timer := time.NewTimer(n.delay())
+func (n *Network) Travel(ctx context.Context, d Direction) error { return n.travel(ctx, d, resend) }
+
+func (n *Network) travel(ctx context.Context, d Direction, resend time.Duration) error {
+	timer := time.NewTimer(n.delay(resend))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -118,7 +133,7 @@ func (n *Network) Listen(node cluster.NodeID) *Listener {
 
 // Dial connects from one node to another.
 func (n *Network) Dial(ctx context.Context, d Direction) (net.Conn, error) {
-	if err := n.Travel(ctx, d); err != nil {
+	if err := n.travel(ctx, d, resendSYN); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
@@ -128,7 +143,7 @@ func (n *Network) Dial(ctx context.Context, d Direction) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	if err := n.Travel(ctx, Direction{d.To, d.From}); err != nil {
+	if err := n.travel(ctx, Direction{d.To, d.From}, resendSYN); err != nil {
 		return nil, err
 	}
 	if l == nil {
@@ -166,6 +181,7 @@ func (n *Network) Vanish(node cluster.NodeID, hostToo bool) {
 	}
 	l := n.listeners[node]
 	delete(n.listeners, node)
+	delete(n.takers, node)
 	n.dark[node] = hostToo
 	n.mu.Unlock()
 	if l != nil {
@@ -319,7 +335,7 @@ func (p *pipe) change(fn func()) {
 }
 
 func (p *pipe) write(b []byte) (n int, err error) {
-	delay := p.network.delay()
+	delay := p.network.delay(resend)
 	p.change(func() {
 		switch {
 		case p.ended != nil:

@@ -131,3 +131,83 @@ func TestAProcessThatEndsAndAHostThatDoes(t *testing.T) {
 		})
 	}
 }
+
+// TestPackets: a fifth is lost if that is asked for, all in a cut and all when a process has ended; the others come.
+func TestPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(rand.New(rand.NewPCG(1, 1)))
+		var came int
+		n.TakePackets("a", func(cluster.NodeID, []byte) { t.Error("nobody writes to a") })
+		n.TakePackets("b", func(from cluster.NodeID, b []byte) {
+			if from != "a" || string(b) != "text" {
+				t.Errorf("%q of %s", b, from)
+			}
+			came++
+		})
+		const all = 10000
+		arrive := func(from cluster.NodeID) int {
+			came = 0
+			for range all {
+				b := []byte("text")
+				n.Send(Direction{from, "b"}, b)
+				clear(b) // the sender's again
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			return came
+		}
+		if got := arrive("a"); got != all {
+			t.Errorf("%d arrived", got)
+		}
+		n.Change(func(c *Conditions) { c.Lossy = 200 })
+		if got := arrive("a"); got < all*77/100 || got > all*83/100 {
+			t.Errorf("with a fifth lost %d arrived", got)
+		}
+		n.Heal()
+		n.Change(func(c *Conditions) { c.Cut[Direction{"a", "b"}] = true })
+		if got := arrive("a"); got != 0 {
+			t.Errorf("in a cut %d arrived", got)
+		}
+		n.Heal()
+		if got := arrive("c"); got != 0 {
+			t.Errorf("of one without a port %d arrived", got)
+		}
+		n.Vanish("b", false)
+		if got := arrive("a"); got != 0 {
+			t.Errorf("to a process that has ended %d arrived", got)
+		}
+	})
+}
+
+// TestALostHandshakeCostsASecond: the first bytes of a connection are sent again later than others.
+func TestALostHandshakeCostsASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(rand.New(rand.NewPCG(1, 1)))
+		l := n.Listen("b")
+		n.Change(func(c *Conditions) { c.Lossy = 200 })
+		slow := 0
+		for range 200 {
+			began := time.Now()
+			a, err := n.Dial(t.Context(), Direction{"a", "b"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch took := time.Since(began); {
+			case took >= resendSYN:
+				slow++
+			case took > 10*time.Millisecond:
+				t.Errorf("a connection took %v", took)
+			}
+			b, err := l.Accept()
+			if err := errors.Join(err, a.Close(), b.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if slow < 40 || slow > 110 { // 0.36 of them
+			t.Errorf("%d of 200 handshakes lost something", slow)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
