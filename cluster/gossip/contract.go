@@ -162,6 +162,8 @@ type Config struct {
 	// LAN and WAN shorten the times of the two pools; the zero value keeps them.
 	LAN, WAN Tuning
 	Gateways Gateways
+	// open binds the port; nil is openPort. It is set by tests only.
+	open opener
 }
 
 // Tuning holds the times that tests and slow networks change. Zero keeps the profile's: LAN, and WAN behind it.

@@ -61,6 +61,9 @@ func New(c Config) (*Gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip: keyring: %w", err)
 	}
+	if c.open == nil {
+		c.open = openPort
+	}
 	c.LAN, c.WAN, c.Gateways = c.LAN.or(profiles[lan]), c.WAN.or(profiles[wan]), c.Gateways.orDefault()
 	g := &Gossip{config: c, bind: bind, ring: ring, meta: c.Meta, look: make(chan struct{}, 1), done: make(chan struct{})}
 	g.know = newKnowledge(c.Node, c.Meta.DC, c.LAN.Retransmit, c.WAN.Retransmit)
@@ -88,12 +91,13 @@ func (g *Gossip) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("gossip: start: %w", err)
 	}
-	m, err := newMux(ctx, g.bind, g.logger(), func(label, from string) {
-		g.log("DEBUG", fmt.Sprintf("message for the pool %q from %s: this node is not in it", label, from))
-	})
+	net, err := g.config.open(g.bind, g.logger())
 	if err != nil {
 		return fmt.Errorf("gossip: bind %v: %w", g.bind, err)
 	}
+	m := newMux(ctx, net, func(label, from string) {
+		g.log("DEBUG", fmt.Sprintf("message for the pool %q from %s: this node is not in it", label, from))
+	})
 	pool, err := g.openOn(m, lan, func(*pool) []string { return g.lanSeeds() })
 	if err != nil {
 		return errors.Join(err, m.close())

@@ -2,10 +2,7 @@ package gossip
 
 import (
 	"context"
-	"log"
 	"net"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,16 +10,13 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-const (
-	bindTries  = 10 // a free port is taken for TCP first; somebody else may have it for UDP
-	maxUnknown = 64 // connections that have not said yet which pool they are for
-)
+const maxUnknown = 64 // connections that have not said yet which pool they are for
 
 // mux is the one port of both pools. Whatever arrives begins with memberlist's label; by it a packet or connection is
 // handed to the pool of that name, without it, or dropped. A label is no proof: it is part of what each message is
 // encrypted and authenticated with, so whoever lies about it is refused by the pool.
 type mux struct {
-	net     *memberlist.NetTransport
+	net     port
 	ctx     context.Context // ends with the mux, and with it connections that have not named their pool
 	cancel  context.CancelFunc
 	refused func(label, from string)
@@ -35,24 +29,13 @@ type mux struct {
 	branches map[string]*branch // guarded by mu
 }
 
-// newMux binds the port, port 0 a free one. refused is told of what is for no pool here. The values of ctx are kept.
-func newMux(ctx context.Context, bind netip.AddrPort, logger *log.Logger, refused func(label, from string)) (*mux, error) {
-	m := &mux{refused: refused, slots: make(chan struct{}, maxUnknown), branches: map[string]*branch{}}
-	ip, port := bind.Addr().String(), int(bind.Port())
-	var err error
-	for range bindTries {
-		m.net, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{ip}, BindPort: port, Logger: logger})
-		if err == nil || port != 0 || !strings.Contains(err.Error(), "address already in use") {
-			break
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
+// newMux takes the port. refused is told of what is for no pool here. The values of ctx are kept.
+func newMux(ctx context.Context, net port, refused func(label, from string)) *mux {
+	m := &mux{net: net, refused: refused, slots: make(chan struct{}, maxUnknown), branches: map[string]*branch{}}
 	m.ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	m.workers.Go(m.packets)
 	m.workers.Go(m.streams)
-	return m, nil
+	return m
 }
 
 // close ends the port; the pools have been closed before. The readers go on until the transport has ended, because it
@@ -66,7 +49,7 @@ func (m *mux) close() error {
 
 // branch makes the transport of the pool of that label.
 func (m *mux) branch(label string) *branch {
-	b := &branch{NetTransport: m.net, mux: m, label: label,
+	b := &branch{port: m.net, mux: m, label: label,
 		incoming: make(chan *memberlist.Packet), connections: make(chan net.Conn)}
 	b.ctx, b.cancel = context.WithCancel(m.ctx)
 	m.mu.Lock()
@@ -155,7 +138,7 @@ func (m *mux) stream(conn net.Conn) {
 
 // branch is the transport of one pool: it sends by the common sockets and gets what is labelled for it.
 type branch struct {
-	*memberlist.NetTransport
+	port
 	mux         *mux
 	label       string
 	ctx         context.Context // ends with the pool, and with it what it has dialled
@@ -182,7 +165,7 @@ func (b *branch) WriteToAddress(p []byte, a memberlist.Address) (time.Time, erro
 	if cut := b.mux.cut.Load(); cut != nil && (*cut)(a.Addr) {
 		return time.Now(), nil
 	}
-	return b.NetTransport.WriteToAddress(p, a)
+	return b.port.WriteToAddress(p, a)
 }
 
 // DialTimeout implements memberlist.Transport.
@@ -196,8 +179,9 @@ func (b *branch) DialAddressTimeout(a memberlist.Address, timeout time.Duration)
 	if cut := b.mux.cut.Load(); cut != nil && (*cut)(a.Addr) {
 		return nil, net.ErrClosed
 	}
-	dialer := net.Dialer{Timeout: timeout}
-	conn, err := dialer.DialContext(b.ctx, "tcp", a.Addr)
+	ctx, cancel := context.WithTimeout(b.ctx, timeout)
+	defer cancel()
+	conn, err := b.dial(ctx, a.Addr)
 	if err != nil {
 		return nil, err
 	}
