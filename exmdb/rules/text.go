@@ -31,7 +31,7 @@ func TextOf(root *mime.Part, read func(from, n int64) ([]byte, error)) string {
 	}
 	decoded := io.LimitReader(mime.NewDecoder(part.Encoding, bytes.NewReader(octets)), maxBody)
 	b, _ := io.ReadAll(decoded) // an encoding that breaks off has a text up to there
-	text := mime.DecodeCharset(part.Charset(), b)
+	text := mime.DecodeCharset(part.CharsetOf(b), b)
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if part.Subtype == "html" {
 		return strings.ToValidUTF8(withoutTags(text), "\uFFFD")

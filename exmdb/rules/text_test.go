@@ -22,6 +22,7 @@ func TestTextOf(t *testing.T) {
 		"quoted-printable":              {"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n=C3=BCber\n", "über\r\n"},
 		"plain before HTML":             {"Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\n<b>html</b>\n--b\n\nplain\n--b--\n", "plain"},
 		"HTML":                          {"Content-Type: text/html\n\n<html><head><title>t</title></head><style>x{}</style><p>one<br>t<b>w</b>o &amp; three</p><script>no()</script>four\n", "    one two & three  four\r\n"},
+		"HTML that says its charset":    {"Content-Type: text/html\n\n<meta charset=koi8-r><p>\xe4\xc1\n", "  Да\r\n"},
 		"HTML that breaks off":          {"Content-Type: text/html\n\none <script>two\n", "one  "},
 		"a tag that breaks off":         {"Content-Type: text/html\n\none <two\n", "one "},
 		"no text":                       {"Content-Type: application/pdf\n\nabc\n", ""},

@@ -3,6 +3,7 @@ package oxcmail
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -236,8 +237,16 @@ const utf8Page = 65001
 
 // html sets PidTagHtml: as it is, where its charset has a code page, else in UTF-8.
 func (im *importer) html(p *mime.Part) error {
-	page, known := mime.CodePage(p.Charset())
-	wide := !known && mime.KnownCharset(p.Charset())
+	charset := p.Charset()
+	if !mime.KnownCharset(charset) {
+		n, err := io.ReadFull(p.Content(im.octets), im.room()[:mime.MetaWithin])
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("read part: %w", err)
+		}
+		charset = p.CharsetOf(im.room()[:n])
+	}
+	page, known := mime.CodePage(charset)
+	wide := !known && mime.KnownCharset(charset)
 	if !known && !wide {
 		page = 1252 // whoever names no charset means this or UTF-8
 		if valid, err := isUTF8(p.Content(im.octets), im.room()); err != nil {

@@ -1,6 +1,7 @@
 package mime
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"unicode"
@@ -14,7 +15,12 @@ func (p *Part) Content(src io.ReaderAt) io.Reader {
 
 // Text yields the content of the leaf p as UTF-8. Its memory is constant.
 func (p *Part) Text(src io.ReaderAt) io.Reader {
-	return NewCharsetReader(p.Charset(), p.Content(src))
+	if KnownCharset(p.Charset()) {
+		return NewCharsetReader(p.Charset(), p.Content(src))
+	}
+	content := bufio.NewReaderSize(p.Content(src), MetaWithin)
+	start, _ := content.Peek(MetaWithin) // why there is no more, the next read says
+	return NewCharsetReader(p.CharsetOf(start), content)
 }
 
 // Matcher searches text that is written to it for a string, as IMAP SEARCH does: letters match in any case, a run of

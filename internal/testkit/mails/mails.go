@@ -325,6 +325,7 @@ var leaves = map[string]string{
 	"rootid":    "Content-Type: text/html; charset=utf-8\r\nContent-ID: <root@example.test>\r\nContent-Location: http://example.test/%[1]s\r\n\r\n<p>root</p>\r\n",
 	"nocharset": "Content-Type: text/html\r\n\r\n<p>\xc3\xa4</p>\r\n",
 	"latin":     "Content-Type: text/html\r\n\r\n<p>\xe4</p>\r\n",
+	"meta":      "Content-Type: text/html\r\n\r\n<meta charset=koi8-r><p>\xe4\xc1</p>\r\n",
 	"utf7":      "Content-Type: text/html; charset=utf-7\r\n\r\n<p>+AOQ-</p>\r\n",
 	"img":       "Content-Type: image/png; name=\"img%[1]s.png\"\r\nContent-ID: <img%[1]s@example.test>\r\nContent-Disposition: inline; filename=\"img%[1]s.png\"\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=",
 	"imgloc":    "Content-Type: image/gif\r\nContent-Location: %[1]s.gif\r\nContent-Transfer-Encoding: base64\r\n\r\nR0lGODlh",
