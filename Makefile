@@ -20,6 +20,7 @@ FAULTS ?= 200
 MINUTES ?=
 CLUSTERS ?=
 SIM ?=
+GOSSIP ?=
 DRAINS ?= 100
 KILLS ?=
 FREEZES ?=
@@ -75,11 +76,13 @@ bench: build ## time and counts, written to docs/measurements (BENCH=regexp)
 	$(call phase,bench,list="$(call packages,./test/bench/...)"; if [ -n "$$list" ]; then FLOTILLA_BENCH=1 go test -p 1 -count=1 -v -timeout 3h $(TAGS) -run '$(BENCH)' $$list; fi)
 	$(call phase,micro,go test -p 1 $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./cluster/... ./exmdb/... ./placement/... ./internal/... ./frontends/...)
 
-chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100 and what follows; alone: MINUTES=60 by time, KILLS=200 FREEZES=100 CUTS=100 fail-overs timed, PLANTED=1 bugs on purpose, SIM=10000 simulated seeds, CLUSTERS=100000 random clusters for the planner
+chaos: build ## faults under load, long form: SEED=1 MAILS=100000 FAULTS=200 DRAINS=100 and what follows; alone: MINUTES=60 by time, KILLS=200 FREEZES=100 CUTS=100 fail-overs timed, PLANTED=1 bugs on purpose, SIM=10000 simulated seeds, GOSSIP=1h fifty members that lose packets, CLUSTERS=100000 random clusters for the planner
 ifneq ($(CLUSTERS),)
 	$(call phase,planner,SEED='$(or $(SEED),1)' FLOTILLA_CLUSTERS='$(CLUSTERS)' FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^(TestClusters|TestANodeMoreTakesItsShare)$$' ./placement/planner)
 else ifneq ($(SIM),)
 	$(call phase,simulation,go test -count=1 -v -timeout 24h $(TAGS) ./test/sim -run '^TestSim$$' -seeds $(SIM) -from '$(or $(SEED),1)')
+else ifneq ($(GOSSIP),)
+	$(call phase,gossip,SEED='$(or $(SEED),1)' FLOTILLA_GOSSIP='$(GOSSIP)' go test -count=1 -v -timeout 24h $(TAGS) -run '^TestAFleetThatLosesPackets$$' ./cluster/gossip)
 else ifneq ($(MINUTES),)
 	$(call phase,chaos,SEED='$(or $(SEED),1)' FLOTILLA_SELFTEST_MINUTES=$(MINUTES) FLOTILLA_RECORD=1 go test -count=1 -v -timeout 24h $(TAGS) -run '^TestPromises$$' ./test/fault)
 else ifneq ($(KILLS)$(FREEZES)$(CUTS),)

@@ -173,7 +173,7 @@ type Tuning struct {
 	Probe      time.Duration // one node is probed; 1 s, 5 s
 	ProbeWait  time.Duration // for a probe's answer; 500 ms, 3 s
 	Rejoin     time.Duration // seeds that are no members are tried again; 15 s, 30 s
-	Retransmit int           // sendings of a broadcast per decade of nodes; 4, 4
+	Retransmit int           // sendings of a broadcast per decade of nodes; 12, 4
 }
 
 // Gateways says how gateways are chosen. Zero keeps what stands behind.
