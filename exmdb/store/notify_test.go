@@ -669,10 +669,12 @@ func TestWhatCameAndWentIsNotTold(t *testing.T) {
 	start := b.since
 	mid := b.put(b.a)
 	fid := b.folderOf(b.b, "brief")
+	b.folderOf(b.folderOf(b.b, "briefer"), "below")
 	b.events(nil)
 	call(b.box, exmdb.OpDeleteMessages, &exmdb.DeleteMessagesRequest{Folder: b.a, Messages: []mapi.MID{mid}})
-	call(b.box, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: fid})
-	if got := b.events(nil); len(got) != 3 || !strings.HasPrefix(got[0], "deleted m1") || !strings.HasPrefix(got[2], "deleted folder brief") {
+	b.nameOf(fid)
+	call(b.box, exmdb.OpEmptyFolder, &exmdb.EmptyFolderRequest{Folder: b.b, Folders: true})
+	if got := b.events(nil); len(got) != 5 || !strings.HasPrefix(got[0], "deleted m1") || !slices.Contains(got, "deleted folder brief below b") {
 		t.Errorf("who saw them is told %q", got)
 	}
 	b.since = start

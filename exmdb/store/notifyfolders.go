@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
@@ -87,7 +89,7 @@ func (w *eventWalk) tracedFolders(s mapi.Stamp, stored []byte) error {
 		var err error
 		switch o.Kind {
 		case schema.OriginGone:
-			err = w.goneFolder(s, t)
+			err = w.goneFolder(s, t, o.Folders[:i])
 		case schema.OriginSearched:
 			err = w.searchedFolder(s, t)
 		case schema.OriginOver:
@@ -211,16 +213,19 @@ func (w *eventWalk) endedFolder(s mapi.Stamp, t *schema.FolderTrace) error {
 	if err != nil {
 		return err
 	}
-	if owned && mapi.Stamp(t.Folder) < w.after {
+	if owned && !w.cameSince(t) {
 		w.addFolder(s, &exmdb.Event{Kind: exmdb.EventDeleted, Folder: mapi.LocalFID(t.Folder), Parent: mapi.LocalFID(t.Parent), Deleted: true})
 	}
 	return w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
 }
 
 // goneFolder tells of a folder that was deleted whoever saw it then. One that came above the stamp was never told of, but may be
-// one of those that were deleted below another.
-func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace) error {
-	if mapi.Stamp(t.Folder) >= w.after {
+// one of those that were deleted below another: of that it is told once, whatever was deleted before in the same step.
+func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace, before []schema.FolderTrace) error {
+	if w.cameSince(t) {
+		if slices.ContainsFunc(before, func(o schema.FolderTrace) bool { return o.Parent == t.Parent && w.cameSince(&o) }) {
+			return nil
+		}
 		return w.leftParent(s, t, mapi.PidTagDeletedFolderCount)
 	}
 	seen, err := w.had(t, canSee)
@@ -230,6 +235,9 @@ func (w *eventWalk) goneFolder(s mapi.Stamp, t *schema.FolderTrace) error {
 	w.addFolder(s, &exmdb.Event{Kind: exmdb.EventDeleted, Folder: mapi.LocalFID(t.Folder), Parent: mapi.LocalFID(t.Parent)})
 	return nil
 }
+
+// cameSince reports whether a folder came above the stamp.
+func (w *eventWalk) cameSince(t *schema.FolderTrace) bool { return mapi.Stamp(t.Folder) >= w.after }
 
 // addFolder tells of a folder that is not there, if it or the one it was below is asked for.
 func (w *eventWalk) addFolder(s mapi.Stamp, e *exmdb.Event) {

@@ -47,10 +47,19 @@ func (w *watcher) read() string {
 	return fmt.Sprint(shownRows(r.Rows))
 }
 
-// look reads the events, and fails where the table is another one and there are none.
+// look reads the events, and fails where one is told twice, or where the table is another one and there are none.
 func (w *watcher) look() (ok bool) {
 	w.who.t.Helper()
 	r := call(w.who, exmdb.OpEvents, &exmdb.EventsRequest{Since: w.since, Folders: w.scope, Limit: exmdb.MaxEvents})
+	once := make(map[string]bool)
+	for i := range r.Events {
+		e := &r.Events[i]
+		if id := fmt.Sprint(e.Kind, e.Stamp, e.Folder, e.Message); once[id] {
+			w.who.t.Errorf("%s: told twice of %+v", w.name, *e)
+		} else {
+			once[id] = true
+		}
+	}
 	was, is := w.shows, w.read()
 	if w.since, w.shows = r.Stamp, is; was == is {
 		return true

@@ -244,7 +244,7 @@ func TestWhoShowsADeletedFolderIsTold(t *testing.T) {
 			b.since = start
 			told := *b
 			told.box = who
-			got := told.events([]mapi.FID{gone})
+			got := slices.Sorted(slices.Values(told.events([]mapi.FID{gone}))) // what is due at one time goes in any order
 			if who == seeing && len(got) > 0 || who != seeing && !slices.Equal(got, want) {
 				t.Errorf("%s: user %v is told %q, want %q", when, who.as.User, got, want)
 			}
