@@ -63,7 +63,7 @@ type Options struct {
 const memTable = 4 << 20
 
 // formatVersion is of keys, values and of how text becomes terms. Another one begins anew.
-const formatVersion = 6
+const formatVersion = 7
 
 // Index is the indexes of all folders on a node. Reading may go on concurrently; writing is one caller's at a time.
 type Index struct {

@@ -202,26 +202,29 @@ func (m *Mail) attachments(yield func(mapi.Getter) bool) {
 	if root == nil {
 		return
 	}
+	charset := root.TextCharset()
 	for part := range root.All() {
-		if part.Envelope == nil && part.IsAttachment() && !yield((*attachment)(part)) {
+		if part.Envelope == nil && part.IsAttachment() && !yield(&attachment{part, charset}) {
 			return
 		}
 	}
 }
 
-// attachment is an attachment as rules see it.
-type attachment mime.Part
+// attachment is an attachment as rules see it, of a mail whose text is in a charset.
+type attachment struct {
+	*mime.Part
+	charset string
+}
 
 // Get implements mapi.Getter.
 func (a *attachment) Get(t mapi.Tag) mapi.Value {
-	part := (*mime.Part)(a)
 	switch t {
 	case mapi.PidTagAttachLongFilename, mapi.PidTagAttachFilename, mapi.PidTagDisplayName:
-		return stated(part.Filename())
+		return stated(a.FilenameIn(a.charset))
 	case mapi.PidTagAttachMimeTag:
-		return mapi.String(part.Type + "/" + part.Subtype)
+		return mapi.String(a.Type + "/" + a.Subtype)
 	case mapi.PidTagAttachSize:
-		return mapi.Integer32(min(part.Size(), 1<<31-1))
+		return mapi.Integer32(min(a.Size(), 1<<31-1))
 	}
 	return nil
 }

@@ -95,8 +95,9 @@ func TestConditions(t *testing.T) {
 // TestHeadersInACharset: a mail whose header has octets in the charset of its text is, to a rule, from and to whom clients see.
 func TestHeadersInACharset(t *testing.T) {
 	header := "From: \xe1\xce\xce\xc1 <anna@far.test>\r\nTo: \xe2\xcf\xd2\xc9\xd3 <boris@far.test>\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nX-Note: \xc4\xc1\r\n" +
-		"Content-Type: text/plain; charset=koi8-r\r\n"
-	m := &Mail{Digest: mime.MarshalDigest(mime.Scan([]byte(header + "\r\n"))), Header: []byte("Received: from far.test\r\n" + header)}
+		"Content-Type: multipart/mixed; boundary=b\r\n"
+	octets := header + "\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n--b\r\nContent-Type: application/pdf; name=\xd0.pdf\r\n\r\n--b--\r\n"
+	m := &Mail{Digest: mime.MarshalDigest(mime.Scan([]byte(octets))), Header: []byte("Received: from far.test\r\n" + header)}
 	all := mapi.FuzzySubstring | mapi.FuzzyIgnoreCase
 	for name, r := range map[string]mapi.Restriction{
 		"author":    is(mapi.PidTagSentRepresentingName, mapi.String("Анна")),
@@ -105,6 +106,7 @@ func TestHeadersInACharset(t *testing.T) {
 		"recipient": &mapi.SubObjectRestriction{Tag: mapi.PidTagMessageRecipients, Of: is(mapi.PidTagDisplayName, mapi.String("Борис"))},
 		"list":      is(mapi.PidTagDisplayTo, mapi.String("Борис")),
 		"header":    has(mapi.PidTagTransportMessageHeaders, all, mapi.String("x-note: да\r\n")),
+		"file":      &mapi.SubObjectRestriction{Tag: mapi.PidTagMessageAttachments, Of: is(mapi.PidTagAttachLongFilename, mapi.String("п.pdf"))},
 	} {
 		if !r.Match(&tagged{m, new(Plan)}) {
 			t.Errorf("%s: no match", name)

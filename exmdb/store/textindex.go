@@ -277,20 +277,28 @@ func (v *view) indexMIME(b *fulltext.Batch, row *schema.Row) error {
 	}
 	b.Text(fulltext.Header, string(prefix))
 	indexHeader(b, prefix, func(string) fulltext.Field { return fulltext.Header })
+	charset := root.TextCharset()
 	for part := range root.All() {
-		if err := indexPart(b, part, src, part == root); err != nil {
+		if err := indexPart(b, part, src, charset, part == root); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, whole bool) error {
+// indexPart adds what is in one part of a mail whose text is in charset.
+func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, charset string, whole bool) error {
 	header := make([]byte, min(p.HeaderSize(), int64(mime.DefaultLimits().MaxHeader)))
 	if _, err := src.ReadAt(header, p.HeaderStart); err != nil && err != io.EOF {
 		return err
 	}
-	header, envelope := p.LegibleEnvelope(header)
+	b.Text(fulltext.Attachment, p.FilenameIn(charset))
+	var envelope *mime.Envelope
+	if p.Envelope != nil {
+		header, envelope = p.LegibleEnvelope(header)
+	} else {
+		header = mime.Legible(header, charset)
+	}
 	field := func(string) fulltext.Field { return fulltext.Part }
 	if whole {
 		field = headerField
@@ -302,7 +310,6 @@ func indexPart(b *fulltext.Batch, p *mime.Part, src io.ReaderAt, whole bool) err
 			b.Partial(f)
 		}
 	}
-	b.Text(fulltext.Attachment, p.Filename())
 	if !p.IsText() {
 		return nil
 	}

@@ -140,7 +140,7 @@ func TestSearchReadsHeadersInTheCharsetOfTheText(t *testing.T) {
 		"From: \x95\x5c <a@example.test>\r\nTo: \x93\xfa\x96\x7b <b@example.test>\r\nX-Note: \x8c\xea\r\nSubject: \x95\x5c\x8e\xa6\r\nContent-Type: text/plain; charset=shift_jis\r\n\r\nx\r\n",
 		"From: Gr\xfcn <a@example.test>\r\nSubject: Gr\xfc\xdfe\r\n\r\nx\r\n",
 		"Subject: fwd\r\nContent-Type: message/rfc822\r\n\r\nSubject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n",
-		"X-Note: \xef\xd3\xc5\xce\xd8\r\nSubject: \xef\xd3\xc5\xce\xd8\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n--b--\r\n",
+		"X-Note: \xef\xd3\xc5\xce\xd8\r\nSubject: \xef\xd3\xc5\xce\xd8\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n--b\r\nContent-Type: application/pdf; name=\xc9\xc0\xcc\xd8.pdf\r\n\r\n--b--\r\n",
 		"X-Note: \x1b$B=)\x1b(B\r\nSubject: \x1b$B=)\x1b(B\r\nContent-Type: text/plain; charset=iso-2022-jp\r\n\r\nx\r\n",
 	} {
 		ts.box.deliver("Inbox", "", mail)
@@ -150,7 +150,7 @@ func TestSearchReadsHeadersInTheCharsetOfTheText(t *testing.T) {
 	for _, q := range []struct{ keys, text, want string }{
 		{"SUBJECT", "привет", " 1"}, {"FROM", "Анна", " 1"}, {"TO", "Борис", " 1"}, {"HEADER X-Note", "Весна", " 1"},
 		{"TEXT", "Привет", " 1 4"}, {"TEXT", "Весна", " 1"}, {"BODY", "Привет", " 4"}, {"NOT SUBJECT", "Привет", " 2 3 4 5 6"},
-		{"SUBJECT", "Осень", " 5"}, {"HEADER X-Note", "осень", " 5"}, {"TEXT", "Осень", " 5"}, {"SUBJECT", "秋", " 6"}, {"HEADER X-Note", "秋", " 6"}, {"TEXT", "秋", " 6"},
+		{"SUBJECT", "Осень", " 5"}, {"HEADER X-Note", "осень", " 5"}, {"TEXT", "Осень", " 5"}, {"TEXT", "июль.pdf", " 5"}, {"SUBJECT", "秋", " 6"}, {"HEADER X-Note", "秋", " 6"}, {"TEXT", "秋", " 6"},
 		{"SUBJECT", "表示", " 2"}, {"FROM", "表", " 2"}, {"TO", "日本", " 2"}, {"HEADER X-Note", "語", " 2"}, {"TEXT", "表示", " 2"},
 		{"SUBJECT", "Grüße", " 3"}, {"FROM", "Grün", " 3"}, {"SUBJECT", "ðÒÉ×ÅÔ", ""}, {"TEXT", "ðÒÉ×ÅÔ", ""},
 	} {

@@ -69,6 +69,33 @@ func (p *Part) TextCharset() string {
 	return ""
 }
 
+// FilenameIn is the Filename of a part of a mail whose text is in charset: in that, or in the part's own, is a name that is no text as
+// it stands, where it is text in it.
+func (p *Part) FilenameIn(charset string) string {
+	if own := p.Charset(); charsetOf(own) != nil {
+		charset = own
+	}
+	q := Part{DispositionParams: p.DispositionParams.in(charset), Params: p.Params.in(charset)}
+	return q.Filename()
+}
+
+// in are attributes whose values are text where they are that in charset.
+func (p Params) in(charset string) Params {
+	out := p
+	for i, a := range p {
+		if IsLegible([]byte(a.Value)) || charsetOf(charset) == nil {
+			continue
+		}
+		if text := DecodeCharset(charset, []byte(a.Value)); !strings.ContainsRune(text, utf8.RuneError) {
+			if &out[0] == &p[0] {
+				out = slices.Clone(p)
+			}
+			out[i].Value = text
+		}
+	}
+	return out
+}
+
 // LegibleEnvelope is the header of the message p as Legible makes it, and the envelope in it.
 func (p *Part) LegibleEnvelope(header []byte) ([]byte, *Envelope) {
 	text := Legible(header, p.TextCharset())

@@ -34,6 +34,28 @@ func TestLegibleEnvelope(t *testing.T) {
 	}
 }
 
+// TestFilenameIn: a file's name is in its own charset, else in that of the mail's text, where it is text in it; a backslash in it is
+// perhaps half a letter.
+func TestFilenameIn(t *testing.T) {
+	for _, c := range []struct{ header, charset, want string }{
+		{"Content-Type: application/pdf; name=\"\x95\x5c.pdf\"", "shift_jis", "表.pdf"},
+		{"Content-Disposition: attachment; filename=\xf0\xd2.txt; size=2", "koi8-r", "Пр.txt"},
+		{"Content-Type: text/plain; charset=koi8-r; name=\xf0\xd2.txt", "shift_jis", "Пр.txt"},
+		{"Content-Type: text/plain; charset=utf-8; name=\x95\x5c", "shift_jis", "表"},
+		{"Content-Type: application/pdf; name=\"表.pdf\"", "koi8-r", "表.pdf"},
+		{"Content-Type: application/pdf; name=\xe4\xff", "gbk", "äÿ"},
+		{"Content-Type: application/pdf; name=\xe4", "", "ä"},
+		{"Content-Disposition: attachment; filename*=utf-8''%C3%A4; filename=\xf0", "koi8-r", "ä"},
+		{"Content-Type: application/pdf", "koi8-r", ""},
+	} {
+		p := Scan([]byte(c.header + "\r\n\r\n"))
+		before := p.Filename()
+		if got := p.FilenameIn(c.charset); got != c.want || p.Filename() != before {
+			t.Errorf("%q in %s: %q, want %q", c.header, c.charset, got, c.want)
+		}
+	}
+}
+
 // TestReadEnvelope: what is UTF-8 is not read, what is not is read in its charset, and what cannot be read is an error.
 func TestReadEnvelope(t *testing.T) {
 	broken := readerAt{iotest.ErrReader(io.ErrNoProgress)}

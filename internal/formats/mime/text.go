@@ -149,9 +149,10 @@ const (
 // the decoded headers. It reads no other parts and holds a header or a buffer at a time. The error is src's.
 func (p *Part) SearchMessage(src io.ReaderAt, text string, scope SearchScope) (bool, error) {
 	m := NewMatcher(text)
+	charset := p.TextCharset()
 	for part := range p.All() {
 		if scope == InHeaderOrBody || part != p {
-			if err := part.searchHeader(src, m); err != nil {
+			if err := part.searchHeader(src, charset, m); err != nil {
 				return false, err
 			}
 		}
@@ -168,16 +169,16 @@ func (p *Part) SearchMessage(src io.ReaderAt, text string, scope SearchScope) (b
 	return m.Found(), nil
 }
 
-// searchHeader searches the header of p field by field.
-func (p *Part) searchHeader(src io.ReaderAt, m *Matcher) error {
+// searchHeader searches the header of p field by field. charset is that of the text of the mail that p is in.
+func (p *Part) searchHeader(src io.ReaderAt, charset string, m *Matcher) error {
 	header := make([]byte, min(p.HeaderSize(), int64(DefaultLimits().MaxHeader)))
 	if _, err := src.ReadAt(header, p.HeaderStart); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if p.Envelope != nil {
-		header = Legible(header, p.TextCharset())
+		charset = p.TextCharset()
 	}
-	for _, f := range ParseHeader(header) {
+	for _, f := range ParseHeader(Legible(header, charset)) {
 		m.Reset()
 		_, _ = io.WriteString(m, f.Name+": "+f.Text()) // never fails
 	}
