@@ -256,7 +256,8 @@ func Track(there, answer *object.Message) *object.Message {
 		return nil
 	}
 	was, told := there.Recipients[i].Get(mapi.PidTagRecipientTrackStatusTime).(mapi.FileTime)
-	if told && said && at <= was {
+	same := there.Recipients[i].Get(mapi.PidTagRecipientTrackStatus) == mapi.Integer32(responseOf(answer))
+	if told && said && (at < was || at == was && same) { // of two in one second, which is as fine as DTSTAMP is, the one that comes later
 		return nil
 	}
 	next := copyOf(there)

@@ -142,11 +142,16 @@ func TestAnswersAreTracked(t *testing.T) {
 		t.Fatalf("%+v", next)
 	}
 	for name, m := range map[string]*object.Message{"an earlier answer": answer("REPLY", "a@example.test", "ACCEPTED", "20270102T000000Z"),
+		"the same answer again":           answer("REPLY", "a@example.test", "DECLINED", "20270103T000000Z"),
 		"a stranger":                      answer("REPLY", "x@example.test", "ACCEPTED", "20270104T000000Z"),
 		"an answer to an earlier version": about(t, "REPLY", 4, "SEQUENCE:0", "DTSTAMP:20270105T000000Z", "ATTENDEE;PARTSTAT=ACCEPTED:mailto:a@example.test")} {
 		if Track(next, m) != nil {
 			t.Errorf("%s counts", name)
 		}
+	}
+	again := Track(next, answer("REPLY", "a@example.test", "ACCEPTED", "20270103T000000Z"))
+	if again == nil || again.Recipients[0].Get(mapi.PidTagRecipientTrackStatus) != mapi.Integer32(respAccepted) {
+		t.Error("who thinks better of it within a second is not heard")
 	}
 	if own.Recipients[0].Get(mapi.PidTagRecipientTrackStatus) == mapi.Integer32(respDeclined) {
 		t.Error("the appointment itself was changed")
