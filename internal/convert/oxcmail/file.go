@@ -60,7 +60,7 @@ func (im *importer) attachment(f file) (*exmdb.Attachment, error) {
 	a := &exmdb.Attachment{}
 	b := builder{}
 	describe(&b, p)
-	b.naming(cleanName(p.FilenameIn(im.root.TextCharset())))
+	b.naming(cleanName(p.FilenameIn(im.charset)))
 	if f.related {
 		b.bag.Set(mapi.PidTagAttachFlags, mapi.Integer32(renderedInBody))
 	} else if p.ID != "" {

@@ -108,6 +108,8 @@ type importer struct {
 	depth  int
 	m      *Message
 	sorted sorted
+	// charset is that of the text (mime.Part.TextCharset), which a walk over all parts may be needed for.
+	charset string
 	// shown are the parts that the HTML refers to, nil before anyone asks.
 	shown map[string]bool
 	// scratch is room's.
@@ -122,6 +124,7 @@ func (im *importer) header() error {
 	if err != nil {
 		return fmt.Errorf("read header: %w", err)
 	}
+	im.charset = im.root.TextCharset()
 	if im.bag, err = HeaderProps(im.root, im.octets); err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (im *importer) header() error {
 			return err
 		}
 	}
-	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(TransportHeaders(octets, im.root.TextCharset())))
+	return im.long(&im.bag, mapi.PidTagTransportMessageHeaders, strings.NewReader(TransportHeaders(octets, im.charset)))
 }
 
 // TransportHeaders is fields of a header as PidTagTransportMessageHeaders has them: as text. charset is that of the mail's text.

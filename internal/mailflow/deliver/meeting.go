@@ -39,11 +39,10 @@ func (m *Received) meeting(msg *oxcmail.Message, names *oxcmsg.Names, c *exmdb.C
 // read; the calendar counts where what TNEF says cannot be followed.
 func textOf(octets io.ReaderAt, msg *oxcmail.Message, names *oxcmsg.Names) ([]byte, error) {
 	class, _ := msg.Props.Get(mapi.PidTagMessageClass).(mapi.String)
-	plain := class == "" || strings.EqualFold(string(class), "IPM.Note")
-	if !plain && !oxcical.IsMeeting(string(class)) {
-		return nil, nil
-	}
-	if !plain {
+	if class != "" && !strings.EqualFold(string(class), "IPM.Note") {
+		if !oxcical.IsMeeting(string(class)) {
+			return nil, nil
+		}
 		text, err := oxcical.TextOfMessage(&msg.MessageContent, names)
 		if text != nil || msg.Calendar == nil {
 			return text, err
