@@ -519,6 +519,9 @@ func (c *chaos) step() error {
 var refusals = []cluster.Kind{exmdb.KindNoMessage, exmdb.KindTooBig, exmdb.KindNoFolder, exmdb.KindFixedFolder, exmdb.KindFolderExists, exmdb.KindSubmitted,
 	exmdb.KindNotWaiting, cluster.KindBadRequest}
 
+// treeRefusals are what one may meet who also makes, moves and deletes folders below each other.
+var treeRefusals = slices.Concat(refusals, []cluster.Kind{exmdb.KindCycle, exmdb.KindHasChildren, exmdb.KindBadName})
+
 // sendLater submits messages, for a time that does not come here, and takes others back.
 func (c *chaos) sendLater() error {
 	for _, id := range c.some() {

@@ -501,11 +501,7 @@ func TestEventsRefuse(t *testing.T) {
 func TestEventsAreOfWhatOneSees(t *testing.T) {
 	b := newTold(t)
 	owner, reader, author, stranger := mapi.NewGUID(), mapi.NewGUID(), mapi.NewGUID(), mapi.NewGUID()
-	b.update(func(t *tx) error {
-		t.header.Owner = owner
-		t.set(schema.HeaderKey(), &t.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	grantTo(b.box, b.a, reader, exmdb.RightReadAny)
 	grantTo(b.box, b.a, author, exmdb.RightFolderVisible|exmdb.RightCreate|exmdb.RightDeleteOwned)
 	grantTo(b.box, b.b, author, exmdb.RightReadAny)

@@ -47,6 +47,16 @@ func (b *box) asUser(u mapi.GUID, groups ...mapi.GUID) *box {
 	return &other
 }
 
+// ownedBy makes the mailbox somebody's.
+func (b *box) ownedBy(owner mapi.GUID) {
+	b.t.Helper()
+	b.update(func(t *tx) error {
+		t.header.Owner = owner
+		t.set(schema.HeaderKey(), &t.header)
+		return nil
+	})
+}
+
 func TestModifyPermissions(t *testing.T) {
 	b := newBox(t, 0)
 	a, c := mapi.NewGUID(), mapi.NewGUID()
@@ -219,11 +229,7 @@ func TestPublicFoldersAreOpen(t *testing.T) {
 func TestWhoMadeAnItem(t *testing.T) {
 	b := newBox(t, 0)
 	owner, friend := mapi.NewGUID(), mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	for _, fid := range []mapi.FID{schema.Inbox, schema.Sent} {
 		grantTo(b, fid, friend, roleEditor)
 	}

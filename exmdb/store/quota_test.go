@@ -166,11 +166,7 @@ func TestLimitsOfAMailbox(t *testing.T) {
 func TestSendRights(t *testing.T) {
 	b := newBox(t, 0)
 	owner, delegate, group := mapi.NewGUID(), mapi.NewGUID(), mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	call(b, exmdb.OpSetDelegates, &exmdb.Delegates{Members: []exmdb.Delegate{{User: delegate, Name: "d", SeePrivate: true}, {User: group, SendOnBehalf: true}}})
 	rights := func(as exmdb.Identity) exmdb.SendRights {
 		t.Helper()

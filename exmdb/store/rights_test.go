@@ -608,11 +608,7 @@ func tryOp(t *testing.T, h *Handler) {
 	}
 	b := newBox(t, 0)
 	owner := mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	tried, all := 0, callers(owner)
 	for n := range all {
 		for i := range trials {

@@ -95,11 +95,7 @@ func TestSentMailIsPutWhereItSays(t *testing.T) {
 func TestSentMailIsPutWhereTheSenderMayCreate(t *testing.T) {
 	b := newBox(t, 0)
 	owner := mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	outbox, read, open := mapi.LocalFID(outboxCounter), b.newFolder("read"), b.newFolder("open")
 	sender := b.asUser(mapi.NewGUID())
 	sender.as.SendAs = []mapi.GUID{owner}
@@ -244,11 +240,7 @@ func TestWhatIsTakenBackDoesNotGo(t *testing.T) {
 func TestWhoAndWhatIsSent(t *testing.T) {
 	b := newBox(t, 0)
 	owner := mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	mid := b.written()
 	submits := func(as exmdb.Identity) cluster.Kind {
 		c := *b

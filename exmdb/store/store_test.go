@@ -457,11 +457,7 @@ func TestQuotaIsExact(t *testing.T) {
 func TestOnlyOwnerAndSystem(t *testing.T) {
 	b, nobodys := newBox(t, 0), newBox(t, 0)
 	owner := mapi.NewGUID()
-	b.update(func(tx *tx) error {
-		tx.header.Owner = owner
-		tx.set(schema.HeaderKey(), &tx.header)
-		return nil
-	})
+	b.ownedBy(owner)
 	owning := func(u mapi.GUID) exmdb.Identity { return exmdb.Identity{User: u, Privileges: exmdb.PrivilegeOwner} }
 	for _, h := range Handlers() {
 		if h.ID == exmdb.OpDeleteMailbox.ID { // the matrix of rights tries it: what follows wants the mailbox
