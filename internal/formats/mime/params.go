@@ -1,6 +1,9 @@
 package mime
 
 import (
+	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -184,86 +187,107 @@ func unquoteClosed(s string, i int) (value string, end int, closed bool) {
 	return string(append(b, s[from:]...)), len(s), false
 }
 
-// Get is the decoded value of an attribute: RFC 2231 continuations are joined and its charsets decoded, and
-// encoded-words, which do not belong here but are common, are decoded too.
+// Get is the decoded value of an attribute. It comes in several forms (RFC 2231 3 and 4), of which the first counts that says
+// anything: name*, which is all of it; the pieces name*0, name*1*, … where none is missing; name itself, in which encoded-words do
+// not belong but are common; whatever pieces there are, in the order of their numbers. Of two with the same name the first counts
+// that is not empty.
 func (p Params) Get(name string) string {
-	if len(p) == 0 {
-		return ""
+	pieces := p.pieces(name)
+	if len(pieces) > 0 && pieces[0].number == whole {
+		value := joined(pieces[:1])
+		switch {
+		case len(pieces) > 1 && pieces[1].number > 0:
+			pieces[0].number = 0 // the number of the first piece was forgotten
+		case value != "":
+			return value
+		default:
+			pieces = pieces[1:]
+		}
 	}
-	if v, ok := p.extended(name); ok {
-		return v
+	value := joined(pieces)
+	if value != "" && pieces[len(pieces)-1].number == len(pieces)-1 {
+		return value
 	}
 	for _, a := range p {
-		if a.Name == name {
-			return DecodeText(a.Value)
+		if a.Name != name {
+			continue
+		}
+		if plain := DecodeText(a.Value); plain != "" {
+			return plain
 		}
 	}
-	return ""
+	return value
 }
 
-// extended joins name*, or name*0, name*1*, … (RFC 2231 3 and 4).
-func (p Params) extended(name string) (string, bool) {
-	var pieces []string
-	found := 0
-	encoded := make([]bool, 0, 4)
+// piece is one of the parameters that a value is cut into.
+type piece struct {
+	number  int
+	encoded bool
+	value   string
+}
+
+// whole is the number of what is no piece but all of it.
+const whole = -1
+
+// pieces are those of an attribute in the order of their numbers, each once.
+func (p Params) pieces(name string) []piece {
+	var list []piece
 	for _, a := range p {
-		rest, ok := strings.CutPrefix(a.Name, name+"*")
-		if !ok {
+		rest, ok := strings.CutPrefix(a.Name, name)
+		if !ok || rest == "" || rest[0] != '*' {
 			continue
 		}
-		enc := rest == "" || strings.HasSuffix(rest, "*")
-		n, ok := sectionIndex(strings.TrimSuffix(rest, "*"))
-		if !ok || n >= maxParams {
-			continue
+		digits, encoded := strings.CutSuffix(rest[1:], "*")
+		if number, ok := pieceNumber(digits); ok {
+			list = append(list, piece{number, encoded || number == whole, a.Value})
 		}
-		for len(pieces) <= n {
-			pieces, encoded = append(pieces, ""), append(encoded, false)
-		}
-		pieces[n], encoded[n] = a.Value, enc
-		found++
 	}
-	if found == 0 {
-		return "", false
-	}
-	return joinExtended(pieces, encoded), true
+	slices.SortStableFunc(list, func(a, b piece) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(min(len(b.value), 1), min(len(a.value), 1)))
+	})
+	return slices.CompactFunc(list, func(a, b piece) bool { return a.number == b.number })
 }
 
-// sectionIndex reads the number of a continuation; none means the whole value.
-func sectionIndex(s string) (int, bool) {
+// pieceNumber reads the number of a piece, of five digits at the most; none means the whole value.
+func pieceNumber(s string) (int, bool) {
 	if s == "" {
-		return 0, true
+		return whole, true
 	}
-	n := 0
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' || n > maxParams {
-			return 0, false
-		}
-		n = n*10 + int(s[i]-'0')
-	}
-	return n, true
+	n, err := strconv.ParseUint(s, 10, 16)
+	return int(n), err == nil
 }
 
-func joinExtended(pieces []string, encoded []bool) string {
+// joined is the value of pieces. Encoded ones and those that are not may follow each other (RFC 2231 4.1).
+func joined(pieces []piece) string {
 	charset := ""
-	if encoded[0] {
-		if parts := strings.SplitN(pieces[0], "'", 3); len(parts) == 3 {
-			charset, pieces[0] = parts[0], parts[2]
-		}
-	}
 	var b []byte
 	plain := true
-	for i, s := range pieces {
-		if encoded[i] {
-			plain = false
-			b = appendUnpercent(b, s)
+	for _, p := range pieces {
+		if !p.encoded {
+			b = append(b, p.value...)
 			continue
 		}
-		b = append(b, s...)
+		plain = false
+		said, rest := p.charset()
+		if charset == "" {
+			charset = said
+		}
+		b = appendUnpercent(b, rest)
 	}
 	if plain {
 		return DecodeText(string(b))
 	}
 	return DecodeCharset(charset, b)
+}
+
+// charset cuts charset'language' off an encoded piece. Only the first has it (RFC 2231 4.1); writers that count from one, or say it
+// again in every piece, put it into others, and there it has to be a charset that is known, or none.
+func (p *piece) charset() (charset, rest string) {
+	parts := strings.SplitN(p.value, "'", 3)
+	if len(parts) != 3 || p.number > 0 && parts[0]+parts[1] != "" && !KnownCharset(parts[0]) {
+		return "", p.value
+	}
+	return parts[0], parts[2]
 }
 
 func appendUnpercent(dst []byte, s string) []byte {
