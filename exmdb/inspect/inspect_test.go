@@ -299,6 +299,29 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	}
 }
 
+// TestRefusalsSayWhatToDo: in the ids that are shown, and with what to ask for instead.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	f := newFixture(t)
+	item := inspect.ID(f.item).String()
+	for _, x := range []struct {
+		part string
+		q    inspect.Query
+		says string
+	}{
+		{"items", inspect.Query{After: "00ff"}, `after "00ff": want what the answer before said`},
+		{"items", inspect.Query{After: "zz"}, `after "zz": want what the answer before said`},
+		{"props", inspect.Query{Item: "1-ffff"}, "no item 1-ffff: 'items' lists those of a folder"},
+		{"props", inspect.Query{Item: item, Folder: "Inbox"}, "by its id alone"},
+		{"props", inspect.Query{Attachments: []uint32{0}}, "with the id of its item"},
+		{"props", inspect.Query{Embedded: true}, "with the id of its item"},
+		{"props", inspect.Query{Item: item, Embedded: true}, "which attachment the message is in"},
+	} {
+		if _, err := f.Show(t.Context(), x.part, x.q); err == nil || !strings.Contains(err.Error(), x.says) {
+			t.Errorf("%s %+v: %v", x.part, x.q, err)
+		}
+	}
+}
+
 // TestIDs: ids are read as they are written.
 func TestIDs(t *testing.T) {
 	for _, id := range []inspect.ID{inspect.ID(mapi.NewMID(1, 0xd)), inspect.ID(mapi.NewMID(0xffff, mapi.MaxGlobalCounter)), 0} {

@@ -80,6 +80,9 @@ func (m *Mailbox) liveItems(ctx context.Context, q *Query, fid mapi.FID, out *It
 	table := &exmdb.Table{Caller: m.Caller, As: exmdb.System, Box: m.ID}
 	page, err := table.Rows(ctx, exmdb.TableRowsRequest{From: from, Count: uint32(q.limit()), Table: exmdb.TableRequest{
 		Spec: exmdb.TableSpec{Kind: kind, Object: exmdb.ObjectID{Folder: fid}}, Columns: itemTags}})
+	if q.After != "" && cluster.KindOf(err) == cluster.KindBadRequest {
+		return badCursor(q.After)
+	}
 	if err != nil {
 		return err
 	}

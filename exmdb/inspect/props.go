@@ -42,7 +42,26 @@ type Attachment struct {
 var texts = map[uint16]bool{mapi.PidTagBody.ID(): true, mapi.PidTagHtml.ID(): true, mapi.PidTagRtfCompressed.ID(): true,
 	mapi.PidTagAttachDataBinary.ID(): true, mapi.PidTagAttachRendering.ID(): true}
 
+// object refuses queries that lead to nothing, or to two things.
+func (q *Query) object() error {
+	text := ""
+	switch {
+	case q.Item != "" && q.Folder != "":
+		text = "an item is asked for by its id alone, whichever folder it is in"
+	case q.Item == "" && (len(q.Attachments) > 0 || q.Embedded):
+		text = "an attachment is asked for with the id of its item, as 'items' shows it"
+	case q.Embedded && len(q.Attachments) == 0:
+		text = "which attachment the message is in is asked for too: its number, as 'props' of the item shows it"
+	default:
+		return nil
+	}
+	return &cluster.Error{Kind: cluster.KindBadRequest, Text: text}
+}
+
 func (m *Mailbox) props(ctx context.Context, q *Query) (*Props, error) {
+	if err := q.object(); err != nil {
+		return nil, err
+	}
 	id := exmdb.ObjectID{Attachments: q.Attachments, Embedded: q.Embedded}
 	t, err := m.tree(ctx)
 	if err != nil {
@@ -85,6 +104,9 @@ func wordsOf(names []exmdb.NamedID, t *tree, q *Query) *words {
 // message is a message with what is inside it.
 func (m *Mailbox) message(ctx context.Context, q *Query, id exmdb.ObjectID, t *tree, what string) (*Props, error) {
 	resp, err := do(ctx, m, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: id, Names: true})
+	if cluster.KindOf(err) == exmdb.KindNoMessage && len(id.Attachments) == 0 {
+		return nil, cluster.Errorf(exmdb.KindNoMessage, "no item %v: 'items' lists those of a folder", ID(id.Message))
+	}
 	if err != nil {
 		return nil, err
 	}
