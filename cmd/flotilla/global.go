@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,7 +95,9 @@ func answerOf[T any](c *cobra.Command, g *global, method, path string, body any,
 		return nil, err
 	}
 	v := new(T)
-	if err := json.Unmarshal(raw, v); err != nil {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber() // ids have more digits than a float64
+	if err := d.Decode(v); err != nil {
 		return nil, fmt.Errorf("decode answer: %w", err)
 	}
 	if g.json {

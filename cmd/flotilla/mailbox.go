@@ -13,6 +13,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/exmdb/inspect"
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
+	"github.com/flotilla-mail/flotilla/internal/invariant"
 )
 
 // mailboxFlags are the flags of the commands that look into a mailbox: what they say goes into the request under their
@@ -192,12 +193,21 @@ func showBag(w *tabwriter.Writer, indent string, props []inspect.Prop) {
 			hidden = fmt.Sprintf("(%d bytes; %s)", p.Size, p.Hidden)
 		}
 		if p.Value != nil {
-			if b, err := json.Marshal(p.Value); err == nil { // it came as JSON
-				value = string(b)
-			}
+			value = inJSON(p.Value)
 		}
 		fmt.Fprintf(w, "%s%s\t%s\t%s\t\n", indent, p.Tag, p.Name, strings.TrimSpace(value+" "+hidden))
 	}
+}
+
+// inJSON is a value that came as JSON, as it came.
+func inJSON(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is read by people
+	if err := e.Encode(v); err != nil {
+		invariant.Failf("a value that came as JSON is none: %v", err)
+	}
+	return strings.TrimSpace(b.String())
 }
 
 func showChanges(w *tabwriter.Writer, c *inspect.Changes) {
