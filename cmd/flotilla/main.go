@@ -145,10 +145,14 @@ func takesFile(c *cobra.Command) bool {
 	return slices.ContainsFunc(strings.Fields(c.Use), func(w string) bool { return w == "FILE" || w == "PATH" || w == "DIR" })
 }
 
-// args checks the number of arguments as a usage error.
+// args checks the number of arguments as a usage error; an empty one names nothing.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, a []string) error {
-		if err := check(c, a); err != nil {
+		err := check(c, a)
+		if err == nil && len(a) > 0 && a[0] == "" {
+			err = errors.New("the first argument is empty") // a variable of a script that was not set
+		}
+		if err != nil {
 			return usageError{fmt.Errorf("%w\nUsage: %s", err, c.UseLine())}
 		}
 		return nil
