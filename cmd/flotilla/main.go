@@ -46,7 +46,16 @@ func run() int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "flotilla:", err)
+	if outOfReach(err) {
+		fmt.Fprintln(os.Stderr, "'flotilla status' shows which nodes answer, 'flotilla groups' which groups have a leader")
+	}
 	return exitCode(err)
+}
+
+// outOfReach reports whether a node has answered and whoever it asked in turn has not: nothing was done.
+func outOfReach(err error) bool {
+	var refused *adminclient.Refused
+	return errors.As(err, &refused) && (refused.Kind == cluster.KindUnavailable || refused.Kind == cluster.KindNotLeader)
 }
 
 func exitCode(err error) int {
@@ -58,7 +67,7 @@ func exitCode(err error) int {
 		return exitRestart
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, adminclient.ErrUnreachable):
+	case errors.Is(err, adminclient.ErrUnreachable), outOfReach(err):
 		return exitUnreachable
 	case errors.Is(err, errNotSafe), cluster.KindOf(err) == cluster.KindUnsafe, errors.As(err, &refused) && refused.Kind == cluster.KindUnsafe:
 		return exitUnsafe
@@ -72,7 +81,8 @@ func newRoot() *cobra.Command {
 		Short: "An Exchange-compatible mailbox store that runs as a fleet of Raft groups",
 		Long: `Flotilla is an Exchange-compatible mailbox store that runs as a fleet of Raft groups.
 
-Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answers, 4 not safe now.`,
+Exit codes: 0 done, 1 refused, 2 a mistake in the command line, 3 no node answers, or none of those that would have to,
+4 not safe now.`,
 		Version:       version.Get().String(),
 		SilenceErrors: true, SilenceUsage: true,
 		Example: `  flotilla dev                                 three nodes on this machine, to try out
