@@ -140,7 +140,7 @@ func (in *importer) identity(m *object.Message, c *ical.Component) {
 	m.SetLid(mapi.PidLidCleanGlobalObjectId, mapi.Binary(id))
 	m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(id))
 	if l := c.Get("RECURRENCE-ID"); l != nil {
-		in.occurrence(m, id, l)
+		in.occurrence(m, l)
 	}
 	if n, err := strconv.ParseInt(firstOf(c, "X-MICROSOFT-CDO-APPT-SEQUENCE", "SEQUENCE"), 10, 32); err == nil && n >= 0 {
 		m.SetLid(mapi.PidLidAppointmentSequence, mapi.Integer32(n))
@@ -158,7 +158,7 @@ func (in *importer) identity(m *object.Message, c *ical.Component) {
 }
 
 // occurrence sets which occurrence of a series a component replaces.
-func (in *importer) occurrence(m *object.Message, id []byte, l *contentline.Line) {
+func (in *importer) occurrence(m *object.Message, l *contentline.Line) {
 	d, err := ical.DateTimeOf(l)
 	if err != nil {
 		return
@@ -167,13 +167,18 @@ func (in *importer) occurrence(m *object.Message, id []byte, l *contentline.Line
 	if !ok {
 		return
 	}
-	m.SetLid(mapi.PidLidExceptionReplaceTime, mapi.FileTimeOf(at))
 	m.SetLid(mapi.PidLidIsException, mapi.Boolean(true))
-	one, err := binprop.ParseGlobalObjectID(id)
+	setOccurrence(m, at, d.Wall)
+}
+
+// setOccurrence sets which occurrence a message replaces, by its moment and the day that it is on.
+func setOccurrence(m *object.Message, at, on time.Time) {
+	m.SetLid(mapi.PidLidExceptionReplaceTime, mapi.FileTimeOf(at))
+	one, err := binprop.ParseGlobalObjectID(m.LidBinary(mapi.PidLidCleanGlobalObjectId))
 	if err != nil {
 		return
 	}
-	one.Year, one.Month, one.Day = uint16(d.Wall.Year()), uint8(d.Wall.Month()), uint8(d.Wall.Day())
+	one.Year, one.Month, one.Day = uint16(on.Year()), uint8(on.Month()), uint8(on.Day())
 	if b, err := one.Append(nil); err == nil {
 		m.SetLid(mapi.PidLidGlobalObjectId, mapi.Binary(b))
 	}
@@ -319,15 +324,11 @@ func (x *exporter) occurrence() {
 	if !ok || !x.m.LidBool(mapi.PidLidIsException) {
 		return
 	}
-	x.recurrenceID(at.Time(), x.zone, x.m.LidBool(mapi.PidLidAppointmentSubType))
-}
-
-func (x *exporter) recurrenceID(at time.Time, z zone, day bool) {
-	if day {
-		x.putTime("RECURRENCE-ID", z.day(at))
+	if x.m.LidBool(mapi.PidLidAppointmentSubType) {
+		x.putTime("RECURRENCE-ID", x.zone.day(at.Time()))
 		return
 	}
-	x.putTime("RECURRENCE-ID", z.value(at))
+	x.putTime("RECURRENCE-ID", x.zone.value(at.Time()))
 }
 
 // stamp writes DTSTAMP, which every component has.

@@ -309,7 +309,7 @@ func seriesIn(m, one *object.Message) (s series, was binprop.Minutes, at time.Ti
 	}
 	s = series{m: m, pattern: p, span: span{zone: zoneOf(m)}}
 	at = replaced.Time()
-	return s, binprop.MinutesOf(s.wall(at)), at, true
+	return s, binprop.MinutesOf(occurrence(&p, s.span.zone, at)), at, true
 }
 
 // replaceOccurrence makes a message an exception of a series, in the place of an older one for the same occurrence.
@@ -320,17 +320,17 @@ func replaceOccurrence(m, one *object.Message) bool {
 	if !ok || !starts || !ends {
 		return false
 	}
-	if i := slices.IndexFunc(m.Attachments, ofOccurrence(at)); i >= 0 && m.Attachments[i].Embedded != nil && older(m.Attachments[i].Embedded, one) {
+	if i := slices.IndexFunc(m.Attachments, s.replacing(was)); i >= 0 && m.Attachments[i].Embedded != nil && older(m.Attachments[i].Embedded, one) {
 		return false
 	}
-	s.drop(was, at)
-	if s.taken(s.wall(start.Time())) || len(s.pattern.Exceptions) >= maxExceptions {
+	s.drop(was)
+	if s.taken(binprop.MinutesOf(s.wall(start.Time()))) || len(s.pattern.Exceptions) >= maxExceptions {
 		return false
 	}
 	one.SetText(mapi.PidTagMessageClass, classException)
 	x := binprop.Exception{Start: binprop.MinutesOf(s.wall(start.Time())), End: binprop.MinutesOf(s.wall(end.Time())), OriginalStart: was}
 	override(&x, m, one)
-	s.remove(s.wall(at))
+	s.remove(was.Wall())
 	s.add(x)
 	m.Attachments = append(m.Attachments, s.attachment(one, &x, at))
 	return s.put()
@@ -338,17 +338,17 @@ func replaceOccurrence(m, one *object.Message) bool {
 
 // removeOccurrence takes an occurrence out of a series.
 func removeOccurrence(m, one *object.Message) bool {
-	s, was, at, ok := seriesIn(m, one)
+	s, was, _, ok := seriesIn(m, one)
 	if !ok {
 		return false
 	}
-	s.drop(was, at)
-	s.remove(s.wall(at))
+	s.drop(was)
+	s.remove(was.Wall())
 	return s.put()
 }
 
 // drop takes the exception of an occurrence away; the occurrence then is deleted.
-func (s *series) drop(was binprop.Minutes, at time.Time) {
+func (s *series) drop(was binprop.Minutes) {
 	p := &s.pattern
 	i := slices.IndexFunc(p.Exceptions, func(x binprop.Exception) bool { return x.OriginalStart == was })
 	if i < 0 {
@@ -357,13 +357,13 @@ func (s *series) drop(was binprop.Minutes, at time.Time) {
 	on := midnightOf(p.Exceptions[i].Start)
 	p.Exceptions = slices.Delete(p.Exceptions, i, i+1)
 	p.Pattern.Modified = slices.DeleteFunc(p.Pattern.Modified, func(m binprop.Minutes) bool { return m == on })
-	s.m.Attachments = slices.DeleteFunc(s.m.Attachments, ofOccurrence(at))
+	s.m.Attachments = slices.DeleteFunc(s.m.Attachments, s.replacing(was))
 }
 
-// ofOccurrence tells the attachment of an exception by the time that it replaces.
-func ofOccurrence(at time.Time) func(object.Attachment) bool {
+// replacing tells the attachment of an exception by the occurrence that it replaces.
+func (s *series) replacing(was binprop.Minutes) func(object.Attachment) bool {
 	return func(a object.Attachment) bool {
 		of, has := a.Bag.Get(mapi.PidTagExceptionReplaceTime).(mapi.FileTime)
-		return has && of == mapi.FileTimeOf(at)
+		return has && binprop.MinutesOf(occurrence(&s.pattern, s.span.zone, of.Time())) == was
 	}
 }

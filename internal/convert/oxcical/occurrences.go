@@ -38,20 +38,22 @@ func Occurrences(a *object.Message, from, until time.Time) (list []Span, ends ti
 		return nil, ends, false
 	}
 	zone := zoneOf(a)
-	all, ok := regular(&p, binprop.MinutesOf(ical.Wall(until.In(zone.loc))))
+	all, ok := regular(&p, binprop.MinutesOf(zone.wall(until).Add(day))) // a day more, as clocks go back
 	if !ok {
 		return nil, ends, false
 	}
 	all = exceptional(&p, all)
 	for _, s := range all {
-		x := Span{s[0].In(zone.loc), s[1].In(zone.loc)}
+		var x Span
+		x.Start, x.End = zone.between(s[0].Wall(), s[1].Wall())
 		if x.End.After(from) && x.Start.Before(until) {
 			list = append(list, x)
 		}
 	}
 	if p.Pattern.EndType == binprop.EndByDate || p.Pattern.EndType == binprop.EndAfterN {
-		ends = (p.Pattern.End + binprop.Minutes(p.EndOffset)).In(zone.loc)
+		ends = ical.At((p.Pattern.End + binprop.Minutes(p.EndOffset)).Wall(), zone.loc)
 	}
+	slices.SortStableFunc(list, func(a, b Span) int { return a.Start.Compare(b.Start) }) // which clocks that go forward may upset
 	return list, ends, true
 }
 
@@ -70,7 +72,7 @@ func regular(p *binprop.AppointmentRecurrencePattern, until binprop.Minutes) ([]
 		last = min(last, p.Pattern.End+binprop.Minutes(p.StartOffset))
 	}
 	start := p.Pattern.Start + binprop.Minutes(p.StartOffset)
-	times, err := recurrence.Library{}.Expand(rule, start.In(time.UTC), last.In(time.UTC), maxCounted)
+	times, err := recurrence.Library{}.Expand(rule, start.Wall(), last.Wall(), maxCounted)
 	if err != nil || len(times) == maxCounted {
 		return nil, false
 	}

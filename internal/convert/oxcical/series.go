@@ -42,6 +42,9 @@ func (in *importer) series(m *object.Message, g *group) {
 		g.exceptions = nil
 		return
 	}
+	if s.span.zone.name != "" {
+		in.zones = in.zones.with(s.span.zone) // days and times of exceptions are on the clocks of their series
+	}
 	s.deleted(g.master)
 	s.moved(g.master)
 	var whole []*ical.Component
@@ -72,18 +75,57 @@ func (s *series) begin(c *ical.Component) bool {
 	if rule.Until != nil {
 		until = s.until(*rule.Until)
 	}
-	start := s.wall(s.span.start)
+	start := s.span.wall
 	s.pattern.Pattern, err = recurrence.Pattern(s.in.Expander, rule, start, until)
 	if err != nil || until.Year() > 4499 {
 		return false
 	}
 	s.pattern.StartOffset = uint32(start.Sub(start.Truncate(day)) / time.Minute)
-	s.pattern.EndOffset = s.pattern.StartOffset + uint32(s.wall(s.span.end).Sub(start)/time.Minute)
+	s.pattern.EndOffset = s.pattern.StartOffset + uint32(s.span.length()/time.Minute)
 	return true
 }
 
+// length is how long it is on the clocks of its zone.
+func (s *span) length() time.Duration { return max(s.wallEnd.Sub(s.wall), 0) }
+
 // wall is a moment on the clocks of the series.
-func (s *series) wall(t time.Time) time.Time { return ical.Wall(t.In(s.span.zone.loc)) }
+func (s *series) wall(t time.Time) time.Time { return s.span.zone.wall(t) }
+
+// onDay is the time of a series on the day of a time of its clocks.
+func onDay(p *binprop.AppointmentRecurrencePattern, wall time.Time) time.Time {
+	return wall.Truncate(day).Add(time.Duration(p.StartOffset) * time.Minute)
+}
+
+// occurrence is the occurrence of a series at a moment, on its clocks: one in an hour that they leave out they show later than the
+// series has it.
+func occurrence(p *binprop.AppointmentRecurrencePattern, z zone, at time.Time) time.Time {
+	wall := z.wall(at)
+	if planned := onDay(p, wall); ical.At(planned, z.loc).Equal(at) {
+		return planned
+	}
+	return wall
+}
+
+// meant is the occurrence that a value is about, on the clocks of the series. A day is about what is on it; to a series of days a time
+// is about its day, which in UTC it is only if it says no other time.
+func (s *series) meant(d ical.DateTime) (time.Time, bool) {
+	z := s.in.zones.of(d)
+	at := d.In(z.loc)
+	switch {
+	case !representable(at):
+		return time.Time{}, false
+	case d.Day:
+		return onDay(&s.pattern, d.Wall), true
+	case s.span.day:
+		if wall := s.wall(at); isMidnight(wall) {
+			return wall, true
+		}
+		return d.Wall.Truncate(day), !d.UTC || isMidnight(d.Wall)
+	case z.name == s.span.zone.name:
+		return d.Wall, true
+	}
+	return occurrence(&s.pattern, s.span.zone, at), true
+}
 
 // until is the end of a rule on the clocks of the series.
 func (s *series) until(d ical.DateTime) time.Time {
@@ -101,11 +143,11 @@ func (s *series) timesOf(c *ical.Component, name string) []time.Time {
 	var list []time.Time
 	for _, l := range c.All(name) {
 		d, err := ical.DateTimeOf(l)
-		if err != nil || d.Day != s.span.day || l.Param("VALUE") == "PERIOD" {
+		if err != nil || l.Param("VALUE") == "PERIOD" {
 			continue
 		}
-		if at, ok := s.in.zones.in(d); ok {
-			list = append(list, s.wall(at))
+		if at, ok := s.meant(d); ok {
+			list = append(list, at)
 		}
 	}
 	return list
@@ -113,9 +155,9 @@ func (s *series) timesOf(c *ical.Component, name string) []time.Time {
 
 // deleted takes away the occurrences of EXDATE.
 func (s *series) deleted(c *ical.Component) {
-	timeOfDay := s.wall(s.span.start).Sub(s.wall(s.span.start).Truncate(day))
+	timeOfDay := s.span.wall.Sub(s.span.wall.Truncate(day))
 	for _, at := range s.timesOf(c, "EXDATE") {
-		if at.Sub(at.Truncate(day)) == timeOfDay && len(s.pattern.Pattern.Deleted) < maxDeleted {
+		if at.Sub(at.Truncate(day)).Truncate(time.Minute) == timeOfDay.Truncate(time.Minute) && len(s.pattern.Pattern.Deleted) < maxDeleted {
 			s.remove(at)
 		}
 	}
@@ -133,10 +175,9 @@ func (s *series) remove(at time.Time) {
 // no other way to say RDATE (MS-OXCICAL 2.1.3.1.1.20.18). It has no attachment, which tells it from the others.
 func (s *series) moved(c *ical.Component) {
 	free := slices.Clone(s.pattern.Pattern.Deleted)
-	start := s.wall(s.span.start)
-	length := s.wall(s.span.end).Sub(start)
+	length := s.span.length()
 	for _, at := range s.timesOf(c, "RDATE") {
-		if len(free) == 0 || s.taken(at) || len(s.pattern.Exceptions) == maxExceptions {
+		if len(free) == 0 || s.taken(binprop.MinutesOf(at)) || len(s.pattern.Exceptions) == maxExceptions {
 			return
 		}
 		distance := func(m binprop.Minutes) int64 {
@@ -151,8 +192,8 @@ func (s *series) moved(c *ical.Component) {
 }
 
 // taken reports whether an exception is on the day already.
-func (s *series) taken(at time.Time) bool {
-	return slices.Contains(s.pattern.Pattern.Modified, binprop.MinutesOf(at.Truncate(day)))
+func (s *series) taken(at binprop.Minutes) bool {
+	return slices.Contains(s.pattern.Pattern.Modified, midnightOf(at))
 }
 
 func (s *series) add(x binprop.Exception) {
@@ -168,23 +209,28 @@ func midnightOf(m binprop.Minutes) binprop.Minutes { return m - m%(24*60) }
 func (s *series) exception(c *ical.Component) bool {
 	l := c.Get("RECURRENCE-ID")
 	original, err := ical.DateTimeOf(l)
-	if err != nil || l.Param("RANGE") != "" || original.Day != s.span.day || len(s.pattern.Exceptions) >= maxExceptions {
+	if err != nil || l.Param("RANGE") != "" || len(s.pattern.Exceptions) >= maxExceptions {
 		return false
 	}
-	at, ok := s.in.zones.in(original)
+	was, ok := s.meant(original)
 	now, timed := s.in.spanOf(c)
 	if !ok || !timed {
 		return false
 	}
-	was := binprop.MinutesOf(s.wall(at))
-	if slices.ContainsFunc(s.pattern.Exceptions, func(x binprop.Exception) bool { return x.OriginalStart == was }) || s.taken(s.wall(now.start)) {
+	x := binprop.Exception{Start: binprop.MinutesOf(now.wall), End: binprop.MinutesOf(now.wall.Add(now.length())), OriginalStart: binprop.MinutesOf(was)}
+	if now.zone.name != s.span.zone.name {
+		x.Start, x.End = binprop.MinutesOf(s.wall(now.start)), binprop.MinutesOf(s.wall(now.end))
+	}
+	same := func(other binprop.Exception) bool { return other.OriginalStart == x.OriginalStart }
+	if slices.ContainsFunc(s.pattern.Exceptions, same) || s.taken(x.Start) {
 		return false
 	}
 	one := s.in.component(c)
 	one.SetText(mapi.PidTagMessageClass, classException)
-	x := binprop.Exception{Start: binprop.MinutesOf(s.wall(now.start)), End: binprop.MinutesOf(s.wall(now.end)), OriginalStart: was}
+	at := ical.At(was, s.span.zone.loc)
+	setOccurrence(one, at, was)
 	override(&x, s.m, one)
-	s.remove(s.wall(at))
+	s.remove(was)
 	s.add(x)
 	s.m.Attachments = append(s.m.Attachments, s.attachment(one, &x, at))
 	s.in.exceptions = append(s.in.exceptions, replaced{c, one})
@@ -199,8 +245,8 @@ func (s *series) attachment(one *object.Message, x *binprop.Exception, original 
 	a.Bag.Set(mapi.PidTagAttachmentHidden, mapi.Boolean(true))
 	a.Bag.Set(mapi.PidTagAttachmentLinkId, mapi.Integer32(0))
 	a.SetText(mapi.PidTagDisplayName, "Untitled")
-	a.Bag.Set(mapi.PidTagExceptionStartTime, mapi.FileTimeOf(x.Start.In(time.UTC)))
-	a.Bag.Set(mapi.PidTagExceptionEndTime, mapi.FileTimeOf(x.End.In(time.UTC)))
+	a.Bag.Set(mapi.PidTagExceptionStartTime, mapi.FileTimeOf(x.Start.Wall()))
+	a.Bag.Set(mapi.PidTagExceptionEndTime, mapi.FileTimeOf(x.End.Wall()))
 	a.Bag.Set(mapi.PidTagExceptionReplaceTime, mapi.FileTimeOf(original))
 	return a
 }
@@ -276,7 +322,7 @@ func (s *series) finish() {
 		of mapi.NamedProperty
 		at binprop.Minutes
 	}{{mapi.PidLidClipStart, p.Pattern.Start}, {mapi.PidLidClipEnd, p.Pattern.End}} {
-		m.SetLid(clip.of, mapi.FileTimeOf(clip.at.In(s.span.zone.loc)))
+		m.SetLid(clip.of, mapi.FileTimeOf(ical.At(clip.at.Wall(), s.span.zone.loc)))
 	}
 	if icon, _ := m.Int(mapi.PidTagIconIndex); icon == iconAppointment || icon == iconMeeting {
 		m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon+1))
@@ -343,13 +389,23 @@ type seriesOut struct {
 }
 
 // moment is a time of the structure, which is on the clocks of the series.
-func (s *seriesOut) moment(m binprop.Minutes) time.Time { return m.In(s.x.zone.loc) }
+func (s *seriesOut) moment(m binprop.Minutes) time.Time { return ical.At(m.Wall(), s.x.zone.loc) }
 
 func (s *seriesOut) value(m binprop.Minutes) ical.DateTime {
 	if s.day {
-		return ical.DateTime{Wall: m.In(time.UTC), Day: true}
+		return ical.DateTime{Wall: m.Wall(), Day: true}
 	}
-	return s.x.zone.value(s.moment(m))
+	return s.x.zone.local(m.Wall())
+}
+
+// first is when a series begins, on its clocks.
+func (x *exporter) first() (wall, wallEnd time.Time, recurs bool) {
+	p, err := binprop.ParseAppointmentRecurrencePattern(x.m.LidBinary(mapi.PidLidAppointmentRecur))
+	if err != nil {
+		return wall, wallEnd, false
+	}
+	on := p.Pattern.Start
+	return (on + binprop.Minutes(p.StartOffset)).Wall(), (on + binprop.Minutes(p.EndOffset)).Wall(), true
 }
 
 // until is the last start that the end of a pattern allows.
@@ -362,8 +418,7 @@ func (s *seriesOut) until(end time.Time) ical.DateTime {
 
 // embedded is the message of an exception, nil if it has none.
 func (s *seriesOut) embedded(e *binprop.Exception) *object.Message {
-	original := mapi.FileTimeOf(s.moment(e.OriginalStart))
-	start := mapi.FileTimeOf(e.Start.In(time.UTC))
+	start := mapi.FileTimeOf(e.Start.Wall())
 	for i := range s.x.m.Attachments {
 		a := &s.x.m.Attachments[i]
 		if a.Embedded == nil {
@@ -371,7 +426,7 @@ func (s *seriesOut) embedded(e *binprop.Exception) *object.Message {
 		}
 		replaces, has := a.Bag.Get(mapi.PidTagExceptionReplaceTime).(mapi.FileTime)
 		begins, _ := a.Bag.Get(mapi.PidTagExceptionStartTime).(mapi.FileTime)
-		if has && replaces == original || !has && begins == start {
+		if has && binprop.MinutesOf(occurrence(s.p, s.x.zone, replaces.Time())) == e.OriginalStart || !has && begins == start {
 			return a.Embedded
 		}
 	}
@@ -394,7 +449,7 @@ func (s *seriesOut) exception(e *binprop.Exception, embedded *object.Message) ex
 	merged.DeleteLid(mapi.PidLidIsException)
 	merged.SetText(mapi.PidTagMessageClass, s.x.m.Text(mapi.PidTagMessageClass))
 	x.event()
-	x.recurrenceID(s.moment(e.OriginalStart), s.x.zone, s.day)
+	x.putTime("RECURRENCE-ID", s.value(e.OriginalStart))
 	return exception{x.c, props}
 }
 
@@ -433,11 +488,12 @@ func overlay(one, own *object.Message) {
 
 // overrides sets what the structure itself says of an exception.
 func (s *seriesOut) overrides(one *object.Message, e *binprop.Exception) {
+	start, end := s.x.zone.between(e.Start.Wall(), e.End.Wall())
 	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentStartWhole, mapi.PidLidCommonStart} {
-		one.SetLid(n, mapi.FileTimeOf(s.moment(e.Start)))
+		one.SetLid(n, mapi.FileTimeOf(start))
 	}
 	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentEndWhole, mapi.PidLidCommonEnd} {
-		one.SetLid(n, mapi.FileTimeOf(s.moment(e.End)))
+		one.SetLid(n, mapi.FileTimeOf(end))
 	}
 	if e.Flags&binprop.OverrideSubject != 0 {
 		one.Bag.Delete(mapi.PidTagSubjectPrefix)

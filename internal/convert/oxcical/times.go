@@ -40,6 +40,11 @@ func newZones(cal *ical.Component, fallback string) *zones {
 	return z
 }
 
+// with are the same zones with another fallback.
+func (z *zones) with(fallback zone) *zones {
+	return &zones{components: z.components, known: map[string]zone{}, fallback: fallback}
+}
+
 // of is the zone of a value: by its name in the tz database or Windows, else by the rules that came with it, else the
 // fallback.
 func (z *zones) of(d ical.DateTime) zone {
@@ -91,9 +96,11 @@ func representable(t time.Time) bool { return t.Year() > 1601 && t.Year() < 4500
 // span is when a component is.
 type span struct {
 	start, end time.Time
-	day        bool
-	zone       zone
-	endZone    zone
+	// wall and wallEnd are what the clocks of zone show then.
+	wall, wallEnd time.Time
+	day           bool
+	zone          zone
+	endZone       zone
 }
 
 // spanOf reads DTSTART with DTEND or DURATION. It reports false where there is no start that can be carried.
@@ -106,24 +113,31 @@ func (in *importer) spanOf(c *ical.Component) (span, bool) {
 	if err != nil {
 		return span{}, false
 	}
-	start, ok := in.zones.in(d)
-	s := span{start: start, end: start, day: d.Day, zone: in.zones.of(d)}
+	s := span{wall: d.Wall, wallEnd: d.Wall, day: d.Day, zone: in.zones.of(d)}
 	s.endZone = s.zone
 	if d.Day {
-		s.end = start.AddDate(0, 0, 1)
+		s.wallEnd = d.Wall.AddDate(0, 0, 1)
 	}
+	s.start, s.end = s.zone.between(s.wall, s.wallEnd)
 	if to := c.Get("DTEND"); to != nil {
 		s.setEnd(in.zones, to)
-	} else if length, err := ical.ParseDuration(c.Value("DURATION")); err == nil && length >= 0 {
-		s.end = start.Add(length)
-		if d.Day {
-			s.end = start.AddDate(0, 0, int(length/(24*time.Hour)))
-		}
+	} else {
+		s.setLength(c.Value("DURATION"))
 	}
-	if strings.EqualFold(firstOf(c, "X-MICROSOFT-CDO-ALLDAYEVENT", "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT"), "TRUE") && isMidnight(s.start, s.zone) && isMidnight(s.end, s.zone) && s.end.After(s.start) {
+	if strings.EqualFold(firstOf(c, "X-MICROSOFT-CDO-ALLDAYEVENT", "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT"), "TRUE") && isMidnight(s.wall) && isMidnight(s.wallEnd) && s.end.After(s.start) {
 		s.day = true
 	}
-	return s, ok && representable(s.end)
+	return s, representable(s.start) && representable(s.end)
+}
+
+// between is when something is that begins and ends as the zone's clocks show. What begins in an hour that they leave out, and by
+// them would not end after that, keeps its length.
+func (z zone) between(wall, wallEnd time.Time) (start, end time.Time) {
+	start, end = ical.At(wall, z.loc), ical.At(wallEnd, z.loc)
+	if wallEnd.After(wall) && !end.After(start) {
+		end = start.Add(wallEnd.Sub(wall))
+	}
+	return start, end
 }
 
 func (s *span) setEnd(z *zones, l *contentline.Line) {
@@ -131,15 +145,34 @@ func (s *span) setEnd(z *zones, l *contentline.Line) {
 	if err != nil || to.Day != s.day {
 		return
 	}
-	if end, ok := z.in(to); ok && !end.Before(s.start) {
-		s.end, s.endZone = end, z.of(to)
+	in := z.of(to)
+	if in.name == s.zone.name {
+		if !to.Wall.Before(s.wall) {
+			s.wallEnd = to.Wall
+			s.start, s.end = s.zone.between(s.wall, s.wallEnd)
+		}
+		return
+	}
+	if end := to.In(in.loc); !end.Before(s.start) {
+		s.end, s.endZone, s.wallEnd = end, in, s.zone.wall(end)
 	}
 }
 
-func isMidnight(t time.Time, z zone) bool {
-	h, m, s := t.In(z.loc).Clock()
-	return h == 0 && m == 0 && s == 0
+// setLength sets the end by DURATION, if there is one. A day has no hours.
+func (s *span) setLength(value string) {
+	later, at, err := ical.After(s.wall, s.zone.loc, value)
+	switch {
+	case err != nil || later.Before(s.wall):
+	case s.day:
+		s.wallEnd = later.Truncate(day)
+		s.start, s.end = s.zone.between(s.wall, s.wallEnd)
+	default:
+		s.wallEnd, s.end = later, at
+	}
 }
+
+// isMidnight tells a beginning of a day on the clocks that show wall.
+func isMidnight(wall time.Time) bool { return wall.Equal(wall.Truncate(day)) }
 
 // setSpan sets when an appointment is (MS-OXOCAL 2.2.1.5 to 2.2.1.9).
 func setSpan(m *object.Message, s span) {
@@ -220,17 +253,26 @@ func zoneIn(definition []byte, description string) (zone, bool) {
 	return zone{object.Clean(d.Name), loc}, err == nil
 }
 
-// value is a moment as the zone's clocks show it.
+// wall is what the zone's clocks show at a moment.
+func (z zone) wall(t time.Time) time.Time { return ical.Wall(t.In(z.loc)) }
+
+// value is a moment as the zone's clocks show it, or in UTC where they have shown the same before (RFC 5545 3.3.5).
 func (z zone) value(t time.Time) ical.DateTime {
-	if z.name == "" {
+	wall := z.wall(t)
+	if !ical.At(wall, z.loc).Equal(t.Truncate(time.Second)) {
 		return ical.Moment(t)
 	}
-	return ical.Local(t, z.loc, z.name)
+	return z.local(wall)
+}
+
+// local is what the zone's clocks show.
+func (z zone) local(wall time.Time) ical.DateTime {
+	return ical.DateTime{Wall: wall, UTC: z.name == "", Zone: z.name}
 }
 
 // day is the day of a moment in the zone.
 func (z zone) day(t time.Time) ical.DateTime {
-	return ical.DateTime{Wall: ical.Wall(t.In(z.loc)), Day: true}
+	return ical.DateTime{Wall: z.wall(t), Day: true}
 }
 
 func (x *exporter) putTime(name string, d ical.DateTime) { x.c.Put(name, d.String(), d.Params()...) }
@@ -266,9 +308,20 @@ func (x *exporter) times(begins, ends string, start, end mapi.FileTime) {
 		}
 		return
 	}
-	x.putTime(begins, x.zone.value(start.Time()))
+	begin, finish := x.zone.value(start.Time()), x.endZone().value(end.Time())
+	if wall, wallEnd, recurs := x.first(); recurs { // on its clocks for ever, also where they show one time twice or never
+		begin, finish = x.zone.local(x.zone.wall(start.Time())), x.endZone().local(x.endZone().wall(end.Time()))
+		at, until := x.zone.between(wall, wallEnd)
+		if at.Equal(start.Time()) {
+			begin.Wall = wall
+		}
+		if until.Equal(end.Time()) && finish.Zone == begin.Zone {
+			finish.Wall = wallEnd
+		}
+	}
+	x.putTime(begins, begin)
 	if end != 0 {
-		x.putTime(ends, x.endZone().value(end.Time()))
+		x.putTime(ends, finish)
 	}
 }
 

@@ -207,11 +207,11 @@ func first(p *binprop.RecurrencePattern) uint32 {
 	case binprop.PatternDay:
 		return start % p.Period
 	case binprop.PatternWeek:
-		weekday := uint32(p.Start.In(time.UTC).Weekday())
+		weekday := uint32(p.Start.Wall().Weekday())
 		week := start - (weekday+daysPerWeek-p.FirstDayOfWeek)%daysPerWeek*minutesPerDay
 		return week % (p.Period * daysPerWeek * minutesPerDay)
 	}
-	at := p.Start.In(time.UTC)
+	at := p.Start.Wall()
 	months := (at.Year()-1601)*monthsPerYear + int(at.Month()) - 1
 	return uint32(binprop.MinutesOf(time.Date(1601, time.Month(1+months%int(p.Period)), 1, 0, 0, 0, 0, time.UTC)))
 }
@@ -226,7 +226,7 @@ func Rule(p *binprop.RecurrencePattern, until func(day time.Time) ical.DateTime)
 	case binprop.EndAfterN:
 		r.Count = max(1, min(int(p.Occurrences), 9999))
 	case binprop.EndByDate:
-		u := until(p.End.In(time.UTC))
+		u := until(p.End.Wall())
 		r.Until = &u
 	}
 	return r, nil
@@ -261,7 +261,7 @@ func ruleDays(p *binprop.RecurrencePattern, r *ical.Recur) bool {
 	r.Freq = "MONTHLY"
 	if p.Period%monthsPerYear == 0 {
 		r.Freq, r.Interval = "YEARLY", int(p.Period/monthsPerYear)
-		r.ByMonth = []int{int(binprop.Minutes(p.FirstDateTime).In(time.UTC).Month())}
+		r.ByMonth = []int{int(binprop.Minutes(p.FirstDateTime).Wall().Month())}
 	}
 	switch p.Type {
 	case binprop.PatternMonth:

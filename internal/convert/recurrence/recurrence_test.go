@@ -83,8 +83,8 @@ func TestPatternFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Occurrences != 5 || p.EndType != binprop.EndAfterN || p.Start.In(time.UTC) != start.Truncate(24*time.Hour) ||
-		p.End.In(time.UTC) != time.Date(2024, 3, 5, 0, 0, 0, 0, time.UTC) || p.Days != 1<<time.Tuesday {
+	if p.Occurrences != 5 || p.EndType != binprop.EndAfterN || p.Start.Wall() != start.Truncate(24*time.Hour) ||
+		p.End.Wall() != time.Date(2024, 3, 5, 0, 0, 0, 0, time.UTC) || p.Days != 1<<time.Tuesday {
 		t.Errorf("%+v", p)
 	}
 	// 2024-01-08 is the Monday its first week begins with; weeks count from 1601-01-01, a Monday.

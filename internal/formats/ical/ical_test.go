@@ -183,3 +183,72 @@ func FuzzValues(f *testing.F) {
 		}
 	})
 }
+
+// TestAt: what the clocks show twice is the first of the two moments, what they leave out goes by the offset before it.
+func TestAt(t *testing.T) {
+	for _, c := range []struct{ zone, wall, want string }{
+		{"Europe/Berlin", "20241027T015959", "20241026T235959"}, {"Europe/Berlin", "20241027T020000", "20241027T000000"}, {"Europe/Berlin", "20241027T023000", "20241027T003000"},
+		{"Europe/Berlin", "20241027T030000", "20241027T020000"}, {"Europe/Berlin", "20240331T015959", "20240331T005959"}, {"Europe/Berlin", "20240331T020000", "20240331T010000"},
+		{"Europe/Berlin", "20240331T023000", "20240331T013000"}, {"Europe/Berlin", "20240331T030000", "20240331T010000"},
+		{"Europe/London", "20241027T013000", "20241027T003000"}, {"Europe/London", "20240331T013000", "20240331T013000"},
+		{"America/New_York", "20071104T013000", "20071104T053000"}, {"America/New_York", "20070311T023000", "20070311T073000"}, // RFC 5545 3.3.5
+		{"America/New_York", "20071104T020000", "20071104T070000"}, {"America/Santiago", "20240908T003000", "20240908T043000"},
+		{"America/Santiago", "20240406T233000", "20240407T023000"}, {"Australia/Lord_Howe", "20240407T014500", "20240406T144500"},
+		{"Australia/Lord_Howe", "20240407T020000", "20240406T153000"}, {"Australia/Lord_Howe", "20241006T021500", "20241005T154500"},
+		{"Pacific/Apia", "20111230T120000", "20111230T220000"}, // a day that was left out
+		{"Asia/Kolkata", "20240101T053000", "20240101T000000"}, {"America/New_York", "18000101T120000", "18000101T165602"}, {"Europe/Berlin", "40000701T120000", "40000701T100000"},
+	} {
+		loc, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := ParseDateTime(c.wall)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := At(d.Wall, loc).UTC().Format("20060102T150405"); got != c.want {
+			t.Errorf("%s in %s is %s, want %s", c.wall, c.zone, got, c.want)
+		}
+	}
+}
+
+// TestAtAndBack: outside of what they leave out, what clocks show leads back to what they show; to the same moment, unless they have
+// shown it before; and what they leave out they show as much later as they leave out.
+func TestAtAndBack(t *testing.T) {
+	var zones []*time.Location
+	for _, name := range []string{"Europe/Berlin", "Europe/London", "America/New_York", "America/Santiago", "America/St_Johns", "Australia/Lord_Howe", "Australia/Sydney", "Africa/Cairo",
+		"Africa/Casablanca", "Asia/Kathmandu", "Pacific/Apia", "Antarctica/Troll"} {
+		loc, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zones = append(zones, loc)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		loc := rapid.SampledFrom(zones).Draw(t, "zone")
+		moment := time.Unix(rapid.Int64Range(-3e9, 6e9).Draw(t, "second"), 0).In(loc)
+		if _, change := moment.ZoneBounds(); !change.IsZero() && rapid.Bool().Draw(t, "near a change") {
+			moment = change.Add(time.Duration(rapid.IntRange(-8000, 8000).Draw(t, "from the change")) * time.Second)
+		}
+		wall := Wall(moment)
+		first := At(wall, loc)
+		if first.After(moment) || !Wall(first).Equal(wall) {
+			t.Fatalf("%v became %v", moment, first)
+		}
+		for back := time.Hour / 4; back <= 3*time.Hour; back += time.Hour / 4 {
+			if earlier := moment.Add(-back); Wall(earlier).Equal(wall) && !earlier.Equal(first) {
+				t.Fatalf("%v became %v, which is not the first", moment, first)
+			}
+		}
+		// Any numbers at all: the moments around them with these numbers, if there are any, else the offset before.
+		wall = wall.Add(time.Duration(rapid.IntRange(-8000, 8000).Draw(t, "from there")) * time.Second)
+		at := At(wall, loc)
+		if Wall(at).Equal(wall) {
+			return
+		}
+		start, _ := at.ZoneBounds()
+		if gap := Wall(at).Sub(wall); gap <= 0 || wall.Before(Wall(start).Add(-gap)) || !wall.Before(Wall(start)) || !at.Equal(shown(wall, start.Add(-time.Second))) {
+			t.Fatalf("%v became %v", wall, at)
+		}
+	})
+}

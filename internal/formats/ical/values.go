@@ -98,17 +98,40 @@ func (d DateTime) In(loc *time.Location) time.Time {
 	if d.UTC || loc == nil {
 		loc = time.UTC
 	}
-	w := d.Wall
-	return time.Date(w.Year(), w.Month(), w.Day(), w.Hour(), w.Minute(), w.Second(), 0, loc)
+	return At(d.Wall, loc)
+}
+
+// maxOffset is how far a clock may be from UTC.
+const maxOffset = 24 * time.Hour
+
+// At is the moment at which loc's clocks show wall (RFC 5545 3.3.5). What they show twice, as they go back in autumn, is the first of
+// the two moments; what they leave out in spring goes by the offset before it, so that half past two is shown as half past three.
+// It is the one way from a clock to UTC: of time.Date nobody can tell which of the moments it takes.
+func At(wall time.Time, loc *time.Location) time.Time {
+	if loc == time.UTC {
+		return wall
+	}
+	var at time.Time
+	for period := wall.Add(-maxOffset).In(loc); ; { // a moment in one period of the zone after the other
+		start, end := period.ZoneBounds()
+		if now := shown(wall, period); start.IsZero() || !now.Before(start) {
+			at = now
+		} // else the clocks went over it, and the offset before counts
+		if end.IsZero() || at.Before(end) || !end.After(period) {
+			return at
+		}
+		period = end
+	}
+}
+
+// shown is when clocks show wall that go as they do at another moment.
+func shown(wall, as time.Time) time.Time {
+	_, east := as.Zone()
+	return wall.Add(-time.Duration(east) * time.Second).In(as.Location())
 }
 
 // Moment is a time in UTC.
 func Moment(t time.Time) DateTime { return DateTime{Wall: t.UTC(), UTC: true} }
-
-// Local is a time as loc's clocks show it, under the zone's name.
-func Local(t time.Time, loc *time.Location, zone string) DateTime {
-	return DateTime{Wall: Wall(t.In(loc)), Zone: zone}
-}
 
 // Wall has the numbers of t, as if they were UTC.
 func Wall(t time.Time) time.Time {
@@ -120,9 +143,23 @@ const maxDuration = 100 * 366 * 24 * time.Hour
 
 // ParseDuration reads a duration (RFC 5545 3.3.6). Days have 24 hours.
 func ParseDuration(s string) (time.Duration, error) {
+	days, rest, err := parseDuration(s)
+	return time.Duration(days)*units['D'] + rest, err
+}
+
+// After is wall a duration later, and the moment of that on loc's clocks. The days in a duration are days of the calendar, even such
+// as have 23 hours; its hours are hours.
+func After(wall time.Time, loc *time.Location, s string) (later, at time.Time, err error) {
+	days, rest, err := parseDuration(s)
+	later = wall.AddDate(0, 0, days)
+	return later.Add(rest), At(later, loc).Add(rest), err
+}
+
+// parseDuration reads the weeks and days of a duration and what is left.
+func parseDuration(s string) (days int, clock time.Duration, err error) {
 	bad := fmt.Errorf("%w: duration %.30q", ErrBadValue, s)
 	rest := strings.ToUpper(strings.TrimSpace(s))
-	sign := time.Duration(1)
+	sign := 1
 	switch {
 	case strings.HasPrefix(rest, "-"):
 		sign, rest = -1, rest[1:]
@@ -131,9 +168,9 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	rest, ok := strings.CutPrefix(rest, "P")
 	if !ok || rest == "" {
-		return 0, bad
+		return 0, 0, bad
 	}
-	total := time.Duration(0)
+	left := maxDuration
 	for rest != "" {
 		if rest[0] == 'T' {
 			rest = rest[1:]
@@ -141,17 +178,23 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 		end := strings.IndexAny(rest, "WDHMS")
 		if end < 1 {
-			return 0, bad
+			return 0, 0, bad
 		}
 		n, err := strconv.ParseUint(rest[:end], 10, 32)
 		unit := units[rest[end]]
-		if err != nil || time.Duration(n) > (maxDuration-total)/unit {
-			return 0, bad
+		if err != nil || time.Duration(n) > left/unit {
+			return 0, 0, bad
 		}
-		total += time.Duration(n) * unit
+		part := time.Duration(n) * unit
+		left -= part
+		if unit >= units['D'] {
+			days += sign * int(part/units['D'])
+		} else {
+			clock += time.Duration(sign) * part
+		}
 		rest = rest[end+1:]
 	}
-	return sign * total, nil
+	return days, clock, nil
 }
 
 var units = map[byte]time.Duration{'W': 7 * 24 * time.Hour, 'D': 24 * time.Hour, 'H': time.Hour, 'M': time.Minute, 'S': time.Second}

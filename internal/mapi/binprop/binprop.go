@@ -25,8 +25,8 @@ func MinutesOf(t time.Time) Minutes {
 	return Minutes(mapi.FileTimeOf(local) / filetimesPerMinute)
 }
 
-// In is the moment in a location.
-func (m Minutes) In(loc *time.Location) time.Time { return time.Date(1601, 1, 1, 0, int(m), 0, 0, loc) }
+// Wall has the numbers that the clocks of the structure's zone show, as if they were UTC.
+func (m Minutes) Wall() time.Time { return time.Date(1601, 1, 1, 0, int(m), 0, 0, time.UTC) }
 
 // reader reads one structure, all of it.
 func reader(b []byte) *oxcdata.Decoder { return oxcdata.NewDecoder(b, oxcdata.ROP) }
