@@ -3,6 +3,7 @@ package rules
 import (
 	"iter"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -18,6 +19,8 @@ type Situation struct {
 	Target func(*mapi.MoveAction) (folder mapi.FID, ok bool, err error)
 	// Answered reports whether a rule has told the sender already that the user is away.
 	Answered func(RuleRef) (bool, error)
+	// May reports whether the author of a rule has one of some rights in a folder. Of the mailbox's own rules nobody asks.
+	May func(author *exmdb.Identity, folder mapi.FID, of exmdb.FolderRights) (bool, error)
 }
 
 // Evaluate says what the rules of a folder, and of those that they move the message to, do with a message (MS-OXORULE
@@ -106,7 +109,10 @@ func (e *evaluation) meets(f mapi.FID, r *Rule, ended bool) (bool, error) {
 			return false, err
 		}
 	}
-	return r.Condition == nil || r.Condition.Match(e.seenAs), nil
+	if r.Condition != nil && !r.Condition.Match(e.seenAs) {
+		return false, nil
+	}
+	return e.may(r, f, exmdb.RightFolderOwner)
 }
 
 // isSafe reports whether the mail flow has found the mail to be safe: level -1, which no header can claim.
@@ -169,6 +175,13 @@ func (r *run) actions() error {
 }
 
 func (r *run) action(a mapi.RuleAction) error {
+	switch code, err := r.refusal(a); {
+	case err != nil:
+		return err
+	case code != 0:
+		r.fail(a, code)
+		return nil
+	}
 	switch a.Type {
 	case mapi.ActionMove, mapi.ActionCopy:
 		return r.move(a)
@@ -194,8 +207,8 @@ func (r *run) action(a mapi.RuleAction) error {
 // those behind this one, unless it met them before.
 func (r *run) move(a mapi.RuleAction) error {
 	data := a.Data.(*mapi.MoveAction)
-	if !r.rule.Extended && !data.InThisStore {
-		r.deferTo(a) // into another store, which the client alone can reach
+	if elsewhere(a, r.rule.Extended) {
+		r.deferTo(a)
 		return nil
 	}
 	target, ok, err := r.Target(data)
@@ -205,6 +218,12 @@ func (r *run) move(a mapi.RuleAction) error {
 	if !ok {
 		r.fail(a, FailureNoFolder)
 		return nil
+	}
+	if may, err := r.may(r.rule, target, exmdb.RightCreate); err != nil || !may {
+		if err == nil {
+			r.fail(a, FailureNoRights)
+		}
+		return err
 	}
 	if a.Type == mapi.ActionCopy || r.seen[target] || len(r.seen) >= maxFolders {
 		r.plan.place(target)

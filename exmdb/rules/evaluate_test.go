@@ -88,7 +88,9 @@ type box struct {
 	rules    map[mapi.FID][]Rule
 	away     bool
 	answered map[uint64]bool
-	err      error
+	// rights are those of the one author who is not the mailbox.
+	rights map[mapi.FID]exmdb.FolderRights
+	err    error
 }
 
 func (b *box) situation() *Situation {
@@ -99,6 +101,9 @@ func (b *box) situation() *Situation {
 			return id.FID, err == nil && names[id.FID] != "", nil
 		},
 		Answered: func(r RuleRef) (bool, error) { return b.answered[r.ID], nil },
+		May: func(_ *exmdb.Identity, f mapi.FID, of exmdb.FolderRights) (bool, error) {
+			return b.rights[f]&of != 0, b.err
+		},
 	}
 }
 

@@ -55,13 +55,17 @@ type Failure struct {
 	Code   FailureCode
 }
 
-// FailureCode is why an action failed (MS-OXORULE 2.2.7.3). Numbers are the specification's.
+// FailureCode is why an action failed (MS-OXORULE 2.2.7.2). Numbers are the specification's.
 type FailureCode uint32
 
 // The codes that are given here.
 const (
 	FailureParsing    FailureCode = 0x04
+	FailureProcessing FailureCode = 0x05
 	FailureNoFolder   FailureCode = 0x06
+	FailureNoRights   FailureCode = 0x07
+	FailureDeferral   FailureCode = 0x08
+	FailureSender     FailureCode = 0x09
 	FailureNoTemplate FailureCode = 0x0A
 	FailureGeneric    FailureCode = 0x0B
 	FailureRecipients FailureCode = 0x0D

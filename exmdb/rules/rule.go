@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
@@ -71,6 +72,8 @@ type Rule struct {
 	Condition mapi.Restriction
 	Actions   []mapi.RuleAction
 	Extended  bool
+	// Author set the rule without having the mailbox whole; nil where it is the mailbox's own.
+	Author *exmdb.Identity
 }
 
 // ErrBadRule says that properties are no rule; ErrRuleLimit, that a rule is beyond what is allowed.

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,55 @@ type Automation struct {
 
 // Rules are the standard rules of a folder, in the order in which they were added: the properties of each.
 type Rules struct {
-	Rules   []mapi.PropBag `wire:"1"`
+	Rules []mapi.PropBag `wire:"1"`
+	// Authors are those who set rules without having the mailbox whole. A rule of none of them is the mailbox's own.
+	Authors []RuleAuthor `wire:"2"`
 	Unknown wire.Unknown
+}
+
+// RuleAuthor is somebody who set rules of a folder without having the mailbox whole: what they do is his doing.
+type RuleAuthor struct {
+	User mapi.GUID `wire:"1"`
+	// Groups are those that he was in when he set the last one: a delivery has nobody whom it could ask.
+	Groups []mapi.GUID `wire:"2"`
+	// Anonymous: he was not signed in.
+	Anonymous bool `wire:"3"`
+	// Rules are the ids of his standard rules in the folder.
+	Rules   []uint64 `wire:"4"`
+	Unknown wire.Unknown
+}
+
+// Identity is who he was.
+func (a *RuleAuthor) Identity() *exmdb.Identity {
+	return &exmdb.Identity{User: a.User, Groups: a.Groups}
+}
+
+// Author is who set a rule, nil where it is the mailbox's own.
+func (l *Rules) Author(rule uint64) *RuleAuthor {
+	for i := range l.Authors {
+		if slices.Contains(l.Authors[i].Rules, rule) {
+			return &l.Authors[i]
+		}
+	}
+	return nil
+}
+
+// Sign makes somebody the author of a rule, for nil the mailbox. What is known of him is what he is now.
+func (l *Rules) Sign(rule uint64, by *RuleAuthor) {
+	if was := l.Author(rule); was != nil {
+		was.Rules = slices.DeleteFunc(was.Rules, func(id uint64) bool { return id == rule })
+	}
+	l.Authors = slices.DeleteFunc(l.Authors, func(a RuleAuthor) bool { return len(a.Rules) == 0 })
+	if by == nil {
+		return
+	}
+	at := slices.IndexFunc(l.Authors, func(a RuleAuthor) bool { return a.User == by.User })
+	if at < 0 {
+		at = len(l.Authors)
+		l.Authors = append(l.Authors, *by)
+	}
+	a := &l.Authors[at]
+	a.Groups, a.Rules = by.Groups, append(a.Rules, rule)
 }
 
 // OOFTexts are the texts of the out-of-office settings.
@@ -74,7 +122,8 @@ func OOFTextsKey() []byte   { return []byte{PrefixOOFTexts} }
 // RulesKey is the standard rules of a folder.
 func RulesKey(f mapi.FID) []byte { return folderKey(PrefixRules, f) }
 
-// ExtendedRuleKey is present for each message that holds an extended rule.
+// ExtendedRuleKey is present for each message that holds an extended rule: with the RuleAuthor who set it, empty where it is
+// the mailbox's own.
 func ExtendedRuleKey(o mapi.ObjectNumber) []byte { return objectKey(PrefixExtendedRule, o) }
 
 // ParseExtendedRuleKey reads what ExtendedRuleKey made.

@@ -58,7 +58,7 @@ const (
 	PrefixOrigin        = 0x74 // folder or 0, stamp (6): Origin, FolderOrigin
 	PrefixAutomation    = 0x78 // Automation
 	PrefixRules         = 0x79 // folder: Rules
-	PrefixExtendedRule  = 0x7A // object (8): empty, of a message that holds an extended rule
+	PrefixExtendedRule  = 0x7A // object (8): RuleAuthor or empty, of a message that holds an extended rule
 	PrefixOOFTexts      = 0x7B // OOFTexts
 	PrefixJunk          = 0x7C // list (1), address or @domain: empty
 	PrefixAnswered      = 0x7D // scope (8), hash of the sender (16): Answered

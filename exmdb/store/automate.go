@@ -122,7 +122,7 @@ func (in *incoming) applyRules(fid mapi.FID) error {
 		return nil
 	}
 	plan, err := rules.Evaluate(in.mail, &rules.Situation{Folder: fid, Away: in.auto.OOF.Away(in.now), Rules: in.rulesOf,
-		Target: in.target, Answered: in.hasTold})
+		Target: in.target, Answered: in.hasTold, May: in.authorMay})
 	if err == nil {
 		in.plan = plan
 	}
@@ -143,7 +143,7 @@ func (in *incoming) rulesOf(fid mapi.FID) ([]rules.Rule, error) {
 }
 
 // target is the folder that a move means: a server id in standard rules, an entry id in extended ones.
-func (in *incoming) target(m *mapi.MoveAction) (mapi.FID, bool, error) {
+func (v *view) target(m *mapi.MoveAction) (mapi.FID, bool, error) {
 	var fid mapi.FID
 	if m.InThisStore {
 		id, err := oxcdata.ServerIDOf(m.Folder)
@@ -153,11 +153,11 @@ func (in *incoming) target(m *mapi.MoveAction) (mapi.FID, bool, error) {
 		fid = id.FID
 	} else {
 		var err error
-		if fid, err = in.folderNamed(m.Folder); err != nil || fid == 0 {
+		if fid, err = v.folderNamed(m.Folder); err != nil || fid == 0 {
 			return 0, false, err
 		}
 	}
-	fid, err := in.holdsMessages(fid)
+	fid, err := v.holdsMessages(fid)
 	return fid, err == nil && fid != 0, err
 }
 

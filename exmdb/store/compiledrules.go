@@ -98,9 +98,14 @@ func (in *incoming) readyRules(fid mapi.FID) ([]rules.Rule, error) {
 		list := make([]rules.Rule, 0, len(all.Rules))
 		for i := range all.Rules {
 			// It was read when it was set; a later release may be stricter, and then passes it over.
-			if r, err := rules.Parse(&all.Rules[i]); err == nil {
-				list = append(list, r)
+			r, err := rules.Parse(&all.Rules[i])
+			if err != nil {
+				continue
 			}
+			if by := all.Author(r.ID); by != nil {
+				r.Author = by.Identity()
+			}
+			list = append(list, r)
 		}
 		return list, nil
 	})

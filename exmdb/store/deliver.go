@@ -125,6 +125,9 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	if c.Search && row.Bits&schema.RowAssociated == 0 {
 		return 0, errSearchFolder(fid)
 	}
+	if err := t.adopt(row); err != nil {
+		return 0, err
+	}
 	uid, err := nextUID(c, row)
 	if err != nil {
 		return 0, err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -15,8 +16,12 @@ import (
 // Extended rules are associated messages that clients write as any other (MS-OXORULE 2.2.4). An index of their objects
 // spares a delivery the look at all associated messages of a folder; where they are is found by their MIDs.
 
-// noteRule keeps the index true for an associated message with a bag.
-func (t *tx) noteRule(row *schema.Row, bag *mapi.PropBag) error {
+// doesActions is what an extended rule does.
+var doesActions = map[uint16]bool{mapi.PidTagExtendedRuleMessageActions.ID(): true}
+
+// noteRule keeps the index true for an associated message with a bag in the place of old. The rule in it is the caller's, unless
+// he has the mailbox whole and did not set what it does.
+func (t *tx) noteRule(row *schema.Row, old, bag *mapi.PropBag) error {
 	if row.Bits&schema.RowAssociated == 0 {
 		return nil
 	}
@@ -24,26 +29,43 @@ func (t *tx) noteRule(row *schema.Row, bag *mapi.PropBag) error {
 	if condition, found := lookup(bag, mapi.PidTagExtendedRuleMessageCondition); is && found && mapi.SizeOf(condition.Value) > rules.MaxExtendedBytes {
 		return cluster.Errorf(exmdb.KindTooBig, "condition of an extended rule beyond %d bytes", rules.MaxExtendedBytes)
 	}
-	return t.indexRule(row.Object, is)
+	if !is {
+		return t.indexRule(row.Object, nil)
+	}
+	author := t.extendedAuthor()
+	if t.whole && old != nil && !differs(doesActions, old, bag) {
+		was, err := t.r.Get(schema.ExtendedRuleKey(row.Object))
+		if err != nil {
+			return err
+		}
+		author = append(author, was...)
+	}
+	return t.indexRule(row.Object, author)
 }
 
-// indexRule says whether an object holds an extended rule.
-func (t *tx) indexRule(object mapi.ObjectNumber, is bool) error {
+// indexRule says that an object holds an extended rule, by whom; nil says that it holds none.
+func (t *tx) indexRule(object mapi.ObjectNumber, author []byte) error {
 	key := schema.ExtendedRuleKey(object)
-	b, err := t.r.Get(key)
-	if err != nil || (b != nil) == is {
+	was, err := t.r.Get(key)
+	if err != nil || (was == nil) == (author == nil) && bytes.Equal(was, author) {
 		return err
+	}
+	if author != nil {
+		t.w.Set(key, author)
+	} else {
+		t.w.Delete(key)
+	}
+	if (was == nil) == (author == nil) {
+		return nil
 	}
 	a, err := t.automation()
 	if err != nil {
 		return err
 	}
-	if is {
+	if author != nil {
 		a.Extended++
-		t.w.Set(key, nil)
 	} else {
 		a.Extended--
-		t.w.Delete(key)
 	}
 	t.setAutomation(a)
 	return nil
@@ -58,7 +80,7 @@ func (t *tx) copyRule(from *schema.Row, to mapi.ObjectNumber) error {
 	if err != nil || b == nil {
 		return err
 	}
-	return t.indexRule(to, true)
+	return t.indexRule(to, b)
 }
 
 // extendedRules are the extended rules of a folder. One that does not read is marked as such.
@@ -84,11 +106,29 @@ func (t *tx) extendedRules(fid mapi.FID) ([]rules.Rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r != nil {
-			list = append(list, *r)
+		if r == nil {
+			continue
 		}
+		signed := *r // what is remembered says nothing of the author
+		if signed.Author, err = t.extendedBy(o); err != nil {
+			return nil, err
+		}
+		list = append(list, signed)
 	}
 	return list, nil
+}
+
+// extendedBy is who set an extended rule, nil where it is the mailbox's own.
+func (v *view) extendedBy(object mapi.ObjectNumber) (*exmdb.Identity, error) {
+	b, err := v.r.Get(schema.ExtendedRuleKey(object))
+	if err != nil || len(b) == 0 {
+		return nil, err
+	}
+	by := new(schema.RuleAuthor)
+	if err := schema.Decode(b, by); err != nil {
+		return nil, err
+	}
+	return by.Identity(), nil
 }
 
 // ruleObjects are the objects that hold extended rules.

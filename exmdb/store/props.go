@@ -195,7 +195,7 @@ func (t *tx) put(row *schema.Row, r record, inline map[space.Hash][]byte) error 
 
 // setBag writes the bag of a message in the place of old, nil for none. Long values are references already.
 func (t *tx) setBag(row *schema.Row, old, bag *mapi.PropBag, inline map[space.Hash][]byte) error {
-	if err := t.noteRule(row, bag); err != nil {
+	if err := t.noteRule(row, old, bag); err != nil {
 		return err
 	}
 	if err := t.noteConversation(row, bag); err != nil {
@@ -259,7 +259,7 @@ func (t *tx) destroyProps(row *schema.Row) error {
 			}
 		}
 	}
-	if err := t.noteRule(row, new(mapi.PropBag)); err != nil {
+	if err := t.noteRule(row, nil, new(mapi.PropBag)); err != nil {
 		return err
 	}
 	if err := t.noteConversation(row, new(mapi.PropBag)); err != nil {

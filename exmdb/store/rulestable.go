@@ -10,6 +10,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/rules"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 // automation is what the mailbox does by itself; of a new mailbox it is the zero record.
@@ -58,7 +59,7 @@ func modifyRules(t *tx, req *exmdb.ModifyRulesRequest) (*exmdb.ModifyRulesRespon
 	}
 	had := len(list.Rules) > 0
 	if req.Replace {
-		list.Rules = nil
+		list.Rules, list.Authors = nil, nil
 	}
 	resp := &exmdb.ModifyRulesResponse{}
 	for i := range req.Changes {
@@ -66,25 +67,28 @@ func modifyRules(t *tx, req *exmdb.ModifyRulesRequest) (*exmdb.ModifyRulesRespon
 		if req.Replace && c.Kind != exmdb.RuleAdd {
 			return nil, cluster.Errorf(cluster.KindBadRequest, "change %d of kind %d replaces nothing", i, c.Kind)
 		}
-		id, err := changeRule(list, a, c)
+		r, err := changeRule(list, a, c)
 		if err != nil {
 			return nil, err
 		}
-		resp.IDs = append(resp.IDs, id)
+		if err := t.sign(list, c, &r); err != nil {
+			return nil, err
+		}
+		resp.IDs = append(resp.IDs, r.ID)
 	}
 	return resp, t.setRules(req.Folder, list, a, had)
 }
 
-// changeRule makes one change of a folder's rules and returns the id of its rule.
-func changeRule(list *schema.Rules, a *schema.Automation, c *exmdb.RuleChange) (uint64, error) {
+// changeRule makes one change of a folder's rules and returns its rule; of one that is removed, the id.
+func changeRule(list *schema.Rules, a *schema.Automation, c *exmdb.RuleChange) (r rules.Rule, err error) {
 	if err := checkRuleProps(&c.Props); err != nil {
-		return 0, err
+		return r, err
 	}
 	id, given := c.Props.Get(mapi.PidTagRuleId).(mapi.Integer64)
 	at := slices.IndexFunc(list.Rules, func(b mapi.PropBag) bool { return b.Get(mapi.PidTagRuleId) == id })
 	switch {
 	case c.Kind == exmdb.RuleAdd && given:
-		return 0, cluster.Errorf(cluster.KindBadRequest, "a new rule has no id yet")
+		return r, cluster.Errorf(cluster.KindBadRequest, "a new rule has no id yet")
 	case c.Kind == exmdb.RuleAdd:
 		a.LastRule++
 		bag := mapi.PropBag{}
@@ -92,19 +96,19 @@ func changeRule(list *schema.Rules, a *schema.Automation, c *exmdb.RuleChange) (
 		list.Rules = append(list.Rules, bag)
 		at = len(list.Rules) - 1
 	case c.Kind != exmdb.RuleModify && c.Kind != exmdb.RuleRemove:
-		return 0, cluster.Errorf(cluster.KindBadRequest, "rule change of kind %d", c.Kind)
+		return r, cluster.Errorf(cluster.KindBadRequest, "rule change of kind %d", c.Kind)
 	case !given || at < 0:
-		return 0, cluster.Errorf(exmdb.KindNoRule, "no rule %d in the folder", id)
+		return r, cluster.Errorf(exmdb.KindNoRule, "no rule %d in the folder", id)
 	case c.Kind == exmdb.RuleRemove:
 		list.Rules = slices.Delete(list.Rules, at, at+1)
-		return uint64(id), nil
+		return rules.Rule{ID: uint64(id)}, nil
 	}
 	return writeRule(&list.Rules[at], &c.Props)
 }
 
 // writeRule gives a rule properties. What the store alone may say of it is not a client's to set (MS-OXORULE
 // 2.2.1.3.1.3), and a rule that was changed has shown no error yet.
-func writeRule(bag, values *mapi.PropBag) (uint64, error) {
+func writeRule(bag, values *mapi.PropBag) (r rules.Rule, err error) {
 	for _, p := range values.All() {
 		deleteID(bag, p.Tag)
 		bag.Set(p.Tag, p.Value)
@@ -113,18 +117,18 @@ func writeRule(bag, values *mapi.PropBag) (uint64, error) {
 		bag.Set(mapi.PidTagRuleState, state&^mapi.Integer32(rules.Error|rules.ParseError))
 	}
 	if _, ok := bag.Get(mapi.PidTagRuleActions).(mapi.Opaque); !ok {
-		return 0, cluster.Errorf(cluster.KindBadRequest, "a rule without actions")
+		return r, cluster.Errorf(cluster.KindBadRequest, "a rule without actions")
 	}
-	r, err := rules.Parse(bag)
+	r, err = rules.Parse(bag)
 	switch {
 	case errors.Is(err, rules.ErrRuleLimit):
-		return 0, cluster.Errorf(exmdb.KindRuleLimit, "rule %q: %v", r.Name, err)
+		return r, cluster.Errorf(exmdb.KindRuleLimit, "rule %q: %v", r.Name, err)
 	case err != nil:
-		return 0, cluster.Errorf(cluster.KindBadRequest, "rule %q: %v", r.Name, err)
+		return r, cluster.Errorf(cluster.KindBadRequest, "rule %q: %v", r.Name, err)
 	case r.Provider == "":
-		return 0, cluster.Errorf(cluster.KindBadRequest, "rule %q has no provider", r.Name)
+		return r, cluster.Errorf(cluster.KindBadRequest, "rule %q has no provider", r.Name)
 	}
-	return r.ID, nil
+	return r, nil
 }
 
 // ruleProps are the properties that a standard rule may have (MS-OXORULE 2.2.1.3.1).
@@ -147,6 +151,9 @@ func (t *tx) setRules(fid mapi.FID, list *schema.Rules, a *schema.Automation, ha
 	size := 0
 	for i := range list.Rules {
 		size += len(list.Rules[i].AppendWire(nil))
+	}
+	for i := range list.Authors {
+		size += len(wire.Marshal(&list.Authors[i]))
 	}
 	if len(list.Rules) > rules.MaxRules || size > rules.MaxRuleBytes {
 		return cluster.Errorf(exmdb.KindRuleLimit, "%d rules of %d bytes; %d of %d at most", len(list.Rules), size, rules.MaxRules, rules.MaxRuleBytes)
