@@ -47,7 +47,7 @@ var allOps = []opRow{
 	rowOf(OpSyncContents), rowOf(OpSyncHierarchy), rowOf(OpImportMessage), rowOf(OpImportFolder), rowOf(OpImportDeletes), rowOf(OpImportMove),
 	rowOf(OpImportReadStates), rowOf(OpEvents), rowOf(OpTableEvents),
 	rowOf(OpTableRows), rowOf(OpTableSeek), rowOf(OpTableFind), rowOf(OpTableChanges), rowOf(OpTableColumns),
-	rowOf(OpSetSearchCriteria), rowOf(OpSearchCriteria), rowOf(OpNarrow),
+	rowOf(OpSetSearchCriteria), rowOf(OpSearchCriteria), rowOf(OpNarrow), rowOf(OpKeepOrder),
 	rowOf(OpGetRules), rowOf(OpModifyRules), rowOf(OpDeferred), rowOf(OpOOF), rowOf(OpSetOOF), rowOf(OpJunk), rowOf(OpSetJunk),
 	rowOf(OpOutgoing), rowOf(OpReadOutgoing), rowOf(OpFinishOutgoing),
 }

@@ -14,7 +14,7 @@ func TestEveryWriteGrowsOrNot(t *testing.T) {
 		OpSetDelegates.ID, OpSetReadState.ID, OpChangeDelegate.ID, OpAbortSubmit.ID, OpDeleteMailbox.ID,
 		OpWriteProps.ID, OpNameProperties.ID, OpSetReceiveFolder.ID, OpLocalReplicaIDs.ID, OpShortTermIDs.ID, OpMarkMessages.ID, OpSetReadFlags.ID, OpWritePerUser.ID,
 		OpMoveMessages.ID, OpImportFolder.ID, OpImportDeletes.ID, OpImportMove.ID, OpImportReadStates.ID, OpSetSearchCriteria.ID,
-		OpCarryAcross.ID, OpFinishCrossing.ID,
+		OpCarryAcross.ID, OpFinishCrossing.ID, OpKeepOrder.ID,
 	}
 	for _, op := range allOps {
 		switch grows := op.Grows(); {

@@ -207,5 +207,5 @@ func (r *TableEventsResponse) state() *TableState { return &r.State }
 
 // Events reads what became of rows, as notifications tell it.
 func (t *Table) Events(ctx context.Context, req TableEventsRequest) (*TableEventsResponse, error) {
-	return untilAnswered(ctx, t, OpTableEvents, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableEvents, &req, &req.Table)
 }

@@ -12,4 +12,6 @@ var (
 	OpSearchCriteria    = Op[FolderRequest, SearchCriteria]{OpInfo{86, "SearchCriteria", false}}
 
 	OpNarrow = Op[NarrowRequest, NarrowResponse]{OpInfo{87, "Narrow", false}}
+
+	OpKeepOrder = Op[KeepOrderRequest, Empty]{OpInfo{88, "KeepOrder", true}}
 )

@@ -101,6 +101,15 @@ type TableState struct {
 	Done    uint32 `wire:"5"`
 	Of      uint32 `wire:"6"`
 	Resume  []byte `wire:"7"`
+	// Keep says that the order is worth keeping and nobody has asked for it lately: OpKeepOrder does.
+	Keep bool `wire:"8"`
+}
+
+// KeepOrderRequest asks that the order of a table be kept ready on each replica, so that nobody waits for it again after a
+// change of owner. It is a hint: what is not worth it is not kept, and what is not asked for again within two months is
+// forgotten.
+type KeepOrderRequest struct {
+	Table TableRequest `wire:"1"`
 }
 
 // TableRow is a row with the columns that it has. Values longer than a request allows are cut.
@@ -237,30 +246,30 @@ type Table struct {
 
 // Rows reads rows.
 func (t *Table) Rows(ctx context.Context, req TableRowsRequest) (*TableRowsResponse, error) {
-	return untilAnswered(ctx, t, OpTableRows, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableRows, &req, &req.Table)
 }
 
 // Seek finds a position. At the beginning it says how many rows there are, which is what opening a table asks.
 func (t *Table) Seek(ctx context.Context, req TableSeekRequest) (*TableSeekResponse, error) {
-	return untilAnswered(ctx, t, OpTableSeek, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableSeek, &req, &req.Table)
 }
 
 // Find looks for a row.
 func (t *Table) Find(ctx context.Context, req TableFindRequest) (*TableFindResponse, error) {
-	return untilAnswered(ctx, t, OpTableFind, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableFind, &req, &req.Table)
 }
 
 // Changes reads what has become of rows.
 func (t *Table) Changes(ctx context.Context, req TableChangesRequest) (*TableChangesResponse, error) {
-	return untilAnswered(ctx, t, OpTableChanges, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableChanges, &req, &req.Table)
 }
 
 // Columns lists properties of rows.
 func (t *Table) Columns(ctx context.Context, req TableColumnsRequest) (*TableColumnsResponse, error) {
-	return untilAnswered(ctx, t, OpTableColumns, &req, &req.Table.Resume)
+	return untilAnswered(ctx, t, OpTableColumns, &req, &req.Table)
 }
 
-func untilAnswered[Q, R any, P tableAnswer[R]](ctx context.Context, t *Table, op Op[Q, R], req *Q, resume *[]byte) (*R, error) {
+func untilAnswered[Q, R any, P tableAnswer[R]](ctx context.Context, t *Table, op Op[Q, R], req *Q, table *TableRequest) (*R, error) {
 	for {
 		resp, err := Do(ctx, t.Caller, t.As, t.Box, op, req)
 		if err != nil {
@@ -268,11 +277,21 @@ func untilAnswered[Q, R any, P tableAnswer[R]](ctx context.Context, t *Table, op
 		}
 		state := P(resp).state()
 		if !state.Working {
+			if state.Keep {
+				t.keep(ctx, table)
+			}
 			return resp, nil
 		}
 		if ctx.Err() != nil {
 			return nil, cluster.Errorf(cluster.KindDeadline, "%s: %v", op.Name, ctx.Err())
 		}
-		*resume = state.Resume
+		table.Resume = state.Resume
 	}
+}
+
+// keep asks for an order to be kept. Whoever reads the table has what he wanted whatever becomes of that, and a later one is told
+// to ask again.
+func (t *Table) keep(ctx context.Context, table *TableRequest) {
+	q := KeepOrderRequest{TableRequest{Spec: table.Spec}}
+	_, _ = Do(ctx, t.Caller, t.As, t.Box, OpKeepOrder, &q)
 }

@@ -28,8 +28,9 @@ type Asked struct {
 	Source Source
 	Spec   *Spec
 	Budget Budget
-	// Sequence is that of the state.
+	// Sequence is that of the state. Keep says that the order is worth keeping.
 	Sequence uint64
+	Keep     bool
 
 	columns []mapi.Tag
 	most    int
@@ -49,7 +50,7 @@ func (a *Asked) Want(r *exmdb.TableRequest) error {
 }
 
 func (a *Asked) state() exmdb.TableState {
-	return exmdb.TableState{Stamp: a.Source.Stamp(), Sequence: a.Sequence, Rows: uint32(a.Table.Len())}
+	return exmdb.TableState{Stamp: a.Source.Stamp(), Sequence: a.Sequence, Rows: uint32(a.Table.Len()), Keep: a.Keep}
 }
 
 // position is how many rows are in front of a position, and how many of its offset there were to go.

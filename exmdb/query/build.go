@@ -35,6 +35,8 @@ type build struct {
 	arena   []byte // keys of added and touched
 	count   *counting
 	view    *View
+	// kept gives what is kept of the view from before, nil if nothing is; it is asked once.
+	kept func() *Kept
 }
 
 func newBuild(s *Spec, batch int) *build {
@@ -79,6 +81,7 @@ func (b *build) advance(src Source, budget Budget) (*View, error) {
 }
 
 func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
+	b.restoreLocked(src)
 	if b.rows == nil {
 		if done, err := b.scanLocked(src, budget); err != nil || !done {
 			return false, err
@@ -103,6 +106,18 @@ func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
 	b.view = &View{Stamp: src.Stamp(), spec: b.spec, rows: rows}
 	b.arena, b.count = nil, nil
 	return true, nil
+}
+
+// restoreLocked begins with what is kept instead of a scan. What is of a later state than src's is left: it is of a log that is
+// not applied again yet.
+func (b *build) restoreLocked(src Source) {
+	load := b.kept
+	if b.kept = nil; load == nil {
+		return
+	}
+	if k := load(); k != nil && k.Stamp <= src.Stamp() {
+		b.rows, b.synced, b.begun = k.rows, k.Stamp, true
+	}
 }
 
 // scanLocked scans, and when that is over merges.

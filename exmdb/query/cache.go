@@ -33,9 +33,9 @@ func NewCache(limit int) *Cache {
 
 // View is the view of a specification over the objects that key names, in src's state; nil when the budget was spent
 // before it was there, and then done is how many rows were looked at. A key names objects for ever and for everybody who
-// may use it.
-func (c *Cache) View(key string, s *Spec, src Source, budget Budget) (v *View, done int, err error) {
-	el := c.take(key+"\x00"+s.print, s)
+// may use it. kept, if not nil, is asked for what is kept of a view that is not in the cache.
+func (c *Cache) View(key string, s *Spec, src Source, budget Budget, kept func() *Kept) (v *View, done int, err error) {
+	el := c.take(key+"\x00"+s.print, s, kept)
 	v, err = el.build.advance(src, budget)
 	if lerr := c.settle(el); err == nil {
 		err = lerr
@@ -54,7 +54,7 @@ func Build(s *Spec, src Source) (*View, error) {
 	return newBuild(s, batchEntries).advance(src, Unlimited)
 }
 
-func (c *Cache) take(key string, s *Spec) *cached {
+func (c *Cache) take(key string, s *Spec, kept func() *Kept) *cached {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el := c.views[key]; el != nil {
@@ -62,6 +62,7 @@ func (c *Cache) take(key string, s *Spec) *cached {
 		return el.Value.(*cached)
 	}
 	el := &cached{key: key, build: newBuild(s, c.batch)}
+	el.build.kept = kept
 	c.views[key] = c.order.PushFront(el)
 	return el
 }
@@ -88,6 +89,15 @@ func (c *Cache) settle(v *cached) error {
 		}
 	}
 	return nil
+}
+
+// Drop forgets a view.
+func (c *Cache) Drop(key string, s *Spec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el := c.views[key+"\x00"+s.print]; el != nil {
+		c.dropLocked(el)
+	}
 }
 
 func (c *Cache) dropLocked(el *stdlist.Element) {

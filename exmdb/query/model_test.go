@@ -337,6 +337,7 @@ type bench struct {
 	cache *Cache
 	spec  *Spec
 	ids   map[string]uint64 // of headings, by path
+	kept  []byte            // a view of before, nil if none is kept
 }
 
 func (b *bench) compile(t *rapid.T) {
@@ -351,11 +352,14 @@ func (b *bench) compile(t *rapid.T) {
 func (b *bench) asked(t *rapid.T) *Asked {
 	for range 10_000 {
 		left := rapid.IntRange(0, 30).Draw(t, "budget")
-		v, _, err := b.cache.View("box", b.spec, b.world, func() bool { left--; return left >= 0 })
+		v, _, err := b.cache.View("box", b.spec, b.world, func() bool { left--; return left >= 0 }, b.restore)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if v != nil {
+			if b.spec.Keepable() && rapid.IntRange(0, 2).Draw(t, "keep") == 0 {
+				b.kept = v.AppendKept(nil)
+			}
 			a := &Asked{Table: v.Shown(b.spec), Source: b.world, Spec: b.spec, Budget: Unlimited}
 			if err := a.Want(&exmdb.TableRequest{Columns: allColumns}); err != nil {
 				t.Fatal(err)
@@ -368,6 +372,15 @@ func (b *bench) asked(t *rapid.T) *Asked {
 	}
 	t.Fatal("the table is never there")
 	return nil
+}
+
+// restore reads what is kept, if anything is.
+func (b *bench) restore() *Kept {
+	k, err := ParseKept(b.kept, b.spec)
+	if (err == nil) != (b.kept != nil) {
+		panic(err)
+	}
+	return k
 }
 
 var allColumns = []mapi.Tag{mapi.PidTagInstanceNum, mapi.PidTagRowType, mapi.PidTagDepth, mapi.PidTagContentCount,
@@ -468,6 +481,11 @@ func TestTablesAgainstAModel(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
 			if rapid.IntRange(0, 5).Draw(t, "forget") == 0 {
 				b.floor = b.stamp
+			}
+			if rapid.IntRange(0, 2).Draw(t, "new owner") == 0 {
+				batch := b.cache.batch
+				b.cache = NewCache(1 << 20)
+				b.cache.batch = batch
 			}
 			for range rapid.IntRange(0, 8).Draw(t, "edits") {
 				b.edit(t)

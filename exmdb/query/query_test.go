@@ -191,10 +191,10 @@ func TestOlderStates(t *testing.T) {
 	old := &world{things: maps.Clone(w.things), stamp: w.stamp, log: w.log}
 	w.set(2, sized(2))
 	c, spec := NewCache(1<<20), compiled(t, bySize(0))
-	if v, _, err := c.View("box", spec, w, Unlimited); err != nil || v.Shown(spec).Len() != 2 {
+	if v, _, err := c.View("box", spec, w, Unlimited, nil); err != nil || v.Shown(spec).Len() != 2 {
 		t.Fatal(v, err)
 	}
-	if v, _, err := c.View("box", spec, old, Unlimited); err != nil || v != nil {
+	if v, _, err := c.View("box", spec, old, Unlimited, nil); err != nil || v != nil {
 		t.Fatal(v, err)
 	}
 }
@@ -214,7 +214,7 @@ func TestManyAtOnce(t *testing.T) {
 			spec := compiled(t, bySize(1))
 			for rounds := 0; ; rounds++ {
 				left := 100
-				v, done, err := c.View("box", spec, w, func() bool { left--; return left > 0 })
+				v, done, err := c.View("box", spec, w, func() bool { left--; return left > 0 }, nil)
 				if err != nil || v == nil && (done == 0 || rounds > 100) {
 					t.Error(done, err)
 					return
@@ -245,7 +245,7 @@ func TestCacheForgets(t *testing.T) {
 	}
 	c, spec := NewCache(100_000), compiled(t, bySize(0))
 	for i := range 20 {
-		if v, _, err := c.View(fmt.Sprint("box ", i%10), spec, w, Unlimited); err != nil || v.Shown(spec).Len() != 1000 {
+		if v, _, err := c.View(fmt.Sprint("box ", i%10), spec, w, Unlimited, nil); err != nil || v.Shown(spec).Len() != 1000 {
 			t.Fatal(v, err)
 		}
 		if used, views := c.Used(); used > 100_000 || views == 0 {
@@ -268,7 +268,7 @@ func TestCacheForgets(t *testing.T) {
 func TestViewsWithoutRowsTakeRoom(t *testing.T) {
 	w, c := newWorld(), NewCache(100_000)
 	for i := range 1000 {
-		v, _, err := c.View(fmt.Sprint("box ", i), compiled(t, bySize(0)), w, Unlimited)
+		v, _, err := c.View(fmt.Sprint("box ", i), compiled(t, bySize(0)), w, Unlimited, nil)
 		if err != nil || v.Shown(compiled(t, bySize(0))).Len() != 0 {
 			t.Fatal(v, err)
 		}
@@ -279,7 +279,7 @@ func TestViewsWithoutRowsTakeRoom(t *testing.T) {
 }
 
 func viewOf(c *Cache, s *Spec, w *world) (*View, error) {
-	v, _, err := c.View("box", s, w, Unlimited)
+	v, _, err := c.View("box", s, w, Unlimited, nil)
 	return v, err
 }
 

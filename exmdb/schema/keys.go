@@ -68,7 +68,8 @@ const (
 	PrefixConversationWork   = 0x67 // conversation (16): ConversationWork
 	PrefixConversationAction = 0x7F // conversation (16), object (8): empty
 
-	PrefixTimeSpan = 0x80 // folder, time (8), UID (4): how many PrefixTime from there to the next span, as a varint
+	PrefixTimeSpan   = 0x80 // folder, time (8), UID (4): how many PrefixTime from there to the next span, as a varint
+	PrefixKeptOrders = 0x81 // folder: KeptOrders
 )
 
 // EndOfPrefixes is the bound above all of them: from there on keys are the cluster's.

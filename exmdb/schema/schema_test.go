@@ -85,7 +85,7 @@ func sampleKeys() []string {
 		AnsweredKey(ScopeReply|7, [16]byte{0: 3, 15: 4}), OutgoingKey(8),
 		TimeKey(fid, TimePlace{0x01DC000000000001, 5}), TimeBlockKey(fid, TimePlace{}), OriginKey(fid, 0x200),
 		ReminderKey(0x01DC000000000001, 8), SubmittedKey(8), ConversationOfKey(8), ConversationActionKey(g[:], 8), ConversationWorkKey(g[:]),
-		TimeSpanKey(fid, TimePlace{0x01DC000000000001, 5}), PerUserKey(mapi.GID{Replica: g, Counter: 0x345}),
+		TimeSpanKey(fid, TimePlace{0x01DC000000000001, 5}), PerUserKey(mapi.GID{Replica: g, Counter: 0x345}), KeptOrdersKey(fid),
 	}
 	lines := make([]string, len(keys))
 	for i, k := range keys {
@@ -104,7 +104,7 @@ func TestGolden(t *testing.T) {
 	for _, r := range []any{Header{}, Counters{}, Replica{}, Folder{}, FolderCounts{}, Keyword{}, Place{}, Change{}, Tombstone{}, TombMark{},
 		Delivery{}, Recipients{}, Attachment{}, ReadState{}, Purge{}, rowTwin{}, exmdb.Recipe{}, NamedProperty{}, ReceiveFolder{},
 		Permissions{}, Deleted{}, DeletedFolder{}, CopyTask{}, Delegates{}, Automation{}, Rules{}, OOFTexts{}, Answered{}, Outgoing{}, Origin{}, FolderOrigin{}, FolderTrace{}, TombstonePart{},
-		ConversationWork{}, ConversationChange{}, PerUser{}} {
+		ConversationWork{}, ConversationChange{}, PerUser{}, KeptOrders{}} {
 		got = append(got, wire.Describe(r)...)
 	}
 	got = append(got, "# folders")

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/wire"
 )
 
 // TimePlace is where a message stands in its folder's order of delivery: by time, then by UID.
@@ -48,6 +49,24 @@ func TimeBlockKey(f mapi.FID, p TimePlace) []byte {
 // the last span, which has what the others have not.
 func TimeSpanKey(f mapi.FID, p TimePlace) []byte {
 	return p.AppendBytes(folderKey(PrefixTimeSpan, f))
+}
+
+// KeptOrdersKey holds which other orders of a folder's messages are in use.
+func KeptOrdersKey(f mapi.FID) []byte { return folderKey(PrefixKeptOrders, f) }
+
+// KeptOrders are the orders of a folder's messages that somebody has waited for. Each replica keeps them ready on its own disk;
+// nothing hangs on it, and a program that does not know them makes an order anew.
+type KeptOrders struct {
+	Orders  []KeptOrder `wire:"1"`
+	Unknown wire.Unknown
+}
+
+// KeptOrder is one of them.
+type KeptOrder struct {
+	Sort mapi.SortOrderSet `wire:"1"`
+	// Used is the day on which it was last asked to be kept, from 1970 on, UTC.
+	Used    uint32 `wire:"2"`
+	Unknown wire.Unknown
 }
 
 // ParseTimeKey reads the place of a key of any of the three kinds.

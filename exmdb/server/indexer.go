@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -181,7 +182,11 @@ func (x *Indexer) forget() {
 		if time.Since(since) < x.config.Keep {
 			continue
 		}
-		if err := x.config.Index.Drop(id); err != nil {
+		err := x.config.Index.Drop(id)
+		if kept := x.config.Store.Orders; kept != nil {
+			err = errors.Join(err, kept.Drop(id))
+		}
+		if err != nil {
 			x.failed(id, err)
 			continue
 		}
@@ -228,8 +233,16 @@ func (x *Indexer) step(ctx context.Context, m *space.Machine, id cluster.SpaceID
 		box, did, err = x.store.IndexText(r, x.config.Index, until)
 		return err
 	})
-	if err != nil || did == 0 {
+	if err != nil {
 		return false, err
+	}
+	if did == 0 {
+		err = m.View(id, func(r space.Reader) (err error) {
+			more, err = x.store.KeepOrders(r, until)
+			return err
+		})
+		x.rest(ctx, began)
+		return more, err
 	}
 	x.rest(ctx, began)
 	began = time.Now()

@@ -14,6 +14,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/orders"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
@@ -27,6 +28,7 @@ type node struct {
 	db      *lsm.DB
 	fs      lsm.FS
 	ix      *fulltext.Index
+	orders  *orders.Dir
 	indexer *Indexer
 }
 
@@ -54,8 +56,12 @@ func (n *node) start() {
 	if n.ix, err = fulltext.Open(fulltext.Options{Dir: "/text", FS: n.fs}); err != nil {
 		n.t.Fatal(err)
 	}
+	if n.orders, err = orders.Open(orders.Options{Dir: "/orders", FS: n.fs}); err != nil {
+		n.t.Fatal(err)
+	}
 	config := store.Defaults()
 	config.Text, config.TextBatch = n.ix, 5
+	config.Orders, config.OrderRows, config.TableStep = n.orders, 50, time.Nanosecond
 	n.indexer = NewIndexer(IndexerConfig{Index: n.ix, Store: config, Mailbox: func(cluster.SpaceID) bool { return true }, Gather: time.Millisecond,
 		Failed: func(id cluster.SpaceID, err error) { n.t.Errorf("not indexed: %v", err) }})
 	m, err := space.OpenMachine(n.db, space.MachineConfig{Events: space.MachineEvents{Opened: n.indexer.Opened, Touched: n.indexer.Touched}})
@@ -194,6 +200,9 @@ func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
 		n.deliver(i)
 	}
 	n.awaitIndexed("w3x", 8)
+	if err := n.orders.Save(cluster.SpaceID(n.box), "an-order", nil); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.rep.Drop(t.Context(), cluster.SpaceID(n.box)); err != nil {
 		t.Fatal(err)
 	}
@@ -202,8 +211,48 @@ func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(spaces) == 0
+		return len(spaces) == 0 && len(n.orders.Spaces()) == 0
 	})
+}
+
+// TestEveryReplicaHasOrdersInUse: when the owner's node dies, the next owner shows the first page of an order that somebody uses
+// without looking at all messages.
+func TestEveryReplicaHasOrdersInUse(t *testing.T) {
+	box := mapi.NewMailboxID()
+	owner, other := newNode(t, box), newNode(t, box)
+	owner.rep.Local.Record()
+	call(owner.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+	for i := range 300 {
+		owner.deliver(i)
+	}
+	page := exmdb.TableRowsRequest{Count: 300, From: exmdb.TablePosition{Origin: exmdb.TableBeginning}, Table: exmdb.TableRequest{Spec: exmdb.TableSpec{
+		Kind: exmdb.TableContents, Object: exmdb.ObjectID{Folder: schema.Inbox}, Sort: mapi.SortOrderSet{Orders: []mapi.SortOrder{{Tag: mapi.PidTagSubject}}}}}}
+	asked := func(n *node) (rows []exmdb.TableRow, requests int) {
+		for requests = 1; ; requests++ {
+			resp := call(n.host, exmdb.System, exmdb.OpTableRows, &page)
+			if !resp.State.Working {
+				return resp.Rows, requests
+			}
+		}
+	}
+	want, requests := asked(owner)
+	if requests < 5 || len(want) != 300 {
+		t.Fatalf("%d rows in %d requests", len(want), requests)
+	}
+	call(owner.host, exmdb.System, exmdb.OpKeepOrder, &exmdb.KeepOrderRequest{Table: page.Table})
+	other.follow(owner.rep.Local.Log())
+	for _, n := range []*node{owner, other} {
+		await(t, "the order is kept", func() bool { return len(n.orders.Names(cluster.SpaceID(box))) == 1 })
+	}
+	if a, b := replicated(t, owner.db), replicated(t, other.db); !maps.Equal(a, b) {
+		t.Fatalf("%d replicated pairs at the owner, %d others", len(a), len(b))
+	}
+	owner.kill()
+	got, requests := asked(other)
+	if same := slices.EqualFunc(got, want, func(a, b exmdb.TableRow) bool { return a.ID == b.ID }); !same || requests != 1 {
+		t.Errorf("%d rows in %d requests", len(got), requests)
+	}
+	owner.start()
 }
 
 // TestIndexingYields: as long as mailboxes change, little goes into what nobody waits for.

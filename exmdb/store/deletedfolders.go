@@ -62,6 +62,7 @@ func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder) error {
 	}
 	t.w.Delete(schema.SubscriptionKey(t.subscriber(), fid))
 	t.w.Delete(schema.PermissionsKey(fid))
+	t.w.Delete(schema.KeptOrdersKey(fid))
 	t.w.DeleteRange(schema.ChangeKey(fid, 0), schema.ChangeKey(fid+1, 0))
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
 	t.w.DeleteRange(schema.OriginKey(fid, 0), schema.OriginKey(fid+1, 0))

@@ -260,6 +260,7 @@ func (s *furnished) tableRequests() []request {
 		asks(exmdb.OpSearchCriteria, &exmdb.FolderRequest{Folder: s.search}),
 		asks(exmdb.OpNarrow, &exmdb.NarrowRequest{Folder: schema.Inbox, Query: exmdb.TextQuery{All: []exmdb.TextQuery{{Fields: exmdb.TextSubject, Text: "offer"},
 			{Any: []exmdb.TextQuery{{Fields: exmdb.TextBody | exmdb.TextFrom, Text: "words"}}}}}}),
+		asks(exmdb.OpKeepOrder, &exmdb.KeepOrderRequest{Table: grouped}),
 		asks(exmdb.OpEvents, &exmdb.EventsRequest{Since: 1, Limit: 9, Folders: []mapi.FID{schema.Inbox}}),
 	}
 	for _, kind := range []exmdb.TableKind{exmdb.TableAssociated, exmdb.TableHierarchy, exmdb.TablePermissions, exmdb.TableRules,

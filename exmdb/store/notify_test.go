@@ -382,6 +382,9 @@ func quietOps() []causing {
 		causes(exmdb.OpDeferred, "", func(*told) *exmdb.DeferredActionsRequest { return &exmdb.DeferredActionsRequest{} }),
 		causes(exmdb.OpSetOOF, "", func(*told) *exmdb.OOFSettings { return &exmdb.OOFSettings{} }),
 		causes(exmdb.OpSetJunk, "", func(*told) *exmdb.SetJunkRequest { return &exmdb.SetJunkRequest{} }),
+		causes(exmdb.OpKeepOrder, "", func(b *told) *exmdb.KeepOrderRequest {
+			return &exmdb.KeepOrderRequest{Table: exmdb.TableRequest{Spec: contentsOf(b.a, asc(mapi.PidTagSubject))}}
+		}),
 		causes(exmdb.OpFinishOutgoing, "", func(*told) *exmdb.OutgoingRequest { return &exmdb.OutgoingRequest{} }),
 	}
 }

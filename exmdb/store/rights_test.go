@@ -406,6 +406,9 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpNarrow.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpNarrow, func(s *scene) *exmdb.NarrowRequest {
 		return &exmdb.NarrowRequest{Folder: s.source, Query: exmdb.TextQuery{Fields: exmdb.TextSubject, Text: "x"}}
 	})}},
+	exmdb.OpKeepOrder.ID: {{wants: []wants{beingSeen}, try: does(exmdb.OpKeepOrder, func(s *scene) *exmdb.KeepOrderRequest {
+		return &exmdb.KeepOrderRequest{Table: tabling(s, exmdb.TableContents)}
+	})}},
 	exmdb.OpSearchCriteria.ID: {{wants: []wants{beingSeen}, try: reaches(exmdb.OpSearchCriteria, inSource, exmdb.KindNoSearch)}},
 
 	exmdb.OpSyncContents.ID: {{wants: []wants{reading}, try: does(exmdb.OpSyncContents, func(s *scene) *exmdb.SyncContentsRequest {

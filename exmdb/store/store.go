@@ -17,6 +17,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/orders"
 	"github.com/flotilla-mail/flotilla/exmdb/query"
 	"github.com/flotilla-mail/flotilla/internal/wire"
 )
@@ -42,6 +43,10 @@ type Config struct {
 	// SoftDeletedQuota is how many bytes of them a mailbox keeps beside what its quota counts. What does not fit is
 	// deleted for good. Zero is no limit.
 	SoftDeletedQuota uint64
+	// Orders are where this node keeps orders of tables that are in use; nil: nowhere. No answer depends on it.
+	Orders *orders.Dir
+	// OrderRows is how many messages a folder has at least of which orders are kept; zero is the default.
+	OrderRows int
 	// Text narrows what searches look at; nil: they look at everything. No answer depends on it.
 	Text *fulltext.Index
 	// TextBatch is how many messages of a folder are indexed together at least; zero is the default.
@@ -62,6 +67,7 @@ type Store struct {
 	compiled *compiledRules
 	tables   *query.Cache
 	changes  *textChanges
+	ready    *readyOrders
 }
 
 // New makes a Store.
@@ -72,13 +78,16 @@ func New(c Config) *Store {
 	if c.TableStep == 0 {
 		c.TableStep = tableStep
 	}
+	if c.OrderRows == 0 {
+		c.OrderRows = orderRows
+	}
 	if c.TextBatch == 0 {
 		c.TextBatch = textBatch
 	}
 	if c.TextWalk == 0 {
 		c.TextWalk = textWalk
 	}
-	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache), changes: new(textChanges)}
+	return &Store{config: c, compiled: new(compiledRules), tables: query.NewCache(c.TableCache), changes: new(textChanges), ready: newReadyOrders()}
 }
 
 // Handler is a row of the op table: a write op has Run, a read op View. Request and response are coded by

@@ -23,6 +23,7 @@ func (s *Store) tableHandlers() []Handler {
 		write(s, exmdb.OpSetSearchCriteria, may(in("Folder", toOwn)), setSearchCriteria),
 		read(s, exmdb.OpSearchCriteria, may(in("Folder", toSee)), searchCriteria),
 		read(s, exmdb.OpNarrow, may(in("Folder", toRead)), narrow),
+		write(s, exmdb.OpKeepOrder, onTable, keepOrder),
 	}
 }
 
@@ -58,7 +59,11 @@ const (
 
 // budget ends a step of a long scan after a time, and not before it has looked at some rows.
 func (v *view) budget() query.Budget {
-	end, rows := time.Now().Add(v.config.TableStep), 0
+	return budgetUntil(time.Now().Add(v.config.TableStep))
+}
+
+func budgetUntil(end time.Time) query.Budget {
+	rows := 0
 	return func() bool {
 		rows++
 		return rows%budgetRows != 0 || time.Now().Before(end)
@@ -104,6 +109,9 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 	if searched {
 		a.Source, err = search.feed()
 	}
+	if err == nil {
+		a.Keep, err = v.wantsKept(spec, src, req.Spec.Sort)
+	}
 	return a, state, err
 }
 
@@ -139,7 +147,7 @@ func (v *view) shown(of *exmdb.TableSpec, s *query.Spec, src query.Source, budge
 	var done int
 	var err error
 	if key, from := v.tableKey(of, s, src); key != "" {
-		made, done, err = v.tables.View(key, s, from, budget)
+		made, done, err = v.tables.View(key, s, from, budget, v.keptOrder(s, src))
 	} else {
 		made, err = query.Build(s, src)
 	}

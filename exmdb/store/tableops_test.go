@@ -39,6 +39,10 @@ func (o *owner) serve(s *Store) { o.store, o.handlers = s, handlersOf(s) }
 
 // Call implements exmdb.Caller.
 func (o *owner) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
+	if op.Write {
+		_, err := o.rep.Update(ctx, o.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return o.handlers[op.ID].Run(w, &as, wire.Marshal(req)) })
+		return err
+	}
 	o.calls++
 	return o.rep.View(ctx, o.id, space.ReadLease, func(r space.Reader) error {
 		raw, err := o.handlers[op.ID].View(r, &as, wire.Marshal(req))

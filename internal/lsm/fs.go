@@ -1,8 +1,8 @@
 package lsm
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -76,8 +76,12 @@ func ReadFile(fs FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := io.ReadAll(f)
-	return content, errors.Join(err, f.Close())
+	var content bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		content.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	_, err = content.ReadFrom(f)
+	return content.Bytes(), errors.Join(err, f.Close())
 }
 
 // MakeDir makes a directory and the missing ones above it, durably.

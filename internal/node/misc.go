@@ -37,7 +37,7 @@ func (n *Node) mailboxes() mailbox.Config {
 	c := mailbox.Defaults()
 	c.DuplicateWindow, c.MaxMessage = time.Duration(l.DuplicateWindow), uint64(l.Message)+traceRoom
 	c.SoftDeleted, c.QuotaWarn = time.Duration(l.SoftDeleted), l.QuotaWarning
-	c.Text = n.storage.text.of()
+	c.Text, c.Orders = n.storage.text.of(), n.storage.orders
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster/rpc"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/cluster/transport"
+	"github.com/flotilla-mail/flotilla/exmdb/orders"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 )
 
@@ -33,6 +34,7 @@ type storage struct {
 	disk   *lsm.Faults
 	clock  *clockShift
 	text   *textIndex
+	orders *orders.Dir // nil where there can be none
 }
 
 // openStorage opens the logs and makes transport and host; nothing is listening yet.

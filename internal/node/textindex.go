@@ -8,6 +8,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb/fulltext"
+	"github.com/flotilla-mail/flotilla/exmdb/orders"
 	"github.com/flotilla-mail/flotilla/exmdb/server"
 	"github.com/flotilla-mail/flotilla/internal/planted"
 )
@@ -33,6 +34,7 @@ func (n *Node) openTextIndex() {
 	if planted.Is(planted.BareDelivery) {
 		return
 	}
+	n.openOrders()
 	t := new(textIndex)
 	failed := func(err error) {
 		n.log.Warn("the full-text index is of no use until the node starts again: searches read all messages", "code", "FL-1091", "err", err)
@@ -50,6 +52,15 @@ func (n *Node) openTextIndex() {
 			n.log.Warn("mailbox not indexed", "code", "FL-1092", "mailbox", id, "err", err)
 		}})
 	t.indexer.Start(n.ctx)
+}
+
+// openOrders opens where orders of tables are kept. A node that cannot keep any makes each when it is asked for.
+func (n *Node) openOrders() {
+	var err error
+	if n.storage.orders, err = orders.Open(orders.Options{Dir: n.cfg.path("orders")}); err != nil {
+		n.log.Warn("no orders of tables are kept until the node starts again: a new owner makes them anew", "code", "FL-1095", "err", err)
+		n.storage.orders = nil
+	}
 }
 
 func (t *textIndex) of() *fulltext.Index {

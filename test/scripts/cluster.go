@@ -5,9 +5,11 @@ package scripts
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -266,6 +268,19 @@ func (c *Cluster) Same(ctx context.Context) error { return fault.SameHashes(ctx,
 
 // Group implements storescript.Site, as the last answer had it.
 func (c *Cluster) Group(box mapi.MailboxID) uint64 { return c.place(cluster.SpaceID(box)).group }
+
+// Orders implements storescript.Site: by the files of each node.
+func (c *Cluster) Orders(_ context.Context, box mapi.MailboxID) (map[string]int, error) {
+	kept := make(map[string]int)
+	for _, n := range c.Names() {
+		files, err := filepath.Glob(filepath.Join(c.Dir, n, "orders", hex.EncodeToString(box[:]), "*"))
+		if err != nil {
+			return nil, err
+		}
+		kept[n] = len(files)
+	}
+	return kept, nil
+}
 
 // Entries implements storescript.Site.
 func (c *Cluster) Entries(ctx context.Context, box mapi.MailboxID) (uint64, error) {

@@ -23,7 +23,7 @@ var rewrite = flag.Bool("rewrite", false, "write what is said into the scripts")
 func TestMemory(t *testing.T) {
 	site := storescript.Record(storescript.Memory(t))
 	if storescript.Play(t, site, storescript.Scripts(t, "*.txt"), *rewrite) {
-		everyOpIsPerformed(t, site.Performed(), map[string]string{"CarryAcross": "across.txt is for a cluster"})
+		everyOpIsPerformed(t, site.Performed(), map[string]string{"CarryAcross": "across.txt is for a cluster", "KeepOrder": "s10-kept.txt is"})
 	}
 }
 

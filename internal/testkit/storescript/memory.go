@@ -65,3 +65,6 @@ func (memory) Group(mapi.MailboxID) uint64 { return 1 }
 func (m memory) Entries(context.Context, mapi.MailboxID) (uint64, error) {
 	return m.group.Entries(), nil
 }
+
+// Orders implements Site: a store in memory keeps none.
+func (memory) Orders(context.Context, mapi.MailboxID) (map[string]int, error) { return nil, nil }

@@ -59,6 +59,8 @@ type Site interface {
 	Group(box mapi.MailboxID) uint64
 	// Entries is how many entries the log of the mailbox's group has got so far from its leader.
 	Entries(ctx context.Context, box mapi.MailboxID) (uint64, error)
+	// Orders are how many orders of tables each node keeps of a mailbox.
+	Orders(ctx context.Context, box mapi.MailboxID) (map[string]int, error)
 }
 
 // patience is for what has to come, on a slow machine too.

@@ -1,8 +1,11 @@
 package storescript
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
@@ -12,7 +15,8 @@ import (
 const tableKeys = "[kind=associated|hierarchy|attachments|recipients|permissions|rules|deleted|deletedassociated|deletedfolders] [columns=TAGS] [sort=TAG,-TAG] [categories=N] [open=N] [where=(R)] [deep=yes] [gone=yes]"
 
 var tableCommands = []command{
-	{"table", 1, "table PATH|MESSAGE [page=N] [say=count] " + tableKeys, false, (*run).table},
+	{"table", 1, "table PATH|MESSAGE [page=N] [say=count|pace] " + tableKeys, false, (*run).table},
+	{"orders", 0, "orders: how many orders of tables each node keeps of the mailbox", false, (*run).orders},
 	{"seek", 1, "seek PATH part=N/M " + tableKeys, false, (*run).seek},
 	{"find", 1, "find PATH for=(R) [back=yes] " + tableKeys, false, (*run).find},
 }
@@ -88,7 +92,9 @@ func (r *run) table() error {
 	}
 	from := exmdb.TablePosition{Origin: exmdb.TableBeginning}
 	seen := make(map[exmdb.TableRowID]bool)
-	short := r.cmd.text("say", "rows") == "count"
+	say := r.cmd.text("say", "rows")
+	asked := &pace{Caller: t.Caller}
+	t.Caller = asked
 	for {
 		resp, err := t.Rows(r.cmd.ctx, exmdb.TableRowsRequest{Table: req, From: from, Count: uint32(page)})
 		if err != nil {
@@ -99,7 +105,7 @@ func (r *run) table() error {
 				return mistake("row %v is there twice", resp.Rows[i].ID)
 			}
 			seen[resp.Rows[i].ID] = true
-			if !short {
+			if say == "rows" {
 				r.sayRow(&resp.Rows[i], req.Columns)
 			}
 		}
@@ -109,10 +115,44 @@ func (r *run) table() error {
 			}
 			break
 		}
+		if from.Origin == exmdb.TableBeginning {
+			asked.atOnce = asked.requests == 1
+		}
 		from = exmdb.TablePosition{Origin: exmdb.TablePlace, Place: resp.After}
 	}
-	if short {
+	switch {
+	case say == "pace" && asked.atOnce:
+		r.say("%s, the first page at once", plural(uint64(len(seen)), "row"))
+	case say == "pace":
+		r.say("%s, the first page in steps", plural(uint64(len(seen)), "row"))
+	case say != "rows":
 		r.say("%s", plural(uint64(len(seen)), "row"))
+	}
+	return nil
+}
+
+// pace counts how often a table is asked before there is an answer.
+type pace struct {
+	exmdb.Caller
+	requests int
+	atOnce   bool
+}
+
+// Call implements exmdb.Caller.
+func (p *pace) Call(ctx context.Context, as exmdb.Identity, box mapi.MailboxID, op exmdb.OpInfo, req, resp any) error {
+	if op.ID == exmdb.OpTableRows.ID {
+		p.requests++
+	}
+	return p.Caller.Call(ctx, as, box, op, req, resp)
+}
+
+func (r *run) orders() error {
+	kept, err := r.site.Orders(r.cmd.ctx, r.cmd.box.id)
+	if err != nil {
+		return mistakeError{err}
+	}
+	for _, node := range slices.Sorted(maps.Keys(kept)) {
+		r.say("%s: %d", node, kept[node])
 	}
 	return nil
 }

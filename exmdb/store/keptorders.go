@@ -1,0 +1,305 @@
+package store
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
+	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/query"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// The order of delivery is stored with each message (timeindex.go). Of the others a mailbox only says which somebody has waited
+// for; each replica makes these by itself, behind what it applies, and keeps them in files, so that an owner that is new begins
+// with one instead of looking at every message.
+
+const (
+	// orderRows is how many messages a folder has at least of which orders are kept. Fewer are looked at in one step.
+	orderRows = 8 << 10
+	// ordersKept is how many orders of one folder are kept, orderDays for how many days after somebody waited for one, or was
+	// shown it a while after that: once in orderAgain days the mailbox is told.
+	ordersKept = 16
+	orderDays  = 60
+	orderAgain = 7
+	// orderBytes is the largest order that is kept.
+	orderBytes = 32 << 20
+	// An order is renewed when more has changed in the folder than orderChanges and one in orderShare of its messages: whoever
+	// begins with it looks at that much.
+	orderChanges = 1024
+	orderShare   = 32
+)
+
+// keeps is the messages of which an order may be kept, nil if it may not: all of a large folder, for everybody who sees them.
+func (v *view) keeps(s *query.Spec, src query.Source) *messageSource {
+	m, is := src.(*messageSource)
+	if !is || m.associated || m.shelved || m.Len() < v.config.OrderRows || !s.Keepable() || !m.forAll(s) {
+		return nil
+	}
+	if _, delivery := s.Orders(mapi.PidTagMessageDeliveryTime); delivery {
+		return nil
+	}
+	return m
+}
+
+func (v *view) keptOrders(fid mapi.FID) (*schema.KeptOrders, error) {
+	list := new(schema.KeptOrders)
+	_, err := load(v.r, schema.KeptOrdersKey(fid), list)
+	return list, err
+}
+
+// findOrder is where an order is in the list, -1 if it is not.
+func findOrder(list *schema.KeptOrders, sort mapi.SortOrderSet) int {
+	return slices.IndexFunc(list.Orders, func(o schema.KeptOrder) bool { return slices.Equal(o.Sort.Orders, sort.Orders) })
+}
+
+// wantsKept reports whether a table's order is to be kept and its mailbox has not been told so lately.
+func (v *view) wantsKept(s *query.Spec, src query.Source, sort mapi.SortOrderSet) (bool, error) {
+	m := v.keeps(s, src)
+	if m == nil {
+		return false, nil
+	}
+	list, err := v.keptOrders(m.fid)
+	if err != nil {
+		return false, err
+	}
+	i := findOrder(list, sort)
+	return i < 0 || list.Orders[i].Used+orderAgain <= dayOf(time.Now()), nil
+}
+
+// keepOrder is OpKeepOrder. Where there are too many orders the one goes that nobody was shown for the longest.
+func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
+	asked := &req.Table.Spec
+	src, err := t.source(asked)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := query.Compile(asked, newestFirst)
+	if err != nil {
+		return nil, err
+	}
+	m := t.keeps(spec, src)
+	if m == nil {
+		return &exmdb.Empty{}, nil
+	}
+	list, err := t.keptOrders(m.fid)
+	if err != nil {
+		return nil, err
+	}
+	today := dayOf(t.now)
+	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: asked.Sort.Orders}, Used: today}
+	if i := findOrder(list, asked.Sort); i >= 0 {
+		order.Unknown = list.Orders[i].Unknown
+		list.Orders = slices.Delete(list.Orders, i, i+1)
+	}
+	list.Orders = slices.DeleteFunc(list.Orders, func(o schema.KeptOrder) bool { return o.Used+orderDays < today })
+	list.Orders = append(list.Orders, order) // in the order in which they were asked for
+	if n := len(list.Orders); n > ordersKept {
+		list.Orders = slices.Delete(list.Orders, 0, n-ordersKept)
+	}
+	t.set(schema.KeptOrdersKey(m.fid), list)
+	return &exmdb.Empty{}, nil
+}
+
+// orderName is the name under which an order of a folder is kept.
+func orderName(fid mapi.FID, s *query.Spec) string {
+	print := sha256.Sum256([]byte(s.Print()))
+	return fmt.Sprintf("%x-%x", uint64(fid.Counter()), print[:8])
+}
+
+// keptOrder gives what this node keeps of an order, nil if it keeps none.
+func (v *view) keptOrder(s *query.Spec, src query.Source) func() *query.Kept {
+	m := v.keeps(s, src)
+	if m == nil || v.config.Orders == nil {
+		return nil
+	}
+	return func() *query.Kept { return v.readOrder(m.fid, s) }
+}
+
+// readOrder reads an order of this mailbox and its past, nil if there is none.
+func (v *view) readOrder(fid mapi.FID, s *query.Spec) *query.Kept {
+	past := v.header.ReplicaGUID
+	b := v.config.Orders.Load(v.r.Space(), orderName(fid, s))
+	if len(b) < len(past) || string(b[:len(past)]) != string(past[:]) {
+		return nil
+	}
+	k, err := query.ParseKept(b[len(past):], s)
+	if err != nil {
+		return nil
+	}
+	return k
+}
+
+// readyOrders is how far the orders are that this node keeps: what KeepOrders has found out, so that it looks at no file and no
+// change twice.
+type readyOrders struct {
+	mu sync.Mutex
+	of map[cluster.SpaceID]map[string]*readyOrder // guarded by mu, and what it leads to
+}
+
+func newReadyOrders() *readyOrders {
+	return &readyOrders{of: make(map[cluster.SpaceID]map[string]*readyOrder)}
+}
+
+// readyOrder is an order that is kept.
+type readyOrder struct {
+	past mapi.GUID
+	// made is the state it is of; changes is how much has changed since, up to counted.
+	made, counted mapi.Stamp
+	changes       int
+}
+
+// KeepOrders makes one of the orders that are in use in a mailbox, or renews it where much has changed, for a while or until a
+// time, if that is not zero; more says that there may be more to do. Files of orders that are not in use any more go. No caller
+// is asked for, because nobody is shown anything.
+func (s *Store) KeepOrders(r space.Reader, until time.Time) (more bool, err error) {
+	if s.config.Orders == nil {
+		return false, nil
+	}
+	v, err := s.open(r, &exmdb.System, rightRead)
+	if err != nil {
+		return false, err
+	}
+	s.ready.mu.Lock()
+	defer s.ready.mu.Unlock()
+	wanted := make(map[string]*readyOrder)
+	known := s.ready.of[r.Space()]
+	err = v.each([]byte{schema.PrefixKeptOrders}, []byte{schema.PrefixKeptOrders + 1}, schema.ParseFolderKey, func(fid mapi.FID, stored []byte) error {
+		var list schema.KeptOrders
+		if err := schema.Decode(stored, &list); err != nil {
+			return err
+		}
+		for i := range list.Orders {
+			if list.Orders[i].Used+orderDays < dayOf(time.Now()) {
+				continue
+			}
+			o, err := v.inUse(fid, list.Orders[i].Sort)
+			if err != nil {
+				return err
+			}
+			if o == nil {
+				continue
+			}
+			if o.ready = known[o.name]; o.ready == nil {
+				o.ready = o.found()
+			}
+			wanted[o.name] = o.ready
+			if more {
+				continue // another step's
+			}
+			if more, err = o.renew(until); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, name := range s.config.Orders.Names(r.Space()) {
+		if wanted[name] == nil {
+			err = orElse(err, s.config.Orders.Remove(r.Space(), name))
+		}
+	}
+	if s.ready.of[r.Space()] = wanted; len(wanted) == 0 {
+		delete(s.ready.of, r.Space())
+	}
+	return more, err
+}
+
+// orderInUse is an order that is to be kept, with what it is made of.
+type orderInUse struct {
+	*view
+	name  string
+	key   string // in the cache
+	spec  *query.Spec
+	rows  *messageSource
+	from  query.Source
+	ready *readyOrder
+}
+
+// inUse is an order of a folder, nil where it is not kept: the folder is gone or small, or the order says nothing any more.
+func (v *view) inUse(fid mapi.FID, sort mapi.SortOrderSet) (*orderInUse, error) {
+	asked := &exmdb.TableSpec{Kind: exmdb.TableContents, Object: exmdb.ObjectID{Folder: fid}, Sort: sort}
+	src, err := v.source(asked)
+	if err != nil {
+		if cluster.KindOf(err) == exmdb.KindNoFolder {
+			err = nil
+		}
+		return nil, err
+	}
+	spec, err := query.Compile(asked, newestFirst)
+	if err != nil {
+		return nil, nil
+	}
+	o := &orderInUse{view: v, name: orderName(fid, spec), spec: spec, rows: v.keeps(spec, src)}
+	if o.rows == nil {
+		return nil, nil
+	}
+	o.key, o.from = v.tableKey(asked, spec, src)
+	return o, nil
+}
+
+// found is how far the order is in the file that there is.
+func (o *orderInUse) found() *readyOrder {
+	if k := o.readOrder(o.rows.fid, o.spec); k != nil {
+		return &readyOrder{past: o.header.ReplicaGUID, made: k.Stamp, counted: k.Stamp}
+	}
+	return &readyOrder{}
+}
+
+// due counts what has changed since the order was made, and reports whether it is to be made anew.
+func (o *orderInUse) due() (_ bool, err error) {
+	d := o.ready
+	if d.made == 0 || d.past != o.header.ReplicaGUID || d.made < o.counters.Floor {
+		return true, nil
+	}
+	most := max(orderChanges, o.rows.Len()/orderShare)
+	for _, key := range []func(mapi.FID, mapi.Stamp) []byte{schema.ChangeKey, schema.TombstoneKey} {
+		it := o.r.Iter(key(o.rows.fid, d.counted+1), key(o.rows.fid+1, 0))
+		for d.changes <= most && it.Next() {
+			d.changes++
+		}
+		if err := it.Close(); err != nil {
+			return false, err
+		}
+	}
+	d.counted = max(d.counted, o.rows.counts.ContentSeq)
+	return d.changes > most, nil
+}
+
+// renew makes the order anew, from what is kept where that is of use, if it is due; more says that it is not there yet, or just
+// is.
+func (o *orderInUse) renew(until time.Time) (more bool, err error) {
+	if due, err := o.due(); err != nil || !due {
+		return false, err
+	}
+	budget := o.budget()
+	if !until.IsZero() {
+		budget = budgetUntil(until)
+	}
+	made, _, err := o.tables.View(o.key, o.spec, o.from, budget, o.keptOrder(o.spec, o.rows))
+	switch {
+	case cluster.KindOf(err) == exmdb.KindTooComplex: // there is no room for it here
+		o.done(o.rows.Stamp())
+		return false, nil
+	case err != nil || made == nil:
+		return true, err
+	}
+	if made.KeptSize() <= orderBytes {
+		past := o.header.ReplicaGUID
+		err = o.config.Orders.Save(o.r.Space(), o.name, made.AppendKept(append(make([]byte, 0, len(past)+made.KeptSize()), past[:]...)))
+	}
+	o.tables.Drop(o.key, o.spec)
+	o.done(made.Stamp)
+	return true, err
+}
+
+func (o *orderInUse) done(at mapi.Stamp) {
+	*o.ready = readyOrder{past: o.header.ReplicaGUID, made: at, counted: at}
+}
