@@ -193,11 +193,20 @@ func setRange(x Expander, p *binprop.RecurrencePattern, r ical.Recur, start, unt
 	case r.Count > 0:
 		p.EndType, p.End = binprop.EndAfterN, midnight(list[len(list)-1])
 	case r.Until != nil:
-		p.EndType, p.End = binprop.EndByDate, midnight(until)
+		p.EndType, p.End = binprop.EndByDate, lastDay(start, until)
 	default:
 		p.EndType, p.End, p.Occurrences = binprop.EndNever, endNever, neverCount
 	}
 	return nil
+}
+
+// lastDay is the day that a pattern ends on: until that of its occurrences no more than the time of the day counts.
+func lastDay(start, until time.Time) binprop.Minutes {
+	day := midnight(until)
+	if until.Sub(day.Wall()) < start.Sub(midnight(start).Wall()) {
+		day -= minutesPerDay
+	}
+	return day
 }
 
 // first is FirstDateTime, which says where the periods begin (MS-OXOCAL 2.2.1.44.1).
