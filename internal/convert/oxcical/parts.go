@@ -61,20 +61,28 @@ func (x *exporter) attachments() {
 	}
 }
 
-// reminder takes the first alarm that is before the start, or before due where end says so (MS-OXCICAL 2.1.3.1.1.20.62).
+// reminder takes the first alarm that is before the start, or before due where end says so (MS-OXCICAL 2.1.3.1.1.20.62). One that has
+// been seen is over, one at a moment is no reminder of a series, and ACTION:NONE is Apple's word for having none.
 func (in *importer) reminder(m *object.Message, c *ical.Component, start, end time.Time) {
 	m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(false))
+	recurs := c.Get("RRULE") != nil
 	for _, alarm := range c.Inside(valarm) {
 		l := alarm.Get("TRIGGER")
-		if l == nil {
+		if l == nil || strings.EqualFold(alarm.Value("ACTION"), "NONE") {
 			continue
 		}
 		at, ok := triggered(l, start, end)
-		before, base := start.Sub(at), start
-		if _, err := ical.ParseDateTime(l.Value); err == nil && c.Name == vtodo {
-			before, base = 0, at // a task is reminded of at a time of its own
+		if !ok || !recurs && in.acknowledged(c, alarm, at) {
+			continue
 		}
-		if !ok || before < 0 || before%time.Minute != 0 || before/time.Minute > maxReminder {
+		before, base := start.Sub(at), start
+		switch _, err := ical.ParseDateTime(l.Value); {
+		case err == nil && c.Name == vtodo:
+			before, base = 0, at // a task is reminded of at a time of its own
+		case err == nil && recurs:
+			continue
+		}
+		if before < 0 || before%time.Minute != 0 || before/time.Minute > maxReminder {
 			continue
 		}
 		m.SetLid(mapi.PidLidReminderSet, mapi.Boolean(true))
@@ -83,6 +91,15 @@ func (in *importer) reminder(m *object.Message, c *ical.Component, start, end ti
 		m.SetLid(mapi.PidLidReminderSignalTime, mapi.FileTimeOf(at))
 		return
 	}
+}
+
+// acknowledged reports whether an alarm has gone off and been seen (RFC 9074 6.1), which Thunderbird says of all of an event's.
+func (in *importer) acknowledged(c, alarm *ical.Component, at time.Time) bool {
+	seen, ok := in.moment(alarm, "ACKNOWLEDGED")
+	if !ok {
+		seen, ok = in.moment(c, "X-MOZ-LASTACK")
+	}
+	return ok && !seen.Time().Before(at)
 }
 
 // triggered is when an alarm goes off.

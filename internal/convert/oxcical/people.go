@@ -51,13 +51,18 @@ func partstat(r response) string {
 // person is someone in a calendar.
 type person struct{ name, address string }
 
-// personIn reads who a line is about; false for one who has no mail address.
+// personIn reads who a line is about; false for one who has no mail address. Whoever is named by another URI may have one beside it
+// (RFC 7986 6.2).
 func personIn(l *contentline.Line) (person, bool) {
 	uri := strings.TrimSpace(l.Value)
-	if len(uri) < 8 || !strings.EqualFold(uri[:7], "mailto:") {
+	address := strings.TrimSpace(l.Param("EMAIL"))
+	if len(uri) >= 8 && strings.EqualFold(uri[:7], "mailto:") {
+		address = uri[7:]
+	}
+	if address == "" {
 		return person{}, false
 	}
-	p := person{object.Clean(l.Param("CN")), object.Clean(uri[7:])}
+	p := person{object.Clean(l.Param("CN")), object.Clean(address)}
 	if p.name == "" {
 		p.name = p.address
 	}

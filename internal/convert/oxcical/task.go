@@ -27,6 +27,7 @@ var taskStates = []string{"NEEDS-ACTION", "IN-PROCESS", "COMPLETED"}
 
 const (
 	taskNotStarted = 0
+	taskStarted    = 1
 	taskComplete   = 2
 )
 
@@ -38,15 +39,9 @@ func (in *importer) task(m *object.Message, c *ical.Component) {
 	m.SetLidText(kept.UID(), uidIn(c))
 	start, hasStart := in.taskDay(m, c, "DTSTART", mapi.PidLidTaskStartDate, mapi.PidLidCommonStart)
 	due, hasDue := in.taskDay(m, c, "DUE", mapi.PidLidTaskDueDate, mapi.PidLidCommonEnd)
-	state := max(slices.Index(taskStates, strings.ToUpper(c.Value("STATUS"))), taskNotStarted)
+	state, done := progress(c)
 	m.SetLid(mapi.PidLidTaskStatus, mapi.Integer32(state))
 	m.SetLid(mapi.PidLidTaskComplete, mapi.Boolean(state == taskComplete))
-	done := 0.0
-	if n, err := strconv.Atoi(c.Value("PERCENT-COMPLETE")); err == nil && n >= 0 && n <= 100 {
-		done = float64(n) / 100
-	} else if state == taskComplete {
-		done = 1
-	}
 	m.SetLid(mapi.PidLidPercentComplete, mapi.Floating64(done))
 	if at, ok := in.moment(c, "COMPLETED"); ok {
 		m.SetLid(mapi.PidLidTaskDateCompleted, at)
@@ -68,7 +63,31 @@ func (in *importer) task(m *object.Message, c *ical.Component) {
 	}
 }
 
-// taskDay sets a day of a task and the moment that it begins or ends.
+// progress is the state of a task and how much of it is done. Where no STATUS says it, the others do.
+func progress(c *ical.Component) (state int, done float64) {
+	n, err := strconv.Atoi(c.Value("PERCENT-COMPLETE"))
+	said := err == nil && n >= 0 && n <= 100
+	state = slices.Index(taskStates, strings.ToUpper(c.Value("STATUS")))
+	switch {
+	case c.Get("STATUS") != nil:
+		state = max(state, taskNotStarted)
+	case c.Get("COMPLETED") != nil || said && n == 100:
+		state = taskComplete
+	case said && n > 0:
+		state = taskStarted
+	default:
+		state = taskNotStarted
+	}
+	switch {
+	case said:
+		return state, float64(n) / 100
+	case state == taskComplete:
+		return state, 1
+	}
+	return state, 0
+}
+
+// taskDay sets a day of a task and the moment that it begins or ends. The day of a moment in UTC is that of the mailbox's clock.
 func (in *importer) taskDay(m *object.Message, c *ical.Component, name string, day, moment mapi.NamedProperty) (time.Time, bool) {
 	l := c.Get(name)
 	if l == nil {
@@ -80,7 +99,11 @@ func (in *importer) taskDay(m *object.Message, c *ical.Component, name string, d
 	}
 	at, ok := in.zones.in(d)
 	if ok {
-		m.SetLid(day, mapi.FileTimeOf(d.Wall.Truncate(24*time.Hour)))
+		on := d.Wall
+		if d.UTC {
+			on = in.zones.fallback.wall(at)
+		}
+		m.SetLid(day, mapi.FileTimeOf(on.Truncate(24*time.Hour)))
 		m.SetLid(moment, mapi.FileTimeOf(at))
 	}
 	return at, ok

@@ -1,0 +1,110 @@
+package oxcical
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/mapi"
+)
+
+// one is the message of one component with these lines.
+func one(t testing.TB, zone, kind, lines string) *object.Message {
+	t.Helper()
+	list, err := Importer{Zone: zone}.Import(parse(t, "BEGIN:"+kind+"\nUID:1\n"+lines+"END:"+kind+"\n"))
+	if err != nil || len(list) != 1 {
+		t.Fatal(len(list), err)
+	}
+	return list[0]
+}
+
+// TestPeopleWithAddressBeside: Apple names people by URIs of its own.
+func TestPeopleWithAddressBeside(t *testing.T) {
+	m := one(t, "", vevent, "DTSTART:20240110T090000Z\nORGANIZER;CN=Ann;EMAIL=ann@example.test:/abc/principal/\n"+
+		"ATTENDEE;CN=Bob;EMAIL=bob@example.test;PARTSTAT=ACCEPTED:urn:uuid:1\nATTENDEE;EMAIL=other@example.test:mailto:carol@example.test\nATTENDEE:urn:uuid:2\n")
+	if name, address := Organizer(m); name != "Ann" || address != "ann@example.test" {
+		t.Errorf("organizer %s <%s>", name, address)
+	}
+	var found []string
+	for i := range m.Recipients {
+		who, _ := personOf(&m.Recipients[i])
+		found = append(found, oxcmsg.NameOf(&m.Recipients[i])+" "+who.address)
+	}
+	if !slices.Equal(found, []string{"Bob bob@example.test", "carol@example.test carol@example.test"}) {
+		t.Errorf("attendees %q", found)
+	}
+	if text := string(Bytes(m)); !strings.Contains(text, ":urn:uuid:1\r\n") || !strings.Contains(text, ":urn:uuid:2\r\n") || !strings.Contains(text, ":/abc/principal/\r\n") {
+		t.Errorf("written as %s", text)
+	}
+}
+
+// TestAlarmsOfClients: an alarm that somebody has seen on one device does not go off on another, one at a moment not for each occurrence
+// of a series, and what Apple writes for none is none.
+func TestAlarmsOfClients(t *testing.T) {
+	const alarm = "BEGIN:VALARM\nACTION:DISPLAY\nTRIGGER:-PT15M\n"
+	for what, c := range map[string]struct {
+		lines string
+		want  bool
+	}{
+		"plain":                        {alarm + "END:VALARM\n", true},
+		"seen":                         {alarm + "ACKNOWLEDGED:20240110T084500Z\nEND:VALARM\n", false},
+		"seen before it went off":      {alarm + "ACKNOWLEDGED:20240110T084459Z\nEND:VALARM\n", true},
+		"seen by Thunderbird":          {"X-MOZ-LASTACK:20240110T084501Z\n" + alarm + "END:VALARM\n", false},
+		"seen, and another":            {alarm + "ACKNOWLEDGED:20240110T084500Z\nEND:VALARM\nBEGIN:VALARM\nTRIGGER:-PT5M\nEND:VALARM\n", true},
+		"once seen of a series":        {"RRULE:FREQ=DAILY\n" + alarm + "ACKNOWLEDGED:20240110T084500Z\nEND:VALARM\n", true},
+		"at a moment":                  {"BEGIN:VALARM\nTRIGGER;VALUE=DATE-TIME:20240110T080000Z\nEND:VALARM\n", true},
+		"at a moment of a series":      {"RRULE:FREQ=DAILY\nBEGIN:VALARM\nTRIGGER;VALUE=DATE-TIME:20240110T080000Z\nEND:VALARM\n", false},
+		"none, as Apple says it":       {"BEGIN:VALARM\nACTION:NONE\nTRIGGER;VALUE=DATE-TIME:19760401T005545Z\nEND:VALARM\n", false},
+		"none, shortly before":         {"BEGIN:VALARM\nACTION:NONE\nTRIGGER:-PT15M\nEND:VALARM\n", false},
+		"none and another after that":  {"BEGIN:VALARM\nACTION:NONE\nTRIGGER:-PT15M\nEND:VALARM\n" + alarm + "END:VALARM\n", true},
+		"after the start, then before": {"BEGIN:VALARM\nTRIGGER:PT5M\nEND:VALARM\n" + alarm + "END:VALARM\n", true},
+	} {
+		lines := "DTSTART:20240110T090000Z\n" + c.lines
+		m := one(t, "", vevent, lines)
+		if got := m.LidBool(mapi.PidLidReminderSet); got != c.want {
+			t.Errorf("%s: %v", what, got)
+		}
+		if cal := parse(t, "BEGIN:VEVENT\nUID:1\n"+lines+"END:VEVENT\n"); !Same(Export(m), cal) {
+			t.Errorf("%s: became %s", what, Bytes(m))
+		}
+	}
+}
+
+// TestTaskProgress: what a task's lines say together of how far it is.
+func TestTaskProgress(t *testing.T) {
+	for lines, want := range map[string]struct {
+		state mapi.Integer32
+		done  mapi.Floating64
+	}{
+		"":                                   {0, 0},
+		"STATUS:COMPLETED\n":                 {2, 1},
+		"COMPLETED:20240101T000000Z\n":       {2, 1},
+		"PERCENT-COMPLETE:100\n":             {2, 1},
+		"PERCENT-COMPLETE:30\n":              {1, 0.3},
+		"PERCENT-COMPLETE:0\n":               {0, 0},
+		"STATUS:NEEDS-ACTION\n":              {0, 0},
+		"STATUS:CANCELLED\n":                 {0, 0},
+		"STATUS:IN-PROCESS\nCOMPLETED:bad\n": {1, 0},
+	} {
+		m := one(t, "", vtodo, lines)
+		if state, done := m.Lid(mapi.PidLidTaskStatus), m.Lid(mapi.PidLidPercentComplete); state != want.state || done != want.done || m.LidBool(mapi.PidLidTaskComplete) != (want.state == 2) {
+			t.Errorf("%q: %v, %v", lines, state, done)
+		}
+	}
+}
+
+// TestTaskDueInUTC: a task that is due at a moment is due on the day that it is there.
+func TestTaskDueInUTC(t *testing.T) {
+	for zone, want := range map[string]string{"": "10", "Europe/Berlin": "11", "America/New_York": "10"} {
+		due, _ := one(t, zone, vtodo, "DUE:20240110T230000Z\n").LidTime(mapi.PidLidTaskDueDate)
+		if got := due.Time().Format("02T15:04"); got != want+"T00:00" {
+			t.Errorf("in %q it is due on %s", zone, got)
+		}
+	}
+	due, _ := one(t, "Europe/Berlin", vtodo, "DUE;TZID=America/New_York:20240110T200000\n").LidTime(mapi.PidLidTaskDueDate)
+	if due.Time().Day() != 10 {
+		t.Errorf("due on %v", due.Time())
+	}
+}
