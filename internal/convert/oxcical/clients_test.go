@@ -4,9 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
+	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 )
 
@@ -18,6 +20,21 @@ func one(t testing.TB, zone, kind, lines string) *object.Message {
 		t.Fatal(len(list), err)
 	}
 	return list[0]
+}
+
+// TestDayThatEndsOnItself: a whole day is no less than a day, whatever program wrote its end.
+func TestDayThatEndsOnItself(t *testing.T) {
+	for _, lines := range []string{"", "DTEND;VALUE=DATE:20240110\n", "DTEND;VALUE=DATE:20240109\n", "DURATION:PT0S\n", "DURATION:PT1H\n", "DURATION:P1D\n"} {
+		m := one(t, "America/New_York", vevent, "DTSTART;VALUE=DATE:20240110\n"+lines)
+		start, _ := m.LidTime(mapi.PidLidAppointmentStartWhole)
+		end, _ := m.LidTime(mapi.PidLidAppointmentEndWhole)
+		if start.Time().Format("02T15") != "10T05" || end.Time().Format("02T15") != "11T05" || !m.LidBool(mapi.PidLidAppointmentSubType) {
+			t.Errorf("%q: %v to %v", lines, start.Time(), end.Time())
+		}
+		if event := Export(untouched(m)).Inside(vevent)[0]; event.Value("DTSTART") != "20240110" || event.Value("DTEND") != "20240111" {
+			t.Errorf("%q became %s to %s", lines, event.Value("DTSTART"), event.Value("DTEND"))
+		}
+	}
 }
 
 // TestPeopleWithAddressBeside: Apple names people by URIs of its own.
@@ -72,6 +89,15 @@ func TestAlarmsOfClients(t *testing.T) {
 	}
 }
 
+// TestCanceledOccurrence: an occurrence that is canceled, as other servers say of one that is deleted, takes no time.
+func TestCanceledOccurrence(t *testing.T) {
+	m := imported(t, parse(t, daily("Europe/Berlin", wallOf(t, "20240110T0900"), "",
+		"RECURRENCE-ID;TZID=Europe/Berlin:20240110T090000\nDTSTART;TZID=Europe/Berlin:20240110T090000\nSTATUS:CANCELLED\n")))[0]
+	if got := of2024(t, m); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "0110") }) {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestTaskProgress: what a task's lines say together of how far it is.
 func TestTaskProgress(t *testing.T) {
 	for lines, want := range map[string]struct {
@@ -106,5 +132,25 @@ func TestTaskDueInUTC(t *testing.T) {
 	due, _ := one(t, "Europe/Berlin", vtodo, "DUE;TZID=America/New_York:20240110T200000\n").LidTime(mapi.PidLidTaskDueDate)
 	if due.Time().Day() != 10 {
 		t.Errorf("due on %v", due.Time())
+	}
+}
+
+// TestSeriesShownElsewhere: a series is on the clocks of its own definition, wherever the client shows it.
+func TestSeriesShownElsewhere(t *testing.T) {
+	m := untouched(imported(t, parse(t, daily("Europe/Berlin", wallOf(t, "20240331T0900"), "")))[0])
+	loc, ok := timezone.Load("America/New_York")
+	if !ok {
+		t.Fatal("no zone")
+	}
+	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, mapi.PidLidAppointmentTimeZoneDefinitionEndDisplay} {
+		setDefinition(m, n, zone{"America/New_York", loc}, 2024)
+	}
+	m.DeleteLid(mapi.PidLidTimeZoneDescription)
+	list, _, ok := Occurrences(m, time.Date(2024, 3, 31, 0, 0, 0, 0, time.UTC), time.Date(2024, 4, 1, 0, 0, 0, 0, time.UTC))
+	if !ok || len(list) != 1 || list[0].Start.UTC().Format("15:04") != "07:00" {
+		t.Errorf("%v", list)
+	}
+	if l := Export(m).Inside(vevent)[0].Get("DTSTART"); l.Param("TZID") != "Europe/Berlin" || l.Value != "20240329T090000" {
+		t.Errorf("%s", l)
 	}
 }

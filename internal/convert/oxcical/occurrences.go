@@ -86,11 +86,13 @@ func regular(p *binprop.AppointmentRecurrencePattern, until binprop.Minutes) ([]
 	return list, true
 }
 
-// exceptional puts the exceptions of a series that take time among its other occurrences.
+// exceptional puts the exceptions of a series that take time among its other occurrences; those that are canceled take none.
 func exceptional(p *binprop.AppointmentRecurrencePattern, list []during) []during {
 	for i := range p.Exceptions {
 		x := &p.Exceptions[i]
-		if x.Flags&binprop.OverrideBusyStatus == 0 || x.BusyStatus != busyFree {
+		free := x.Flags&binprop.OverrideBusyStatus != 0 && x.BusyStatus == busyFree
+		canceled := x.Flags&binprop.OverrideMeetingType != 0 && x.MeetingType&stateCanceled != 0
+		if !free && !canceled {
 			list = append(list, during{x.Start, x.End})
 		}
 	}

@@ -147,7 +147,7 @@ func (s *span) setEnd(z *zones, l *contentline.Line) {
 	}
 	in := z.of(to)
 	if in.name == s.zone.name {
-		if !to.Wall.Before(s.wall) {
+		if to.Wall.After(s.wall) || !s.day && to.Wall.Equal(s.wall) { // a day that ends on itself is one
 			s.wallEnd = to.Wall
 			s.start, s.end = s.zone.between(s.wall, s.wallEnd)
 		}
@@ -164,7 +164,7 @@ func (s *span) setLength(value string) {
 	switch {
 	case err != nil || later.Before(s.wall):
 	case s.day:
-		s.wallEnd = later.Truncate(day)
+		s.wallEnd = s.wall.Add(max(later.Truncate(day).Sub(s.wall), day))
 		s.start, s.end = s.zone.between(s.wall, s.wallEnd)
 	default:
 		s.wallEnd, s.end = later, at
@@ -207,10 +207,15 @@ func setDefinition(m *object.Message, n mapi.NamedProperty, z zone, year int) {
 }
 
 // zoneOf is the zone of a message: the name that a calendar gave it as long as that is the one that its definition is of,
-// else the tz database's name for the definition's, else the definition's own rules.
+// else the tz database's name for the definition's, else the definition's own rules. A series is on the clocks that its own definition
+// says; where it is shown may be elsewhere (MS-OXOCAL 2.2.1.41).
 func zoneOf(m *object.Message) zone {
 	description := m.LidText(mapi.PidLidTimeZoneDescription)
-	for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, mapi.PidLidAppointmentTimeZoneDefinitionRecur} {
+	definitions := []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, mapi.PidLidAppointmentTimeZoneDefinitionRecur}
+	if m.Lid(mapi.PidLidAppointmentRecur) != nil {
+		slices.Reverse(definitions)
+	}
+	for _, n := range definitions {
 		if z, ok := zoneIn(m.LidBinary(n), description); ok {
 			return z
 		}
