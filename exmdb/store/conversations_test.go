@@ -121,3 +121,31 @@ func TestConversationActionsAreIndexed(t *testing.T) {
 	is("all are gone")
 	b.audit("no actions")
 }
+
+// TestNobodyElseActsOnConversations: an action files mail of the whole mailbox, so it is not for who owns the folder of actions alone,
+// whichever way it would come there.
+func TestNobodyElseActsOnConversations(t *testing.T) {
+	b := newBox(t, 0)
+	someone := b.asUser(mapi.NewGUID())
+	work := b.newFolder("work")
+	for _, fid := range []mapi.FID{schema.ConversationActions, work} {
+		grantTo(b, fid, someone.as.User, exmdb.AllRights)
+	}
+	of := mapi.Binary(slices.Repeat([]byte{1}, 16))
+	action := &exmdb.CreateMessageRequest{Folder: schema.ConversationActions, Associated: true, Message: exmdb.MessageEdit{Set: b.acting(of)}}
+	refused(someone, exmdb.OpCreateMessage, action, exmdb.KindAccessDenied)
+	mid := b.create(action).MID
+	refused(someone, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Message: mid}, Set: b.acting(of)}, exmdb.KindAccessDenied)
+	action.Folder = work
+	his := someone.create(action).MID
+	for _, op := range []exmdb.Op[exmdb.CarryMessagesRequest, exmdb.CarryMessagesResponse]{exmdb.OpCopyMessages, exmdb.OpMoveMessages} {
+		r := call(someone, op, &exmdb.CarryMessagesRequest{Folder: work, Messages: []mapi.MID{his}, Target: schema.ConversationActions})
+		if len(r.To) != 0 || !r.Denied {
+			t.Errorf("%s: %+v", op.Name, r)
+		}
+	}
+	marked := call(someone, exmdb.OpMarkMessages, &exmdb.MarkMessagesRequest{Folder: schema.ConversationActions, Messages: []mapi.MID{mid}, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Keywords: []string{"his"}}})
+	if marked.Changed != 0 || !marked.Denied {
+		t.Errorf("%+v", marked)
+	}
+}

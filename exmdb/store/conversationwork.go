@@ -51,11 +51,11 @@ func (v *view) decides(bag *mapi.PropBag, keywords []uint16, conversation []byte
 }
 
 // actOnPast notes what is to be done with the mail of a conversation when the action on it becomes another. Only who has the
-// mailbox whole moves what is anywhere in it. An action that is deleted leaves everything where it is: clients delete those
+// mailbox whole writes one (rightsIn). An action that is deleted leaves everything where it is: clients delete those
 // that were not used for long (MS-OXOCFG 3.1.4.9).
 func (d *draft) actOnPast(old, bag *mapi.PropBag) error {
 	conversation := actsOn(bag)
-	if conversation == nil || !d.whole || d.fid != schema.ConversationActions || d.after.row.Bits&schema.RowAssociated == 0 {
+	if conversation == nil || d.fid != schema.ConversationActions || d.after.row.Bits&schema.RowAssociated == 0 {
 		return nil
 	}
 	was, err := d.decides(old, d.before.row.Keywords, conversation)

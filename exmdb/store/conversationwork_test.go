@@ -141,20 +141,6 @@ func TestConversationActionsOnThePast(t *testing.T) {
 	}
 }
 
-// TestConversationActionsOfOthers: who may write into the folder of actions has not what is elsewhere moved.
-func TestConversationActionsOfOthers(t *testing.T) {
-	c := newTalk(t)
-	friend := mapi.NewGUID()
-	call(c.box, exmdb.OpModifyPermissions, &exmdb.ModifyPermissionsRequest{Folder: schema.ConversationActions,
-		Changes: []exmdb.PermissionChange{permission(exmdb.PermissionAdd, 0, friend, exmdb.AllRights)}})
-	there := c.add(schema.Inbox)
-	set := c.acting(c.conversation, c.folder, mapi.Binary{})
-	call(c.asUser(friend), exmdb.OpCreateMessage, &exmdb.CreateMessageRequest{Folder: schema.ConversationActions, Associated: true, Message: exmdb.MessageEdit{Set: set}})
-	if c.box.work(); c.are(there) != "inbox" {
-		t.Error(c.are(there))
-	}
-}
-
 // once does one step of what is due, on a machine as slow as can be: each step is the least that one is.
 func (c *talk) once() bool {
 	c.t.Helper()

@@ -79,6 +79,9 @@ func (v *view) rightsIn(fid mapi.FID) (exmdb.FolderRights, error) {
 		return 0, err
 	}
 	rights := granted(list, v.as)
+	if fid == schema.ConversationActions { // what is in it files mail of the whole mailbox
+		rights &^= exmdb.RightFolderOwner
+	}
 	if v.rights == nil {
 		v.rights = make(map[mapi.FID]exmdb.FolderRights)
 	}
