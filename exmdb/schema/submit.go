@@ -15,7 +15,7 @@ type Submitted struct {
 	At   time.Time `wire:"1"`
 	Own  []string  `wire:"2"` // as in exmdb.SubmitRequest
 	Name string    `wire:"3"`
-	// Stays says that it is not moved when it is sent: who submitted it may make nothing in the folder that it names.
+	// Stays says that it is neither moved nor deleted when it is sent: who submitted it may not do that.
 	Stays   bool `wire:"4"`
 	Unknown wire.Unknown
 }

@@ -63,7 +63,7 @@ func submitMessage(t *tx, req *exmdb.SubmitRequest) (*exmdb.SubmitResponse, erro
 	if err != nil {
 		return nil, err
 	}
-	files, err := t.mayFile(bag)
+	leaves, err := t.mayPutAway(d.fid, &d.before, bag)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func submitMessage(t *tx, req *exmdb.SubmitRequest) (*exmdb.SubmitResponse, erro
 		return nil, err
 	}
 	object := d.after.row.Object
-	t.set(schema.SubmittedKey(object), &schema.Submitted{At: at, Own: req.Own, Name: req.Name, Stays: !files})
+	t.set(schema.SubmittedKey(object), &schema.Submitted{At: at, Own: req.Own, Name: req.Name, Stays: !leaves})
 	if at.After(t.now) {
 		t.w.Schedule(sendDue(object, at))
 		return &exmdb.SubmitResponse{At: at, Waits: true}, nil
@@ -255,7 +255,7 @@ func (t *tx) sendOut(row *schema.Row, s *schema.Submitted) error {
 // was sent, unless it is one that stays where it is.
 func (t *tx) putAway(mid mapi.MID, stays bool) error {
 	fid, m, err := t.find(mid)
-	if err != nil {
+	if err != nil || stays {
 		return err
 	}
 	bag, err := t.bag(&m.row)
@@ -267,7 +267,7 @@ func (t *tx) putAway(mid mapi.MID, stays bool) error {
 		return err
 	}
 	var gone schema.Tombstone
-	if drop, _ := bag.Get(mapi.PidTagDeleteAfterSubmit).(mapi.Boolean); bool(drop) {
+	if dropsSent(bag) {
 		bury(&gone, m)
 		if err := t.discard(fid, source, m, true); err != nil {
 			return err
@@ -276,7 +276,7 @@ func (t *tx) putAway(mid mapi.MID, stays bool) error {
 		return err
 	}
 	target, err := t.sentFolder(bag)
-	if err != nil || target == 0 || target == fid || stays {
+	if err != nil || target == 0 || target == fid {
 		return err
 	}
 	carried := carriage{from: fid, to: target}
@@ -286,15 +286,26 @@ func (t *tx) putAway(mid mapi.MID, stays bool) error {
 	return t.moved(source, gone, &carried)
 }
 
-// mayFile reports whether the caller may put a message into the folder that it names for itself (MS-OXOMSG 2.2.3.10). It is asked
-// when the message is submitted: when it is sent, nobody is there to be asked. Who may not sends it all the same, and it stays.
-func (t *tx) mayFile(bag *mapi.PropBag) (bool, error) {
+// dropsSent reports whether a message is deleted once it is sent (MS-OXOMSG 2.2.3.8).
+func dropsSent(bag *mapi.PropBag) bool {
+	drop, _ := bag.Get(mapi.PidTagDeleteAfterSubmit).(mapi.Boolean)
+	return bool(drop)
+}
+
+// mayPutAway reports whether the caller may have a message deleted, or put into the folder that it names for itself: either way it
+// leaves where it is, which needs what a deletion needs (MS-OXCPERM 2.2.7), and the folder is to let him create (MS-OXOMSG
+// 2.2.3.10). It is asked when the message is submitted: when it is sent, nobody is there to be asked. Who may not sends it all the
+// same, and it stays.
+func (t *tx) mayPutAway(fid mapi.FID, m *message, bag *mapi.PropBag) (bool, error) {
+	may, err := t.mayOn(fid, m, toDelete)
+	if err != nil || !may || dropsSent(bag) {
+		return may, err
+	}
 	target, err := t.sentFolder(bag)
 	if err != nil || target == 0 {
 		return t.whole, err
 	}
-	rights, err := t.rightsIn(target)
-	return rights&toCreate.any != 0, err
+	return t.mayOn(target, m, toCreate)
 }
 
 // sentFolder is the folder that a message names for itself once it is sent, by server id or, from clients with stores of their

@@ -99,7 +99,7 @@ func TestSentMailIsPutWhereTheSenderMayCreate(t *testing.T) {
 	outbox, read, open := mapi.LocalFID(outboxCounter), b.newFolder("read"), b.newFolder("open")
 	sender := b.asUser(mapi.NewGUID())
 	sender.as.SendAs = []mapi.GUID{owner}
-	grantTo(b, outbox, sender.as.User, exmdb.RightEditAny)
+	grantTo(b, outbox, sender.as.User, exmdb.RightEditAny|exmdb.RightDeleteAny)
 	grantTo(b, read, sender.as.User, exmdb.AllRights&^exmdb.RightCreate)
 	grantTo(b, open, sender.as.User, exmdb.RightCreate)
 	entry := func(fid mapi.FID) mapi.Value { return b.prop(exmdb.ObjectID{Folder: fid}, mapi.PidTagEntryId) }
@@ -128,6 +128,35 @@ func TestSentMailIsPutWhereTheSenderMayCreate(t *testing.T) {
 			b.work()
 			if at := b.folderOfObject(object); at != c.want || r.Waits != later || len(b.outgoing()) != sent+1 {
 				t.Errorf("%s, later %t: it is in %#x, want %#x; it waits: %t; %d went", name, later, uint64(at), uint64(c.want), r.Waits, len(b.outgoing())-sent)
+			}
+		}
+	}
+	b.audit("put away")
+}
+
+// TestSentMailLeavesWhereTheSenderMayDelete: with the right to edit a message is sent; that it is deleted then, or leaves for another
+// folder, needs a right to delete it. Each of the twelve is tried, on his own message and on another's.
+func TestSentMailLeavesWhereTheSenderMayDelete(t *testing.T) {
+	b := newBox(t, 0)
+	owner := mapi.NewGUID()
+	b.ownedBy(owner)
+	outbox, filed := mapi.LocalFID(outboxCounter), b.newFolder("filed")
+	sender := b.asUser(mapi.NewGUID())
+	sender.as.SendAs = []mapi.GUID{owner}
+	grantTo(b, filed, sender.as.User, exmdb.AllRights)
+	for _, right := range allTwelve {
+		for what, props := range map[string][]any{"deleted": {mapi.PidTagDeleteAfterSubmit, mapi.Boolean(true)}, "filed": {mapi.PidTagSentMailSvrEID, sentTo(filed)}} {
+			for _, author := range []*box{b, sender} {
+				grantTo(b, outbox, sender.as.User, exmdb.AllRights)
+				mid := author.written(props...)
+				object := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: mid}}).State.Object
+				grantTo(b, outbox, sender.as.User, exmdb.RightEditAny|right)
+				sent := len(b.outgoing())
+				call(sender, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}, Name: "Own"})
+				leaves := b.folderOfObject(object) != outbox
+				if may := right == exmdb.RightDeleteAny || right == exmdb.RightDeleteOwned && author == sender; leaves != may || len(b.outgoing()) != sent+1 {
+					t.Errorf("%s with right %#x, his own %t: it leaves: %t; %d went", what, right, author == sender, leaves, len(b.outgoing())-sent)
+				}
 			}
 		}
 	}
