@@ -249,6 +249,20 @@ func TestTextsAreShownWhenAskedFor(t *testing.T) {
 	}
 }
 
+// TestRulesIntoWhatIsGone: a folder that was deleted is named by its id, and not as the root.
+func TestRulesIntoWhatIsGone(t *testing.T) {
+	f := newFixture(t)
+	work, err := f.Find(t.Context(), "Posteingang/Work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call(f, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work})
+	want := "move to " + inspect.ID(work).String() + ", which is gone"
+	if r := f.show("rules", inspect.Query{}).(*inspect.Rules); len(r.Rules) == 0 || r.Rules[0].Actions[0] != want {
+		t.Errorf("%+v, want %q", r.Rules, want)
+	}
+}
+
 // TestPages reads a folder, and what was deleted from it, a message at a time.
 func TestPages(t *testing.T) {
 	f := newFixture(t)

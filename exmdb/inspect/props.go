@@ -94,7 +94,7 @@ func (m *Mailbox) props(ctx context.Context, q *Query) (*Props, error) {
 }
 
 func wordsOf(names []exmdb.NamedID, t *tree, q *Query) *words {
-	w := &words{names: make(map[uint16]mapi.PropertyName, len(names)), path: t.path, bodies: q.Bodies}
+	w := &words{names: make(map[uint16]mapi.PropertyName, len(names)), tree: t, bodies: q.Bodies}
 	for _, n := range names {
 		w.names[n.ID] = n.Name
 	}

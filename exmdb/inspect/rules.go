@@ -88,7 +88,7 @@ func (m *Mailbox) rules(ctx context.Context, q *Query) (*Rules, error) {
 
 // allNames are words that know every named property of the mailbox.
 func (m *Mailbox) allNames(ctx context.Context, t *tree, q *Query) (*words, error) {
-	w := &words{names: make(map[uint16]mapi.PropertyName), path: t.path, bodies: q.Bodies}
+	w := &words{names: make(map[uint16]mapi.PropertyName), tree: t, bodies: q.Bodies}
 	req := &exmdb.PropertyNamesRequest{}
 	for {
 		page, err := do(ctx, m, exmdb.OpPropertyNames, req)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flotilla-mail/flotilla/exmdb"
+	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcdata"
 )
@@ -15,7 +16,7 @@ import (
 // words puts restrictions and actions into words. It knows what the mailbox's named properties are called.
 type words struct {
 	names map[uint16]mapi.PropertyName
-	path  func(mapi.FID) string
+	tree  *tree
 	// bodies says texts whole; else they are cut behind maxShown.
 	bodies bool
 }
@@ -268,7 +269,7 @@ func (w *words) action(a mapi.RuleAction) string {
 func (w *words) target(m *mapi.MoveAction) string {
 	if m.InThisStore {
 		if id, err := oxcdata.ServerIDOf(m.Folder); err == nil && id.Ours {
-			return w.path(id.FID)
+			return w.folder(id.FID)
 		}
 	}
 	if e, err := oxcdata.ParseEntryID(m.Folder); err == nil {
@@ -277,6 +278,14 @@ func (w *words) target(m *mapi.MoveAction) string {
 		}
 	}
 	return "entry id " + hex.EncodeToString(m.Folder)
+}
+
+// folder is the path of a folder, or its id where it is gone.
+func (w *words) folder(fid mapi.FID) string {
+	if fid != schema.Root && w.tree.byID[fid] == nil {
+		return fmt.Sprintf("%v, which is gone", ID(fid))
+	}
+	return w.tree.path(fid)
 }
 
 func recipientWords(props []mapi.Prop) string {
