@@ -42,6 +42,7 @@ func TestTagName(t *testing.T) {
 		NewTag(0x3701, TypeUnspecified):     "PidTagAttachDataBinary",
 		PidTagTransportHeaders:              "PidTagTransportMessageHeaders",
 		NewTag(0x6847, TypeInteger32):       "PidTagFreeBusyPublishStart",
+		NewTag(0x0FFA, TypeBinary):          "PidTagStoreRecordKey",
 		PidTagPredecessorChangeList:         "PidTagPredecessorChangeList",
 	} {
 		if got := tag.Name(); got != want {

@@ -9,9 +9,6 @@ const (
 	MessageStatusInConflict = 0x0000_0800
 )
 
-// PidTagStoreRecordKey is the mailbox's GUID; MS-OXPROPS does not list it, clients ask for it.
-const PidTagStoreRecordKey = Tag(0x0FFA_0000 | Tag(TypeBinary))
-
 // Values of PidTagObjectType (MS-OXCPRPT 2.2.1.7).
 const (
 	ObjectStore      = 0x1
