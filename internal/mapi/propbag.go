@@ -126,8 +126,17 @@ func StoredSize(v Value) int {
 // UnmarshalWire reads the storage form, all of data, and refers to nothing of it afterwards.
 func (b *PropBag) UnmarshalWire(data []byte) error {
 	b.props = nil
+	n := 0
+	if err := walkStored(data, func(Tag, []byte, bool) error { n++; return nil }); err != nil {
+		return err
+	}
+	if n > 0 {
+		b.props = make([]Prop, 0, n)
+	}
+	in := wire.NewReader(nil)
 	return walkStored(data, func(t Tag, payload []byte, reference bool) error {
-		v, err := parseStored(t.Type(), payload, reference)
+		in.Reset(payload)
+		v, err := takeStored(t.Type(), in, reference)
 		if err == nil {
 			b.props = append(b.props, Prop{t, v})
 		}

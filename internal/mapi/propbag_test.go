@@ -175,3 +175,22 @@ func TestStoredReferences(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPropBag reads the properties of a mail as tables do, of every row that they sort.
+func BenchmarkPropBag(b *testing.B) {
+	var bag PropBag
+	for _, t := range []Tag{PidTagMessageClass, PidTagSubjectPrefix, PidTagNormalizedSubject, PidTagSenderName, PidTagSenderEmailAddress, PidTagSenderSmtpAddress,
+		PidTagSentRepresentingName, PidTagDisplayTo, PidTagInternetMessageId, PidTagConversationTopic} {
+		bag.Set(t, String("somebody.else@mail.example.test"))
+	}
+	bag.Set(PidTagImportance, Integer32(1))
+	bag.Set(PidTagClientSubmitTime, FileTime(1<<57))
+	stored := bag.AppendWire(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		var back PropBag
+		if err := back.UnmarshalWire(stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -335,7 +335,11 @@ func takeReference(r *wire.Reader) Reference {
 
 // parseStored reads one payload; nothing of the value refers to b.
 func parseStored(t Type, b []byte, reference bool) (Value, error) {
-	r := wire.NewReader(b)
+	return takeStored(t, wire.NewReader(b), reference)
+}
+
+// takeStored is parseStored of all that r has.
+func takeStored(t Type, r *wire.Reader, reference bool) (Value, error) {
 	var v Value
 	switch parse := parsers[t]; {
 	case reference:

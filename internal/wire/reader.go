@@ -15,6 +15,9 @@ type Reader struct {
 // NewReader reads b from the start.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
+// Reset reads b from the start, whatever came before.
+func (r *Reader) Reset(b []byte) { *r = Reader{b: b} }
+
 // Len is how many bytes are left; nought after an error.
 func (r *Reader) Len() int { return len(r.b) }
 
