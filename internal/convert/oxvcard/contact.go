@@ -1,6 +1,7 @@
 package oxvcard
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,8 +32,9 @@ func (in *importer) contact(card *vcard.Card) {
 	p.SetText(mapi.PidTagMessageClass, classContact)
 	p.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(iconContact))
 	rows := texts()
-	for i := range card.Lines {
-		l := &card.Lines[i]
+	lines := preferred(card.Lines)
+	for i := range lines {
+		l := &lines[i]
 		if set := special[l.Name]; set != nil {
 			set(in, l)
 			continue
@@ -44,6 +46,19 @@ func (in *importer) contact(card *vcard.Card) {
 	in.fileUnder(name)
 	in.emailLists()
 	in.mailingAddress()
+}
+
+// preferred are lines with those first that are preferred, most of all those of PREF=1 (RFC 6350 5.3): a contact has places for a
+// few of a kind, and the first of them is its own address, number or picture.
+func preferred(lines []contentline.Line) []contentline.Line {
+	rank := func(l contentline.Line) int {
+		n, err := strconv.Atoi(l.Param("PREF"))
+		if err != nil || n < 1 || n > 100 {
+			return 101
+		}
+		return n
+	}
+	return slices.SortedStableFunc(slices.Values(lines), func(a, b contentline.Line) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // special reads the lines that are more than a text.
@@ -178,12 +193,19 @@ func (in *importer) defaultAddress(l *contentline.Line) {
 	}
 }
 
-// dateForm is a whole date in 4.0.
-const dateForm = "20060102"
+const (
+	// dateForm is a whole date in 4.0.
+	dateForm = "20060102"
+	// halfDay rounds to a day.
+	halfDay = 12 * time.Hour
+)
 
-// date is the day of a value that names a whole one, at midnight UTC.
+// date is the day of a value that names a whole one, at midnight UTC. A year that Apple puts in because none is known is none.
 func date(l *contentline.Line) (mapi.FileTime, bool) {
 	s := l.Value
+	if none := l.Param("X-APPLE-OMIT-YEAR"); none != "" && strings.HasPrefix(s, none) {
+		return 0, false
+	}
 	if len(s) > len(dateForm) && s[len(dateForm)] == 'T' {
 		s = s[:len(dateForm)]
 	}
@@ -336,12 +358,14 @@ func (x *exporter) dates() {
 		local mapi.NamedProperty
 		tag   mapi.Tag
 	}{{"BDAY", mapi.PidLidBirthdayLocal, mapi.PidTagBirthday}, {"ANNIVERSARY", mapi.PidLidWeddingAnniversaryLocal, mapi.PidTagWeddingAnniversary}} {
-		at, ok := p.LidTime(d.local)
+		day, ok := p.LidTime(d.local)
+		at := day.Time()
 		if !ok {
-			at, ok = p.Bag.Get(d.tag).(mapi.FileTime)
+			day, ok = p.Bag.Get(d.tag).(mapi.FileTime)
+			at = day.Time().Add(halfDay) // midnight of a clock that nobody knows, in UTC
 		}
-		if ok && at != 0 {
-			x.put(d.name, at.Time().Format(dateForm))
+		if ok && day != 0 {
+			x.put(d.name, at.Format(dateForm))
 		}
 	}
 	if at, ok := p.Bag.Get(mapi.PidTagLastModificationTime).(mapi.FileTime); ok {

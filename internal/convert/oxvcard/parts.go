@@ -1,7 +1,6 @@
 package oxvcard
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -34,6 +33,9 @@ func (in *importer) photo(l *contentline.Line) {
 	in.m.Attachments = append(in.m.Attachments, a)
 }
 
+// jpeg is what a picture is taken for that nobody says the kind of.
+const jpeg = "image/jpeg"
+
 // extension is the ending of a picture's name.
 func extension(media string) string {
 	switch media {
@@ -55,7 +57,7 @@ func (x *exporter) photo() {
 		}
 		media := a.Text(mapi.PidTagAttachMimeTag)
 		if media == "" {
-			media = "image/jpeg"
+			media = vcard.PictureMedia(data, jpeg)
 		}
 		x.put("PHOTO", vcard.DataURI(media, data))
 		return
@@ -103,11 +105,7 @@ func (in *importer) cardPicture(l *contentline.Line) {
 
 func (x *exporter) cardPicture() {
 	if data := x.m.LidBinary(mapi.PidLidBusinessCardCardPicture); len(data) > 0 {
-		media := "image/jpeg"
-		if bytes.HasPrefix(data, []byte("\x89PNG")) {
-			media = "image/png"
-		}
-		x.put("X-MS-CARDPICTURE", vcard.DataURI(media, data))
+		x.put("X-MS-CARDPICTURE", vcard.DataURI(vcard.PictureMedia(data, jpeg), data))
 	}
 }
 

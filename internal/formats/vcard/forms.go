@@ -1,6 +1,7 @@
 package vcard
 
 import (
+	"bytes"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -221,7 +222,7 @@ func upgradeBinary(l *contentline.Line, enc string) {
 	l.Value = strings.TrimSpace(l.Value)
 	if of, data, ok := ParseDataURI(l.Value); ok {
 		l.Drop("MEDIATYPE")
-		l.Value = DataURI(wholeMedia(of), data)
+		l.Value = DataURI(shownMedia(l.Name, wholeMedia(of), data), data)
 		return
 	}
 	data, ok := decodeBase64(l.Value)
@@ -234,7 +235,25 @@ func upgradeBinary(l *contentline.Line, enc string) {
 		l.Drop("TYPE")
 	}
 	l.Drop("MEDIATYPE")
-	l.Value = DataURI(wholeMedia(of), data)
+	l.Value = DataURI(shownMedia(l.Name, wholeMedia(of), data), data)
+}
+
+// shownMedia is the media type of a picture by its first bytes where it is not said, as in Apple's PHOTO;BASE64.
+func shownMedia(name, media string, data []byte) string {
+	if media != unknownMedia || name != "PHOTO" && name != "LOGO" && name != "X-MS-CARDPICTURE" {
+		return media
+	}
+	return PictureMedia(data, media)
+}
+
+// PictureMedia is the media type of a picture by its first bytes, or else what it is taken for.
+func PictureMedia(data []byte, otherwise string) string {
+	for media, begin := range map[string]string{"image/jpeg": "\xFF\xD8\xFF", "image/png": "\x89PNG", "image/gif": "GIF8"} {
+		if bytes.HasPrefix(data, []byte(begin)) {
+			return media
+		}
+	}
+	return otherwise
 }
 
 const unknownMedia = "application/octet-stream"
@@ -268,12 +287,13 @@ func DataURI(media string, data []byte) string {
 	return "data:" + media + ";base64," + base64.StdEncoding.EncodeToString(data)
 }
 
-// ParseDataURI reads the bytes of a URI.
+// ParseDataURI reads the bytes of a URI. Thunderbird and others write its head as if it were a text, with escapes, and some in capitals.
 func ParseDataURI(s string) (media string, data []byte, ok bool) {
 	if len(s) < 5 || !strings.EqualFold(s[:5], "data:") {
 		return "", nil, false
 	}
 	head, body, found := strings.Cut(s[5:], ",")
+	head = strings.Map(lower, strings.ReplaceAll(head, `\`, ""))
 	media, in64 := strings.CutSuffix(head, ";base64")
 	if !found || !in64 {
 		return "", nil, false
