@@ -163,6 +163,9 @@ func (x *Indexer) round(ctx context.Context) {
 			dirty[m][s.ID] = true
 		}
 	}
+	if len(opened) > 0 {
+		x.missing()
+	}
 	for m, spaces := range dirty {
 		for id := range maps.Keys(spaces) {
 			if ctx.Err() != nil || x.config.Index.Err() != nil {
@@ -174,6 +177,23 @@ func (x *Indexer) round(ctx context.Context) {
 		}
 	}
 	x.forget()
+}
+
+// missing notes the mailboxes of which there is something and that have not been met since the node began: they may be in
+// replicas that are not open yet, or the node gave them up while nobody looked.
+func (x *Indexer) missing() {
+	list, err := x.config.Index.Spaces()
+	if err != nil {
+		return // the index says so itself
+	}
+	if kept := x.config.Store.Orders; kept != nil {
+		list = append(list, kept.Spaces()...)
+	}
+	for _, id := range list {
+		if _, known := x.absent[id]; !known && x.homes[id] == nil {
+			x.absent[id] = time.Now()
+		}
+	}
 }
 
 // forget drops what has been nowhere for long enough.

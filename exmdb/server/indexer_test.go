@@ -215,6 +215,31 @@ func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
 	})
 }
 
+// TestWhatWasGivenUpIsForgotten: what a node has of a mailbox that went while its process did not run goes too.
+func TestWhatWasGivenUpIsForgotten(t *testing.T) {
+	n := newNode(t, mapi.NewMailboxID())
+	call(n.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+	for i := range 20 {
+		n.deliver(i)
+	}
+	n.awaitIndexed("w3x", 8)
+	gone := cluster.SpaceID(mapi.NewMailboxID())
+	if err := errors.Join(n.orders.Save(gone, "an-order", nil), n.ix.Adopt(fulltext.Mailbox{Space: gone, Past: mapi.NewGUID()})); err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	n.start()
+	await(t, "what was given up is forgotten", func() bool {
+		n.deliver(20)
+		spaces, err := n.ix.Spaces()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(n.orders.Spaces()) == 0 && slices.Equal(spaces, []cluster.SpaceID{cluster.SpaceID(n.box)})
+	})
+	n.awaitIndexed("w3x", 8)
+}
+
 // TestEveryReplicaHasOrdersInUse: when the owner's node dies, the next owner shows the first page of an order that somebody uses
 // without looking at all messages.
 func TestEveryReplicaHasOrdersInUse(t *testing.T) {
