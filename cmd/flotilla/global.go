@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -76,6 +80,26 @@ func count[N int | int64 | uint64](n N, noun string) string {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// plain is a text as it is shown in a line: it may be what a stranger has written into a mail, and what of it is not to be seen is shown
+// as in a Go string, so that it forges no line and steers no terminal.
+func plain(s string) string {
+	if !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) }) {
+		return s
+	}
+	quoted := strconv.QuoteToGraphic(s)
+	return quoted[1 : len(quoted)-1]
+}
+
+// row prints a line of a table; the texts that it is given are shown plain.
+func row(w io.Writer, format string, args ...any) {
+	for i, a := range args {
+		if s, is := a.(string); is {
+			args[i] = plain(s)
+		}
+	}
+	fmt.Fprintf(w, format, args...)
 }
 
 // call sends one request and shows the answer, as JSON or by show.

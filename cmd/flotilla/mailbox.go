@@ -113,12 +113,12 @@ func showing[T any](show func(*tabwriter.Writer, *T)) func(*cobra.Command, *glob
 }
 
 func showHeader(w *tabwriter.Writer, h *inspect.Header) {
-	fmt.Fprintf(w, "mailbox\t%v\t\nkind\t%s\t\nowner\t%v\t\nreplica\t%v\t\nepoch\t%d\t\ncreated\t%s\t\n", h.Mailbox, h.Kind, h.Owner, h.Replica, h.Epoch, moment(h.Created))
-	fmt.Fprintf(w, "folders\t%d\t\nmessages\t%d\t\nused\t%d\t\ndeleted\t%d\t\n", h.Folders, h.Messages, h.Used, h.Deleted)
-	fmt.Fprintf(w, "quota\t%s\t\n", quotaWords(h))
-	fmt.Fprintf(w, "stamp\t%d\t\nfloor\t%d\t\nsequence\t%d\t\naway\t%s\t\n", h.Stamp, h.Floor, h.Sequence, h.Away)
+	row(w, "mailbox\t%v\t\nkind\t%s\t\nowner\t%v\t\nreplica\t%v\t\nepoch\t%d\t\ncreated\t%s\t\n", h.Mailbox, h.Kind, h.Owner, h.Replica, h.Epoch, moment(h.Created))
+	row(w, "folders\t%d\t\nmessages\t%d\t\nused\t%d\t\ndeleted\t%d\t\n", h.Folders, h.Messages, h.Used, h.Deleted)
+	row(w, "quota\t%s\t\n", quotaWords(h))
+	row(w, "stamp\t%d\t\nfloor\t%d\t\nsequence\t%d\t\naway\t%s\t\n", h.Stamp, h.Floor, h.Sequence, h.Away)
 	if h.PerUserRead {
-		fmt.Fprintf(w, "read state\teach user's own\t\n")
+		row(w, "read state\teach user's own\t\n")
 	}
 	for _, d := range h.Delegates {
 		var may []string
@@ -128,10 +128,10 @@ func showHeader(w *tabwriter.Writer, h *inspect.Header) {
 		if d.SeePrivate {
 			may = append(may, "sees private items")
 		}
-		fmt.Fprintf(w, "delegate\t%s: %s\t\n", cmp.Or(d.Name, d.User.String()), cmp.Or(strings.Join(may, ", "), "folders only"))
+		row(w, "delegate\t%s: %s\t\n", cmp.Or(d.Name, d.User.String()), cmp.Or(strings.Join(may, ", "), "folders only"))
 	}
 	for _, r := range h.Receive {
-		fmt.Fprintf(w, "receives\t%s: %s\t\n", cmp.Or(r.Class, "any class"), r.Path)
+		row(w, "receives\t%s: %s\t\n", cmp.Or(r.Class, "any class"), r.Path)
 	}
 }
 
@@ -141,39 +141,39 @@ func quotaWords(h *inspect.Header) string {
 
 func showFolders(w *tabwriter.Writer, f *inspect.Folders) {
 	if len(f.Folders) > 0 {
-		fmt.Fprintf(w, "ID\tMESSAGES\tUNREAD\tSIZE\tCN\tCONTENT\tCLASS\tPATH\t\n")
+		row(w, "ID\tMESSAGES\tUNREAD\tSIZE\tCN\tCONTENT\tCLASS\tPATH\t\n")
 	}
 	for i := range f.Folders {
 		x := &f.Folders[i]
-		fmt.Fprintf(w, "%v\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", x.ID, x.Messages, x.Unread, x.Size, x.CN, x.ContentSeq, x.Class, x.Path)
+		row(w, "%v\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", x.ID, x.Messages, x.Unread, x.Size, x.CN, x.ContentSeq, x.Class, x.Path)
 	}
 	if len(f.Deleted) > 0 {
-		fmt.Fprintf(w, "ID\tMESSAGES\tSIZE\tDELETED\tCLASS\tNAME\t\n")
+		row(w, "ID\tMESSAGES\tSIZE\tDELETED\tCLASS\tNAME\t\n")
 	}
 	for _, x := range f.Deleted {
-		fmt.Fprintf(w, "%v\t%d\t%d\t%s\t%s\t%s\t\n", x.ID, x.Messages, x.Size, moment(x.At), x.Class, x.Name)
+		row(w, "%v\t%d\t%d\t%s\t%s\t%s\t\n", x.ID, x.Messages, x.Size, moment(x.At), x.Class, x.Name)
 	}
 }
 
 func showItems(w *tabwriter.Writer, page *inspect.Items) {
 	if len(page.Items) > 0 {
-		fmt.Fprintf(w, "ID\tUID\tRECEIVED\tSIZE\tCN\tMODSEQ\tFLAGS\tFROM\tSUBJECT\t\n")
+		row(w, "ID\tUID\tRECEIVED\tSIZE\tCN\tMODSEQ\tFLAGS\tFROM\tSUBJECT\t\n")
 	}
 	for i := range page.Items {
 		x := &page.Items[i]
-		fmt.Fprintf(w, "%v\t%d\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t\n", x.ID, x.UID, moment(x.Received), x.Size, x.CN, x.ModSeq,
+		row(w, "%v\t%d\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t\n", x.ID, x.UID, moment(x.Received), x.Size, x.CN, x.ModSeq,
 			cmp.Or(strings.Join(x.Flags, " "), "-"), cmp.Or(x.From, "-"), cmp.Or(x.Subject, "("+x.Class+")"))
 	}
 	if page.After != "" {
-		fmt.Fprintf(w, "%d of %d in %s; go on with --after %s\n", len(page.Items), page.Total, page.Path, page.After)
+		row(w, "%d of %d in %s; go on with --after %s\n", len(page.Items), page.Total, page.Path, page.After)
 	}
 }
 
 func showProps(w *tabwriter.Writer, p *inspect.Props) {
-	fmt.Fprintf(w, "%s, cn %d\n", p.Object, p.CN)
+	row(w, "%s, cn %d\n", p.Object, p.CN)
 	showBag(w, "", p.Props)
 	for i := range p.Recipients {
-		fmt.Fprintf(w, "recipient %d\n", i)
+		row(w, "recipient %d\n", i)
 		showBag(w, "  ", p.Recipients[i])
 	}
 	for i := range p.Attachments {
@@ -181,7 +181,7 @@ func showProps(w *tabwriter.Writer, p *inspect.Props) {
 		if p.Attachments[i].Message {
 			what = "attached message"
 		}
-		fmt.Fprintf(w, "%s %d\n", what, p.Attachments[i].Number)
+		row(w, "%s %d\n", what, p.Attachments[i].Number)
 		showBag(w, "  ", p.Attachments[i].Props)
 	}
 }
@@ -195,7 +195,7 @@ func showBag(w *tabwriter.Writer, indent string, props []inspect.Prop) {
 		if p.Value != nil {
 			value = inJSON(p.Value)
 		}
-		fmt.Fprintf(w, "%s%s\t%s\t%s\t\n", indent, p.Tag, p.Name, strings.TrimSpace(value+" "+hidden))
+		row(w, "%s%s\t%s\t%s\t\n", indent, p.Tag, p.Name, strings.TrimSpace(value+" "+hidden))
 	}
 }
 
@@ -211,22 +211,22 @@ func inJSON(v any) string {
 }
 
 func showChanges(w *tabwriter.Writer, c *inspect.Changes) {
-	fmt.Fprintf(w, "since %d, now %d\n", c.Since, c.Stamp)
+	row(w, "since %d, now %d\n", c.Since, c.Stamp)
 	for i := range c.Folders {
 		f := &c.Folders[i]
 		own := ""
 		if f.Own {
 			own = fmt.Sprintf(", itself changed by %d", f.CN)
 		}
-		fmt.Fprintf(w, "%s (%v)%s\n", f.Path, f.ID, own)
+		row(w, "%s (%v)%s\n", f.Path, f.ID, own)
 		for _, x := range f.Messages {
-			fmt.Fprintf(w, "  %d\t%v\tuid %d\t%s\t\n", x.ModSeq, x.ID, x.UID, cmp.Or(strings.Join(x.Flags, " "), "-"))
+			row(w, "  %d\t%v\tuid %d\t%s\t\n", x.ModSeq, x.ID, x.UID, cmp.Or(strings.Join(x.Flags, " "), "-"))
 		}
 		for _, v := range f.Vanished {
-			fmt.Fprintf(w, "  gone\tuid %d:%d\t\t\t\n", v[0], v[1])
+			row(w, "  gone\tuid %d:%d\t\t\t\n", v[0], v[1])
 		}
 		if f.More {
-			fmt.Fprintf(w, "  more: --folder %v --since %d\n", f.ID, f.Next)
+			row(w, "  more: --folder %v --since %d\n", f.ID, f.Next)
 		}
 	}
 }
@@ -238,45 +238,45 @@ func showRules(w *tabwriter.Writer, r *inspect.Rules) {
 		if x.Extended {
 			kind = "extended rule"
 		}
-		fmt.Fprintf(w, "%s %d of %s, sequence %d: %s (%s)\n", kind, x.ID, r.Path, x.Sequence, x.Name, cmp.Or(strings.Join(x.State, ", "), "off"))
-		fmt.Fprintf(w, "  if %s\n", x.Condition)
+		row(w, "%s %d of %s, sequence %d: %s (%s)\n", kind, x.ID, r.Path, x.Sequence, x.Name, cmp.Or(strings.Join(x.State, ", "), "off"))
+		row(w, "  if %s\n", x.Condition)
 		for _, a := range x.Actions {
-			fmt.Fprintf(w, "  then %s\n", a)
+			row(w, "  then %s\n", a)
 		}
 		if x.Bad != "" {
-			fmt.Fprintf(w, "  does not run: %s\n", x.Bad)
+			row(w, "  does not run: %s\n", x.Bad)
 		}
 	}
-	fmt.Fprintf(w, "out of office: %s\n", r.Away.State)
+	row(w, "out of office: %s\n", r.Away.State)
 	showReply(w, "inside", r.Away.Internal)
 	showReply(w, "outside", r.Away.External)
 	j := &r.Junk
 	if !j.On {
-		fmt.Fprintf(w, "junk: not filed\n")
+		row(w, "junk: not filed\n")
 		return
 	}
-	fmt.Fprintf(w, "junk: from level %d; trusts contacts: %v; only safe senders: %v\n", j.Threshold, j.TrustContacts, j.OnlySafe)
+	row(w, "junk: from level %d; trusts contacts: %v; only safe senders: %v\n", j.Threshold, j.TrustContacts, j.OnlySafe)
 	for _, list := range []struct {
 		name    string
 		entries []string
 	}{{"safe senders", j.SafeSenders}, {"safe recipients", j.SafeRecipients}, {"blocked", j.Blocked}} {
 		if len(list.entries) > 0 {
-			fmt.Fprintf(w, "%s: %s\n", list.name, strings.Join(list.entries, " "))
+			row(w, "%s: %s\n", list.name, strings.Join(list.entries, " "))
 		}
 	}
 }
 
 func showReply(w *tabwriter.Writer, to string, r *inspect.Reply) {
 	if r != nil && (r.Plain != "" || r.HTML != "") {
-		fmt.Fprintf(w, "  %s: %s\n", to, strconv.Quote(cmp.Or(r.Plain, r.HTML)))
+		row(w, "  %s: %s\n", to, strconv.Quote(cmp.Or(r.Plain, r.HTML)))
 	}
 }
 
 func showRights(w *tabwriter.Writer, r *inspect.Rights) {
-	fmt.Fprintf(w, "FOLDER\tMEMBER\tRIGHTS\t\n")
+	row(w, "FOLDER\tMEMBER\tRIGHTS\t\n")
 	for i := range r.Folders {
 		for _, m := range r.Folders[i].Members {
-			fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.Folders[i].Path, cmp.Or(m.Name, m.User.String()), cmp.Or(strings.Join(m.Rights, " "), "none"))
+			row(w, "%s\t%s\t%s\t\n", r.Folders[i].Path, cmp.Or(m.Name, m.User.String()), cmp.Or(strings.Join(m.Rights, " "), "none"))
 		}
 	}
 }

@@ -167,6 +167,7 @@ func TestBar(t *testing.T) {
 			"Inbox                    [#######.......................]  25% 10 messages, 1.0 of 4.0 MiB"},
 		{archive.Progress{Folder: "Projects/Größe/of a very long name", Messages: 1, Bytes: 3 << 19},
 			"…öße/of a very long name 1 message, 1.5 MiB"},
+		{archive.Progress{Folder: "In\x1b[2Jbox"}, `In\x1b[2Jbox             0 messages, 0.0 MiB`},
 		{archive.Progress{Messages: 1, Bytes: 9, Of: 8}, "                         [##############################] 100% 1 message, 0.0 of 0.0 MiB"},
 	} {
 		if got := bar(c.p); got != c.want {

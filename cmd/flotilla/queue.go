@@ -50,20 +50,20 @@ func queueList(g *global) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return call(c, g, "GET", "/v1/queue", nil, func(w *tabwriter.Writer, l *listing) {
 				if len(l.Entries) > 0 {
-					fmt.Fprintf(w, "ID\tRECEIVED\tSIZE\tFROM\tWAITING\tFAILED\tNEXT\tERROR\t\n")
+					row(w, "ID\tRECEIVED\tSIZE\tFROM\tWAITING\tFAILED\tNEXT\tERROR\t\n")
 				}
 				for _, e := range l.Entries {
-					fmt.Fprintf(w, "%s\t%s\t%d\t<%s>\t%d\t%d\t%s\t%s\t\n", e.ID, moment(e.Received), e.Size, e.From, e.Waiting, e.Failed, moment(e.Next), firstLine(e.Error))
+					row(w, "%s\t%s\t%d\t<%s>\t%d\t%d\t%s\t%s\t\n", e.ID, moment(e.Received), e.Size, e.From, e.Waiting, e.Failed, moment(e.Next), firstLine(e.Error))
 				}
 				for _, group := range l.Silent {
-					fmt.Fprintf(w, "group %d does not answer: what waits there is not known now\n", group)
+					row(w, "group %d does not answer: what waits there is not known now\n", group)
 				}
 			})
 		}}
 }
 
 func showQueueEntry(w *tabwriter.Writer, e *queueEntry) {
-	fmt.Fprintf(w, "id\t%s\t\nfrom\t<%s>\t\nreceived\t%s\t\nsize\t%d\t\n", e.ID, e.From, moment(e.Received), e.Size)
+	row(w, "id\t%s\t\nfrom\t<%s>\t\nreceived\t%s\t\nsize\t%d\t\n", e.ID, e.From, moment(e.Received), e.Size)
 	for _, r := range e.Recipients {
 		state := r.State
 		if !r.Next.IsZero() {
@@ -72,7 +72,7 @@ func showQueueEntry(w *tabwriter.Writer, e *queueEntry) {
 		if r.Error != "" {
 			state += ": " + firstLine(r.Error)
 		}
-		fmt.Fprintf(w, "%s\t%s\t\n", r.Address, state)
+		row(w, "%s\t%s\t\n", r.Address, state)
 	}
 }
 

@@ -194,7 +194,7 @@ const barWidth = 30
 
 // bar shows progress in one line; without an end that is known there is no bar in it.
 func bar(p archive.Progress) string {
-	folder := []rune(p.Folder)
+	folder := []rune(plain(p.Folder))
 	if len(folder) > 24 {
 		folder = append([]rune("…"), folder[len(folder)-23:]...)
 	}
@@ -210,7 +210,7 @@ func bar(p archive.Progress) string {
 
 func (m *meter) warn(what string, err error) {
 	m.clear()
-	fmt.Fprintf(m.cmd.ErrOrStderr(), "flotilla: %s: %v\n", what, err)
+	fmt.Fprintf(m.cmd.ErrOrStderr(), "flotilla: %s: %v\n", plain(what), err)
 }
 
 // end says what was done, and makes an error of what was not.
