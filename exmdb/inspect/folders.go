@@ -144,14 +144,20 @@ func (t *tree) find(text string) (mapi.FID, error) {
 	return 0, cluster.Errorf(exmdb.KindNoFolder, "no folder %q: 'folders' lists their paths and ids", text)
 }
 
-// folder finds the folder of a query, or the one that is meant where it names none.
+// folder finds the folder of a query, or the one that is meant where it names none, zero for all.
 func (m *Mailbox) folder(ctx context.Context, text string, usual mapi.FID) (*tree, mapi.FID, error) {
 	t, err := m.tree(ctx)
-	if err != nil || text == "" {
-		return t, usual, err
+	if err != nil {
+		return nil, 0, err
 	}
-	fid, err := t.find(text)
-	return t, fid, err
+	if text != "" {
+		fid, err := t.find(text)
+		return t, fid, err
+	}
+	if usual != 0 && t.byID[usual] == nil {
+		return nil, 0, cluster.Errorf(exmdb.KindNoFolder, "the mailbox has no Inbox: name a folder, 'folders' lists them")
+	}
+	return t, usual, nil
 }
 
 // Find is the folder of a path or id.

@@ -336,6 +336,22 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// TestAMailboxWithoutInbox: what is about the Inbox where no folder is named says that there is none.
+func TestAMailboxWithoutInbox(t *testing.T) {
+	g := mailboxes.New(t, store.Defaults())
+	m := &inspect.Mailbox{Caller: g, ID: g.Create(&exmdb.CreateMailboxRequest{Kind: exmdb.MailboxPublic})}
+	for _, part := range []string{"items", "rules"} {
+		if _, err := m.Show(t.Context(), part, inspect.Query{}); cluster.KindOf(err) != exmdb.KindNoFolder || !strings.Contains(err.Error(), "no Inbox") {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+	for _, part := range []string{"inspect", "folders", "props", "changes", "rights"} {
+		if _, err := m.Show(t.Context(), part, inspect.Query{}); err != nil {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+}
+
 // TestIDs: ids are read as they are written.
 func TestIDs(t *testing.T) {
 	for _, id := range []inspect.ID{inspect.ID(mapi.NewMID(1, 0xd)), inspect.ID(mapi.NewMID(0xffff, mapi.MaxGlobalCounter)), 0} {
