@@ -42,6 +42,9 @@ func (m *Mailbox) changes(ctx context.Context, q *Query) (*Changes, error) {
 	if err != nil {
 		return nil, err
 	}
+	if mapi.Stamp(q.Since) > info.Stamp {
+		return nil, cluster.Errorf(cluster.KindBadRequest, "stamp %d is none of this mailbox, which is at %d", q.Since, info.Stamp)
+	}
 	t, only, err := m.folder(ctx, q.Folder, 0)
 	if err != nil {
 		return nil, err

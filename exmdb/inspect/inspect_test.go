@@ -324,6 +324,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	}{
 		{"items", inspect.Query{After: "00ff"}, `after "00ff": want what the answer before said`},
 		{"items", inspect.Query{After: "zz"}, `after "zz": want what the answer before said`},
+		{"changes", inspect.Query{Since: 1 << 40}, "stamp 1099511627776 is none of this mailbox, which is at "},
 		{"props", inspect.Query{Item: "1-ffff"}, "no item 1-ffff: 'items' lists those of a folder"},
 		{"props", inspect.Query{Item: item, Folder: "Inbox"}, "by its id alone"},
 		{"props", inspect.Query{Attachments: []uint32{0}}, "with the id of its item"},
