@@ -134,21 +134,20 @@ func copyDir(t testing.TB, from, to string) {
 	}
 }
 
-// back starts a node with the files of a picture, and opens its group.
-func (nd *node) back(restore func()) *Group {
-	nd.w.t.Helper()
+// refused starts a node with the files of a picture, waits until its replica is fenced as an old one, which may be before it is
+// open, and checks that it took no part.
+func (nd *node) refused(restore func(), what string) {
+	t := nd.w.t
+	t.Helper()
+	self := nd.group(1).Self()
 	nd.stop()
 	restore()
 	nd.start()
-	return nd.open(1)
-}
-
-// refused waits until a replica is fenced as an old one, and checks that it took no part.
-func (nd *node) refused(g *Group, what string) {
-	t := nd.w.t
-	t.Helper()
-	eventually(t, "the old directory is refused", func() bool { return g.State() == Fenced })
-	err := g.Stats().Fenced
+	g, err := nd.host.Open(within(t), 1, ReplicaConfig{Create: true})
+	if err == nil {
+		eventually(t, "the old directory is refused", func() bool { return g.State() == Fenced })
+		err = g.Stats().Fenced
+	}
 	if cluster.KindOf(err) != cluster.KindDamaged {
 		t.Fatalf("refused as %v", err)
 	}
@@ -157,7 +156,7 @@ func (nd *node) refused(g *Group, what string) {
 			t.Errorf("%q does not say %q", err, text)
 		}
 	}
-	if said := nd.host.pledges.get(1, g.self); said != (pledge{}) {
+	if said := nd.host.pledges.get(1, self); said != (pledge{}) {
 		t.Errorf("it promised %v", said)
 	}
 	t.Log(err)
@@ -182,7 +181,7 @@ func TestDirectoryFromYesterdayIsDamaged(t *testing.T) {
 			for _, nd := range w.others(leader) {
 				nd.awaitValue(1, "a", "2")
 			}
-			old.refused(old.back(yesterday), "it acknowledged entry")
+			old.refused(yesterday, "it acknowledged entry")
 			w.leaderAmong(1, old).mustGet(1, space.ReadIndex, "a", "2")
 		})
 	}
@@ -197,16 +196,17 @@ func TestOldDirectoryWithoutItsLeader(t *testing.T) {
 	leader := w.holding("1")
 	old, witness := w.others(leader)[0], w.others(leader)[1]
 	old.awaitValue(1, "a", "1")
+	g := old.group(1)
+	before := old.host.pledges.get(1, g.self)
 	yesterday := old.picture()
 	leader.mustPut(1, "a", "2")
 	old.awaitValue(1, "a", "2")
-	g := old.group(1)
 	eventually(t, "the word of what it acknowledged", func() bool {
 		said := old.host.pledges.get(1, g.self)
-		return witness.host.pledges.get(1, g.self) == said && said.index > 0
+		return witness.host.pledges.get(1, g.self) == said && said.index > before.index
 	})
 	leader.stop()
-	old.refused(old.back(yesterday), "by the word of "+string(witness.id))
+	old.refused(yesterday, "by the word of "+string(witness.id))
 }
 
 // A replica that gave a vote and comes back from before it.
@@ -217,6 +217,10 @@ func TestForgottenVoteIsDamage(t *testing.T) {
 	leader := w.form(1)
 	leader.create(1)
 	old := w.others(leader)[0]
+	eventually(t, "it has what there is", func() bool {
+		last := leader.group(1).Stats().Commit
+		return old.group(1).Stats().Applied == last && leader.group(1).Stats().Commit == last
+	})
 	yesterday := old.picture()
 	next := w.others(leader)[1].group(1).Self()
 	g := old.group(1)
@@ -227,7 +231,7 @@ func TestForgottenVoteIsDamage(t *testing.T) {
 	eventually(t, "a vote that the candidate heard of", func() bool {
 		return w.others(leader)[1].host.pledges.get(1, g.self).vote > before
 	})
-	old.refused(old.back(yesterday), "it voted in term")
+	old.refused(yesterday, "it voted in term")
 }
 
 // All at once, as after a power cut, and with what they had heard of each other: none waits for another that waits.
@@ -427,7 +431,7 @@ func TestDirectoryFromBeforeTheGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	old.refused(old.back(yesterday), "by the word of")
+	old.refused(yesterday, "by the word of")
 }
 
 // A replica that its own host starts anew compares with what the process knows.
