@@ -154,3 +154,16 @@ func TestSeriesShownElsewhere(t *testing.T) {
 		t.Errorf("%s", l)
 	}
 }
+
+// TestWholeDayOfNoZone: a whole day of a client that says no zone is midnight of its clock.
+func TestWholeDayOfNoZone(t *testing.T) {
+	for _, hour := range []int{-12, -11, -5, 0, 1, 5, 11} {
+		m := &object.Message{}
+		m.SetText(mapi.PidTagMessageClass, classAppointment)
+		midnight := time.Date(2024, 1, 10, 0, 0, 0, 0, time.UTC).Add(time.Duration(hour) * time.Hour)
+		setSpan(m, span{start: midnight, end: midnight.AddDate(0, 0, 2), day: true})
+		if event := Export(m).Inside(vevent)[0]; event.Value("DTSTART") != "20240110" || event.Value("DTEND") != "20240112" {
+			t.Errorf("%v: %s to %s", midnight, event.Value("DTSTART"), event.Value("DTEND"))
+		}
+	}
+}

@@ -275,8 +275,11 @@ func (z zone) local(wall time.Time) ical.DateTime {
 	return ical.DateTime{Wall: wall, UTC: z.name == "", Zone: z.name}
 }
 
-// day is the day of a moment in the zone.
+// day is the day of a moment in the zone. Without one the moment is a midnight of a clock that nobody knows: it is the nearest day.
 func (z zone) day(t time.Time) ical.DateTime {
+	if z.name == "" {
+		t = t.Add(day / 2).Truncate(day)
+	}
 	return ical.DateTime{Wall: z.wall(t), Day: true}
 }
 
