@@ -167,3 +167,25 @@ func TestWholeDayOfNoZone(t *testing.T) {
 		}
 	}
 }
+
+// TestHTMLBesideDescription: Thunderbird has the text in HTML in a URI at the plain one.
+func TestHTMLBesideDescription(t *testing.T) {
+	for line, want := range map[string]string{
+		`DESCRIPTION;ALTREP="data:text/html,%3Cp%3EGr%C3%BC%C3%9Fe%2C%20<b>x</b>":Grüße`:            "<p>Grüße, <b>x</b>",
+		`DESCRIPTION;ALTREP="DATA:text/html;charset=utf-8;base64,PHA+":x`:                           "<p>",
+		`DESCRIPTION;ALTREP="data:text/html,%3Cp%3E":x` + "\nX-ALT-DESC;FMTTYPE=text/html:<i>y</i>": "<i>y</i>",
+		`DESCRIPTION;ALTREP="data:text/plain,x":x`:                                                  "",
+		`DESCRIPTION;ALTREP="CID:part3.msg@example.test":x`:                                         "",
+		`DESCRIPTION;ALTREP="data:text/html,%zz":x`:                                                 "",
+		`DESCRIPTION;ALTREP="data:text/html;charset=iso-8859-1,%FC":x`:                              "",
+		`DESCRIPTION:x` + "\nCOMMENT;ALTREP=\"data:text/html,y\":y":                                 "",
+	} {
+		m := one(t, "", vevent, "DTSTART:20240110T090000Z\n"+line+"\n")
+		if got := m.BodyHTML(); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+		if cal := parse(t, "BEGIN:VEVENT\nUID:1\nDTSTART:20240110T090000Z\n"+line+"\nEND:VEVENT\n"); !Same(Export(m), cal) {
+			t.Errorf("%s: became %s", line, Bytes(m))
+		}
+	}
+}

@@ -1,9 +1,12 @@
 package oxcical
 
 import (
+	"encoding/base64"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
@@ -25,10 +28,8 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 	m.SetText(mapi.PidTagSubjectPrefix, prefix)
 	m.SetText(mapi.PidTagNormalizedSubject, subject)
 	m.SetText(mapi.PidTagBody, c.Text(bodyLine(c.Name, in.method)))
-	for _, l := range c.All(altDesc) {
-		if strings.EqualFold(l.Param("FMTTYPE"), htmlType) && m.Bag.Get(mapi.PidTagHtml) == nil {
-			m.SetHTML(contentline.Unescape(l.Value))
-		}
+	if html := htmlOf(c, bodyLine(c.Name, in.method)); html != "" {
+		m.SetHTML(html)
 	}
 	var words mapi.Strings
 	for _, l := range c.All("CATEGORIES") {
@@ -51,6 +52,34 @@ func (in *importer) common(m *object.Message, c *ical.Component) {
 		}
 	}
 	in.attachments(m, c)
+}
+
+// htmlOf is the text in HTML: in a line of its own, as Outlook has it, or beside the body in a URI, as Thunderbird has it (RFC 5545 3.2.1).
+func htmlOf(c *ical.Component, body string) string {
+	for _, l := range c.All(altDesc) {
+		if strings.EqualFold(l.Param("FMTTYPE"), htmlType) {
+			return contentline.Unescape(l.Value)
+		}
+	}
+	l := c.Get(body)
+	if l == nil {
+		return ""
+	}
+	head, data, _ := strings.Cut(l.Param("ALTREP"), ",")
+	said := strings.Split(strings.ToLower(head), ";")
+	if said[0] != "data:"+htmlType {
+		return ""
+	}
+	text, err := url.PathUnescape(data)
+	if err == nil && slices.Contains(said, "base64") {
+		var raw []byte
+		raw, err = base64.StdEncoding.DecodeString(text)
+		text = string(raw)
+	}
+	if err != nil || !utf8.ValidString(text) {
+		return ""
+	}
+	return text
 }
 
 // bodyLine is the line that has the body: in an answer it is what the attendee says to it, and DESCRIPTION what the meeting says
