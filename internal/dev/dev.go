@@ -417,8 +417,9 @@ func (c *Cluster) Ready(ctx context.Context, progress func(string)) error {
 	return nil
 }
 
-// ReadyNode waits until one node serves clients.
+// ReadyNode waits until one node serves clients. When ctx ends first, the error is what the node waited for.
 func (c *Cluster) ReadyNode(ctx context.Context, name string, progress func(string)) error {
+	var waits *adminclient.Refused
 	for {
 		if c.Running(name) == 0 {
 			return fmt.Errorf("%s ended; the last lines of its log (%s):\n%s", name, filepath.Join(c.Dir, name, "log"), c.tail(name))
@@ -427,11 +428,15 @@ func (c *Cluster) ReadyNode(ctx context.Context, name string, progress func(stri
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s is not ready: %w", name, err)
-		}
 		if r := new(adminclient.Refused); errors.As(err, &r) {
+			waits = r
 			progress(name + ": " + r.Text)
+		}
+		switch {
+		case ctx.Err() != nil && waits != nil:
+			return fmt.Errorf("%s: %w", name, waits)
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s is not ready: %w", name, err)
 		}
 		wait(ctx, 100*time.Millisecond)
 	}

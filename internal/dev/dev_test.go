@@ -338,6 +338,11 @@ func TestReadyWaitsAndSaysForWhat(t *testing.T) {
 		}
 		return http.StatusOK, `{"ok":true}`
 	}})
+	short, end := context.WithCancel(t.Context())
+	if err := c.Ready(short, func(string) { end() }); err == nil || err.Error() != "n1: not ready: waiting for n2" {
+		t.Errorf("waited in vain: %v", err)
+	}
+	asked = 0
 	var said []string
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
