@@ -56,11 +56,14 @@ var mailboxVerbs = []mailboxVerb{
 	{verb: "folders", short: "List the folders with their counts and stamps", flags: []string{"deleted"}, run: showing(showFolders),
 		example: "  flotilla mailbox folders alice@example.org\n  flotilla mailbox folders alice@example.org --deleted"},
 	{verb: "items", short: "List the messages of a folder, a page at a time", flags: []string{"folder", "limit", "after", "associated", "deleted"},
-		run: showing(showItems), example: `  flotilla mailbox items alice@example.org --folder "Sent Items" --limit 10
+		run: showing(showItems), long: "List the messages of a folder, the newest first, a page at a time: those of the Inbox unless a folder is named.",
+		example: `  flotilla mailbox items alice@example.org --folder "Sent Items" --limit 10
   flotilla mailbox items alice@example.org --folder Inbox --associated
   flotilla mailbox items alice@example.org --deleted --json`},
 	{verb: "props", short: "Show the properties of the mailbox, of a folder or of a message, by name",
 		flags: []string{"folder", "item", "attachment", "embedded", "bodies"}, run: showing(showProps),
+		long: `Show properties by name: those of the mailbox itself, of a folder, of a message with its recipients and attachments, or of an
+attachment.`,
 		example: `  flotilla mailbox props alice@example.org
   flotilla mailbox props alice@example.org --folder Calendar
   flotilla mailbox props alice@example.org --item 1-2f4
@@ -70,8 +73,10 @@ var mailboxVerbs = []mailboxVerb{
 new or changed, and UIDs that vanished. Stamps come from 'flotilla mailbox inspect' and from the answers themselves.`,
 		example: "  flotilla mailbox changes alice@example.org --since 1234\n  flotilla mailbox changes alice@example.org --folder Inbox --since 1234 --json"},
 	{verb: "rules", short: "Show what a mailbox does by itself: rules, out-of-office, junk", flags: []string{"folder", "bodies"}, run: showing(showRules),
+		long:    "Show what a mailbox does by itself: the rules of a folder, the Inbox unless one is named, out-of-office and junk.",
 		example: "  flotilla mailbox rules alice@example.org\n  flotilla mailbox rules alice@example.org --bodies"},
 	{verb: "rights", short: "Show who may do what in folders", flags: []string{"folder"}, run: showing(showRights),
+		long:    "Show who may do what, in one folder or in all.",
 		example: "  flotilla mailbox rights alice@example.org\n  flotilla mailbox rights alice@example.org --folder Calendar --json"},
 }
 
