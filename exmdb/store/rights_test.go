@@ -137,6 +137,12 @@ func tableTrial(kind exmdb.TableKind, w wants, did ...func(*exmdb.TableRowsRespo
 	}, did...)}
 }
 
+// also is a trial that wants more.
+func (t trial) also(w wants) trial {
+	t.wants = append(t.wants, w)
+	return t
+}
+
 func hasRows(r *exmdb.TableRowsResponse) bool { return len(r.Rows) > 0 }
 
 // tableTrials are of every kind of table. Who may read his own only is answered where there are none of his.
@@ -148,9 +154,9 @@ var tableTrials = map[exmdb.TableKind]trial{
 	exmdb.TableRecipients:  tableTrial(exmdb.TableRecipients, reading),
 	exmdb.TablePermissions: tableTrial(exmdb.TablePermissions, beingSeen),
 	exmdb.TableRules:       tableTrial(exmdb.TableRules, beingSeen),
-	exmdb.TableDeleted:     afterDeletion(tableTrial(exmdb.TableDeleted, deleting, hasRows)),
+	exmdb.TableDeleted:     afterDeletion(tableTrial(exmdb.TableDeleted, deleting, hasRows).also(reading)),
 	exmdb.TableDeletedAssociated: tableTrial(exmdb.TableDeletedAssociated,
-		wants{where: source, any: exmdb.RightDeleteAny | exmdb.RightDeleteOwned}),
+		wants{where: source, any: exmdb.RightDeleteAny | exmdb.RightDeleteOwned}).also(beingSeen),
 	exmdb.TableDeletedFolders: tableTrial(exmdb.TableDeletedFolders, beingSeen),
 }
 
@@ -340,10 +346,10 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpDeleteMessages.ID: {{wants: []wants{beingSeen, deleting}, try: does(exmdb.OpDeleteMessages, func(s *scene) *exmdb.DeleteMessagesRequest {
 		return &exmdb.DeleteMessagesRequest{Folder: s.source, Messages: []mapi.MID{s.item}}
 	}, func(r *exmdb.DeleteMessagesResponse) bool { return r.Deleted > 0 })}},
-	exmdb.OpDeleted.ID: {{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpDeleted, func(s *scene) *exmdb.DeletedRequest {
+	exmdb.OpDeleted.ID: {{wants: []wants{reading, deleting}, try: deletedFirst(does(exmdb.OpDeleted, func(s *scene) *exmdb.DeletedRequest {
 		return &exmdb.DeletedRequest{Folder: s.source, Tags: []mapi.Tag{mapi.PidTagSubject}}
 	}, func(r *exmdb.DeletedResponse) bool { return len(r.Messages) > 0 }))}},
-	exmdb.OpRecoverMessages.ID: {{wants: []wants{deleting, creating}, try: deletedFirst(does(exmdb.OpRecoverMessages, carrying, carried))}},
+	exmdb.OpRecoverMessages.ID: {{wants: []wants{reading, deleting, creating}, try: deletedFirst(does(exmdb.OpRecoverMessages, carrying, carried))}},
 	exmdb.OpPurgeDeleted.ID: {
 		{wants: []wants{deleting}, try: deletedFirst(does(exmdb.OpPurgeDeleted, func(s *scene) *exmdb.PurgeDeletedRequest {
 			return &exmdb.PurgeDeletedRequest{Folder: s.source, Messages: []mapi.MID{s.item}}

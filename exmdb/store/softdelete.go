@@ -250,7 +250,7 @@ func (v *view) describeDeleted(fid mapi.FID, d *discarded, tags []mapi.Tag) (exm
 // recoverMessages is OpRecoverMessages. A message that comes back is a new one in its folder: clients were told that the
 // old one is gone.
 func recoverMessages(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessagesResponse, error) {
-	s, err := t.newDeletedSet(req.Folder, req.Messages)
+	s, err := t.newDeletedSet(req.Folder, req.Messages, toRead, toDelete)
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +284,9 @@ func recoverMessages(t *tx, req *exmdb.CarryMessagesRequest) (*exmdb.CarryMessag
 	return resp, err
 }
 
-// newDeletedSet is newSet for messages of a folder's soft-deleted set that the caller might have deleted himself.
-func (t *tx) newDeletedSet(fid mapi.FID, mids []mapi.MID) (*messageSet, error) {
-	s, err := t.newSet(fid, mids, toDelete)
+// newDeletedSet is newSet for messages of a folder's soft-deleted set.
+func (t *tx) newDeletedSet(fid mapi.FID, mids []mapi.MID, grants ...grant) (*messageSet, error) {
+	s, err := t.newSet(fid, mids, grants...)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func purgeDeleted(t *tx, req *exmdb.PurgeDeletedRequest) (*exmdb.PurgeDeletedRes
 	if len(req.Messages) == 0 {
 		return t.purgeAllDeleted(req.Folder)
 	}
-	s, err := t.newDeletedSet(req.Folder, req.Messages)
+	s, err := t.newDeletedSet(req.Folder, req.Messages, toDelete)
 	if err != nil {
 		return nil, err
 	}

@@ -14,12 +14,16 @@ import (
 // Tables of what is soft-deleted are views like any other, over other rows. Nobody changes those, so a row comes once and goes
 // once.
 
-// deletedSource is the soft-deleted messages of a folder, or the associated ones among them: it implements query.Source. What
+// deletedSource is the soft-deleted messages of a folder, or the associated ones among them, as far as the caller may read them as
+// well: a message is no more open to who deletes it than it was. It implements query.Source. What
 // came is in the tombstones; of what has left there is a stamp, and the rows are read again.
 type deletedSource struct{ *messageSource }
 
 func (v *view) deletedSource(fid mapi.FID, associated bool) (*deletedSource, error) {
 	c, err := v.folderCounts(fid)
+	if err == nil {
+		err = v.inFolder(fid, toRead)
+	}
 	if err != nil {
 		return nil, err
 	}
