@@ -284,6 +284,9 @@ var matrix = map[exmdb.OpID][]trial{
 		{wants: []wants{editing}, try: does(exmdb.OpWriteProps, func(s *scene) *exmdb.WritePropsRequest {
 			return &exmdb.WritePropsRequest{Object: reads(s), Set: bagOf(mapi.PidTagImportance, mapi.Integer32(2))}
 		})},
+		{wants: []wants{editing, deleting}, try: does(exmdb.OpWriteProps, func(s *scene) *exmdb.WritePropsRequest {
+			return &exmdb.WritePropsRequest{Object: reads(s), Set: bagOf(mapi.PidTagMessageStatus, mapi.Integer32(mapi.MessageStatusDeleteMarked))}
+		}, func(r *exmdb.WritePropsResponse) bool { return len(r.Problems) == 0 })},
 		{wants: []wants{owning}, try: does(exmdb.OpWriteProps, func(s *scene) *exmdb.WritePropsRequest {
 			return &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Folder: s.source}, Set: bagOf(mapi.PidTagComment, mapi.String("x"))}
 		})},

@@ -76,8 +76,15 @@ func (d *draft) setMessageFlags(v mapi.Value) mapi.ErrorCode {
 	return 0
 }
 
+// setMessageStatus takes what the row has of it; that a message is marked as deleted needs what a deletion needs, as in other ops.
 func (d *draft) setMessageStatus(v mapi.Value) mapi.ErrorCode {
 	n := asInt(v)
+	if marked := d.after.row.Bits.Flags()&exmdb.FlagDeleted != 0; !d.fresh && marked != (n&mapi.MessageStatusDeleteMarked != 0) {
+		may, err := d.mayOn(d.fid, &d.before, toDelete)
+		if d.fail(err); !may {
+			return mapi.ErrorAccessDenied
+		}
+	}
 	d.mark(schema.RowBits(exmdb.FlagDeleted), n&mapi.MessageStatusDeleteMarked)
 	d.mark(schema.RowInConflict, n&mapi.MessageStatusInConflict)
 	d.kept(mapi.PidTagMessageStatus, n&^statusBits)
