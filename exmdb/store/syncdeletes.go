@@ -88,8 +88,13 @@ func importDeletes(t *tx, req *exmdb.ImportDeletesRequest) (*exmdb.ImportDeletes
 }
 
 // neverHere are those of some missing messages that no message has and no tombstone of the folder names: what a client
-// made and deleted again (MS-OXCFXICS 3.2.5.9.4.5).
+// made and deleted again (MS-OXCFXICS 3.2.5.9.4.5). A tombstone keeps others from bringing a message of that number, so who may
+// delete nothing in the folder leaves none.
 func (t *tx) neverHere(fid mapi.FID, missing []mapi.MID) (mapi.GLOBSET, error) {
+	rights, err := t.rightsIn(fid)
+	if err != nil || rights&(toDelete.any|toDelete.own|toDelete.associated) == 0 {
+		return mapi.GLOBSET{}, err
+	}
 	var list []mapi.GlobalCounter
 	for _, mid := range missing {
 		b, err := t.r.Get(schema.MIDKey(mid))
@@ -145,11 +150,14 @@ func (t *tx) importFolderDeletes(req *exmdb.ImportDeletesRequest, list []mapi.Gl
 			return nil, err
 		}
 	}
-	return resp, t.buryNever(missing)
+	return resp, t.buryNever(req.Folder, missing)
 }
 
-// buryNever writes tombstones of folders that are not there and have none.
-func (t *tx) buryNever(missing []mapi.GlobalCounter) error {
+// buryNever writes tombstones of folders that are not there and have none, for who could have made them below another.
+func (t *tx) buryNever(parent mapi.FID, missing []mapi.GlobalCounter) error {
+	if rights, err := t.rightsIn(parent); err != nil || rights&toMakeFolders.any == 0 {
+		return err
+	}
 	missing = slices.DeleteFunc(missing, func(c mapi.GlobalCounter) bool { return !t.drawn(c) })
 	never := mapi.GLOBSETOf(missing)
 	known, err := t.deletedAmong(schema.Hierarchy, never, foldersOf)

@@ -77,6 +77,34 @@ func TestImportMessages(t *testing.T) {
 	b.audit("imports of messages")
 }
 
+// TestReadersBuryNothing: a deletion of what was never here is noted for who might have made it, and not for who only sees the
+// folder: else he kept others from bringing what they made.
+func TestReadersBuryNothing(t *testing.T) {
+	b := newBox(t, 0)
+	reader, client := b.asUser(mapi.NewGUID()), offline{guid: mapi.GUID{7}}
+	for _, c := range []struct {
+		rights        exmdb.FolderRights
+		keepsMessages bool
+		keepsFolders  bool
+	}{
+		{roleReviewer, false, false}, {roleReviewer | exmdb.RightCreate | exmdb.RightEditAny, false, false},
+		{roleReviewer | exmdb.RightDeleteOwned, true, false}, {roleReviewer | exmdb.RightCreateSubfolder, false, true},
+	} {
+		grantTo(b, schema.Inbox, reader.as.User, c.rights)
+		mail := exmdb.ImportMessageRequest{Folder: schema.Inbox, SourceKey: b.granted(), Version: client.edit(nil, b.now), Message: subjectEdit("x")}
+		folder := exmdb.ImportFolderRequest{Parent: schema.Inbox, SourceKey: b.granted(), Version: client.edit(nil, b.now), Name: "below"}
+		for key, folders := range map[*[]byte]bool{&mail.SourceKey: false, &folder.SourceKey: true} {
+			call(reader, exmdb.OpImportDeletes, &exmdb.ImportDeletesRequest{Folder: schema.Inbox, Folders: folders, SourceKeys: [][]byte{*key}})
+		}
+		_, merr := try(b, exmdb.OpImportMessage, &mail)
+		_, ferr := try(b, exmdb.OpImportFolder, &folder)
+		if (merr != nil) != c.keepsMessages || (ferr != nil) != c.keepsFolders {
+			t.Errorf("with rights %#x: message %v, folder %v", c.rights, merr, ferr)
+		}
+		call(b, exmdb.OpImportDeletes, &exmdb.ImportDeletesRequest{Folder: schema.Inbox, Folders: true, SourceKeys: [][]byte{folder.SourceKey}})
+	}
+}
+
 // TestImportMoves: a move keeps what the client knows, a second one changes nothing, and versions that meet in it are told
 // apart.
 func TestImportMoves(t *testing.T) {
