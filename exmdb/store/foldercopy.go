@@ -139,10 +139,15 @@ type copying struct {
 	left int // messages that the step may still take
 }
 
-// folder goes on with the folder that is at work. One that has gone meanwhile, or whose copy has, is passed over.
+// folder goes on with the folder that is at work. One that has gone meanwhile, or whose copy has, is passed over. What the caller
+// may read of it is asked once more: it need not be below the one that is copied any longer.
 func (c *copying) folder() error {
 	from := mapi.LocalFID(c.Source[c.Done])
-	to, err := c.made(from)
+	err := c.inFolder(from, toRead)
+	to := mapi.FID(0)
+	if err == nil {
+		to, err = c.made(from)
+	}
 	if err == nil {
 		err = c.messages(from, to)
 	}

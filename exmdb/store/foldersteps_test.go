@@ -242,6 +242,56 @@ func TestCopyFolderIsResumed(t *testing.T) {
 	refused(b, exmdb.OpCopyFolder, q, exmdb.KindNoFolder)
 }
 
+// TestCopyFolderAsksInEachStep: a copy takes of each folder what the caller may read when it is come to, however the step is asked
+// for and wherever the folder is by then.
+func TestCopyFolderAsksInEachStep(t *testing.T) {
+	b := newBox(t, 0)
+	friend := b.asUser(mapi.NewGUID())
+	work, aside := b.newBelow(schema.IPMSubtree, "Work"), b.newBelow(schema.IPMSubtree, "Aside")
+	b.mails(work, stepItems+1)
+	for name, c := range map[string]struct {
+		rights    exmdb.FolderRights
+		recursive bool
+		moved     bool
+		copies    uint64
+		made      bool
+	}{
+		"as it began":             {exmdb.RightFolderVisible, true, false, 1, true},
+		"asked for as a flat one": {exmdb.RightFolderVisible, false, false, 1, true},
+		"moved meanwhile":         {exmdb.RightFolderVisible, true, true, 1, true},
+		"open to him":             {roleReviewer, false, true, 6, true},
+		"closed meanwhile":        {0, true, true, 0, false},
+	} {
+		below := b.newBelow(work, "below")
+		b.mails(below, 5)
+		for fid, rights := range map[mapi.FID]exmdb.FolderRights{work: roleReviewer, below: roleReviewer | exmdb.RightCreate, aside: exmdb.RightCreateSubfolder} {
+			grantTo(b, fid, friend.as.User, rights)
+		}
+		call(friend, exmdb.OpAppend, &exmdb.AppendRequest{Folder: below, Message: text("his own")})
+		q := &exmdb.CopyFolderRequest{Folder: work, Parent: aside, Name: name, Recursive: true}
+		begun := call(friend, exmdb.OpCopyFolder, q)
+		grantTo(b, below, friend.as.User, c.rights)
+		if c.moved {
+			call(b, exmdb.OpMoveFolder, &exmdb.MoveFolderRequest{Folder: below, Parent: schema.IPMSubtree, Name: "below"})
+		}
+		q.Task, q.Recursive = begun.Task, c.recursive
+		for r := begun; !r.Done; {
+			var err error
+			if r, err = try(friend, exmdb.OpCopyFolder, q); err != nil {
+				if c.made {
+					t.Errorf("%s: %v", name, err)
+				}
+				break
+			}
+		}
+		copied := b.childOf(begun.Folder, "below")
+		if (copied != 0) != c.made || c.made && uint64(b.folder(copied).Messages) != c.copies {
+			t.Errorf("%s: folder %#x, made of %d", name, uint64(copied), b.folder(begun.Folder).Messages)
+		}
+		call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: below, Hard: true})
+	}
+}
+
 // TestCopyFolderOverQuota: a copy for which there is no room does not begin, and none goes beyond the quota.
 func TestCopyFolderOverQuota(t *testing.T) {
 	b := newBox(t, 100_000)
