@@ -9,7 +9,9 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/oxcmsg"
 	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 )
 
 // one is the message of one component with these lines.
@@ -186,6 +188,70 @@ func TestHTMLBesideDescription(t *testing.T) {
 		}
 		if cal := parse(t, "BEGIN:VEVENT\nUID:1\nDTSTART:20240110T090000Z\n"+line+"\nEND:VEVENT\n"); !Same(Export(m), cal) {
 			t.Errorf("%s: became %s", line, Bytes(m))
+		}
+	}
+}
+
+// TestSeriesSaysUTC: a series in UTC says so, or clients take its clocks for their own; one that floats does not.
+func TestSeriesSaysUTC(t *testing.T) {
+	for start, want := range map[string]bool{":20240329T090000Z": true, ":20240329T090000": false, ";VALUE=DATE:20240329": false, ";TZID=Europe/Berlin:20240329T090000": true} {
+		m := one(t, "", vevent, "DTSTART"+start+"\nRRULE:FREQ=DAILY;COUNT=5\n")
+		if m.Lid(mapi.PidLidTimeZoneStruct) != nil != want || m.Lid(mapi.PidLidAppointmentTimeZoneDefinitionRecur) != nil != want {
+			t.Errorf("%s: %v", start, m.Lid(mapi.PidLidTimeZoneStruct))
+		}
+		if l := Export(m).Inside(vevent)[0].Get("DTSTART"); !strings.HasSuffix(l.String(), start) {
+			t.Errorf("%s became %s", start, l)
+		}
+	}
+	m := one(t, "", vevent, "DTSTART:20240329T090000Z\nRRULE:FREQ=DAILY;COUNT=5\n")
+	if cal := Export(untouched(m)); cal.Inside(vevent)[0].Value("DTSTART") != "20240329T090000Z" || len(cal.Inside(vtimezone)) != 0 {
+		t.Errorf("written as %s", Bytes(m))
+	}
+}
+
+// TestDefinitionFlags: only the definition of a series says that it recurs by it.
+func TestDefinitionFlags(t *testing.T) {
+	m := one(t, "", vevent, "DTSTART;TZID=Europe/Berlin:20240329T090000\nRRULE:FREQ=DAILY\n")
+	for n, want := range map[mapi.NamedProperty]uint16{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay: binprop.RuleEffective,
+		mapi.PidLidAppointmentTimeZoneDefinitionEndDisplay: binprop.RuleEffective, mapi.PidLidAppointmentTimeZoneDefinitionRecur: binprop.RuleEffective | binprop.RuleRecurring} {
+		if d, err := binprop.ParseTimeZoneDefinition(m.LidBinary(n)); err != nil || len(d.Rules) != 1 || d.Rules[0].Flags != want {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+}
+
+// TestSeriesByStruct: PidLidTimeZoneStruct alone says how the clocks of a series go, and against a definition that was left behind.
+func TestSeriesByStruct(t *testing.T) {
+	newYork, ok := timezone.Load("America/New_York")
+	if !ok {
+		t.Fatal("no zone")
+	}
+	clocks, err := timezone.RuleOf(newYork, 2024).Struct().Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		description string
+		left        bool
+	}{"with a definition left behind": {"(UTC-05:00) Eastern Time", true}, "alone": {"", false}, "with a description": {"Our clock", false}} {
+		m := untouched(imported(t, parse(t, daily("Europe/Berlin", wallOf(t, "20240310T0900"), "")))[0])
+		m.SetLid(mapi.PidLidTimeZoneStruct, mapi.Binary(clocks))
+		m.DeleteLid(mapi.PidLidTimeZoneDescription)
+		m.SetLidText(mapi.PidLidTimeZoneDescription, c.description)
+		if !c.left {
+			for _, n := range []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionRecur, mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay} {
+				m.DeleteLid(n)
+			}
+		}
+		want := []string{"0308T1400/0308T1415", "0309T1400/0309T1415", "0310T1300/0310T1315", "0311T1300/0311T1315", "0312T1300/0312T1315"}
+		if got := of2024(t, m); !slices.Equal(got, want) {
+			t.Errorf("%s: %v", what, got)
+		}
+		start, end := ical.At(wallOf(t, "20240308T0900"), newYork), ical.At(wallOf(t, "20240308T0915"), newYork)
+		m.SetLid(mapi.PidLidAppointmentStartWhole, mapi.FileTimeOf(start))
+		m.SetLid(mapi.PidLidAppointmentEndWhole, mapi.FileTimeOf(end))
+		if got := of2024(t, imported(t, parse(t, string(Bytes(m))))[0]); !slices.Equal(got, want) {
+			t.Errorf("%s: comes back as %v of\n%s", what, got, Bytes(m))
 		}
 	}
 }

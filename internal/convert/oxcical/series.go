@@ -8,7 +8,6 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
 	"github.com/flotilla-mail/flotilla/internal/convert/recurrence"
-	"github.com/flotilla-mail/flotilla/internal/convert/timezone"
 	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
@@ -327,12 +326,9 @@ func (s *series) finish() {
 	if icon, _ := m.Int(mapi.PidTagIconIndex); icon == iconAppointment || icon == iconMeeting {
 		m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon+1))
 	}
-	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionRecur, s.span.zone, s.span.start.Year())
-	if s.span.zone.name != "" {
-		if z, err := timezone.RuleOf(s.span.zone.loc, s.span.start.Year()).Struct().Append(nil); err == nil {
-			m.SetLid(mapi.PidLidTimeZoneStruct, mapi.Binary(z))
-		}
-	}
+	if s.span.zone.name != "" || s.span.utc && !s.span.day {
+		setSeriesZone(m, s.span.zone, s.span.start.Year())
+	} // else it is on the clocks of whoever looks at it
 }
 
 // put sets the recurrence in order, and reports whether the structure holds it.

@@ -99,6 +99,7 @@ type span struct {
 	// wall and wallEnd are what the clocks of zone show then.
 	wall, wallEnd time.Time
 	day           bool
+	utc           bool // the start is said in UTC
 	zone          zone
 	endZone       zone
 }
@@ -113,7 +114,7 @@ func (in *importer) spanOf(c *ical.Component) (span, bool) {
 	if err != nil {
 		return span{}, false
 	}
-	s := span{wall: d.Wall, wallEnd: d.Wall, day: d.Day, zone: in.zones.of(d)}
+	s := span{wall: d.Wall, wallEnd: d.Wall, day: d.Day, utc: d.UTC, zone: in.zones.of(d)}
 	s.endZone = s.zone
 	if d.Day {
 		s.wallEnd = d.Wall.AddDate(0, 0, 1)
@@ -192,70 +193,115 @@ func setSpan(m *object.Message, s span) {
 	setDefinition(m, mapi.PidLidAppointmentTimeZoneDefinitionEndDisplay, s.endZone, s.start.Year())
 }
 
-// setDefinition sets one of the definitions of a zone; UTC needs none.
+// setDefinition sets one of the definitions of where an appointment is shown; UTC needs none.
 func setDefinition(m *object.Message, n mapi.NamedProperty, z zone, year int) {
 	if z.name == "" {
 		return
 	}
-	name, ok := timezone.Windows(z.name)
-	if !ok {
-		name = z.name
-	}
-	if b, err := timezone.RuleOf(z.loc, year).Definition(name, year).Append(nil); err == nil {
+	if b, err := timezone.RuleOf(z.loc, year).Definition(windowsName(z), year).Append(nil); err == nil {
 		m.SetLid(n, mapi.Binary(b))
 	}
 }
 
+// setSeriesZone sets the clocks of a series (MS-OXOCAL 2.2.1.39, 2.2.1.41). UTC is said too: what is not said is the zone of the client.
+func setSeriesZone(m *object.Message, z zone, year int) {
+	rule := timezone.RuleOf(z.loc, year)
+	if b, err := rule.SeriesDefinition(windowsName(z), year).Append(nil); err == nil {
+		m.SetLid(mapi.PidLidAppointmentTimeZoneDefinitionRecur, mapi.Binary(b))
+	}
+	if b, err := rule.Struct().Append(nil); err == nil {
+		m.SetLid(mapi.PidLidTimeZoneStruct, mapi.Binary(b))
+	}
+}
+
+// utcName is Windows' name of UTC.
+const utcName = "UTC"
+
+// windowsName is the name that a definition has of a zone, Windows' if there is one.
+func windowsName(z zone) string {
+	if z.name == "" {
+		return utcName
+	}
+	if name, ok := timezone.Windows(z.name); ok {
+		return name
+	}
+	return z.name
+}
+
 // zoneOf is the zone of a message: the name that a calendar gave it as long as that is the one that its definition is of,
-// else the tz database's name for the definition's, else the definition's own rules. A series is on the clocks that its own definition
-// says; where it is shown may be elsewhere (MS-OXOCAL 2.2.1.41).
+// else the tz database's name for the definition's, else the definition's own rules. A series is on the clocks of PidLidTimeZoneStruct,
+// and of no definition that says otherwise (MS-OXOCAL 2.2.1.41); where it is shown may be elsewhere.
 func zoneOf(m *object.Message) zone {
 	description := m.LidText(mapi.PidLidTimeZoneDescription)
 	definitions := []mapi.NamedProperty{mapi.PidLidAppointmentTimeZoneDefinitionStartDisplay, mapi.PidLidAppointmentTimeZoneDefinitionRecur}
-	if m.Lid(mapi.PidLidAppointmentRecur) != nil {
+	rule, said := ruleOf(m)
+	series := m.Lid(mapi.PidLidAppointmentRecur) != nil
+	if series {
 		slices.Reverse(definitions)
 	}
 	for _, n := range definitions {
-		if z, ok := zoneIn(m.LidBinary(n), description); ok {
+		if z, by, ok := zoneIn(m.LidBinary(n), description); ok && (!series || !said || by == rule) {
 			return z
 		}
 	}
-	if s, err := binprop.ParseTimeZoneStruct(m.LidBinary(mapi.PidLidTimeZoneStruct)); err == nil && description != "" {
-		if loc, ok := timezone.Load(description); ok {
-			return zone{description, loc}
-		}
-		if rule, ok := timezone.OfStruct(s); ok {
-			if loc, err := rule.Location(description); err == nil {
-				return zone{description, loc}
-			}
-		}
+	if said && (series || description != "") {
+		return zoneBy(rule, description)
 	}
 	return zone{"", time.UTC}
 }
 
-// zoneIn is the zone of a definition.
-func zoneIn(definition []byte, description string) (zone, bool) {
+// ruleOf is the rule in PidLidTimeZoneStruct.
+func ruleOf(m *object.Message) (timezone.Rule, bool) {
+	s, err := binprop.ParseTimeZoneStruct(m.LidBinary(mapi.PidLidTimeZoneStruct))
+	if err != nil {
+		return timezone.Rule{}, false
+	}
+	return timezone.OfStruct(s)
+}
+
+// unnamedZone is the name of a zone that has none.
+const unnamedZone = "Unnamed"
+
+// zoneBy is the zone of a rule: the one of a name, if it is known, else one that goes by the rule for ever.
+func zoneBy(rule timezone.Rule, name string) zone {
+	if loc, ok := timezone.Load(name); ok {
+		return zone{name, loc}
+	}
+	if name == "" {
+		name = unnamedZone
+	}
+	loc, err := rule.Location(name)
+	if err != nil {
+		return zone{"", time.UTC}
+	}
+	return zone{object.Clean(name), loc}
+}
+
+// zoneIn is the zone of a definition, and its rule.
+func zoneIn(definition []byte, description string) (zone, timezone.Rule, bool) {
 	d, err := binprop.ParseTimeZoneDefinition(definition)
 	if err != nil {
-		return zone{}, false
+		return zone{}, timezone.Rule{}, false
 	}
+	rule, ok := timezone.OfDefinition(d)
 	if loc, ok := timezone.Load(description); ok && timezone.SameName(description, d.Name) {
-		return zone{description, loc}, true
+		return zone{description, loc}, rule, true
+	}
+	if strings.EqualFold(d.Name, utcName) {
+		return zone{"", time.UTC}, rule, true
 	}
 	if olson, ok := timezone.Olson(d.Name); ok {
 		if loc, ok := timezone.Load(olson); ok {
-			return zone{olson, loc}, true
+			return zone{olson, loc}, rule, true
 		}
 	}
 	if loc, ok := timezone.Load(d.Name); ok {
-		return zone{d.Name, loc}, true
+		return zone{d.Name, loc}, rule, true
 	}
-	rule, ok := timezone.OfDefinition(d)
 	if !ok || d.Name == "" {
-		return zone{}, false
+		return zone{}, timezone.Rule{}, false
 	}
-	loc, err := rule.Location(d.Name)
-	return zone{object.Clean(d.Name), loc}, err == nil
+	return zoneBy(rule, d.Name), rule, true
 }
 
 // wall is what the zone's clocks show at a moment.
@@ -340,7 +386,7 @@ func (x *exporter) endZone() zone {
 	if len(end) == 0 || slices.Equal(start, end) {
 		return x.zone
 	}
-	if z, ok := zoneIn(end, ""); ok {
+	if z, _, ok := zoneIn(end, ""); ok {
 		return z
 	}
 	return x.zone

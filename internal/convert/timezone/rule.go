@@ -185,10 +185,20 @@ func (r Rule) Struct() binprop.TimeZoneStruct {
 	return binprop.TimeZoneStruct{Bias: r.bias(), Standard: r.ToStandard.system(), Daylight: r.ToDaylight.system()}
 }
 
-// Definition is the rule as PidLidAppointmentTimeZoneDefinition*, under Windows' name of the zone, from year on.
+// Definition is the rule as PidLidAppointmentTimeZoneDefinition*Display, under Windows' name of the zone, from year on.
 func (r Rule) Definition(name string, year int) binprop.TimeZoneDefinition {
+	return r.definition(name, year, binprop.RuleEffective)
+}
+
+// SeriesDefinition is the rule as PidLidAppointmentTimeZoneDefinitionRecur, which alone says that a series goes by it (MS-OXOCAL
+// 2.2.1.42).
+func (r Rule) SeriesDefinition(name string, year int) binprop.TimeZoneDefinition {
+	return r.definition(name, year, binprop.RuleRecurring|binprop.RuleEffective)
+}
+
+func (r Rule) definition(name string, year int, flags uint16) binprop.TimeZoneDefinition {
 	return binprop.NewTimeZoneDefinition(name, binprop.TimeZoneRule{
-		Flags: binprop.RuleRecurring | binprop.RuleEffective, Year: uint16(year),
+		Flags: flags, Year: uint16(year),
 		Bias: r.bias(), Standard: r.ToStandard.system(), Daylight: r.ToDaylight.system(),
 	})
 }
