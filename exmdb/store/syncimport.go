@@ -313,6 +313,9 @@ func (t *tx) movedBefore(target mapi.FID, move *importedMove) (*exmdb.ImportResp
 	case err != nil || fid != target:
 		return nil, gone(move.source.Counter())
 	}
+	if known, err := t.mayOn(fid, m, toRead); err != nil || !known {
+		return nil, orElse(err, gone(move.source.Counter()))
+	}
 	return t.importedAs(exmdb.ImportIgnored, fid, m)
 }
 

@@ -172,6 +172,22 @@ func TestImportMoves(t *testing.T) {
 	b.audit("imports of moves")
 }
 
+// TestImportMovesDescribeWhatIsRead: a move that was made before is answered with the message, for who may read it.
+func TestImportMovesDescribeWhatIsRead(t *testing.T) {
+	b := newBox(t, 0)
+	someone, client := b.asUser(mapi.NewGUID()), offline{guid: mapi.GUID{7}}
+	there := b.create(&exmdb.CreateMessageRequest{Folder: schema.Sent, Message: subjectEdit("the owner's")})
+	q := &exmdb.ImportMoveRequest{Folder: schema.Sent, From: schema.Inbox, SourceKey: b.granted(), Target: b.key(there.MID.Counter()),
+		ChangeKey: client.edit(nil, b.now).ChangeKey}
+	grantTo(b, schema.Inbox, someone.as.User, exmdb.AllRights)
+	grantTo(b, schema.Sent, someone.as.User, exmdb.AllRights&^exmdb.RightReadAny)
+	refused(someone, exmdb.OpImportMove, q, exmdb.KindObjectDeleted)
+	grantTo(b, schema.Sent, someone.as.User, exmdb.RightCreate|exmdb.RightReadAny)
+	if r := call(someone, exmdb.OpImportMove, q); r.Outcome != exmdb.ImportIgnored || r.State.MID != there.MID {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestImportReadStates: they are the caller's own where read state is, and nobody is told of what he said himself.
 func TestImportReadStates(t *testing.T) {
 	b, news, anna, bob := newPublic(t)
