@@ -27,7 +27,7 @@ func (s *Store) lifecycleHandlers() []Handler {
 		write(s, exmdb.OpSetReadState, rightWrite, setReadState),
 		write(s, exmdb.OpChangeDelegate, rightWrite, changeDelegate),
 		read(s, exmdb.OpReminders, rightRead, reminders),
-		write(s, exmdb.OpSubmitMessage, may(in("Message", toEdit)), submitMessage),
+		write(s, exmdb.OpSubmitMessage, may(in("Message", toEdit), in("Message", toPassOn)), submitMessage),
 		write(s, exmdb.OpAbortSubmit, may(in("Message", toEdit)), abortSubmit),
 	}
 }

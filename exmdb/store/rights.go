@@ -71,6 +71,7 @@ const canChange = exmdb.RightCreate | exmdb.RightEditOwned | exmdb.RightEditAny 
 var (
 	toSee         = grant{any: canSee}
 	toRead        = grant{any: exmdb.RightReadAny, own: canSee}
+	toPassOn      = grant{any: exmdb.RightReadAny, own: allRights} // others read it then, whom one names oneself
 	toCreate      = grant{any: exmdb.RightCreate, associated: exmdb.RightFolderOwner}
 	toEdit        = grant{any: exmdb.RightEditAny, own: exmdb.RightEditOwned, associated: exmdb.RightFolderOwner}
 	toDelete      = grant{any: exmdb.RightDeleteAny, own: exmdb.RightDeleteOwned, associated: exmdb.RightFolderOwner}

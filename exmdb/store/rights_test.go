@@ -61,6 +61,7 @@ const (
 var (
 	reading   = wants{where: source, any: exmdb.RightReadAny, own: seeing}
 	editing   = wants{where: source, any: exmdb.RightEditAny, own: exmdb.RightEditOwned}
+	passingOn = wants{where: source, any: exmdb.RightReadAny, own: exmdb.AllRights}
 	deleting  = wants{where: source, any: exmdb.RightDeleteAny, own: exmdb.RightDeleteOwned}
 	owning    = wants{where: source, any: exmdb.RightFolderOwner}
 	beingSeen = wants{where: source, any: seeing}
@@ -379,7 +380,7 @@ var matrix = map[exmdb.OpID][]trial{
 	exmdb.OpDelegates.ID:      {{somewhere: seeing, try: does(exmdb.OpDelegates, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpSetDelegates.ID:   {{whole: true, try: does(exmdb.OpSetDelegates, func(*scene) *exmdb.Delegates { return &exmdb.Delegates{} })}},
 	exmdb.OpChangeDelegate.ID: {{whole: true, try: does(exmdb.OpChangeDelegate, func(*scene) *exmdb.DelegateChange { return &exmdb.DelegateChange{User: mapi.GUID{7}} })}},
-	exmdb.OpSubmitMessage.ID:  {{wants: []wants{editing}, try: reaches(exmdb.OpSubmitMessage, func(s *scene) *exmdb.SubmitRequest { return &exmdb.SubmitRequest{Message: s.item} }, cluster.KindBadRequest)}},
+	exmdb.OpSubmitMessage.ID:  {{wants: []wants{editing, passingOn}, try: reaches(exmdb.OpSubmitMessage, func(s *scene) *exmdb.SubmitRequest { return &exmdb.SubmitRequest{Message: s.item} }, cluster.KindBadRequest)}},
 	exmdb.OpAbortSubmit.ID:    {{wants: []wants{editing}, try: reaches(exmdb.OpAbortSubmit, func(s *scene) *exmdb.AbortSubmitRequest { return &exmdb.AbortSubmitRequest{Message: s.item} }, exmdb.KindNotWaiting)}},
 	exmdb.OpDeleteMailbox.ID:  {{system: true, try: does(exmdb.OpDeleteMailbox, func(*scene) *exmdb.Empty { return &exmdb.Empty{} })}},
 	exmdb.OpReminders.ID:      {{somewhere: seeing, try: does(exmdb.OpReminders, func(*scene) *exmdb.RemindersRequest { return &exmdb.RemindersRequest{} })}},

@@ -99,7 +99,7 @@ func TestSentMailIsPutWhereTheSenderMayCreate(t *testing.T) {
 	outbox, read, open := mapi.LocalFID(outboxCounter), b.newFolder("read"), b.newFolder("open")
 	sender := b.asUser(mapi.NewGUID())
 	sender.as.SendAs = []mapi.GUID{owner}
-	grantTo(b, outbox, sender.as.User, exmdb.RightEditAny|exmdb.RightDeleteAny)
+	grantTo(b, outbox, sender.as.User, exmdb.RightReadAny|exmdb.RightEditAny|exmdb.RightDeleteAny)
 	grantTo(b, read, sender.as.User, exmdb.AllRights&^exmdb.RightCreate)
 	grantTo(b, open, sender.as.User, exmdb.RightCreate)
 	entry := func(fid mapi.FID) mapi.Value { return b.prop(exmdb.ObjectID{Folder: fid}, mapi.PidTagEntryId) }
@@ -150,7 +150,7 @@ func TestSentMailLeavesWhereTheSenderMayDelete(t *testing.T) {
 				grantTo(b, outbox, sender.as.User, exmdb.AllRights)
 				mid := author.written(props...)
 				object := call(b, exmdb.OpReadMessage, &exmdb.ReadMessageRequest{Object: exmdb.ObjectID{Message: mid}}).State.Object
-				grantTo(b, outbox, sender.as.User, exmdb.RightEditAny|right)
+				grantTo(b, outbox, sender.as.User, exmdb.RightReadAny|exmdb.RightEditAny|right)
 				sent := len(b.outgoing())
 				call(sender, exmdb.OpSubmitMessage, &exmdb.SubmitRequest{Message: mid, Own: []string{"own@example.test"}, Name: "Own"})
 				leaves := b.folderOfObject(object) != outbox
