@@ -25,10 +25,8 @@ const keptVersion = 1
 var ErrNotKept = errors.New("no kept view of this order")
 
 // Keepable reports whether a view of the specification can be kept: its rows are all of the objects, each once, in an order that
-// is asked for, without headings.
-func (s *Spec) Keepable() bool {
-	return s.restriction == nil && !s.natural && s.categories == 0 && s.instances == 0
-}
+// is asked for, under headings or not. What is open is the caller's.
+func (s *Spec) Keepable() bool { return s.restriction == nil && !s.natural && s.instances == 0 }
 
 // AppendKept adds the view as bytes. Its specification is Keepable.
 func (v *View) AppendKept(dst []byte) []byte {
@@ -44,6 +42,9 @@ func (v *View) AppendKept(dst []byte) []byte {
 		for _, id := range c.ids {
 			dst = binary.LittleEndian.AppendUint64(dst, id)
 		}
+		for _, bits := range c.unread {
+			dst = binary.LittleEndian.AppendUint64(dst, bits)
+		}
 	}
 	return dst
 }
@@ -52,13 +53,12 @@ func (v *View) AppendKept(dst []byte) []byte {
 func (v *View) KeptSize() int {
 	n := 32 + len(v.spec.print)
 	for _, c := range v.rows.chunks {
-		n += 16 + len(c.keys) + 8*len(c.ids)
+		n += 16 + len(c.keys) + 8*(len(c.ids)+len(c.unread))
 	}
 	return n
 }
 
-// ParseKept reads what AppendKept made of a view of the same order. Which rows are unread is not kept: only headings ask a view
-// for it.
+// ParseKept reads what AppendKept made of a view of the same order.
 func ParseKept(b []byte, s *Spec) (*Kept, error) {
 	r := keptReader{b}
 	version := r.bytes(1)
@@ -110,15 +110,20 @@ func (r *keptReader) chunk() *chunk {
 	if r.b == nil || n == 0 || n > 2*chunkEntries {
 		return nil
 	}
-	ids := r.bytes(8 * n)
+	c.ids, c.unread = r.words(n), r.words((n+63)/64)
 	if r.b == nil || !c.keysOf(int(n)) {
 		return nil
 	}
-	c.ids, c.unread = make([]uint64, n), make([]uint64, (n+63)/64)
-	for i := range c.ids {
-		c.ids[i] = binary.LittleEndian.Uint64(ids[8*i:])
-	}
 	return c
+}
+
+func (r *keptReader) words(n uint64) []uint64 {
+	b := r.bytes(8 * n)
+	words := make([]uint64, len(b)/8)
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return words
 }
 
 // keysOf reports whether the keys of a chunk are so many, of so many bytes as it says, and finds the first.

@@ -55,7 +55,9 @@ func (v *view) keptOrders(fid mapi.FID) (*schema.KeptOrders, error) {
 
 // findOrder is where an order is in the list, -1 if it is not.
 func findOrder(list *schema.KeptOrders, sort mapi.SortOrderSet) int {
-	return slices.IndexFunc(list.Orders, func(o schema.KeptOrder) bool { return slices.Equal(o.Sort.Orders, sort.Orders) })
+	return slices.IndexFunc(list.Orders, func(o schema.KeptOrder) bool {
+		return o.Sort.Categories == sort.Categories && slices.Equal(o.Sort.Orders, sort.Orders)
+	})
 }
 
 // wantsKept reports whether a table's order is to be kept and its mailbox has not been told so lately.
@@ -92,7 +94,7 @@ func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 		return nil, err
 	}
 	today := dayOf(t.now)
-	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: asked.Sort.Orders}, Used: today}
+	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: asked.Sort.Orders, Categories: asked.Sort.Categories}, Used: today}
 	if i := findOrder(list, asked.Sort); i >= 0 {
 		order.Unknown = list.Orders[i].Unknown
 		list.Orders = slices.Delete(list.Orders, i, i+1)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -151,16 +152,65 @@ func TestOrdersInUseAreKept(t *testing.T) {
 	}
 }
 
+// TestOrdersUnderHeadingsAreKept: conversations as a client lists them, with what is unread below each, whichever are open.
+func TestOrdersUnderHeadingsAreKept(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(600)
+	one, two, bare := b.newKeeper(), b.newKeeper(), b.newOwner(0)
+	talks := contentsOf(schema.Inbox, desc(mapi.PidTagConversationTopic), mapi.SortOrder{Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortMaximumCategory},
+		desc(mapi.PidTagMessageDeliveryTime))
+	talks.Sort.Categories = 1
+	if rows, _ := one.asks(talks); len(rows) != 120 {
+		t.Fatalf("%d conversations", len(rows))
+	}
+	two.work()
+	call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: []exmdb.UIDRange{{First: 3, Last: 40}}, Mode: exmdb.FlagsRemove, Flags: exmdb.Flags{Bits: exmdb.FlagSeen}})
+	b.correspond(6)
+	for _, expanded := range []uint16{0, 1} {
+		talks.Sort.Expanded = expanded
+		two.begin()
+		if _, requests := two.asks(talks); requests > 4 { // what has changed, and the headings, in steps
+			t.Errorf("%d requests", requests)
+		}
+		columns := []mapi.Tag{mapi.PidTagContentCount, mapi.PidTagContentUnreadCount, mapi.PidTagSubject}
+		got, want := two.readTable(talks, 100, columns...), bare.readTable(talks, 100, columns...)
+		if !reflect.DeepEqual(got, want) || len(want) < 120 {
+			t.Errorf("%d open: %d rows differ from %d", expanded, len(got), len(want))
+		}
+	}
+}
+
+// TestOrdersOfReadersAreTheirOwn: where everybody has read something else, headings count for each what is unread for him.
+func TestOrdersOfReadersAreTheirOwn(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(200)
+	call(b, exmdb.OpSetReadState, &exmdb.SetReadStateRequest{PerUser: true})
+	k := b.newKeeper()
+	user := b.as
+	user.User = mapi.NewGUID()
+	k.as = user
+	under := contentsOf(schema.Inbox, asc(mapi.PidTagSenderName))
+	under.Sort.Categories = 1
+	k.asks(under)
+	if list := b.ordersOf(schema.Inbox); len(list) != 0 {
+		t.Errorf("kept are %+v", list)
+	}
+	k.asks(bySender)
+	if list := b.ordersOf(schema.Inbox); len(list) != 1 {
+		t.Errorf("kept are %+v", list)
+	}
+}
+
 // TestOrdersThatAreNotKept: of what is quick, of what only some see, and of what is no order of all messages.
 func TestOrdersThatAreNotKept(t *testing.T) {
 	b := newBox(t, 0)
 	b.correspond(200)
 	small := b.newFolder("small")
-	associated, under := bySender, contentsOf(schema.Inbox, asc(mapi.PidTagSenderName))
-	associated.Kind, under.Sort.Categories = exmdb.TableAssociated, 1
+	associated, spread := bySender, contentsOf(schema.Inbox, asc(mapi.NewTag(0x6801, mapi.TypeMultiString|mapi.MultiInstance)))
+	associated.Kind = exmdb.TableAssociated
 	specs := map[string]exmdb.TableSpec{
 		"a small folder": contentsOf(small, asc(mapi.PidTagSenderName)), "no order": contentsOf(schema.Inbox), "associated messages": associated,
-		"the order of delivery": contentsOf(schema.Inbox, desc(mapi.PidTagMessageDeliveryTime)), "headings": under,
+		"the order of delivery": contentsOf(schema.Inbox, desc(mapi.PidTagMessageDeliveryTime)), "a row for each value": spread,
 		"a restriction": restricted(bySender, is(mapi.RelOpGE, mapi.PidTagMessageSize, mapi.Integer32(1))),
 	}
 	k := b.newKeeper()
