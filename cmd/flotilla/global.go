@@ -59,7 +59,7 @@ func (g *global) client() (*adminclient.Client, error) {
 	}
 	c, err := dev.Open(dir, "")
 	if err != nil {
-		return nil, fmt.Errorf("%w: no node in %s: name one with --dir or --server", adminclient.ErrUnreachable, dir)
+		return nil, fmt.Errorf("%w: no node runs in %s: name another with --dir or --server", adminclient.ErrUnreachable, dir)
 	}
 	for _, n := range c.Names() {
 		if c.Running(n) != 0 {
