@@ -129,6 +129,20 @@ func TestSeriesAcrossChanges(t *testing.T) {
 	}
 }
 
+// TestSeriesBeginsAtChange: a series that begins on such a day is as long on all the others as it says.
+func TestSeriesBeginsAtChange(t *testing.T) {
+	for _, c := range changing {
+		for _, s := range []string{c.skipped, c.repeated} {
+			m := untouched(imported(t, parse(t, daily(c.zone, wallOf(t, s).AddDate(0, 0, 2), "")))[0])
+			got := of2024(t, m)
+			again := of2024(t, imported(t, parse(t, string(Bytes(m))))[0])
+			if last := strings.Split(got[len(got)-1], "/"); !slices.Equal(got, again) || !wallOf(t, "2024"+last[1]).Equal(wallOf(t, "2024"+last[0]).Add(15*time.Minute)) {
+				t.Errorf("%s at %s: %v became %v", c.zone, s, got, again)
+			}
+		}
+	}
+}
+
 // TestSecondOfTwo: a moment that the clocks show a second time is written in UTC.
 func TestSecondOfTwo(t *testing.T) {
 	for _, c := range changing {
@@ -254,9 +268,14 @@ func TestForeignExceptions(t *testing.T) {
 // written and read, and each occurrence is where the clocks of its zone say.
 func TestAnySeriesComesBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		zone := rapid.SampledFrom(changing).Draw(rt, "zone").zone
+		c := rapid.SampledFrom(changing).Draw(rt, "zone")
+		zone := c.zone
 		loc, _ := timezone.Load(zone)
 		at := time.Date(2024, 1, 1, 0, rapid.IntRange(3*24*60, 360*24*60).Draw(rt, "minute"), 0, 0, time.UTC)
+		if rapid.Bool().Draw(rt, "near a change") {
+			at = wallOf(t, rapid.SampledFrom([]string{c.skipped, c.repeated}).Draw(rt, "change"))
+			at = at.Add(time.Duration(rapid.IntRange(-3*24*60, 3*24*60).Draw(rt, "from the change")) * time.Minute)
+		}
 		m := untouched(imported(t, parse(t, daily(zone, at, "")))[0])
 		got := of2024(t, m)
 		for n := -2; n <= 2; n++ {

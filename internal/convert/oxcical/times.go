@@ -365,12 +365,11 @@ func (x *exporter) times(begins, ends string, start, end mapi.FileTime) {
 	begin, finish := x.zone.value(start.Time()), x.endZone().value(end.Time())
 	if wall, wallEnd, recurs := x.first(); recurs { // on its clocks for ever, also where they show one time twice or never
 		begin, finish = x.zone.local(x.zone.wall(start.Time())), x.endZone().local(x.endZone().wall(end.Time()))
-		at, until := x.zone.between(wall, wallEnd)
-		if at.Equal(start.Time()) {
+		if ical.At(wall, x.zone.loc).Equal(start.Time()) {
 			begin.Wall = wall
-		}
-		if until.Equal(end.Time()) && finish.Zone == begin.Zone {
-			finish.Wall = wallEnd
+			if finish.Zone == begin.Zone {
+				finish.Wall = wallEnd
+			}
 		}
 	}
 	x.putTime(begins, begin)
