@@ -94,3 +94,35 @@ func TestPreferredFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelsOfApple: what a date or a person is, Apple says in a label of its group. It comes back in Apple's form, and what a client
+// changes does not stay beside it.
+func TestLabelsOfApple(t *testing.T) {
+	const lines = "item1.X-ABDATE;type=pref:2010-05-17\nitem1.X-ABLabel:_$!<Anniversary>!$_\nitem2.X-ABRELATEDNAMES;type=pref:Jo\\, Ann\nitem2.X-ABLabel:_$!<Spouse>!$_\n" +
+		"item3.X-ABRELATEDNAMES:Kim\nitem3.X-ABLabel:_$!<Child>!$_\nitem4.X-ABRELATEDNAMES:Boss\nitem4.X-ABLabel:_$!<Manager>!$_\n" +
+		"item5.X-ABRELATEDNAMES:Friend\nitem5.X-ABLabel:_$!<Friend>!$_\nitem6.X-ABDATE:2001-02-03\nitem6.X-ABLabel:first met\n"
+	m := of(t, "3.0", lines)
+	check := func(m *object.Message) {
+		t.Helper()
+		at, _ := m.LidTime(mapi.PidLidWeddingAnniversaryLocal)
+		children, _ := m.Bag.Get(mapi.PidTagChildrensNames).(mapi.Strings)
+		if at.Time().Format(time.DateOnly) != "2010-05-17" || m.Text(mapi.PidTagSpouseName) != "Jo, Ann" || m.Text(mapi.PidTagManagerName) != "Boss" || len(children) != 1 || children[0] != "Kim" {
+			t.Errorf("%v, %q, %q, %q", at.Time(), m.Text(mapi.PidTagSpouseName), m.Text(mapi.PidTagManagerName), children)
+		}
+	}
+	check(m)
+	text := string(Export(m, vcard.V3))
+	for _, line := range []string{"ITEM1.X-ABDATE;TYPE=PREF:2010-05-17", "ITEM2.X-ABRELATEDNAMES;TYPE=PREF:Jo\\, Ann", "ITEM3.X-ABRELATEDNAMES:Kim", "ITEM4.X-ABRELATEDNAMES:Boss",
+		"ITEM5.X-ABRELATEDNAMES:Friend", "ITEM6.X-ABDATE:2001-02-03", "ITEM6.X-ABLABEL:first met"} {
+		if !strings.Contains(text, line+"\r\n") {
+			t.Errorf("no %s in\n%s", line, text)
+		}
+	}
+	for _, version := range []vcard.Version{vcard.V3, vcard.V4} {
+		check(imported(t, parse(t, string(Export(m, version)))))
+	}
+	m.SetLid(mapi.PidLidWeddingAnniversaryLocal, mapi.FileTimeOf(time.Date(2011, 6, 18, 0, 0, 0, 0, time.UTC)))
+	if text := string(Export(m, vcard.V3)); !strings.Contains(text, "2011-06-18") || strings.Contains(text, "2010-05-17") || !strings.Contains(text, "ITEM6.X-ABDATE:2001-02-03\r\n") {
+		t.Errorf("changed to\n%s", text)
+	}
+}

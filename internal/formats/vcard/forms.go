@@ -41,6 +41,67 @@ var parts = map[string]int{"N": 5, "ADR": 7}
 // related are the kinds of RELATED that have a name of their own in 3.0, where they are texts.
 var related = []struct{ kind, v3 string }{{"spouse", "X-MS-SPOUSE"}, {"spouse", "X-SPOUSE"}, {"agent", "X-MS-ASSISTANT"}, {"child", "X-MS-CHILD"}}
 
+// labeled are Apple's properties whose meaning is in a label of their group, which stays beside them: their names in 4.0, and the kind
+// of a RELATED.
+var labeled = []struct{ v3, label, v4, kind string }{
+	{"X-ABDATE", "anniversary", "ANNIVERSARY", ""}, {"X-ABRELATEDNAMES", "spouse", "RELATED", "spouse"},
+	{"X-ABRELATEDNAMES", "assistant", "RELATED", "agent"}, {"X-ABRELATEDNAMES", "child", "RELATED", "child"},
+	{"X-ABRELATEDNAMES", "manager", "X-MS-MANAGER", ""},
+}
+
+// labels are those of Apple's own in a card, by group.
+func (c *Card) labels() map[string]string {
+	list := map[string]string{}
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		label, begins := strings.CutPrefix(strings.TrimSpace(l.Value), "_$!<")
+		label, ends := strings.CutSuffix(label, ">!$_")
+		if begins && ends && l.Group != "" && l.Name == "X-ABLABEL" {
+			list[l.Group] = strings.Map(lower, label)
+		}
+	}
+	return list
+}
+
+// upgradeLabeled is a line in the forms of 4.0 that has its meaning of a label.
+func upgradeLabeled(l contentline.Line, label string) contentline.Line {
+	for _, p := range labeled {
+		if l.Name != p.v3 || label != p.label {
+			continue
+		}
+		l.Name = p.v4
+		if l.Name == "ANNIVERSARY" {
+			l.Value = basicDate(l.Value)
+			break
+		}
+		l.Value = normal(l.Value, text, false)
+		if p.kind != "" {
+			l = l.With("TYPE", p.kind).With("VALUE", "text")
+		}
+		break
+	}
+	return l
+}
+
+// downgradeLabeled is the way back.
+func downgradeLabeled(l contentline.Line, label string) contentline.Line {
+	for _, p := range labeled {
+		if l.Name != p.v4 || label != p.label || p.kind != "" && (l.Param("VALUE") != "text" || !slices.Equal(l.All("TYPE"), []string{p.kind})) {
+			continue
+		}
+		l.Name = p.v3
+		if p.kind != "" {
+			l.Drop("TYPE")
+			l.Drop("VALUE")
+		}
+		if p.v4 == "ANNIVERSARY" {
+			l.Value = extendedDate(l.Value)
+		}
+		break
+	}
+	return l
+}
+
 // encodings are the names that stand as parameters for themselves in 2.1.
 var encodings = []string{"QUOTED-PRINTABLE", "BASE64", "8BIT", "7BIT", "B", "Q"}
 
@@ -55,6 +116,10 @@ var defaults = map[string][]string{
 func (c *Card) upgrade() {
 	for i := range c.Lines {
 		c.Lines[i] = upgrade(c.Lines[i], c.Version)
+	}
+	labels := c.labels()
+	for i := range c.Lines {
+		c.Lines[i] = upgradeLabeled(c.Lines[i], labels[c.Lines[i].Group])
 	}
 	if c.Get("N") == nil && c.Version != V4 {
 		c.Lines = append(c.Lines, c.nameOf())
@@ -318,6 +383,14 @@ func basicDate(s string) string {
 	return s
 }
 
+// extendedDate is a date with hyphens, as 3.0 has it.
+func extendedDate(s string) string {
+	if len(s) >= 8 && allDigits(s[:8]) {
+		return s[:4] + "-" + s[4:6] + "-" + s[6:]
+	}
+	return s
+}
+
 func allDigits(s string) bool {
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {
@@ -353,9 +426,7 @@ func downgrade(l contentline.Line) contentline.Line {
 	}
 	switch l.Name {
 	case "BDAY", "X-MS-ANNIVERSARY":
-		if len(l.Value) >= 8 && allDigits(l.Value[:8]) {
-			l.Value = l.Value[:4] + "-" + l.Value[4:6] + "-" + l.Value[6:]
-		}
+		l.Value = extendedDate(l.Value)
 	case "PHOTO", "LOGO", "SOUND", "KEY", "X-MS-CARDPICTURE":
 		downgradeBinary(&l)
 	}

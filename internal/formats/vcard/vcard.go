@@ -124,9 +124,10 @@ func (c *Card) Get(name string) *contentline.Line {
 // Append adds the card as the version has it.
 func (c *Card) Append(dst []byte, version Version) []byte {
 	dst = append(dst, "BEGIN:VCARD\r\nVERSION:"+string(version)+"\r\n"...)
+	labels := c.labels()
 	for _, line := range c.Lines {
 		if version == V3 {
-			line = downgrade(line)
+			line = downgrade(downgradeLabeled(line.Clone(), labels[line.Group]))
 		}
 		dst = line.Append(dst)
 	}

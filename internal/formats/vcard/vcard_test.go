@@ -88,6 +88,8 @@ func TestNeeded(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("BEGIN:VCARD\nVERSION:2.1\nN:a;b\nPHOTO;BASE64;GIF:\n QUJD\n\nAGENT:\nBEGIN:VCARD\nN:c\nEND:VCARD\nEND:VCARD"))
 	f.Add([]byte("BEGIN:VCARD\nVERSION:4.0\nRELATED;TYPE=spouse;VALUE=text:a\nKEY;MEDIATYPE=a/b:data:,x\nEND:VCARD"))
+	f.Add([]byte("BEGIN:VCARD\nVERSION:3.0\ni.X-ABDATE;TYPE=pref:2010-05-17\ni.X-ABLabel:_$!<Anniversary>!$_\ni.X-ABDATE:20100517\nj.X-ABRELATEDNAMES;TYPE=a:b;c\\,\nj.X-ABLabel:_$!<Spouse>!$_\nEND:VCARD"))
+	f.Add([]byte("BEGIN:VCARD\nVERSION:4.0\nj.RELATED;VALUE=text;TYPE=spouse:b\nj.X-ABLabel:_$!<SPOUSE>!$_\nPHOTO:DATA:IMAGE/JPEG\\;BASE64\\,/9j/\nPHOTO:data:application/octet-stream;base64,/9j/\nEND:VCARD"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		defer testkit.Bounded(t)()
 		d := NewDecoder(bytes.NewReader(b), contentline.Limits{Line: 1 << 18, Total: 1 << 18})
