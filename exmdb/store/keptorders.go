@@ -32,7 +32,7 @@ const (
 	// An order is renewed when more has changed in the folder than orderChanges and one in orderShare of its messages: whoever
 	// begins with it looks at that much.
 	orderChanges = 1024
-	orderShare   = 32
+	orderShare   = 128
 )
 
 // keeps is the messages of which an order may be kept, nil if it may not: all of a large folder, for everybody who sees them.

@@ -209,3 +209,42 @@ func (x *bench) memory(spec exmdb.TableSpec) {
 	used, _ := x.store.tables.Used()
 	x.b.Logf("by subject: %.1f MiB of heap, %.1f MiB counted", (float64(after.HeapAlloc)-float64(before.HeapAlloc))/(1<<20), float64(used)/(1<<20))
 }
+
+// BenchmarkKeptOrders prints what the first page of an order in use costs at an owner that is new, and as far behind as what is kept
+// may be.
+func BenchmarkKeptOrders(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 400_000} {
+		if n > 10_000 && testing.Short() {
+			continue
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkKeptOrders(b, n) })
+	}
+}
+
+func benchmarkKeptOrders(b *testing.B, n int) {
+	box := newDiskBox(b)
+	box.correspond(n)
+	k := box.newKeeper()
+	conversations := contentsOf(schema.Inbox, desc(mapi.PidTagConversationTopic),
+		mapi.SortOrder{Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortMaximumCategory}, desc(mapi.PidTagMessageDeliveryTime))
+	conversations.Sort.Categories = 1
+	for _, state := range []string{"at rest", "behind"} {
+		for name, spec := range map[string]exmdb.TableSpec{"by sender": bySender, "conversations": conversations} {
+			k.asks(spec)
+			if state == "at rest" {
+				k.work()
+			}
+			b.Run(name+" "+state, func(b *testing.B) {
+				for b.Loop() {
+					config := steady()
+					config.Orders = k.dir
+					k.serve(New(config))
+					k.calls = 0
+					(&bench{owner: k.owner, b: b}).rows(spec, beginning)
+				}
+				b.ReportMetric(float64(k.calls), "calls/op")
+			})
+		}
+		box.correspond(max(orderChanges, n/orderShare))
+	}
+}
