@@ -121,6 +121,8 @@ func transferJob(ctx context.Context, g *global, address string) (*archive.Job, 
 	var o struct {
 		Mailbox mapi.MailboxID
 		Zone    string
+		Address string
+		Aliases []string
 	}
 	if err := c.Do(ctx, "GET", adminclient.Path("v1", "objects", address), nil, &o); err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func transferJob(ctx context.Context, g *global, address string) (*archive.Job, 
 		return nil, cluster.Errorf(exmdb.KindNoMailbox, "%s has no mailbox", address)
 	}
 	way := &adminops.Ops{Address: address, Connect: g.client}
-	return &archive.Job{Caller: client.Client{Ops: way}, Mailbox: o.Mailbox, Zone: o.Zone}, nil
+	return &archive.Job{Caller: client.Client{Ops: way}, Mailbox: o.Mailbox, Zone: o.Zone, Own: append([]string{o.Address}, o.Aliases...)}, nil
 }
 
 // Times between two signs of progress.

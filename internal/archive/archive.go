@@ -40,6 +40,9 @@ type Job struct {
 	// Zone is the time zone, by its name in the tz database or Windows', that days and times of a calendar are in which name none;
 	// empty is UTC.
 	Zone string
+	// Own are the addresses of the mailbox: of a calendar, the meetings of others are those that its owner was asked to. Empty makes all
+	// of them his.
+	Own []string
 	// Spool is a folder for mails under way that are too long for memory; empty is the system's.
 	Spool string
 	// Limit is the longest mail in octets, zero the store's.

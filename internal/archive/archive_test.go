@@ -22,6 +22,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/auth"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/convert/oxcical"
 	"github.com/flotilla-mail/flotilla/internal/formats/mime"
 	"github.com/flotilla-mail/flotilla/internal/mailflow/deliver"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -350,6 +351,27 @@ func TestZone(t *testing.T) {
 	}
 }
 
+// TestMeetingsOfOthers: a meeting of somebody else's is not the mailbox owner's because it is in his calendar.
+func TestMeetingsOfOthers(t *testing.T) {
+	s := newSite(t)
+	source := filepath.Join(t.TempDir(), "a.ics")
+	const text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:20240710T090000Z\r\nORGANIZER:mailto:other@example.test\r\n" +
+		"ATTENDEE;PARTSTAT=ACCEPTED:mailto:me@example.test\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for own, organized := range map[string]bool{"me@example.test": false, "other@example.test": true} {
+		j := s.job(s.mailbox(0), "", source)
+		j.Own = []string{"alias@example.test", own}
+		if p := s.in(j); p.Messages != 1 {
+			t.Fatalf("%s: %+v", own, p)
+		}
+		if got := s.calendar(j.Mailbox, func(m *object.Message) string { return fmt.Sprint(oxcical.Organized(m)) }); !slices.Equal(got, []string{fmt.Sprint(organized)}) {
+			t.Errorf("%s organizes it: %v", own, got)
+		}
+	}
+}
+
 // TestZoneOfMail: a mail about a meeting is read in the job's zone too.
 func TestZoneOfMail(t *testing.T) {
 	s := newSite(t)
@@ -387,6 +409,15 @@ func (s *site) startOf(box mapi.MailboxID) time.Time {
 // starts are when the appointments of a mailbox begin.
 func (s *site) starts(box mapi.MailboxID) []string {
 	s.t.Helper()
+	return s.calendar(box, func(m *object.Message) string {
+		at, _ := m.LidTime(mapi.PidLidAppointmentStartWhole)
+		return at.Time().Format(time.RFC3339)
+	})
+}
+
+// calendar is what is said of each item in the calendar of a mailbox, sorted.
+func (s *site) calendar(box mapi.MailboxID, say func(*object.Message) string) []string {
+	s.t.Helper()
 	j := s.job(box, "ical", "")
 	run, err := begin(s.t.Context(), &j, formatOf(&j, nil))
 	if err != nil {
@@ -394,8 +425,7 @@ func (s *site) starts(box mapi.MailboxID) []string {
 	}
 	var list []string
 	err = run.exportItems(run.tree.find("Calendar"), func(_ *exmdb.ReadMessageResponse, m *object.Message) (int64, error) {
-		at, _ := m.LidTime(mapi.PidLidAppointmentStartWhole)
-		list = append(list, at.Time().Format(time.RFC3339))
+		list = append(list, say(m))
 		return 0, nil
 	})
 	if err != nil {

@@ -323,7 +323,7 @@ func (j *job) readICal() error {
 			if err != nil {
 				return nil, err
 			}
-			return oxcical.Importer{Zone: j.Zone}.Import(cal)
+			return oxcical.Importer{Zone: j.Zone, Own: j.Own}.Import(cal)
 		}
 	}, oxcical.Bytes)
 }

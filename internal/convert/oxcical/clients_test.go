@@ -255,3 +255,40 @@ func TestSeriesByStruct(t *testing.T) {
 		}
 	}
 }
+
+// TestMeetingsOfOthers: a meeting in a calendar is the owner's if he organizes it, else one that he was asked to, with his answer.
+func TestMeetingsOfOthers(t *testing.T) {
+	own := []string{"me@example.test", "alias@example.test"}
+	const other, mine = "ORGANIZER:mailto:other@example.test\n", "ORGANIZER:mailto:Alias@example.test\n"
+	for what, c := range map[string]struct {
+		own           []string
+		method, lines string
+		state         mapi.Integer32
+		status        response
+	}{
+		"accepted":               {own, "", other + "ATTENDEE;PARTSTAT=DECLINED:mailto:x@example.test\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ME@example.test\n", stateMeeting | stateReceived, respAccepted},
+		"declined by an alias":   {own, "", other + "ATTENDEE;PARTSTAT=DECLINED:mailto:alias@example.test\n", stateMeeting | stateReceived, respDeclined},
+		"tentative, Apple's URI": {own, "", "ORGANIZER;EMAIL=other@example.test:urn:uuid:1\nATTENDEE;EMAIL=me@example.test;PARTSTAT=TENTATIVE:urn:uuid:2\n", stateMeeting | stateReceived, respTentative},
+		"not answered":           {own, "PUBLISH", other + "ATTENDEE:mailto:me@example.test\n", stateMeeting | stateReceived, respWaiting},
+		"not listed":             {own, "", other + "ATTENDEE:mailto:list@example.test\n", stateMeeting | stateReceived, respNone},
+		"own":                    {own, "", mine + "ATTENDEE;PARTSTAT=ACCEPTED:mailto:me@example.test\n", stateMeeting, respOrganized},
+		"without organizer":      {own, "", "ATTENDEE;PARTSTAT=ACCEPTED:mailto:me@example.test\n", stateMeeting, respOrganized},
+		"no meeting":             {own, "", "", 0, respNone},
+		"of nobody known":        {nil, "", other, stateMeeting, respOrganized},
+		"canceled":               {own, "", other + "STATUS:CANCELLED\n", stateMeeting | stateReceived | stateCanceled, respNone},
+		"a request":              {own, "REQUEST", other + "ATTENDEE;PARTSTAT=ACCEPTED:mailto:me@example.test\n", stateMeeting | stateReceived, respWaiting},
+	} {
+		text := "BEGIN:VCALENDAR\nMETHOD:" + c.method + "\nBEGIN:VEVENT\nUID:1\nDTSTART:20240110T090000Z\n" + c.lines + "END:VEVENT\nEND:VCALENDAR\n"
+		list, err := Importer{Own: c.own}.Import(parse(t, text))
+		if err != nil || len(list) != 1 {
+			t.Fatal(what, err)
+		}
+		if state, status := list[0].Lid(mapi.PidLidAppointmentStateFlags), list[0].Lid(mapi.PidLidResponseStatus); state != c.state || status != mapi.Integer32(c.status) {
+			t.Errorf("%s: state %v, status %v", what, state, status)
+		}
+		if organized := Organized(list[0]); organized != (c.status == respOrganized) {
+			t.Errorf("%s: organized %v", what, organized)
+		}
+		checkRoundTrip(t, parse(t, text), list)
+	}
+}

@@ -128,7 +128,7 @@ func (in *importer) event(m *object.Message, c *ical.Component) {
 	in.people(m, c)
 	in.identity(m, c)
 	setBusy(m, c, in.method)
-	setState(m, c, in.method)
+	in.setState(m, c)
 	setLists(m, c)
 	nonSendable(m, c)
 	in.direct(m, c)
@@ -256,7 +256,8 @@ func setBusy(m *object.Message, c *ical.Component, method string) {
 }
 
 // setState sets what stage a meeting is in.
-func setState(m *object.Message, c *ical.Component, method string) {
+func (in *importer) setState(m *object.Message, c *ical.Component) {
+	method := in.method
 	flags, icon := int32(0), int32(iconAppointment)
 	if c.Get("ORGANIZER") != nil || len(m.Recipients) > 0 {
 		flags, icon = stateMeeting, iconMeeting
@@ -267,8 +268,8 @@ func setState(m *object.Message, c *ical.Component, method string) {
 	if method == "CANCEL" || strings.EqualFold(c.Value("STATUS"), "CANCELLED") {
 		flags |= stateCanceled
 	}
-	m.SetLid(mapi.PidLidAppointmentStateFlags, mapi.Integer32(flags))
 	status := respNone
+	answer, asked := in.asked(c)
 	switch {
 	case method == "REQUEST":
 		status, icon = respWaiting, iconRequest
@@ -279,14 +280,42 @@ func setState(m *object.Message, c *ical.Component, method string) {
 	case isReply(method) && responseOf(m) != respNone:
 		status = responseOf(m)
 		icon = answerIcons[status]
+	case asked:
+		status = answer
+		flags |= stateReceived
 	case flags&stateMeeting != 0:
 		status = respOrganized
 	}
+	m.SetLid(mapi.PidLidAppointmentStateFlags, mapi.Integer32(flags))
 	m.SetLid(mapi.PidLidResponseStatus, mapi.Integer32(status))
 	m.Bag.Set(mapi.PidTagIconIndex, mapi.Integer32(icon))
 	if methodOf(m) != "" {
 		m.SetLid(mapi.PidLidIsRecurring, mapi.Boolean(c.Get("RRULE") != nil || c.Get("RECURRENCE-ID") != nil))
 	}
+}
+
+// asked is how the mailbox's owner has answered to a meeting of somebody else, and whether it is one.
+func (in *importer) asked(c *ical.Component) (answer response, asked bool) {
+	organizer := c.Get("ORGANIZER")
+	if organizer == nil || len(in.Own) == 0 {
+		return respNone, false
+	}
+	if who, ok := personIn(organizer); !ok || in.owns(who.address) {
+		return respNone, false
+	}
+	for _, l := range c.All("ATTENDEE") {
+		if who, ok := personIn(l); ok && in.owns(who.address) {
+			if answer := responses[strings.ToUpper(l.Param("PARTSTAT"))]; answer != respNone {
+				return answer, true
+			}
+			return respWaiting, true
+		}
+	}
+	return respNone, true
+}
+
+func (in *importer) owns(address string) bool {
+	return slices.ContainsFunc(in.Own, func(own string) bool { return strings.EqualFold(own, address) })
 }
 
 // setLists sets what is in lines of their own.

@@ -24,6 +24,9 @@ import (
 type Importer struct {
 	// Zone is the zone, by either name, that days and times without one of their own are in: the mailbox's.
 	Zone string
+	// Own are the addresses of the mailbox. A meeting in a calendar that somebody else organizes is one that its owner was asked to;
+	// without them every meeting is the owner's.
+	Own []string
 	// Expander is asked where rules end, rrule-go if it is nil.
 	Expander recurrence.Expander
 }
