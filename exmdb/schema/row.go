@@ -42,7 +42,9 @@ type Row struct {
 	Creator mapi.GUID `wire:"20"`
 	// Receipts are those that the sender is still owed.
 	Receipts Receipts `wire:"21"`
-	Unknown  wire.Unknown
+	// Strange says of an associated message that who wrote it last, or brought it where it is, has not the mailbox whole.
+	Strange bool `wire:"22"`
+	Unknown wire.Unknown
 }
 
 // Receipts are receipts that a message's sender is owed, one bit each, on disk.
@@ -180,6 +182,9 @@ func (r *Row) AppendWire(dst []byte) []byte {
 		dst = appendBytes(dst, 20, r.Creator[:])
 	}
 	dst = appendNumber(dst, 21, uint64(r.Receipts))
+	if r.Strange {
+		dst = appendNumber(dst, 22, 1)
+	}
 	return append(dst, r.Unknown...)
 }
 
@@ -220,6 +225,8 @@ func (r *Row) number(tag, n uint64) (bound uint64) {
 		r.Original, bound = mapi.ObjectNumber(n), math.MaxUint64
 	case 21:
 		r.Receipts, bound = Receipts(n), math.MaxUint32
+	case 22:
+		r.Strange, bound = n == 1, 1
 	}
 	return bound
 }
@@ -252,7 +259,7 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 }
 
 // lastRowTag is the highest tag this release knows.
-const lastRowTag = 21
+const lastRowTag = 22
 
 // UnmarshalWire implements wire.Unmarshaler.
 func (r *Row) UnmarshalWire(b []byte) error {

@@ -219,6 +219,7 @@ func (t *tx) markRule(mid mapi.MID, flag rules.State) error {
 	if err != nil {
 		return err
 	}
+	d.byMailbox = true
 	bag, err := t.bag(&d.before.row)
 	if err != nil {
 		return err

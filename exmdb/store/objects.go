@@ -238,6 +238,9 @@ func (d *draft) commit() error {
 	if err := d.fits(before.MessageSize()); err != nil {
 		return err
 	}
+	if d.edited && d.after.associated() && !d.byMailbox {
+		after.Strange = !d.whole
+	}
 	if d.shown || d.edited && before.Bits&schema.RowUnrendered != 0 {
 		if err := d.reform(); err != nil {
 			return err

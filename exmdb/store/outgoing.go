@@ -56,7 +56,8 @@ func (in *incoming) sendOne(s *rules.Send) error {
 }
 
 // template is the message that a reply is made of; zero, with a failure, where there is none. It is an associated message of the
-// rule's folder (MS-OXORULE 2.2.9): whoever may write rules there may not have what is in others sent to anybody.
+// rule's folder (MS-OXORULE 2.2.9): whoever may write rules there may not have what is in others sent to anybody. It was written by who
+// has the mailbox: a reply bears the user's name.
 func (in *incoming) template(s *rules.Send, reply *mapi.ReplyAction) (mapi.MID, error) {
 	mid := reply.MID
 	if s.Rule.Extended {
@@ -74,7 +75,7 @@ func (in *incoming) template(s *rules.Send, reply *mapi.ReplyAction) (mapi.MID, 
 	if err != nil && cluster.KindOf(err) != exmdb.KindNoMessage {
 		return 0, err
 	}
-	if err != nil || fid != s.Rule.Folder || !m.associated() {
+	if err != nil || fid != s.Rule.Folder || !m.associated() || m.row.Strange {
 		in.plan.Failures = append(in.plan.Failures, rules.Failure{Rule: s.Rule, Type: s.Action.Type, Code: rules.FailureNoTemplate})
 		return 0, nil
 	}
@@ -159,7 +160,7 @@ func outgoing(v *view, req *exmdb.OutgoingRequest) (*exmdb.OutgoingResponse, err
 	return resp, err
 }
 
-// templateContent is a template with its text whole; nil where it was deleted meanwhile.
+// templateContent is a template with its text whole; nil where it was deleted meanwhile, or written by somebody else.
 func (v *view) templateContent(mid mapi.MID) (*exmdb.MessageContent, error) {
 	_, m, err := v.find(mid)
 	if err != nil {
@@ -167,6 +168,9 @@ func (v *view) templateContent(mid mapi.MID) (*exmdb.MessageContent, error) {
 			return nil, nil
 		}
 		return nil, err
+	}
+	if m.row.Strange {
+		return nil, nil
 	}
 	bag, err := v.bag(&m.row)
 	if err != nil {

@@ -74,11 +74,13 @@ func (v *view) extendedAuthor() []byte {
 	return []byte{}
 }
 
-// adopt makes an extended rule that somebody puts into a folder his own, if he has not the mailbox whole.
+// adopt makes an associated message that somebody puts into a folder his own, with the extended rule in it, if he has not the
+// mailbox whole.
 func (t *tx) adopt(row *schema.Row) error {
 	if t.whole || row.Bits&schema.RowAssociated == 0 {
 		return nil
 	}
+	row.Strange = true
 	b, err := t.r.Get(schema.ExtendedRuleKey(row.Object))
 	if err != nil || b == nil {
 		return err

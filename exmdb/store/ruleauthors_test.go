@@ -207,3 +207,57 @@ func TestDeletedExtendedRulesComeBackAsWhoseTheyAre(t *testing.T) {
 		o.deleteRules(o.work, 0)
 	}
 }
+
+// TestTemplatesOfOthersAreNotSent: a reply bears the user's name, so what somebody else has written, changed or brought into the
+// folder of a rule is none, even of a rule of the mailbox; nor is what he writes before the reply is made.
+func TestTemplatesOfOthersAreNotSent(t *testing.T) {
+	b := newBox(t, 0)
+	someone, aside := b.asUser(mapi.NewGUID()), b.newFolder("aside")
+	for _, fid := range []mapi.FID{schema.Inbox, aside} {
+		grantTo(b, fid, someone.as.User, exmdb.AllRights)
+	}
+	template := func(who *box, fid mapi.FID) mapi.MID {
+		return who.create(&exmdb.CreateMessageRequest{Folder: fid, Associated: true, Message: exmdb.MessageEdit{Set: bagOf(
+			mapi.PidTagMessageClass, mapi.String("IPM.Note.rules.ReplyTemplate.x"), mapi.PidTagBody, mapi.String("away"))}}).MID
+	}
+	carry := func(who *box, op exmdb.Op[exmdb.CarryMessagesRequest, exmdb.CarryMessagesResponse], mid mapi.MID) mapi.MID {
+		return call(who, op, &exmdb.CarryMessagesRequest{Folder: aside, Messages: []mapi.MID{mid}, Target: schema.Inbox}).To[0]
+	}
+	write := func(who *box, mid mapi.MID, pairs ...any) {
+		call(who, exmdb.OpWriteProps, &exmdb.WritePropsRequest{Object: exmdb.ObjectID{Message: mid}, Set: bagOf(pairs...)})
+	}
+	answers := func(what string, mid mapi.MID, want int, meanwhile ...func()) {
+		t.Helper()
+		b.now = b.now.Add(2 * replyWindow)
+		reply := ruleBag(t, nil, mapi.RuleAction{Type: mapi.ActionReply, Data: &mapi.ReplyAction{FID: schema.Inbox, MID: mid}})
+		call(b, exmdb.OpModifyRules, &exmdb.ModifyRulesRequest{Folder: schema.Inbox, Replace: true, Changes: addsRule(schema.Inbox, reply).Changes})
+		before := len(b.outgoing())
+		b.comes("")
+		for _, do := range meanwhile {
+			do()
+		}
+		out, sent := b.outgoing(), 0
+		for _, o := range out[before:] {
+			if o.Template != nil {
+				sent++
+			}
+		}
+		if sent != want || len(meanwhile) == 0 && len(out)-before != want { // a rule that fails says so
+			t.Errorf("%s: %d are answered with %d, want %d", what, len(out)-before, sent, want)
+		}
+	}
+	mid := template(b, schema.Inbox)
+	answers("the mailbox's own", mid, 1)
+	answers("changed before the reply is made", mid, 0, func() { write(someone, mid, mapi.PidTagBody, mapi.String("his")) })
+	answers("changed by somebody", mid, 0)
+	write(b, mid, mapi.PidTagBody, mapi.String("away again"))
+	answers("written by who has the mailbox", mid, 1)
+	write(someone, mid, mapi.PidTagBody, mapi.String("his"), mapi.PidTagMessageClass, mapi.String(rules.ExtendedClass),
+		mapi.PidTagRuleMessageState, mapi.Integer32(rules.Enabled), mapi.PidTagExtendedRuleMessageActions, mapi.Binary{1, 2, 3})
+	answers("a rule that does not read", mid, 0)
+	answers("a rule that is marked so", mid, 0)
+	answers("somebody's", template(someone, schema.Inbox), 0)
+	answers("copied by somebody", carry(someone, exmdb.OpCopyMessages, template(b, aside)), 0)
+	answers("moved by somebody", carry(someone, exmdb.OpMoveMessages, template(b, aside)), 0)
+	answers("moved by who has the mailbox", carry(b, exmdb.OpMoveMessages, template(b, aside)), 1)
+}
