@@ -225,6 +225,34 @@ func TestPublicFoldersAreOpen(t *testing.T) {
 	}
 }
 
+// TestRightsInFoldersBelow: what is done to a folder with those below it needs its rights in each of them; nothing is done where they
+// lack in one.
+func TestRightsInFoldersBelow(t *testing.T) {
+	b := newBox(t, 0)
+	friend := b.asUser(mapi.NewGUID())
+	work := b.newBelow(schema.IPMSubtree, "Work")
+	below := b.newBelow(b.newBelow(work, "Open"), "Closed")
+	for _, fid := range []mapi.FID{schema.IPMSubtree, work, call(b, exmdb.OpFolder, &exmdb.FolderRequest{Folder: below}).Folder.Parent} {
+		grantTo(b, fid, friend.as.User, exmdb.AllRights)
+	}
+	before := b.info()
+	refused(friend, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work, Recursive: true}, exmdb.KindAccessDenied)
+	refused(friend, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work, Recursive: true, Hard: true}, exmdb.KindAccessDenied)
+	refused(friend, exmdb.OpEmptyFolder, &exmdb.EmptyFolderRequest{Folder: work, Folders: true}, exmdb.KindAccessDenied)
+	refused(friend, exmdb.OpCopyFolder, &exmdb.CopyFolderRequest{Folder: work, Parent: schema.IPMSubtree, Name: "Copy", Recursive: true}, exmdb.KindAccessDenied)
+	refused(friend, exmdb.OpImportDeletes, &exmdb.ImportDeletesRequest{Folder: schema.IPMSubtree, Folders: true,
+		SourceKeys: [][]byte{b.key(work.Counter())}}, exmdb.KindAccessDenied)
+	if is := b.info(); is.Folders != before.Folders || is.Stamp != before.Stamp {
+		t.Errorf("%+v, was %+v", is, before)
+	}
+	grantTo(b, below, friend.as.User, exmdb.AllRights)
+	call(friend, exmdb.OpCopyFolder, &exmdb.CopyFolderRequest{Folder: work, Parent: schema.IPMSubtree, Name: "Copy", Recursive: true})
+	call(friend, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: work, Recursive: true})
+	if is := b.info(); is.Folders != before.Folders {
+		t.Errorf("%+v, was %+v", is, before)
+	}
+}
+
 // TestWhoMadeAnItem: a copy is the copier's, a moved item stays who made it, and the owner's own carry no mark.
 func TestWhoMadeAnItem(t *testing.T) {
 	b := newBox(t, 0)
