@@ -172,6 +172,31 @@ func TestImportMoves(t *testing.T) {
 	b.audit("imports of moves")
 }
 
+// TestImportMovesTellWhatWasRead: a client that moves a message which was read meanwhile is told so where it has moved it to.
+func TestImportMovesTellWhatWasRead(t *testing.T) {
+	for _, perUser := range []bool{false, true} {
+		b := newBox(t, 0)
+		b.as.User = mapi.GUID{1}
+		call(b, exmdb.OpSetReadState, &exmdb.SetReadStateRequest{PerUser: perUser})
+		var inbox, sent oxcfxics.State
+		scope := exmdb.SyncScope{Flags: syncAll}
+		mail := b.deliver(text("x"))
+		b.sync(schema.Inbox, scope, &inbox, 0)
+		b.sync(schema.Sent, scope, &sent, 0)
+		b.flags(exmdb.FlagsAdd, exmdb.FlagSeen, nil, mail.UID)
+		pcl := b.pcl(mail.MID)
+		client := offline{guid: mapi.GUID{7}}
+		r := call(b, exmdb.OpImportMove, &exmdb.ImportMoveRequest{Folder: schema.Sent, From: schema.Inbox, SourceKey: b.key(mail.MID.Counter()),
+			Target: b.granted(), PCL: pcl.Append(nil), ChangeKey: client.edit(pcl, b.now).ChangeKey})
+		r.Note(&sent)
+		got := b.sync(schema.Sent, scope, &sent, 0)
+		if r.Outcome != exmdb.ImportApplied || len(got.Changes) != 0 || !got.Read.Equal(b.idsOf(r.State.MID)) || !got.Unread.IsEmpty() {
+			t.Errorf("each his own %v: %v, told of %d changes, read %v, unread %v", perUser, r.Outcome, len(got.Changes), got.Read, got.Unread)
+		}
+		b.quiet(schema.Sent, scope, &sent)
+	}
+}
+
 // TestImportMovesDescribeWhatIsRead: a move that was made before is answered with the message, for who may read it.
 func TestImportMovesDescribeWhatIsRead(t *testing.T) {
 	b := newBox(t, 0)
