@@ -292,3 +292,43 @@ func TestMeetingsOfOthers(t *testing.T) {
 		checkRoundTrip(t, parse(t, text), list)
 	}
 }
+
+// TestOccurrencesByTheirDay: a message about one occurrence may name it by less than its moment, or in a zone in which its day begins at
+// another.
+func TestOccurrencesByTheirDay(t *testing.T) {
+	about := func(method, lines string) *object.Message {
+		t.Helper()
+		list, err := Importer{Zone: "Europe/Berlin"}.Import(parse(t, "BEGIN:VCALENDAR\nMETHOD:"+method+"\nBEGIN:VEVENT\nUID:1\nORGANIZER:mailto:o@example.test\n"+lines+"END:VEVENT\nEND:VCALENDAR\n"))
+		if err != nil || len(list) != 1 {
+			t.Fatal(len(list), err)
+		}
+		return list[0]
+	}
+	const daily, newYork = "RRULE:FREQ=DAILY;COUNT=3\n", ";TZID=America/New_York:20240110T090000\n"
+	days := Appointment(about("REQUEST", "DTSTART;VALUE=DATE:20240109\n"+daily))
+	times := Appointment(about("REQUEST", "DTSTART;TZID=America/New_York:20240109T090000\nDURATION:PT1H\n"+daily))
+	for what, c := range map[string]struct {
+		series *object.Message
+		id     string
+		want   []string
+	}{
+		"a day":                        {days, ";VALUE=DATE:20240110\n", []string{"0108T2300/0109T2300", "0110T2300/0111T2300"}},
+		"its midnight in another zone": {days, ";TZID=America/Los_Angeles:20240110T000000\n", []string{"0108T2300/0109T2300", "0110T2300/0111T2300"}},
+		"the day of a time":            {times, ";VALUE=DATE:20240110\n", []string{"0109T1400/0109T1500", "0111T1400/0111T1500"}},
+		"a time":                       {times, newYork, []string{"0109T1400/0109T1500", "0111T1400/0111T1500"}},
+		"a time in UTC":                {times, ":20240110T140000Z\n", []string{"0109T1400/0109T1500", "0111T1400/0111T1500"}},
+	} {
+		next := Cancel(c.series, about("CANCEL", "DTSTART:20240110T090000Z\nSEQUENCE:1\nRECURRENCE-ID"+c.id))
+		if next == nil {
+			t.Errorf("%s: nothing", what)
+			continue
+		}
+		if got := of2024(t, next); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", what, got, c.want)
+		}
+	}
+	whole := Revise(times, about("REQUEST", "DTSTART;VALUE=DATE:20240112\nSEQUENCE:1\nRECURRENCE-ID"+newYork))
+	if got := of2024(t, whole); !slices.Equal(got, []string{"0109T1400/0109T1500", "0111T1400/0111T1500", "0112T0500/0113T0500"}) {
+		t.Errorf("a whole day instead: %v", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flotilla-mail/flotilla/internal/convert/kept"
 	"github.com/flotilla-mail/flotilla/internal/convert/object"
+	"github.com/flotilla-mail/flotilla/internal/formats/ical"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
 	"github.com/flotilla-mail/flotilla/internal/mapi/binprop"
 )
@@ -300,7 +301,9 @@ func ofSeries(there, came *object.Message) bool {
 	return came.LidBool(mapi.PidLidIsException) && there.LidBool(mapi.PidLidRecurring)
 }
 
-// seriesIn is the recurrence of a series, and the place in it of the occurrence that a message is about.
+// seriesIn is the recurrence of a series, and the place in it of the occurrence that a message is about: by its moment, or else by its
+// day, as its global object id has it (MS-OXOCAL 2.2.1.27). A series has no two occurrences on a day, and programs say less of one
+// than its moment, or a midnight of another zone.
 func seriesIn(m, one *object.Message) (s series, was binprop.Minutes, at time.Time, ok bool) {
 	replaced, said := one.LidTime(mapi.PidLidExceptionReplaceTime)
 	p, err := binprop.ParseAppointmentRecurrencePattern(m.LidBinary(mapi.PidLidAppointmentRecur))
@@ -308,8 +311,14 @@ func seriesIn(m, one *object.Message) (s series, was binprop.Minutes, at time.Ti
 		return s, 0, at, false
 	}
 	s = series{m: m, pattern: p, span: span{zone: zoneOf(m)}}
-	at = replaced.Time()
-	return s, binprop.MinutesOf(occurrence(&p, s.span.zone, at)), at, true
+	wall := occurrence(&p, s.span.zone, replaced.Time())
+	moved := func(x binprop.Exception) bool { return x.OriginalStart == binprop.MinutesOf(wall) }
+	id, err := binprop.ParseGlobalObjectID(one.LidBinary(mapi.PidLidGlobalObjectId))
+	on := time.Date(int(id.Year), time.Month(id.Month), int(id.Day), 0, 0, 0, 0, time.UTC)
+	if err == nil && representable(on) && !wall.Equal(onDay(&p, wall)) && !slices.ContainsFunc(p.Exceptions, moved) {
+		wall = onDay(&p, on)
+	}
+	return s, binprop.MinutesOf(wall), ical.At(wall, s.span.zone.loc), true
 }
 
 // replaceOccurrence makes a message an exception of a series, in the place of an older one for the same occurrence.
@@ -324,11 +333,16 @@ func replaceOccurrence(m, one *object.Message) bool {
 		return false
 	}
 	s.drop(was)
-	if s.taken(binprop.MinutesOf(s.wall(start.Time()))) || len(s.pattern.Exceptions) >= maxExceptions {
+	x := binprop.Exception{Start: binprop.MinutesOf(s.wall(start.Time())), End: binprop.MinutesOf(s.wall(end.Time())), OriginalStart: was}
+	if one.LidBool(mapi.PidLidAppointmentSubType) { // days are the same on all clocks
+		days := zoneOf(one)
+		x.Start, x.End = binprop.MinutesOf(days.day(start.Time()).Wall), binprop.MinutesOf(days.day(end.Time()).Wall)
+	}
+	if s.taken(x.Start) || len(s.pattern.Exceptions) >= maxExceptions {
 		return false
 	}
 	one.SetText(mapi.PidTagMessageClass, classException)
-	x := binprop.Exception{Start: binprop.MinutesOf(s.wall(start.Time())), End: binprop.MinutesOf(s.wall(end.Time())), OriginalStart: was}
+	setOccurrence(one, at, was.Wall())
 	override(&x, m, one)
 	s.remove(was.Wall())
 	s.add(x)
