@@ -175,9 +175,15 @@ func TestLastWriterWins(t *testing.T) {
 			t.Fatal(b.props(id)) // of one time the greater GUID wins
 		}
 		late := anna.edit(base, at.Add(time.Hour))
+		b.now = b.now.Add(3 * time.Hour)
 		b.brought(st.MID, late, subjectEdit("late"), exmdb.ImportConflict)
 		if b.prop(id, mapi.PidTagSubject) != mapi.String("late") || len(b.pcl(st.MID)) != 3 {
 			t.Fatal(b.props(id))
+		}
+		carl := offline{guid: mapi.GUID{3}}
+		b.brought(st.MID, carl.edit(base, at.Add(2*time.Hour)), subjectEdit("later"), exmdb.ImportConflict)
+		if b.prop(id, mapi.PidTagSubject) != mapi.String("later") {
+			t.Fatal(b.props(id)) // written after the one that is there, though before that came
 		}
 	}
 }

@@ -194,6 +194,9 @@ func TestImportMovesTellWhatWasRead(t *testing.T) {
 			t.Errorf("each his own %v: %v, told of %d changes, read %v, unread %v", perUser, r.Outcome, len(got.Changes), got.Read, got.Unread)
 		}
 		b.quiet(schema.Sent, scope, &sent)
+		if f := b.folder(schema.Sent); f.Messages != 1 || f.Unseen != 0 {
+			t.Errorf("each his own %v: %d messages, %d unread", perUser, f.Messages, f.Unseen)
+		}
 	}
 }
 
