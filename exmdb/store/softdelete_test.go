@@ -347,6 +347,27 @@ func TestDeletedFolderComesBack(t *testing.T) {
 	b.checkEmpty()
 }
 
+// TestRecoveredFoldersNestNoDeeper: a tree comes back where all of it may be, as deep as folders can be made and no deeper.
+func TestRecoveredFoldersNestNoDeeper(t *testing.T) {
+	b := newBox(t, 0)
+	tree := b.newBelow(schema.IPMSubtree, "Tree")
+	b.newBelow(tree, "below")
+	call(b, exmdb.OpDeleteFolder, &exmdb.DeleteFolderRequest{Folder: tree, Recursive: true})
+	deep, err := schema.IPMSubtree, error(nil)
+	for err == nil {
+		var made *exmdb.FolderResponse
+		if made, err = try(b, exmdb.OpCreateFolder, &exmdb.CreateFolderRequest{Parent: deep, Name: "x"}); err == nil {
+			deep = made.Folder.FID
+		}
+	}
+	if cluster.KindOf(err) != exmdb.KindBadName {
+		t.Fatal(err)
+	}
+	above := b.folder(deep).Parent
+	refused(b, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: tree, Parent: above, Name: "y"}, exmdb.KindBadName)
+	call(b, exmdb.OpRecoverFolder, &exmdb.RecoverFolderRequest{Folder: tree, Parent: b.folder(above).Parent, Name: "y"})
+}
+
 // TestNoRoomForAFolder: a folder comes back whole or not at all.
 func TestNoRoomForAFolder(t *testing.T) {
 	b := newBox(t, 3000)
