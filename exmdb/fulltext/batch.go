@@ -64,9 +64,11 @@ func (ix *Index) record(from lsm.Reader, m Mailbox, f mapi.FID) (r folderRecord,
 func (b *Batch) Synced() mapi.Stamp { return b.record.synced }
 func (b *Batch) Last() mapi.UID     { return b.record.last }
 
-// Wasteful reports whether more than half of what is indexed has left the folder: then it is worth beginning anew.
-func (b *Batch) Wasteful() bool {
-	return b.record.gone > wasteful && b.record.gone > b.record.added/2
+// Wasteful reports whether more than half of what is indexed is not in the folder any more, of which so many messages are: then
+// it is worth beginning anew. What is indexed anew is not, whatever left before.
+func (b *Batch) Wasteful(present uint64) bool {
+	gone := b.record.added - min(b.record.added, present)
+	return gone > wasteful && gone > b.record.added/2
 }
 
 // wasteful is how many messages may have left whatever the folder's size.
@@ -136,9 +138,8 @@ func (b *Batch) put(term []byte) {
 	b.size += uidLen
 }
 
-// Commit writes the batch: what it holds and that the folder is indexed up to a stamp, of whose messages gone have left
-// since they were indexed.
-func (b *Batch) Commit(synced mapi.Stamp, gone uint64) error {
+// Commit writes the batch: what it holds and that the folder is indexed up to a stamp.
+func (b *Batch) Commit(synced mapi.Stamp) error {
 	b.ix.write.Lock()
 	defer b.ix.write.Unlock()
 	r := &b.record
@@ -149,7 +150,7 @@ func (b *Batch) Commit(synced mapi.Stamp, gone uint64) error {
 		err = b.write(batch, r.next)
 		r.next++
 	}
-	r.synced, r.last, r.added, r.gone = synced, max(r.last, b.last), r.added+b.count, r.gone+gone
+	r.synced, r.last, r.added = synced, max(r.last, b.last), r.added+b.count
 	return errors.Join(err, batch.Set(folderKey(prefixFolder, b.box.Space, b.folder), r.encode()), batch.Commit(false))
 }
 

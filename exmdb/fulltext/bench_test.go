@@ -64,7 +64,7 @@ func (c *corpus) fill(tb testing.TB, ix *Index, n, words int) {
 		for ; uid <= n && !b.Full(); uid++ {
 			c.add(b, mapi.UID(uid), words)
 		}
-		if err := b.Commit(mapi.Stamp(uid), 0); err != nil {
+		if err := b.Commit(mapi.Stamp(uid)); err != nil {
 			tb.Fatal(err)
 		}
 		mergeAll(tb, ix)
@@ -106,7 +106,7 @@ func BenchmarkIndex(b *testing.B) {
 			c.add(batch, uid, 600)
 			uid++
 		}
-		if err := batch.Commit(mapi.Stamp(uid), 0); err != nil {
+		if err := batch.Commit(mapi.Stamp(uid)); err != nil {
 			b.Fatal(err)
 		}
 		mergeAll(b, ix)

@@ -56,7 +56,7 @@ func add(t testing.TB, ix *Index, f mapi.FID, synced mapi.Stamp, texts map[mapi.
 		b.Message(uid)
 		b.Text(Body, texts[uid])
 	}
-	if err := b.Commit(synced, 0); err != nil {
+	if err := b.Commit(synced); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -232,7 +232,7 @@ func TestNothingIsMissed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := b.Commit(mapi.Stamp(uid), 0); err != nil {
+			if err := b.Commit(mapi.Stamp(uid)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := ix.Merge(context.Background(), box, inbox, func() {}); err != nil {
@@ -363,7 +363,7 @@ func TestQueries(t *testing.T) {
 	b.Text(Body, "the quarterly numbers, as promised")
 	b.Message(70_000)
 	b.Partial(Body)
-	if err := b.Commit(9, 0); err != nil {
+	if err := b.Commit(9); err != nil {
 		t.Fatal(err)
 	}
 	quarterly := Contains(In(Subject, Body), "quarter")
@@ -457,7 +457,7 @@ func TestMergeBegunAnew(t *testing.T) {
 	if runs, err := runsOf(ix.db, box.Space, inbox); err != nil || len(runs) != 1 || runs[0].count != mergeWidth {
 		t.Fatalf("runs %v, %v", runs, err)
 	}
-	if b, err := ix.Begin(box, inbox); err != nil || b.Synced() != mergeWidth || b.Last() != mergeWidth || b.Wasteful() {
+	if b, err := ix.Begin(box, inbox); err != nil || b.Synced() != mergeWidth || b.Last() != mergeWidth || b.Wasteful(0) {
 		t.Fatalf("batch %+v, %v", b, err)
 	}
 }
@@ -535,16 +535,10 @@ func TestWasteful(t *testing.T) {
 		texts[i+1] = "word"
 	}
 	add(t, ix, inbox, 1, texts)
-	for _, c := range []struct {
-		gone uint64
-		want bool
-	}{{900, false}, {100, false}, {1, true}} {
+	for present, want := range map[uint64]bool{3000: false, 1900: false, 1000: false, 900: false, 899: true, 0: true} {
 		b, err := ix.Begin(box, inbox)
-		if err == nil {
-			err = b.Commit(2, c.gone)
-		}
-		if err != nil || b.Wasteful() != c.want {
-			t.Errorf("wasteful %v, %v; want %v", b.Wasteful(), err, c.want)
+		if err != nil || b.Wasteful(present) != want {
+			t.Errorf("with %d present wasteful %v, %v; want %v", present, b.Wasteful(present), err, want)
 		}
 	}
 	if err := ix.DropFolder(box, inbox); err != nil {

@@ -63,15 +63,15 @@ type folderRecord struct {
 	// synced is the stamp up to which the folder's changes are in the index; last the highest UID in it.
 	synced mapi.Stamp
 	last   mapi.UID
-	// added counts the messages that were indexed, gone those of them that have left since.
-	added, gone uint64
+	// added counts the messages that were indexed, each as often as it was.
+	added uint64
 	// next is the number of the next run. merging is a run that is being written, zero if none is.
 	next, merging uint64
 }
 
 func (r *folderRecord) encode() []byte {
 	var b []byte
-	for _, n := range []uint64{uint64(r.synced), uint64(r.last), r.added, r.gone, r.next, r.merging} {
+	for _, n := range []uint64{uint64(r.synced), uint64(r.last), r.added, 0, r.next, r.merging} { // nought was a count
 		b = binary.AppendUvarint(b, n)
 	}
 	return b
@@ -86,7 +86,7 @@ func decodeFolder(b []byte) (r folderRecord, err error) {
 		}
 		n[i], b = v, b[size:]
 	}
-	return folderRecord{mapi.Stamp(n[0]), mapi.UID(n[1]), n[2], n[3], n[4], n[5]}, nil
+	return folderRecord{mapi.Stamp(n[0]), mapi.UID(n[1]), n[2], n[4], n[5]}, nil
 }
 
 func malformed(what string) error {

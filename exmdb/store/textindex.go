@@ -88,7 +88,7 @@ func (v *view) dropIndexed(ix *fulltext.Index) error {
 // indexFolder indexes the next messages of a folder, unless it has too few.
 func (v *view) indexFolder(ix *fulltext.Index, fid mapi.FID, c *schema.FolderCounts, end time.Time) (bool, error) {
 	b, err := ix.Begin(v.indexedAs(), fid)
-	if err == nil && b.Wasteful() {
+	if err == nil && b.Wasteful(uint64(c.Messages)) {
 		if err = ix.DropFolder(v.indexedAs(), fid); err == nil {
 			b, err = ix.Begin(v.indexedAs(), fid)
 		}
@@ -114,11 +114,7 @@ func (v *view) indexFolder(ix *fulltext.Index, fid mapi.FID, c *schema.FolderCou
 			return false, err
 		}
 	}
-	gone, err := v.goneSince(fid, b, until)
-	if err != nil {
-		return false, err
-	}
-	return true, b.Commit(until, gone)
+	return true, b.Commit(until)
 }
 
 // notIndexed is what has come or changed in a folder, in order of stamps, up to a bound.
@@ -163,23 +159,6 @@ func (v *view) notIndexed(fid mapi.FID, b *fulltext.Batch, newest mapi.Stamp, mo
 	}
 	out.until = newest
 	return out, nil
-}
-
-// goneSince is about how many of the messages that were indexed have left the folder up to a stamp.
-func (v *view) goneSince(fid mapi.FID, b *fulltext.Batch, until mapi.Stamp) (gone uint64, err error) {
-	if b.Synced() == 0 {
-		return 0, nil
-	}
-	it := v.r.Iter(schema.TombstoneKey(fid, b.Synced()+1), schema.TombstoneKey(fid, until+1))
-	defer closing(it, &err)
-	for it.Next() {
-		var ts schema.Tombstone
-		if err := schema.Decode(it.Value(), &ts); err != nil {
-			return 0, err
-		}
-		gone += ts.UIDs.Len()
-	}
-	return gone, nil
 }
 
 // indexedProps are the properties whose text is in the index, each with its field; restrictions on them are narrowed.

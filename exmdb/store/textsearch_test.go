@@ -52,10 +52,10 @@ func (s *searched) walking(steps int) *searched {
 	return s
 }
 
-// index takes so many steps, or all there are.
-func (s *searched) index(steps int) {
+// index takes so many steps, or all there are, and reports how many there were.
+func (s *searched) index(steps int) (taken int) {
 	s.t.Helper()
-	for ; steps != 0; steps-- {
+	for ; taken != steps; taken++ {
 		var did mapi.FID
 		var m fulltext.Mailbox
 		err := s.rep.View(context.Background(), s.id, space.ReadLocal, func(r space.Reader) (err error) {
@@ -69,9 +69,10 @@ func (s *searched) index(steps int) {
 			s.t.Fatal(err)
 		}
 		if did == 0 {
-			return
+			return taken
 		}
 	}
+	return taken
 }
 
 // narrow asks until it has the answer.
@@ -96,6 +97,23 @@ func uidsOf(ranges []exmdb.UIDRange) []mapi.UID {
 		}
 	}
 	return uids
+}
+
+// TestIndexingComesToAnEnd: a folder that most mail has left is indexed anew once, though what left did so behind the first step
+// of that.
+func TestIndexingComesToAnEnd(t *testing.T) {
+	b := newBox(t, 0)
+	s := b.searched(0, 1)
+	b.correspond(4000)
+	s.index(-1)
+	call(b, exmdb.OpSetFlags, &exmdb.SetFlagsRequest{Folder: schema.Inbox, UIDs: []exmdb.UIDRange{{First: 1, Last: 3400}}, Mode: exmdb.FlagsAdd, Flags: exmdb.Flags{Bits: exmdb.FlagDeleted}})
+	for b.folder(schema.Inbox).Messages > 600 {
+		call(b, exmdb.OpExpunge, &exmdb.ExpungeRequest{Folder: schema.Inbox, All: true})
+	}
+	b.correspond(100)
+	if steps := s.index(50); steps < 2 || steps > 10 {
+		t.Errorf("%d steps", steps)
+	}
 }
 
 // TestTextNarrowsTables holds restricted tables of a mailbox with an index, which random ops leave behind, against all
