@@ -1,10 +1,12 @@
 package store
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
+	"github.com/flotilla-mail/flotilla/cluster/space"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/exmdb/schema"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -59,6 +61,37 @@ func TestSubmittedMessagesGo(t *testing.T) {
 	}
 	b.finishAll(3, out.Message.Recipe.Size())
 	b.audit("all sent")
+}
+
+// TestAGivenUpTimeSendsNothing: work that is left of a time which a message has no more finds that it is not due yet.
+func TestAGivenUpTimeSendsNothing(t *testing.T) {
+	b := newBox(t, 0)
+	mid := b.written(mapi.PidTagDeferredSendTime, mapi.FileTimeOf(b.now.Add(2*time.Hour)))
+	if r := b.submit(mid); !r.Waits {
+		t.Fatalf("%+v", r)
+	}
+	var object mapi.ObjectNumber
+	b.view(func(v *view) error {
+		_, m, err := v.find(mid)
+		if err == nil {
+			object = m.row.Object
+		}
+		return err
+	})
+	left := space.Due{At: b.now.Add(time.Hour), Op: DueSend, Key: binary.BigEndian.AppendUint64(nil, uint64(object))}
+	b.now = left.At
+	if _, err := b.rep.Update(t.Context(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
+		return nil, New(b.config).PerformDue(noting{w, b.due}, left)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.outgoing()); n != 0 {
+		t.Errorf("%d go out an hour before their time", n)
+	}
+	b.now = b.now.Add(time.Hour)
+	if b.work(); len(b.outgoing()) != 1 {
+		t.Errorf("%d go out at their time", len(b.outgoing()))
+	}
 }
 
 // TestSentMailIsPutWhereItSays: by server id or by entry id; the former is what counts, and where it cannot be kept the

@@ -46,7 +46,7 @@ func Of(t testing.TB, kind string) []Vector {
 	t.Helper()
 	dir := folder(t)
 	entries, err := os.ReadDir(filepath.Join(dir, "In"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("FLOTILLA_VECTORS") == "" {
 		t.Skip("MFCMAPI's vectors are not here; FLOTILLA_VECTORS says where they are")
 	}
 	if err != nil {
