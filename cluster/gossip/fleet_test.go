@@ -23,6 +23,7 @@ const (
 	deathWithin  = 30 * time.Second
 	returnWithin = time.Minute
 	newsWithin   = time.Minute
+	lossWithin   = 10 * time.Minute
 )
 
 // lossy is how many of a thousand packets are lost, and of what TCP then sends again.
@@ -58,9 +59,8 @@ func TestAFleetThatLosesPackets(t *testing.T) {
 		if !f.complete() {
 			t.Error("somebody's list is not right")
 		}
-		if f.suspicions() == 0 {
-			t.Error("nobody was suspected: nothing was lost, or memberlist logs it in other words")
-		}
+		// Else nothing was lost, or memberlist logs it in other words.
+		f.within(lossWithin, "somebody is suspected", func() bool { return f.suspicions() > 0 })
 		sent := f.sent()
 		f.kill(deaths)
 		back := f.cuts(asked)
