@@ -301,7 +301,7 @@ func TestOnlyHealthAndMetricsAreOpen(t *testing.T) {
 func TestARemovedNodeAnswersForItself(t *testing.T) {
 	b := &straw{}
 	s := New(b, slog.New(slog.DiscardHandler), token, nil)
-	s.Member = func() error { return cluster.Errorf(cluster.KindUnavailable, "n1 was removed") }
+	s.Member = func() error { return cluster.Errorf(cluster.KindGone, "n1 was removed") }
 	for _, r := range slices.Concat(rows, fleetRows, moveRows, placementRows) {
 		method, _, _ := strings.Cut(r.pattern, " ")
 		q := httptest.NewRequestWithContext(t.Context(), method, r.path, strings.NewReader(r.body))
@@ -310,7 +310,7 @@ func TestARemovedNodeAnswersForItself(t *testing.T) {
 		s.routes().ServeHTTP(w, q)
 		own := strings.Contains(r.pattern, " /healthz/") || slices.Contains(ownRoutes, r.pattern)
 		heard := b.take()
-		if refused := w.Code == http.StatusServiceUnavailable && strings.Contains(w.Body.String(), "n1 was removed"); refused == own || refused != (len(heard) == 0) && r.hears != "" {
+		if refused := w.Code == http.StatusGone && strings.Contains(w.Body.String(), "n1 was removed"); refused == own || refused != (len(heard) == 0) && r.hears != "" {
 			t.Errorf("%s: %d %s; the node heard %q", r.pattern, w.Code, w.Body, heard)
 		}
 	}
@@ -419,7 +419,7 @@ func TestStatusOfEveryKind(t *testing.T) {
 		cluster.KindBadRequest: 400, exmdb.KindBadAddress: 400, exmdb.KindAccessDenied: 403, exmdb.KindNoSuchUser: 404,
 		exmdb.KindNoMailbox: 404, exmdb.KindNoFolder: 404, exmdb.KindNoMessage: 404, exmdb.KindNoProperty: 404, exmdb.KindStaleToken: 410, exmdb.KindExists: 409, exmdb.KindMailboxExists: 409, exmdb.KindInUse: 409, cluster.KindUnsafe: 409,
 		cluster.KindTooLarge: 413, cluster.KindUnavailable: 503, cluster.KindOverloaded: 503, cluster.KindUnknownOutcome: 504,
-		cluster.KindDeadline: 504,
+		cluster.KindDeadline: 504, cluster.KindGone: 410,
 	} {
 		b.refuse(fmt.Errorf("in a fake: %w", cluster.Errorf(kind, "because of %d", kind)))
 		code, answer, _ := ask(t, "GET", "http://"+port+"/v1/status", "", token)

@@ -19,6 +19,7 @@ var statuses = map[cluster.Kind]int{
 	cluster.KindDeadline:       http.StatusGatewayTimeout,
 	cluster.KindUnsafe:         http.StatusConflict,
 	cluster.KindExists:         http.StatusConflict,
+	cluster.KindGone:           http.StatusGone,
 	cluster.KindDiskFull:       http.StatusInsufficientStorage,
 	cluster.KindNoMethod:       http.StatusNotImplemented,
 	exmdb.KindNoSuchUser:       http.StatusNotFound,

@@ -147,7 +147,7 @@ func (n *Node) member() error {
 }
 
 func (n *Node) removedError() error {
-	return cluster.Errorf(cluster.KindUnavailable, "%s was removed from the cluster: ask another node; stop this one for good "+
+	return cluster.Errorf(cluster.KindGone, "%s was removed from the cluster: ask another node; stop this one for good "+
 		"('systemctl disable --now flotilla') and erase its data", n.self)
 }
 

@@ -220,12 +220,12 @@ func removed(ctx context.Context, t *testing.T, c *dev.Cluster) {
 	})
 	n4 := filepath.Join(c.Dir, "n4")
 	testkit.Eventually(t, patience, func(context.Context) error {
-		if said := devtest.Run(t, c, "", "node", "list", "--dir", n4); said.Code != 3 || !strings.Contains(said.Err, "n4 was removed from the cluster: ask another node") {
+		if said := devtest.Run(t, c, "", "node", "list", "--dir", n4); said.Code != 1 || !strings.Contains(said.Err, "n4 was removed from the cluster: ask another node") {
 			return fmt.Errorf("exit code %d: %s%s", said.Code, said.Out, said.Err)
 		}
 		return nil
 	})
-	if said := devtest.Run(t, c, "", "undrain", "--dir", n4); said.Code != 3 || !strings.Contains(said.Err, "n4 was removed") {
+	if said := devtest.Run(t, c, "", "undrain", "--dir", n4); said.Code != 1 || !strings.Contains(said.Err, "n4 was removed") {
 		t.Errorf("undrain: exit code %d: %s%s", said.Code, said.Out, said.Err)
 	}
 	testkit.Eventually(t, patience, func(ctx context.Context) error {
