@@ -2,6 +2,7 @@ package exmdb
 
 import (
 	"context"
+	"time"
 
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
@@ -289,9 +290,14 @@ func untilAnswered[Q, R any, P tableAnswer[R]](ctx context.Context, t *Table, op
 	}
 }
 
+// keepPatience is how long a reader who has his answer waits for a hint to be taken.
+const keepPatience = 250 * time.Millisecond
+
 // keep asks for an order to be kept. Whoever reads the table has what he wanted whatever becomes of that, and a later one is told
 // to ask again.
 func (t *Table) keep(ctx context.Context, table *TableRequest) {
+	ctx, cancel := context.WithTimeout(ctx, keepPatience)
+	defer cancel()
 	q := KeepOrderRequest{TableRequest{Spec: table.Spec}}
 	_, _ = Do(ctx, t.Caller, t.As, t.Box, OpKeepOrder, &q)
 }

@@ -2,7 +2,7 @@
 // which whoever becomes the owner begins instead of looking at every row. It knows mailboxes, names and bytes; it never knows
 // what an order is made of, nor whether it is still of use.
 //
-// Invariants: a file is whole, as its checksum says, or it is removed and was never there; everything here is derived from what
+// Invariants: a file is whole, as its checksum says, or it is not there; everything here is derived from what
 // a replica applied and may be lost at any time, so nothing but time hangs on it. docs/design/tables.md says what it is for.
 package orders
 
@@ -116,7 +116,7 @@ func (d *Dir) Save(id cluster.SpaceID, name string, content []byte) error {
 	return nil
 }
 
-// Load reads an order; nil if none is kept. One that is damaged or cannot be read is none.
+// Load reads an order; nil if none is kept. One that is damaged or cannot be read is none from then on.
 func (d *Dir) Load(id cluster.SpaceID, name string) []byte {
 	if !d.Has(id, name) {
 		return nil
@@ -125,7 +125,14 @@ func (d *Dir) Load(id cluster.SpaceID, name string) []byte {
 	if n := len(content) - checksum; err == nil && n >= 0 && binary.BigEndian.Uint32(content[n:]) == crc32.Checksum(content[:n], castagnoli) {
 		return content[:n:n]
 	}
+	d.forget(id, name)
 	return nil
+}
+
+func (d *Dir) forget(id cluster.SpaceID, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known[id], name)
 }
 
 // Has reports whether an order is kept.
@@ -157,9 +164,7 @@ func (d *Dir) Remove(id cluster.SpaceID, name string) error {
 	if err := d.fs.Remove(d.file(id, name)); err != nil {
 		return fmt.Errorf("forget a kept order: %w", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.known[id], name)
+	d.forget(id, name)
 	return nil
 }
 

@@ -250,21 +250,18 @@ func (x *Indexer) step(ctx context.Context, m *space.Machine, id cluster.SpaceID
 		until = began.Add(slice)
 	}
 	err = m.View(id, func(r space.Reader) (err error) {
-		box, did, err = x.store.IndexText(r, x.config.Index, until)
+		if box, did, err = x.store.IndexText(r, x.config.Index, until); err == nil && did == 0 {
+			more, err = x.store.KeepOrders(r, until)
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil || did == 0 && !more {
 		return false, err
 	}
-	if did == 0 {
-		err = m.View(id, func(r space.Reader) (err error) {
-			more, err = x.store.KeepOrders(r, until)
-			return err
-		})
-		x.rest(ctx, began)
-		return more, err
-	}
 	x.rest(ctx, began)
+	if did == 0 {
+		return true, nil
+	}
 	began = time.Now()
 	for again := true; again && err == nil; {
 		again, err = x.config.Index.Merge(ctx, box, did, func() {

@@ -49,6 +49,18 @@ func newNode(t *testing.T, box mapi.MailboxID) *node {
 	return n
 }
 
+// newIndexedNode is a node with a mailbox of twenty mails that are indexed.
+func newIndexedNode(t *testing.T) *node {
+	t.Helper()
+	n := newNode(t, mapi.NewMailboxID())
+	call(n.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
+	for i := range 20 {
+		n.deliver(i)
+	}
+	n.awaitIndexed("w3x", 8)
+	return n
+}
+
 // start opens what the node has on disk, as a start of its process does.
 func (n *node) start() {
 	n.t.Helper()
@@ -194,12 +206,7 @@ func replicated(t *testing.T, db *lsm.DB) map[string]string {
 
 // TestAMailboxThatIsGoneIsForgotten: what is indexed of a mailbox goes with it.
 func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
-	n := newNode(t, mapi.NewMailboxID())
-	call(n.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
-	for i := range 20 {
-		n.deliver(i)
-	}
-	n.awaitIndexed("w3x", 8)
+	n := newIndexedNode(t)
 	if err := n.orders.Save(cluster.SpaceID(n.box), "an-order", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -217,12 +224,7 @@ func TestAMailboxThatIsGoneIsForgotten(t *testing.T) {
 
 // TestWhatWasGivenUpIsForgotten: what a node has of a mailbox that went while its process did not run goes too.
 func TestWhatWasGivenUpIsForgotten(t *testing.T) {
-	n := newNode(t, mapi.NewMailboxID())
-	call(n.host, exmdb.System, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser})
-	for i := range 20 {
-		n.deliver(i)
-	}
-	n.awaitIndexed("w3x", 8)
+	n := newIndexedNode(t)
 	gone := cluster.SpaceID(mapi.NewMailboxID())
 	if err := errors.Join(n.orders.Save(gone, "an-order", nil), n.ix.Adopt(fulltext.Mailbox{Space: gone, Past: mapi.NewGUID()})); err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func (t *tx) extendedRules(fid mapi.FID) ([]rules.Rule, error) {
 	}
 	var list []rules.Rule
 	for _, o := range objects {
-		counter, err := t.r.Get(schema.ObjectKey(o))
+		counter, err := t.r.Get(schema.ObjectKey(o.object))
 		if err != nil {
 			return nil, err
 		}
@@ -110,40 +110,37 @@ func (t *tx) extendedRules(fid mapi.FID) ([]rules.Rule, error) {
 			continue
 		}
 		signed := *r // what is remembered says nothing of the author
-		if signed.Author, err = t.extendedBy(o); err != nil {
-			return nil, err
-		}
+		signed.Author = o.author
 		list = append(list, signed)
 	}
 	return list, nil
 }
 
-// extendedBy is who set an extended rule, nil where it is the mailbox's own.
-func (v *view) extendedBy(object mapi.ObjectNumber) (*exmdb.Identity, error) {
-	b, err := v.r.Get(schema.ExtendedRuleKey(object))
-	if err != nil || len(b) == 0 {
-		return nil, err
-	}
-	by := new(schema.RuleAuthor)
-	if err := schema.Decode(b, by); err != nil {
-		return nil, err
-	}
-	return by.Identity(), nil
+// ruleObject is an object that holds an extended rule, and who set it, nil where that is the mailbox's own.
+type ruleObject struct {
+	object mapi.ObjectNumber
+	author *exmdb.Identity
 }
 
 // ruleObjects are the objects that hold extended rules.
-func (v *view) ruleObjects() (objects []mapi.ObjectNumber, err error) {
+func (v *view) ruleObjects() (objects []ruleObject, err error) {
 	it := v.r.Iter(schema.ExtendedRuleKey(0), []byte{schema.PrefixExtendedRule + 1})
-	for it.Next() && err == nil {
-		var o mapi.ObjectNumber
-		if o, err = schema.ParseExtendedRuleKey(it.Key()); err == nil {
-			objects = append(objects, o)
+	defer closing(it, &err)
+	for it.Next() {
+		var r ruleObject
+		if r.object, err = schema.ParseExtendedRuleKey(it.Key()); err != nil {
+			return nil, err
 		}
+		if signed := it.Value(); len(signed) > 0 {
+			by := new(schema.RuleAuthor)
+			if err := schema.Decode(signed, by); err != nil {
+				return nil, err
+			}
+			r.author = by.Identity()
+		}
+		objects = append(objects, r)
 	}
-	if cerr := it.Close(); err == nil {
-		err = cerr
-	}
-	return objects, err
+	return objects, nil
 }
 
 // extendedRule reads the rule in a message; nil where the message is not in the folder, or no rule.

@@ -148,9 +148,11 @@ func newReadyOrders() *readyOrders {
 	return &readyOrders{of: make(map[cluster.SpaceID]map[string]*readyOrder)}
 }
 
-// readyOrder is an order that is kept.
+// readyOrder is an order that was made.
 type readyOrder struct {
 	past mapi.GUID
+	// kept: there was a file of it, which may be lost at any time. Else it was too large.
+	kept bool
 	// made is the state it is of; changes is how much has changed since, up to counted.
 	made, counted mapi.Stamp
 	changes       int
@@ -250,15 +252,16 @@ func (v *view) inUse(fid mapi.FID, sort mapi.SortOrderSet) (*orderInUse, error) 
 // found is how far the order is in the file that there is.
 func (o *orderInUse) found() *readyOrder {
 	if k := o.readOrder(o.rows.fid, o.spec); k != nil {
-		return &readyOrder{past: o.header.ReplicaGUID, made: k.Stamp, counted: k.Stamp}
+		return &readyOrder{past: o.header.ReplicaGUID, kept: true, made: k.Stamp, counted: k.Stamp}
 	}
-	return &readyOrder{}
+	return new(readyOrder)
 }
 
 // due counts what has changed since the order was made, and reports whether it is to be made anew.
 func (o *orderInUse) due() (_ bool, err error) {
 	d := o.ready
-	if d.made == 0 || d.past != o.header.ReplicaGUID || d.made < o.counters.Floor {
+	lost := d.kept && !o.config.Orders.Has(o.r.Space(), o.name)
+	if d.made == 0 || d.past != o.header.ReplicaGUID || d.made < o.counters.Floor || lost {
 		return true, nil
 	}
 	most := max(orderChanges, o.rows.Len()/orderShare)
@@ -288,20 +291,20 @@ func (o *orderInUse) renew(until time.Time) (more bool, err error) {
 	made, _, err := o.tables.View(o.key, o.spec, o.from, budget, o.keptOrder(o.spec, o.rows))
 	switch {
 	case cluster.KindOf(err) == exmdb.KindTooComplex: // there is no room for it here
-		o.done(o.rows.Stamp())
+		o.done(o.rows.Stamp(), false)
 		return false, nil
 	case err != nil || made == nil:
 		return true, err
 	}
-	if made.KeptSize() <= orderBytes {
-		past := o.header.ReplicaGUID
-		err = o.config.Orders.Save(o.r.Space(), o.name, made.AppendKept(append(make([]byte, 0, len(past)+made.KeptSize()), past[:]...)))
-	}
 	o.tables.Drop(o.key, o.spec)
-	o.done(made.Stamp)
+	past, size := o.header.ReplicaGUID, made.KeptSize()
+	if size <= orderBytes {
+		err = o.config.Orders.Save(o.r.Space(), o.name, made.AppendKept(append(make([]byte, 0, len(past)+size), past[:]...)))
+	}
+	o.done(made.Stamp, err == nil && size <= orderBytes)
 	return true, err
 }
 
-func (o *orderInUse) done(at mapi.Stamp) {
-	*o.ready = readyOrder{past: o.header.ReplicaGUID, made: at, counted: at}
+func (o *orderInUse) done(at mapi.Stamp, kept bool) {
+	*o.ready = readyOrder{past: o.header.ReplicaGUID, kept: kept, made: at, counted: at}
 }

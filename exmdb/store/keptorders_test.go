@@ -18,6 +18,7 @@ import (
 // keeper is a node with a replica of a box: what it keeps, what makes it, and the owner that it becomes.
 type keeper struct {
 	*owner
+	fs    lsm.FS
 	dir   *orders.Dir
 	maker *Store
 }
@@ -25,9 +26,9 @@ type keeper struct {
 // newKeeper makes a node whose requests work for a few rows at a time.
 func (b *box) newKeeper() *keeper {
 	b.t.Helper()
-	k := &keeper{owner: &owner{box: b}}
+	k := &keeper{owner: &owner{box: b}, fs: lsm.MemFS()}
 	var err error
-	if k.dir, err = orders.Open(orders.Options{Dir: "/orders", FS: lsm.MemFS()}); err != nil {
+	if k.dir, err = orders.Open(orders.Options{Dir: "/orders", FS: k.fs}); err != nil {
 		b.t.Fatal(err)
 	}
 	k.begin()
@@ -97,6 +98,14 @@ func sentBy(name string) exmdb.MessageEdit {
 	return exmdb.MessageEdit{Set: bagOf(mapi.PidTagSenderName, mapi.String(name))}
 }
 
+// conversations are those of the Inbox as a client lists them, the last on top.
+func conversations() exmdb.TableSpec {
+	spec := contentsOf(schema.Inbox, desc(mapi.PidTagConversationTopic),
+		mapi.SortOrder{Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortMaximumCategory}, desc(mapi.PidTagMessageDeliveryTime))
+	spec.Sort.Categories = 1
+	return spec
+}
+
 var bySender = contentsOf(schema.Inbox, asc(mapi.PidTagSenderName), desc(mapi.PidTagMessageDeliveryTime))
 
 // TestOrdersInUseAreKept: who waits for an order has it kept, on each node, and no owner that is new makes anybody wait for it.
@@ -157,9 +166,7 @@ func TestOrdersUnderHeadingsAreKept(t *testing.T) {
 	b := newBox(t, 0)
 	b.correspond(600)
 	one, two, bare := b.newKeeper(), b.newKeeper(), b.newOwner(0)
-	talks := contentsOf(schema.Inbox, desc(mapi.PidTagConversationTopic), mapi.SortOrder{Tag: mapi.PidTagMessageDeliveryTime, Direction: mapi.SortMaximumCategory},
-		desc(mapi.PidTagMessageDeliveryTime))
-	talks.Sort.Categories = 1
+	talks := conversations()
 	if rows, _ := one.asks(talks); len(rows) != 120 {
 		t.Fatalf("%d conversations", len(rows))
 	}
@@ -300,6 +307,36 @@ func TestOrdersOfAnotherPast(t *testing.T) {
 	k.begin()
 	if _, requests := k.asks(bySender); requests != 1 {
 		t.Errorf("%d requests", requests)
+	}
+}
+
+// TestLostOrdersAreMadeAgain: what is kept may be damaged or go at any time, while the node knows that it was made.
+func TestLostOrdersAreMadeAgain(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(200)
+	k := b.newKeeper()
+	k.asks(bySender)
+	k.work()
+	for what, lose := range map[string]func() error{
+		"dropped": func() error { return k.dir.Drop(b.id) },
+		"damaged": func() error {
+			return lsm.WriteFile(k.fs, fmt.Sprintf("/orders/%x/%s", b.id[:], k.dir.Names(b.id)[0]), []byte("what is no order"))
+		},
+	} {
+		if err := lose(); err != nil {
+			t.Fatal(err)
+		}
+		k.serve(New(k.store.config))
+		if _, requests := k.asks(bySender); requests < 3 {
+			t.Errorf("%s: %d requests", what, requests)
+		}
+		if steps := k.work(); steps < 2 {
+			t.Errorf("%s: not made again", what)
+		}
+		k.serve(New(k.store.config))
+		if _, requests := k.asks(bySender); requests != 1 {
+			t.Errorf("%s: %d requests afterwards", what, requests)
+		}
 	}
 }
 
