@@ -164,8 +164,13 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close ends the listeners and waits for requests under way until ctx ends.
-func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) }
+// Close ends the listeners and waits for requests under way until ctx ends. That a listener is closed already is what is wanted.
+func (s *Server) Close(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // route is a row of the API.
 type route struct {

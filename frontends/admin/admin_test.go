@@ -23,6 +23,7 @@ import (
 	"github.com/flotilla-mail/flotilla/frontends/admin/adminclient"
 	"github.com/flotilla-mail/flotilla/internal/directory"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // straw is a node that notes what it is asked and answers err, or something of the right type.
@@ -470,5 +471,25 @@ func TestClientTellsRefusalsFromSilence(t *testing.T) {
 	}
 	if got := adminclient.Path("v1", "objects", "a/b c@x"); got != "/v1/objects/a%2Fb%20c@x" {
 		t.Errorf("path %q", got)
+	}
+}
+
+// TestListenersThatAreClosedAlready: a node closes the listeners of its services before the services; which of the two comes first
+// is no failure.
+func TestListenersThatAreClosedAlready(t *testing.T) {
+	s, l, ended := New(&straw{}, slog.New(slog.DiscardHandler), token, nil), testkit.ClosedBefore(t), make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	resp, err := http.Get("http://" + l.Addr().String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

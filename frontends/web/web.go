@@ -164,11 +164,12 @@ func served(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// Close stops listening and waits for the requests under way; those left when ctx ends are cut off.
+// Close stops listening and waits for the requests under way; those left when ctx ends are cut off. That a listener is closed already
+// is what is wanted.
 func (h *Host) Close(ctx context.Context) error {
 	var errs []error
 	for _, s := range []*http.Server{h.redirect, h.secure} {
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, fmt.Errorf("requests cut off: %w", err), s.Close())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/flotilla-mail/flotilla/cluster"
 	"github.com/flotilla-mail/flotilla/exmdb"
 	"github.com/flotilla-mail/flotilla/internal/auth"
+	"github.com/flotilla-mail/flotilla/internal/testkit"
 )
 
 // users answers by the password: the name of a kind, or "secret".
@@ -237,5 +238,24 @@ func TestCloseCutsOff(t *testing.T) {
 func TestNoTLSNoService(t *testing.T) {
 	if err := New(Config{}, &users{}, quiet()).Serve(listener(t)); err == nil {
 		t.Error("served without TLS")
+	}
+}
+
+// TestListenersThatAreClosedAlready: requests are not cut off, nor is it a failure, where somebody else closed the listener.
+func TestListenersThatAreClosedAlready(t *testing.T) {
+	h, l, ended := newHost(nil, slog.New(slog.DiscardHandler)), testkit.ClosedBefore(t), make(chan error, 1)
+	go func() { ended <- h.Serve(l) }()
+	resp, err := http.Get("http://" + l.Addr().String() + "/open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -79,21 +79,12 @@ func (s *services) close(ctx context.Context) error {
 	var errs []error
 	for _, x := range s.all() {
 		_ = x.listener.Close() // some servers close it themselves
-		errs = append(errs, x.end(ctx))
+		if x.close != nil {
+			errs = append(errs, x.close(ctx))
+		}
 	}
 	s.wg.Wait()
 	return errors.Join(errs...)
-}
-
-// end closes the service. That its listener is closed already is what was wanted.
-func (x *service) end(ctx context.Context) error {
-	if x.close == nil {
-		return nil
-	}
-	if err := x.close(ctx); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
 }
 
 // forget ends what drain has left of the services of clients; the administrator's stay.
@@ -111,7 +102,9 @@ func (s *services) forget(ctx context.Context) error {
 	s.mu.Unlock()
 	var errs []error
 	for _, x := range gone {
-		errs = append(errs, x.end(ctx))
+		if x.close != nil {
+			errs = append(errs, x.close(ctx))
+		}
 	}
 	return errors.Join(errs...)
 }
