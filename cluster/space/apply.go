@@ -70,6 +70,9 @@ func (m *Machine) applySome(entries []LogEntry, outcomes [][]Outcome) (n int, er
 		return 0, err
 	}
 	m.applied.Store(&a.at)
+	if a.group != nil {
+		m.level.Store(a.group.Level)
+	}
 	m.wake(a.touched)
 	if len(a.touched) > 0 && m.config.Events.Touched != nil {
 		m.config.Events.Touched(m, a.touched)

@@ -86,6 +86,9 @@ type Writer interface {
 	DeleteRange(lo, hi []byte)
 	// Now is the wall time of the effect. It is the same on every replica and for one run of the function.
 	Now() time.Time
+	// Level is the cluster level up to which the effect may use formats (CLUSTER 7.2): that of the group's log as far as it
+	// is applied here, from 1 on.
+	Level() uint64
 	// PutContent makes the space hold b, sent inside the effect, and returns its name. All inline content of
 	// one update together stays below MaxInline.
 	PutContent(b []byte) Hash

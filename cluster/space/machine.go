@@ -52,6 +52,7 @@ type Machine struct {
 	commits atomic.Uint64 // of batches, begun and ended: odd while one becomes visible
 	durable atomic.Uint64
 	applied atomic.Pointer[Applied]
+	level   atomic.Uint64 // of the group's record
 
 	waitMu  sync.Mutex
 	indexes []indexWaiter              // guarded by waitMu
@@ -97,7 +98,12 @@ func (m *Machine) adopt(db *lsm.DB) error {
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
+	g, err := readGroup(db)
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
 	m.db, m.batch = db, db.NewBatch()
+	m.level.Store(g.Level)
 	m.headers = make(map[cluster.SpaceID]*header)
 	m.durable.Store(a.Index)
 	m.applied.Store(&a)

@@ -298,6 +298,50 @@ func TestHashEntryHashesTheStateAtIt(t *testing.T) {
 	}
 }
 
+// TestEffectsKnowTheLevel: it is that of the log as far as it is applied, whatever brought the replica there.
+func TestEffectsKnowTheLevel(t *testing.T) {
+	dir := t.TempDir()
+	o := lsm.StateOptions(filepath.Join(dir, "state"))
+	db, err := lsm.Open(o)
+	check(t, err)
+	r, err := NewLocalReplica(db, Config{})
+	check(t, err)
+	create(t, r.Replica, spaceN(1))
+	expect := func(when string, want uint64) {
+		t.Helper()
+		var got uint64
+		update(t, r.Replica, spaceN(1), func(w Writer) ([]byte, error) {
+			got = w.Level()
+			return nil, nil
+		})
+		if got != want {
+			t.Fatalf("level %d %s, not %d", got, when, want)
+		}
+	}
+	expect("at first", 1)
+	check(t, r.SetGroup(context.Background(), GroupRecord{Level: 2}))
+	expect("once it is raised", 2)
+	_, err = r.Machine().Checkpoint(filepath.Join(dir, "copy"))
+	check(t, err)
+	check(t, r.SetGroup(context.Background(), GroupRecord{Level: 3}))
+	expect("once it is raised again", 3)
+	check(t, r.SetGroup(context.Background(), GroupRecord{Level: 2, RecoveryEpoch: 1}))
+	expect("where somebody would lower it", 3)
+	restored, err := lsm.Open(lsm.StateOptions(filepath.Join(dir, "copy")))
+	check(t, err)
+	old, err := r.Machine().Replace(restored)
+	check(t, err)
+	expect("with a snapshot's state", 2)
+	check(t, r.Close())
+	check(t, errors.Join(old.Close(), restored.Close()))
+	again, err := lsm.Open(lsm.StateOptions(filepath.Join(dir, "copy")))
+	check(t, err)
+	r, err = NewLocalReplica(again, Config{})
+	check(t, err)
+	expect("opened again", 2)
+	check(t, errors.Join(r.Close(), again.Close()))
+}
+
 func TestCheckpointHoldsItsPosition(t *testing.T) {
 	dir := t.TempDir()
 	o := lsm.StateOptions(filepath.Join(dir, "state"))

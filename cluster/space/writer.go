@@ -136,6 +136,9 @@ func (w *writer) DeleteRange(lo, hi []byte) {
 // Now implements Writer.
 func (w *writer) Now() time.Time { return w.wall }
 
+// Level implements Writer.
+func (w *writer) Level() uint64 { return max(w.m.level.Load(), 1) }
+
 // PutContent implements Writer.
 func (w *writer) PutContent(b []byte) Hash {
 	h := HashOf(b)
