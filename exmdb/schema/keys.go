@@ -70,6 +70,7 @@ const (
 
 	PrefixTimeSpan   = 0x80 // folder, time (8), UID (4): how many PrefixTime from there to the next span, as a varint
 	PrefixKeptOrders = 0x81 // folder: KeptOrders
+	PrefixMIDBlock   = 0x82 // first number of the block (6): MIDBlock
 )
 
 // EndOfPrefixes is the bound above all of them: from there on keys are the cluster's.
@@ -144,6 +145,9 @@ func AssociatedKey(f mapi.FID, number uint64) []byte {
 
 // MIDKey leads from a message id to its place.
 func MIDKey(m mapi.MID) []byte { return put48(newKey(PrefixMID), uint64(m.Counter())) }
+
+// MIDBlockKey is the block of numbers that begins with c, of which a folder draws MIDs.
+func MIDBlockKey(c mapi.GlobalCounter) []byte { return put48(newKey(PrefixMIDBlock), uint64(c)) }
 
 // Keys of what belongs to an object, and so moves with it.
 func ObjectKey(o mapi.ObjectNumber) []byte     { return objectKey(PrefixObject, o) }

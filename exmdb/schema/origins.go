@@ -67,6 +67,14 @@ type TombstonePart struct {
 	Unknown wire.Unknown
 }
 
+// CameAt is when each of the MIDs had come into the folder, in their order.
+func (ts *Tombstone) CameAt() Runs {
+	if ts.Came != nil {
+		return ts.Came
+	}
+	return ts.MIDs.Above(1)
+}
+
 // PartsAt are the parts of a tombstone whose key has a stamp.
 func (ts *Tombstone) PartsAt(s mapi.Stamp) []TombstonePart {
 	if len(ts.Parts) == 0 {

@@ -159,8 +159,25 @@ type FolderCounts struct {
 	// Hierarchy counts the folders that came to be right below or left, and HierRev is when one last did, or was renamed.
 	Hierarchy uint32        `wire:"24"`
 	HierRev   mapi.FileTime `wire:"25"`
-	Unknown   wire.Unknown
+	// MIDLast is the last MID that was drawn of the folder's ranges, MIDEnd where the range ends of which it is; zero if it has none.
+	MIDLast mapi.GlobalCounter `wire:"26"`
+	MIDEnd  mapi.GlobalCounter `wire:"27"`
+	Unknown wire.Unknown
 }
+
+// MIDBlock is MIDBlockLength numbers that are MIDs of one folder, or will be. Within it, and from one block of a folder to the
+// next, a message with a higher MID came later.
+type MIDBlock struct {
+	Folder mapi.GlobalCounter `wire:"1"`
+	// Since is the counter when the first was drawn: whatever has a MID of the block came above that.
+	Since mapi.Stamp `wire:"2"`
+	// Previous is where the folder's block before begins, zero if there is none.
+	Previous mapi.GlobalCounter `wire:"3"`
+	Unknown  wire.Unknown
+}
+
+// MIDBlockLength is how many numbers a block has; the first is a multiple of it.
+const MIDBlockLength = 1 << 12
 
 // Keyword is a row of the keyword name table.
 type Keyword struct {
@@ -211,7 +228,9 @@ type Tombstone struct {
 	Objects Runs `wire:"3"`
 	Folders Runs `wire:"4"`
 	// Parts say which of MIDs and Objects vanished when, where it was not all with the stamp of the key or not into nothing.
-	Parts   []TombstonePart `wire:"5"`
+	Parts []TombstonePart `wire:"5"`
+	// Came is when each of MIDs had come into the folder, in their order; empty where that is one above its number.
+	Came    Runs `wire:"6"`
 	Unknown wire.Unknown
 }
 

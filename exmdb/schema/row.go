@@ -44,6 +44,8 @@ type Row struct {
 	Receipts Receipts `wire:"21"`
 	// Strange says of an associated message that who wrote it last, or brought it where it is, has not the mailbox whole.
 	Strange bool `wire:"22"`
+	// Came is the stamp with which the message came into its folder, zero where that is one above its MID or its MID was granted.
+	Came    mapi.Stamp `wire:"23"`
 	Unknown wire.Unknown
 }
 
@@ -100,6 +102,14 @@ const (
 
 // Flags is the IMAP half of the bits.
 func (b RowBits) Flags() exmdb.FlagBits { return exmdb.FlagBits(b & RowFlagMask) }
+
+// CameAt is the stamp with which the message came into its folder. Of a granted MID that is not known: it is of its number then.
+func (r *Row) CameAt() mapi.Stamp {
+	if r.Came != 0 {
+		return r.Came
+	}
+	return mapi.Stamp(r.MID.Counter()) + 1
+}
 
 // BodyNumber is where recipe and digest are.
 func (r *Row) BodyNumber() mapi.ObjectNumber {
@@ -185,6 +195,7 @@ func (r *Row) AppendWire(dst []byte) []byte {
 	if r.Strange {
 		dst = appendNumber(dst, 22, 1)
 	}
+	dst = appendNumber(dst, 23, uint64(r.Came))
 	return append(dst, r.Unknown...)
 }
 
@@ -227,6 +238,8 @@ func (r *Row) number(tag, n uint64) (bound uint64) {
 		r.Receipts, bound = Receipts(n), math.MaxUint32
 	case 22:
 		r.Strange, bound = n == 1, 1
+	case 23:
+		r.Came, bound = mapi.Stamp(n), uint64(mapi.MaxGlobalCounter)
 	}
 	return bound
 }
@@ -259,7 +272,7 @@ func (r *Row) bytes(tag uint64, b []byte) error {
 }
 
 // lastRowTag is the highest tag this release knows.
-const lastRowTag = 22
+const lastRowTag = 23
 
 // UnmarshalWire implements wire.Unmarshaler.
 func (r *Row) UnmarshalWire(b []byte) error {

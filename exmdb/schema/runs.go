@@ -49,6 +49,15 @@ func (rs Runs) Len() uint64 {
 	return n
 }
 
+// Above is each number and n.
+func (rs Runs) Above(n uint64) Runs {
+	above := slices.Clone(rs)
+	for i := range above {
+		above[i].First += n
+	}
+	return above
+}
+
 // Join is both, the runs of other behind.
 func (rs Runs) Join(other Runs) Runs { return append(slices.Clone(rs), other...) }
 

@@ -46,6 +46,7 @@ type rowTwin struct {
 	Creator   mapi.GUID          `wire:"20"`
 	Receipts  Receipts           `wire:"21"`
 	Strange   bool               `wire:"22"`
+	Came      mapi.Stamp         `wire:"23"`
 	Unknown   wire.Unknown
 }
 
@@ -154,7 +155,8 @@ func randomRow(t *rapid.T) Row {
 		Body: mapi.ObjectNumber(num("body")), Size: num("size"), Prefix: rapid.Uint32().Draw(t, "prefix"), Props: rapid.Uint32().Draw(t, "props"),
 		Received: mapi.FileTime(num("received")), Saved: int64(num("saved")), Verb: rapid.Uint32Range(0, 200).Draw(t, "verb"),
 		PCL: rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "pcl"), Modified: mapi.FileTime(num("modified")),
-		Original: mapi.ObjectNumber(num("original")), Receipts: Receipts(rapid.Uint32().Draw(t, "receipts")), Strange: rapid.Bool().Draw(t, "strange")}
+		Original: mapi.ObjectNumber(num("original")), Receipts: Receipts(rapid.Uint32().Draw(t, "receipts")), Strange: rapid.Bool().Draw(t, "strange"),
+		Came: mapi.Stamp(num("came"))}
 	if len(keywords) > 0 {
 		r.Keywords = keywords
 	}
@@ -168,7 +170,7 @@ func TestRowIsCodedAsWireWould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := randomRow(t)
 		twin := rowTwin{r.Bits, r.ModSeq, r.CN, r.ReadCN, r.MID.Counter(), r.Object, r.Body, r.Size, r.Prefix, r.Props, r.Received,
-			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, r.Modified, r.Original, r.Creator, r.Receipts, r.Strange, nil}
+			uint64(r.Saved), r.Keywords, r.Verb, r.Icon, r.ChangeKey, r.PCL, r.Modified, r.Original, r.Creator, r.Receipts, r.Strange, r.Came, nil}
 		stored := r.AppendWire(nil)
 		if want := wire.Marshal(&twin); !bytes.Equal(stored, want) {
 			t.Fatalf("row is %x, wire says %x", stored, want)

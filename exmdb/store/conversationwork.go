@@ -323,7 +323,7 @@ func (f *pastFolder) some(places []schema.TimePlace) (more bool, err error) {
 func (f *pastFolder) one(uid mapi.UID) error {
 	m := &message{uid: uid}
 	found, err := load(f.r, schema.RowKey(f.carried.from, uint64(uid)), &m.row)
-	if err != nil || !found || m.row.MID.Counter() > f.change.Last || m.row.Bits.Flags()&exmdb.FlagDraft != 0 {
+	if err != nil || !found || m.row.CameAt() > mapi.Stamp(f.change.Last) || m.row.Bits.Flags()&exmdb.FlagDraft != 0 {
 		return err
 	}
 	bag, err := f.bag(&m.row)

@@ -140,7 +140,7 @@ func (in *incoming) tellClient(r rules.RuleRef, set mapi.PropBag) error {
 	}
 	d.fresh = true
 	d.after.row = schema.Row{Object: in.object(), Received: mapi.FileTimeOf(in.now), Bits: schema.RowBorn | schema.RowUnrendered,
-		MID: mapi.NewMID(mapi.LocalReplica, in.draw())}
+		MID: in.drawMID(d.fid, d.counts)}
 	set.Set(mapi.PidTagRuleFolderEntryId, rule)
 	set.Set(mapi.PidTagRuleProvider, mapi.String(r.Provider))
 	set.Set(mapi.PidTagDamOriginalEntryId, mapi.Binary(oxcdata.MessageOf(in.mailbox(), folder, m).Append(nil)))

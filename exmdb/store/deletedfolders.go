@@ -55,7 +55,7 @@ func (t *tx) leaveFolder(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts)
 }
 
 // forgetFolder removes what a folder has beside its record, counts and messages.
-func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder) error {
+func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder, c *schema.FolderCounts) error {
 	bag, err := folderBag(f)
 	if err != nil {
 		return err
@@ -67,6 +67,9 @@ func (t *tx) forgetFolder(fid mapi.FID, f *schema.Folder) error {
 	t.w.DeleteRange(schema.TombstoneKey(fid, 0), schema.TombstoneKey(fid+1, 0))
 	t.w.DeleteRange(schema.OriginKey(fid, 0), schema.OriginKey(fid+1, 0))
 	t.dropTimes(fid)
+	if err := t.dropRanges(c); err != nil {
+		return err
+	}
 	if err := t.dropReaders(fid); err != nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func (t *tx) endFolder(fid mapi.FID) error {
 	t.counters.FolderEnd = t.stamp()
 	t.noteFolders(schema.OriginOver, t.counters.FolderEnd, trace)
 	t.counters.Retained -= d.Counts.Used + d.Counts.AssociatedUsed + d.Counts.RetainedUsed
-	if err := t.forgetFolder(fid, &d.Folder); err != nil {
+	if err := t.forgetFolder(fid, &d.Folder, &d.Counts); err != nil {
 		return err
 	}
 	t.set(schema.PurgeKey(fid), &schema.Purge{})

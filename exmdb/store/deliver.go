@@ -114,7 +114,7 @@ func (t *tx) place(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (mapi.
 	if row.MID != 0 { // it was somewhere before
 		row.Bits &^= schema.RowDelivered
 	}
-	row.MID = mapi.NewMID(mapi.LocalReplica, t.draw())
+	row.MID = t.drawMID(fid, c)
 	row.Bits &^= schema.RowGrantedMID
 	row.ChangeKey, row.PCL, row.Modified = nil, nil, 0
 	return t.placeAs(fid, c, row)
@@ -140,6 +140,9 @@ func (t *tx) placeAs(fid mapi.FID, c *schema.FolderCounts, row *schema.Row) (map
 	row.CN = t.stamp()
 	row.ModSeq, row.ReadCN = row.CN, 0
 	row.Saved = t.now.Unix()
+	if row.Came = row.CN; row.Bits&schema.RowGrantedMID != 0 || row.CN == mapi.Stamp(row.MID.Counter())+1 {
+		row.Came = 0
+	}
 	m.row = *row
 	associated := row.Bits&schema.RowAssociated != 0
 	t.w.Set(m.key(fid), row.AppendWire(nil))

@@ -19,18 +19,26 @@ type dueList map[string]space.Due
 // noting is a writer that notes what is scheduled.
 type noting struct {
 	space.Writer
-	list dueList
+	list  dueList
+	first bool
+}
+
+func (n noting) Level() uint64 {
+	if n.first {
+		return 1
+	}
+	return n.Writer.Level()
 }
 
 // note is w for a request. What comes from another space once wants a space's own writer.
-func (l dueList) note(w space.Writer, req any) space.Writer {
+func (b *box) note(w space.Writer, req any) space.Writer {
 	if _, is := req.(*exmdb.TakeInRequest); is {
 		return w
 	}
 	if q, is := req.(*exmdb.DeliverRequest); is && q.Source != (cluster.SpaceID{}) {
 		return w
 	}
-	return noting{w, l}
+	return noting{w, b.due, *b.first}
 }
 
 func dueName(d space.Due) string { return fmt.Sprintf("%d %d %x", d.At.UnixNano(), d.Op, d.Key) }
@@ -76,7 +84,7 @@ func (b *box) workOnce() bool {
 	}
 	delete(b.due, dueName(d))
 	_, err := b.rep.Update(context.Background(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		return nil, New(b.config).PerformDue(noting{w, b.due}, d)
+		return nil, New(b.config).PerformDue(noting{w, b.due, *b.first}, d)
 	})
 	if err != nil {
 		b.t.Fatalf("work %d: %v", d.Op, err)

@@ -107,7 +107,7 @@ func (t *tx) unlink(fid mapi.FID) (messages int, err error) {
 	}
 	t.leaveFolder(fid, f, c)
 	t.counters.Retained -= c.RetainedUsed
-	if err := t.forgetFolder(fid, f); err != nil {
+	if err := t.forgetFolder(fid, f, c); err != nil {
 		return 0, err
 	}
 	return int(c.Messages + c.Associated + c.Retained), nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,7 +33,9 @@ type ledger struct {
 	shelved map[mapi.FID]*schema.DeletedFolder
 	// times are the places of messages in their folders' orders of delivery.
 	times map[mapi.FID][]schema.TimePlace
-	wrong []string
+	// ranged are the messages with MIDs of their folder's ranges.
+	ranged map[mapi.FID][]schema.Row
+	wrong  []string
 }
 
 func (l *ledger) wrongf(format string, args ...any) {
@@ -50,7 +53,7 @@ func (l *ledger) hold(hashes []space.Hash) {
 // audit reads all rows and compares with what is there.
 func audit(v *view) ([]string, error) {
 	l := &ledger{view: v, keys: map[string]bool{}, bodies: map[mapi.ObjectNumber]uint64{}, held: map[space.Hash]uint64{}, counts: map[mapi.FID]*schema.FolderCounts{}, shelved: map[mapi.FID]*schema.DeletedFolder{},
-		times: map[mapi.FID][]schema.TimePlace{}}
+		times: map[mapi.FID][]schema.TimePlace{}, ranged: map[mapi.FID][]schema.Row{}}
 	err := v.eachDeletedFolder(0, func(fid mapi.FID, d *schema.DeletedFolder) error {
 		l.shelved[fid] = d
 		return nil
@@ -84,7 +87,43 @@ func audit(v *view) ([]string, error) {
 	if b, err := v.r.Get(schema.AutomationKey()); err != nil || v.counters.Plain == (b != nil) {
 		l.wrong = append(l.wrong, fmt.Sprintf("the mailbox is plain: %v, with a record of %d bytes, %v", v.counters.Plain, len(b), err))
 	}
-	return l.wrong, l.folders()
+	if err := l.folders(); err != nil {
+		return nil, err
+	}
+	it := v.r.Iter(schema.MIDBlockKey(0), []byte{schema.PrefixMIDBlock + 1})
+	for it.Next() {
+		if _, known := l.keys[string(it.Key())]; !known {
+			l.wrongf("nothing leads to block %x", it.Key())
+		}
+	}
+	return l.wrong, it.Close()
+}
+
+// ranges looks at the blocks of a folder, and at the messages whose MIDs are of them.
+func (l *ledger) ranges(fid mapi.FID, c *schema.FolderCounts) {
+	blocks := map[mapi.GlobalCounter]schema.MIDBlock{}
+	for first := blockOf(c.MIDLast); first != 0; {
+		var b schema.MIDBlock
+		found, err := load(l.r, schema.MIDBlockKey(first), &b)
+		if err != nil || !found || mapi.LocalFID(b.Folder) != fid || b.Previous >= first || len(blocks) > 0 && first+schema.MIDBlockLength > c.MIDLast {
+			l.wrongf("block %d of folder %#x: %v %+v, %v", first, uint64(fid), found, b, err)
+			return
+		}
+		l.keys[string(schema.MIDBlockKey(first))] = false
+		blocks[first], first = b, b.Previous
+	}
+	if c.MIDEnd < c.MIDLast || c.MIDEnd > l.counters.Global || c.MIDEnd-c.MIDLast > 2*maxRange {
+		l.wrongf("folder %#x has drawn %d of a range up to %d, the counter is at %d", uint64(fid), c.MIDLast, c.MIDEnd, l.counters.Global)
+	}
+	rows := l.ranged[fid]
+	slices.SortFunc(rows, func(a, b schema.Row) int { return cmp.Compare(a.MID, b.MID) })
+	for i := range rows {
+		n := rows[i].MID.Counter()
+		b, found := blocks[blockOf(n)]
+		if !found || n > c.MIDLast || rows[i].Came <= b.Since || rows[i].Came <= mapi.Stamp(n) || i > 0 && rows[i].Came <= rows[i-1].Came {
+			l.wrongf("message %#x of folder %#x came at %d, block %v %+v, the last is %d", uint64(rows[i].MID), uint64(fid), rows[i].Came, found, b, c.MIDLast)
+		}
+	}
 }
 
 // message enters one row, and looks at what leads to it.
@@ -119,6 +158,9 @@ func (l *ledger) message(key, value []byte) error {
 	if !m.associated() {
 		l.expect(schema.TimeKey(fid, timePlace(m)))
 		l.times[fid] = append(l.times[fid], timePlace(m))
+	}
+	if m.row.Came != 0 {
+		l.ranged[fid] = append(l.ranged[fid], m.row)
 	}
 	enter(l.countsOf(fid), &m.row)
 	for _, s := range stampsOf(&m.row) {
@@ -371,6 +413,7 @@ func (l *ledger) compare(fid mapi.FID, c *schema.FolderCounts) {
 	if fmt.Sprint(got) != fmt.Sprint(*want) {
 		l.wrongf("folder %#x counts %+v, there are %+v", uint64(fid), got, *want)
 	}
+	l.ranges(fid, c)
 	slices.SortFunc(l.times[fid], schema.TimePlace.Compare)
 	if _, err := checkOrder(l.r, fid, l.times[fid], c); err != nil {
 		l.wrongf("folder %#x: %v", uint64(fid), err)
@@ -453,6 +496,7 @@ func (c *chaos) reminder(set *mapi.PropBag) {
 
 // step does one thing; refusals for what is not there are part of it.
 func (c *chaos) step() error {
+	*c.first = c.rng.IntN(4) == 0
 	switch c.rng.IntN(15) {
 	case 14:
 		return c.sendLater()

@@ -16,8 +16,10 @@ import (
 const (
 	// eventLimit is how many events an answer has if nobody says.
 	eventLimit = 1000
-	// eventsLooked is how many new messages are looked at for one answer.
+	// eventsLooked is how many new messages are looked at for one answer, and leastLooked how many of each folder all the same,
+	// so that every answer gets on.
 	eventsLooked = 20_000
+	leastLooked  = 256
 )
 
 // notifyHandlers are the ops on notifications.
@@ -83,6 +85,8 @@ type eventWalk struct {
 	folders     map[mapi.FID]*eventFolder
 	// origins are those that were looked at, by key.
 	origins map[string]*origins
+	// looked is how many new messages were looked at.
+	looked int
 }
 
 // eventFolder is a folder as the walk knows it.
@@ -199,51 +203,6 @@ func (w *eventWalk) movedFolder(fid mapi.FID, stored []byte) error {
 	return w.folderEvents(fid)
 }
 
-// createdMessages walks the messages whose MIDs were given above the stamp.
-func (w *eventWalk) createdMessages() (err error) {
-	it := w.r.Iter(schema.MIDKey(mapi.NewMID(mapi.LocalReplica, mapi.GlobalCounter(w.after))), []byte{schema.PrefixMID + 1})
-	defer closing(it, &err)
-	for looked := 0; it.Next(); looked++ {
-		c, err := schema.ParseMIDKey(it.Key())
-		if err != nil {
-			return err
-		}
-		s := mapi.Stamp(c) + 1
-		if w.page.beyond(s) {
-			return nil
-		}
-		if looked == eventsLooked {
-			w.page.end(s - 1)
-			return nil
-		}
-		var at schema.Place
-		if err := schema.Decode(it.Value(), &at); err != nil {
-			return err
-		}
-		if err := w.created(mapi.NewMID(mapi.LocalReplica, c), &at, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *eventWalk) created(mid mapi.MID, at *schema.Place, s mapi.Stamp) error {
-	fid := mapi.LocalFID(at.Folder)
-	f, err := w.at(fid)
-	if err != nil || at.Deleted != 0 || !f.there || !f.asked || s < f.whole {
-		return err
-	}
-	m, err := w.placed(fid, at)
-	if err != nil || m.row.Bits&schema.RowGrantedMID != 0 || !w.tells(f, &m.row) {
-		return err
-	}
-	if from, err := w.originOf(fid, mid, mapi.Stamp(mid.Counter())); err != nil || from != nil {
-		return err // it is told where that is walked
-	}
-	w.page.add(s, &event{Event: exmdb.Event{Kind: exmdb.EventCreated, Folder: fid, Message: mid}, m: m})
-	return nil
-}
-
 // placed reads the message in a place.
 func (w *eventWalk) placed(fid mapi.FID, at *schema.Place) (*message, error) {
 	m := &message{uid: at.UID, row: schema.Row{Bits: associatedBit(at.Associated)}}
@@ -278,7 +237,7 @@ func (w *eventWalk) folderEvents(fid mapi.FID) error {
 
 // contentEvents walks what happened to messages of a folder.
 func (w *eventWalk) contentEvents(fid mapi.FID, f *eventFolder) error {
-	walks := []func(mapi.FID, *eventFolder) error{w.modifiedMessages, w.readMessages, w.buriedMessages, w.carriedMessages}
+	walks := []func(mapi.FID, *eventFolder) error{w.arrivedMessages, w.modifiedMessages, w.readMessages, w.buriedMessages, w.carriedMessages}
 	if w.foldersOnly {
 		walks = nil
 	}
@@ -334,7 +293,7 @@ func (w *eventWalk) modifiedMessages(fid mapi.FID, f *eventFolder) error {
 // cameWith reports whether a message came into its folder with a step.
 func (w *eventWalk) cameWith(fid mapi.FID, row *schema.Row, s mapi.Stamp) (bool, error) {
 	if row.Bits&schema.RowGrantedMID == 0 {
-		return s == mapi.Stamp(row.MID.Counter())+1, nil
+		return s == row.CameAt(), nil
 	}
 	from, err := w.originOf(fid, row.MID, s)
 	return from != nil, err
@@ -343,7 +302,7 @@ func (w *eventWalk) cameWith(fid mapi.FID, row *schema.Row, s mapi.Stamp) (bool,
 func (w *eventWalk) modified(fid mapi.FID, f *eventFolder, m *message, s mapi.Stamp) {
 	e := &event{Event: exmdb.Event{Kind: exmdb.EventModified, Folder: fid, Message: m.row.MID, Associated: m.associated()}}
 	switch {
-	case m.row.CN > w.after && m.row.CN != mapi.Stamp(m.row.MID.Counter())+1: // it is not known what of its content
+	case m.row.CN > w.after && m.row.CN != m.row.CameAt(): // it is not known what of its content
 	case f.own.readCN(&m.row) > w.after:
 		e.Tags = []mapi.Tag{mapi.PidTagMessageFlags, mapi.PidTagMessageStatus}
 	default:
@@ -361,7 +320,7 @@ func (w *eventWalk) readMessages(fid mapi.FID, f *eventFolder) error {
 	for i := range list {
 		m := &message{uid: list[i].uid, row: list[i].row}
 		s := f.own.moved(&m.row)
-		if s >= max(m.row.ModSeq, f.whole) && s != mapi.Stamp(m.row.MID.Counter())+1 && w.tells(f, &m.row) && !w.page.beyond(s) {
+		if s >= max(m.row.ModSeq, f.whole) && s != m.row.CameAt() && w.tells(f, &m.row) && !w.page.beyond(s) {
 			w.modified(fid, f, m, s)
 		}
 	}

@@ -127,7 +127,7 @@ func (w *eventWalk) carriedMessages(fid mapi.FID, f *eventFolder) error {
 
 // buriedMessages walks the tombstones of a folder.
 func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) error {
-	return w.eachBurial(fid, w.after, func(part *schema.TombstonePart, mids []mapi.MID) (bool, error) {
+	return w.eachBurial(fid, w.after, func(part *schema.TombstonePart, mids []burial) (bool, error) {
 		if part.Stamp < f.whole {
 			return true, nil
 		}
@@ -138,8 +138,31 @@ func (w *eventWalk) buriedMessages(fid mapi.FID, f *eventFolder) error {
 	})
 }
 
+// burial is a message that left a folder, and when it had come.
+type burial struct {
+	mid  mapi.MID
+	came mapi.Stamp
+}
+
+func burialsIn(ts *schema.Tombstone) []burial {
+	list := make([]burial, 0, ts.MIDs.Len())
+	ts.MIDs.Each(func(c uint64) bool {
+		list = append(list, burial{mid: mapi.NewMID(mapi.LocalReplica, mapi.GlobalCounter(c))})
+		return true
+	})
+	i := 0
+	ts.CameAt().Each(func(s uint64) bool {
+		if i < len(list) {
+			list[i].came = mapi.Stamp(s)
+		}
+		i++
+		return i < len(list)
+	})
+	return list
+}
+
 // eachBurial calls fn with what left a folder with each step above a stamp, in order, until it says stop.
-func (v *view) eachBurial(fid mapi.FID, after mapi.Stamp, fn func(part *schema.TombstonePart, mids []mapi.MID) (more bool, err error)) (err error) {
+func (v *view) eachBurial(fid mapi.FID, after mapi.Stamp, fn func(part *schema.TombstonePart, of []burial) (more bool, err error)) (err error) {
 	it := v.r.Iter(schema.TombstoneKey(fid, after+1), schema.TombstoneKey(fid+1, 0))
 	defer closing(it, &err)
 	for it.Next() {
@@ -151,11 +174,11 @@ func (v *view) eachBurial(fid mapi.FID, after mapi.Stamp, fn func(part *schema.T
 		if err := schema.Decode(it.Value(), &ts); err != nil {
 			return err
 		}
-		mids := midsIn(ts.MIDs)
+		left := burialsIn(&ts)
 		for _, part := range ts.PartsAt(s) {
-			n := min(part.Count, uint64(len(mids)))
-			of := mids[:n]
-			if mids = mids[n:]; part.Stamp <= after {
+			n := min(part.Count, uint64(len(left)))
+			of := left[:n]
+			if left = left[n:]; part.Stamp <= after {
 				continue
 			}
 			if more, err := fn(&part, of); err != nil || !more {
@@ -169,7 +192,7 @@ func (v *view) eachBurial(fid mapi.FID, after mapi.Stamp, fn func(part *schema.T
 // buried tells of messages that left a folder with one step. Those that moved where the caller sees them are told of there,
 // if that folder is asked for too; what came and went above the stamp was never told. Whose a message was that is gone for
 // good is not known, so that is told to whoever sees the folder.
-func (w *eventWalk) buried(fid mapi.FID, part *schema.TombstonePart, mids []mapi.MID) error {
+func (w *eventWalk) buried(fid mapi.FID, part *schema.TombstonePart, left []burial) error {
 	into := mapi.LocalFID(part.Target)
 	var target *eventFolder
 	var went *origins
@@ -187,7 +210,8 @@ func (w *eventWalk) buried(fid mapi.FID, part *schema.TombstonePart, mids []mapi
 			return err
 		}
 	}
-	for i, mid := range mids {
+	for i, b := range left {
+		mid := b.mid
 		e := exmdb.Event{Kind: exmdb.EventDeleted, Folder: fid, Message: mid}
 		var m *message
 		if went != nil && i < len(went.new) && part.Stamp >= target.whole {
@@ -204,7 +228,7 @@ func (w *eventWalk) buried(fid mapi.FID, part *schema.TombstonePart, mids []mapi
 			continue
 		case m != nil:
 			e = exmdb.Event{Kind: exmdb.EventMoved, Folder: into, Message: m.row.MID, OldFolder: fid, OldMessage: mid}
-		case mapi.Stamp(mid.Counter()) >= w.after:
+		case b.came > w.after:
 			continue
 		}
 		w.page.add(part.Stamp, &event{Event: e, m: m})

@@ -134,7 +134,11 @@ func (d *draft) grantedMID(mid mapi.MID) error {
 
 // freeMID refuses a MID that was not granted, or that a message has.
 func (t *tx) freeMID(mid mapi.MID) error {
-	if mid.Replica() != mapi.LocalReplica || !t.drawn(mid.Counter()) {
+	drawn, err := t.drawn(mid.Counter())
+	if err != nil {
+		return err
+	}
+	if mid.Replica() != mapi.LocalReplica || !drawn {
 		return cluster.Errorf(cluster.KindBadRequest, "MID %#x was not granted", uint64(mid))
 	}
 	b, err := t.r.Get(schema.MIDKey(mid))
@@ -142,11 +146,6 @@ func (t *tx) freeMID(mid mapi.MID) error {
 		err = cluster.Errorf(cluster.KindBadRequest, "MID %#x is taken", uint64(mid))
 	}
 	return err
-}
-
-// drawn reports whether the counter has given out a number, other than to a fixed folder.
-func (v *view) drawn(c mapi.GlobalCounter) bool {
-	return c >= schema.FirstCustom && c <= v.counters.Global
 }
 
 // arrive puts a new message in its place.

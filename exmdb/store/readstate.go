@@ -103,7 +103,7 @@ func (t *tx) markRead(fid mapi.FID, r *reader, row *schema.Row, read bool, s map
 	was := r.seen(row)
 	r.Ranges = r.Ranges.Set(schema.ReadRange{First: row.MID.Counter(), Last: row.MID.Counter(), Read: read, Stamp: s})
 	r.ReadCN = s
-	switch late := mapi.Stamp(row.MID.Counter()) > r.CountedAt; {
+	switch late := row.CameAt() > r.CountedAt; {
 	case late || row.Bits&schema.RowAssociated != 0 || was == read: // what came after the count is counted when it is asked for
 	case read:
 		r.Unread--
@@ -144,7 +144,7 @@ func (v *view) arrived(fid mapi.FID, r *reader, most uint32) (n, unread uint32, 
 		if err := row.UnmarshalWire(it.Value()); err != nil {
 			return 0, 0, err
 		}
-		if mapi.Stamp(row.MID.Counter()) <= r.CountedAt {
+		if row.CameAt() <= r.CountedAt {
 			break
 		}
 		n++

@@ -291,6 +291,7 @@ func TestRandomReaders(t *testing.T) {
 		users = append(users, &readerOf{box: who, read: map[mapi.ObjectNumber]bool{}, cache: map[mapi.UID]exmdb.FlagBits{}})
 	}
 	for step := range 400 {
+		*b.first = random.IntN(4) == 0
 		u := users[random.IntN(len(users))]
 		rows := u.rows(news)
 		var some []mapi.UID

@@ -81,7 +81,7 @@ func TestAGivenUpTimeSendsNothing(t *testing.T) {
 	left := space.Due{At: b.now.Add(time.Hour), Op: DueSend, Key: binary.BigEndian.AppendUint64(nil, uint64(object))}
 	b.now = left.At
 	if _, err := b.rep.Update(t.Context(), b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		return nil, New(b.config).PerformDue(noting{w, b.due}, left)
+		return nil, New(b.config).PerformDue(noting{w, b.due, *b.first}, left)
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,8 @@ type box struct {
 	due dueList
 	// config is what the ops run under.
 	config Config
+	// first: effects are computed at the first level, as in a group whose log the cluster's has not reached.
+	first *bool
 }
 
 // steady are the defaults without what depends on the speed of the machine.
@@ -46,7 +48,7 @@ func newBox(t testing.TB, quota uint64) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: steady()}
+	b := &box{t: t, id: cluster.SpaceID(mapi.NewMailboxID()), as: exmdb.System, now: time.Unix(1.8e9, 0), due: dueList{}, config: steady(), first: new(bool)}
 	b.rep, err = space.NewLocalReplica(db, space.Config{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +58,9 @@ func newBox(t testing.TB, quota uint64) *box {
 			t.Error(err)
 		}
 	})
+	if err := b.rep.SetGroup(context.Background(), space.GroupRecord{Level: rangesLevel}); err != nil {
+		t.Fatal(err)
+	}
 	call(b, exmdb.OpCreateMailbox, &exmdb.CreateMailboxRequest{Kind: exmdb.MailboxUser, Quota: quota})
 	return b
 }
@@ -97,7 +102,7 @@ func (b *box) Call(ctx context.Context, as exmdb.Identity, _ mapi.MailboxID, op 
 	case op.ID == exmdb.OpCreateMailbox.ID:
 		raw, err = b.rep.Create(ctx, b.id, 1, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(w, &as, q) })
 	default:
-		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(b.due.note(w, req), &as, q) })
+		raw, err = b.rep.Update(ctx, b.id, cluster.RequestID{}, func(w space.Writer) ([]byte, error) { return h.Run(b.note(w, req), &as, q) })
 	}
 	if err != nil {
 		return err

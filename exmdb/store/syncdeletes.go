@@ -80,7 +80,7 @@ func importDeletes(t *tx, req *exmdb.ImportDeletesRequest) (*exmdb.ImportDeletes
 		return nil, err
 	}
 	for c := range never.All() {
-		left.MIDs = left.MIDs.Add(uint64(c))
+		left.MIDs, left.Came = left.MIDs.Add(uint64(c)), left.Came.Add(uint64(c)+1)
 	}
 	_, err = t.tombstone(req.Folder, s.counts, left)
 	resp.Next, resp.Denied = s.next, s.passedOver
@@ -101,7 +101,11 @@ func (t *tx) neverHere(fid mapi.FID, missing []mapi.MID) (mapi.GLOBSET, error) {
 		if err != nil {
 			return mapi.GLOBSET{}, err
 		}
-		if b == nil && t.drawn(mid.Counter()) {
+		drawn, err := t.drawn(mid.Counter())
+		if err != nil {
+			return mapi.GLOBSET{}, err
+		}
+		if b == nil && drawn {
 			list = append(list, mid.Counter())
 		}
 	}
@@ -158,8 +162,17 @@ func (t *tx) buryNever(parent mapi.FID, missing []mapi.GlobalCounter) error {
 	if rights, err := t.rightsIn(parent); err != nil || rights&toMakeFolders.any == 0 {
 		return err
 	}
-	missing = slices.DeleteFunc(missing, func(c mapi.GlobalCounter) bool { return !t.drawn(c) })
-	never := mapi.GLOBSETOf(missing)
+	var list []mapi.GlobalCounter
+	for _, c := range missing {
+		drawn, err := t.drawn(c)
+		if err != nil {
+			return err
+		}
+		if drawn {
+			list = append(list, c)
+		}
+	}
+	never := mapi.GLOBSETOf(list)
 	known, err := t.deletedAmong(schema.Hierarchy, never, foldersOf)
 	if err != nil {
 		return err

@@ -192,6 +192,7 @@ func TestSyncAgainstModel(t *testing.T) {
 			}
 		}
 		for range 150 {
+			*b.first = rng.IntN(4) == 0
 			doer := clients[rng.IntN(len(clients))]
 			doer.now = doer.now.Add(1)
 			b.churnAs(rng, work, doer)

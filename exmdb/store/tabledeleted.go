@@ -61,16 +61,16 @@ func (s *deletedSource) Since(after mapi.Stamp, fn func(query.Touched) (bool, er
 	if after < s.counters.Floor || after < s.header.EpochStart || after < s.counts.Released || after < s.own.newest() {
 		return query.ErrForgotten
 	}
-	return s.eachBurial(s.fid, after, func(part *schema.TombstonePart, mids []mapi.MID) (bool, error) {
-		for _, mid := range mids {
-			r, err := s.Row(uint64(mid))
+	return s.eachBurial(s.fid, after, func(part *schema.TombstonePart, left []burial) (bool, error) {
+		for _, b := range left {
+			r, err := s.Row(uint64(b.mid))
 			if err != nil {
 				return false, err
 			}
 			if r == nil {
 				continue // it moved, or is gone for good
 			}
-			if more, err := fn(query.Touched{Stamp: part.Stamp, ID: uint64(mid), Row: r, New: true}); err != nil || !more {
+			if more, err := fn(query.Touched{Stamp: part.Stamp, ID: uint64(b.mid), Row: r, New: true}); err != nil || !more {
 				return false, err
 			}
 		}

@@ -408,7 +408,7 @@ func (s *messageSource) touched(after, at mapi.Stamp, id uint64, m *message) que
 	t := query.Touched{Stamp: at, ID: id}
 	if m != nil && s.shows(s.fid, &m.row) {
 		t.Row = s.messageRow(s.fid, m)
-		t.New = mapi.Stamp(m.row.MID.Counter()) > after && m.row.Bits&schema.RowGrantedMID == 0
+		t.New = m.row.CameAt() > after && m.row.Bits&schema.RowGrantedMID == 0
 	}
 	return t
 }

@@ -129,6 +129,8 @@ func TestGrantsNeverOverlap(t *testing.T) {
 		grants = 1000
 	}
 	var last mapi.GlobalCounter
+	var mids []mapi.MID
+	granted := make([]schema.ReadRange, 0, grants)
 	for i := range grants {
 		switch rng.IntN(20) {
 		case 0:
@@ -140,9 +142,7 @@ func TestGrantsNeverOverlap(t *testing.T) {
 			b.rep.LeadershipLost()
 			b.rep.Local.Elect()
 		case 3:
-			if st := b.create(&exmdb.CreateMessageRequest{}); st.MID.Counter() <= last {
-				t.Fatalf("seed %d: message %#x in a granted range", seed, st.MID)
-			}
+			mids = append(mids, b.create(&exmdb.CreateMessageRequest{}).MID)
 		}
 		count := uint32(1 + rng.IntN(0x10000))
 		g := call(b, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: count})
@@ -150,6 +150,12 @@ func TestGrantsNeverOverlap(t *testing.T) {
 			t.Fatalf("seed %d: grant %d begins at %#x, the one before ended at %#x", seed, i, g.First, last)
 		}
 		last = g.First + mapi.GlobalCounter(count) - 1
+		granted = append(granted, schema.ReadRange{First: g.First, Last: last})
+	}
+	for _, mid := range mids {
+		if r, found := schema.ReadRanges(granted).Find(mid.Counter()); found {
+			t.Errorf("seed %d: message %#x in the granted range from %#x to %#x", seed, mid, r.First, r.Last)
+		}
 	}
 	refused(b, exmdb.OpLocalReplicaIDs, &exmdb.LocalReplicaIDsRequest{Count: exmdb.MaxLocalReplicaIDs + 1}, cluster.KindBadRequest)
 }

@@ -27,6 +27,7 @@ func bury(ts *schema.Tombstone, m *message) {
 		ts.UIDs = ts.UIDs.Add(uint64(m.uid))
 	}
 	ts.MIDs = ts.MIDs.Add(uint64(m.row.MID.Counter()))
+	ts.Came = ts.Came.Add(uint64(m.row.CameAt()))
 	ts.Objects = ts.Objects.Add(uint64(m.row.Object))
 }
 
@@ -49,11 +50,14 @@ func (t *tx) tombstone(fid mapi.FID, c *schema.FolderCounts, ts schema.Tombstone
 		if err != nil {
 			return 0, err
 		}
-		if found && len(before.UIDs)+len(before.MIDs)+len(before.Objects) <= mergeRuns && len(before.Parts) < mergeParts {
+		if found && len(before.UIDs)+len(before.MIDs)+len(before.Objects)+len(before.Came) <= mergeRuns && len(before.Parts) < mergeParts {
 			before.Parts = before.PartsAt(c.Tombstone)
 			ts = merge(before, ts, s)
 			t.w.Delete(key)
 		}
+	}
+	if slices.Equal(ts.Came, ts.MIDs.Above(1)) {
+		ts.Came = nil
 	}
 	c.Tombstone = s
 	t.advance(c, s)
@@ -66,8 +70,9 @@ func merge(before, ts schema.Tombstone, s mapi.Stamp) schema.Tombstone {
 	if ts.MIDs.Len() > 0 {
 		before.Parts = append(before.Parts, ts.PartsAt(s)...)
 	}
+	before.Came, ts.Came = before.CameAt(), ts.CameAt()
 	for _, each := range []struct{ into, from *schema.Runs }{
-		{&before.UIDs, &ts.UIDs}, {&before.MIDs, &ts.MIDs}, {&before.Objects, &ts.Objects},
+		{&before.UIDs, &ts.UIDs}, {&before.MIDs, &ts.MIDs}, {&before.Objects, &ts.Objects}, {&before.Came, &ts.Came},
 	} {
 		if len(*each.from) > 1 {
 			*each.into = each.into.Join(*each.from)

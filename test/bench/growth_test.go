@@ -23,6 +23,7 @@ import (
 	"github.com/flotilla-mail/flotilla/internal/mapi/oxcfxics"
 	"github.com/flotilla-mail/flotilla/internal/testkit/mailboxes"
 	"github.com/flotilla-mail/flotilla/internal/wire"
+	"github.com/flotilla-mail/flotilla/placement"
 	"github.com/flotilla-mail/flotilla/test/devtest"
 )
 
@@ -90,6 +91,9 @@ func newOwned(t *testing.T) *owned {
 	}
 	rep, err := space.NewLocalReplica(db, space.Config{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.SetGroup(t.Context(), space.GroupRecord{Level: uint64(placement.NewestLevel)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -19,6 +19,7 @@ import (
 	"github.com/flotilla-mail/flotilla/exmdb/store"
 	"github.com/flotilla-mail/flotilla/internal/lsm"
 	"github.com/flotilla-mail/flotilla/internal/mapi"
+	"github.com/flotilla-mail/flotilla/placement"
 )
 
 // Group holds mailboxes; it is an exmdb.Caller.
@@ -37,6 +38,9 @@ func New(t testing.TB, config store.Config) *Group {
 	}
 	rep, err := space.NewLocalReplica(db, space.Config{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.SetGroup(t.Context(), space.GroupRecord{Level: uint64(placement.NewestLevel)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
