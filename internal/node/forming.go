@@ -336,7 +336,7 @@ func (n *Node) initSystem(ctx context.Context, g *group.Group) error {
 			Suffrage: placement.Suffrage(m.Suffrage), State: placement.Created, Initial: true})
 	}
 	_, err := rep.Update(ctx, store.Space, cluster.RequestID{}, func(w space.Writer) ([]byte, error) {
-		return nil, errors.Join(store.Init(w, levels().Oldest), store.AdoptGroup(w, system), store.InitPolicy(w, n.cfg.policy()))
+		return nil, errors.Join(store.Init(w, levels().Newest), store.AdoptGroup(w, system), store.InitPolicy(w, n.cfg.policy()))
 	})
 	if err != nil {
 		return fmt.Errorf("begin the placement map: %w", err)

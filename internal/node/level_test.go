@@ -29,7 +29,7 @@ func TestDataOfANewerLevelIsNotOpened(t *testing.T) {
 	if cluster.KindOf(err) != cluster.KindUnsafe {
 		t.Fatal(err)
 	}
-	for _, named := range []string{cfg.Dir, "level 9 since v9.0", "speaks level 1", "start v9.0 or a newer one", cfg.path("program", "current")} {
+	for _, named := range []string{cfg.Dir, "level 9 since v9.0", "speaks levels 1 to 2", "start v9.0 or a newer one", cfg.path("program", "current")} {
 		if !strings.Contains(err.Error(), named) {
 			t.Errorf("%q does not name %q", err, named)
 		}

@@ -291,7 +291,7 @@ func (o *owned) synced(s *exmdb.ContentsSync) (changes int, err error) {
 }
 
 // oneChange is how long it takes a client that knows all to be told of one mail that has come since, in ms: what its owner
-// does, and all of it with the client's state, which names every mail that the client has. What that state costs by itself is
+// does, and all of it with the client's state, which names the ranges of the mail that the client has. What that state costs by itself is
 // measured too: it comes as bytes and goes back as bytes.
 func (o *owned) oneChange(costs map[string]any) {
 	o.t.Helper()

@@ -16,19 +16,15 @@ const (
 
 const (
 	ofFirstSort = "an order that nobody has asked for yet is made of every row: once in the life of a folder, in steps that keep nobody waiting"
-	ofState     = "a client's state names every mail that the client has, and goes both ways"
 )
 
 // linear are the figures that may grow as the mailbox does, each with why.
 var linear = map[string]string{
-	"sort by sender, for the first time ms":         ofFirstSort,
-	"sort by sender, for the first time keys":       ofFirstSort,
-	"sort by sender, kept by a replica ms":          ofFirstSort,
-	"sort by sender, kept by a replica keys":        ofFirstSort,
-	"memory kept with a sort MB":                    "a sort in use keeps the place of each row, all sorts together up to their bound",
-	"sync of one change with the client's state ms": ofState,
-	"the client's state, read and written ms":       ofState,
-	"the client's state kB":                         ofState,
+	"sort by sender, for the first time ms":   ofFirstSort,
+	"sort by sender, for the first time keys": ofFirstSort,
+	"sort by sender, kept by a replica ms":    ofFirstSort,
+	"sort by sender, kept by a replica keys":  ofFirstSort,
+	"memory kept with a sort MB":              "a sort in use keeps the place of each row, all sorts together up to their bound",
 }
 
 // floors are from where on growth is judged, by the unit and by the figure: below, it is the clock's and the collector's.

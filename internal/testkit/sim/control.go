@@ -46,6 +46,18 @@ func (p *process) leading(id cluster.GroupID, leads bool) {
 		return
 	}
 	p.wg.Go(func() { p.carryMoves(ctx, id) })
+	p.wg.Go(func() { p.finalize(ctx, id) })
+}
+
+// finalize raises a group that is led here to the newest level, when it is time.
+func (p *process) finalize(ctx context.Context, id cluster.GroupID) {
+	wait(ctx, p.node.w.finalized-time.Since(p.node.w.began))
+	for ctx.Err() == nil {
+		if g := p.host.Group(id); g != nil && g.Replica().SetGroup(ctx, space.GroupRecord{Level: uint64(placement.NewestLevel)}) == nil {
+			return
+		}
+		wait(ctx, 50*time.Millisecond)
+	}
 }
 
 // endLeads ends what is done for groups that are led here, and lets nothing more begin: the process is over.

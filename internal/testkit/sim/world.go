@@ -29,6 +29,8 @@ type World struct {
 	// mailboxGroups is how many groups of mailboxes the policy asks for, seedBytes from which size on a copy is seeded.
 	mailboxGroups int
 	seedBytes     uint64
+	// finalized is when the cluster's level is raised, from the beginning on: before that owners write the first level's formats.
+	finalized time.Duration
 
 	mu     sync.Mutex
 	nodes  []*node                     // that are in the cluster, or on their way in or out; guarded by mu
@@ -45,8 +47,12 @@ type death struct {
 	struck chan *node
 }
 
-// firstNodes is how many nodes a cluster begins with.
-const firstNodes = 3
+const (
+	// firstNodes is how many nodes a cluster begins with.
+	firstNodes = 3
+	// latestFinalize is up to when a cluster of which the level is raised while it runs is at the first.
+	latestFinalize = 15 * time.Second
+)
 
 // newWorld makes machines and starts a process on each.
 func newWorld(dir string, groups int, rng *rand.Rand) (*World, error) {
@@ -58,6 +64,9 @@ func newWorld(dir string, groups int, rng *rand.Rand) (*World, error) {
 		deadly: map[cluster.SpaceID]*death{}, moves: map[placement.MoveState]int{}}
 	if rng.IntN(2) == 0 {
 		w.seedBytes = 1
+	}
+	if rng.IntN(2) == 0 {
+		w.finalized = time.Duration(rng.Int64N(int64(latestFinalize)))
 	}
 	if w.authority, err = transport.NewAuthority(id, 24*time.Hour); err != nil {
 		return nil, err
