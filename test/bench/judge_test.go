@@ -14,9 +14,7 @@ const (
 	steep = 1000
 )
 
-const (
-	ofFirstSort = "an order that nobody has asked for yet is made of every row: once in the life of a folder, in steps that keep nobody waiting"
-)
+const ofFirstSort = "an order that nobody has asked for yet is made of every row: once in the life of a folder, in steps that keep nobody waiting"
 
 // linear are the figures that may grow as the mailbox does, each with why.
 var linear = map[string]string{
@@ -88,7 +86,7 @@ func TestGrowthIsJudged(t *testing.T) {
 		"noise":            {func(small, large map[string]any) { small["open ms"], large["open ms"] = 0.002, 0.3 }, nil},
 		"linear keys":      {func(_, large map[string]any) { large["open keys"] = 3600.0 }, []string{"open keys"}},
 		"linear time":      {func(_, large map[string]any) { large["delivery ms"] = 320.0 }, []string{"delivery ms"}},
-		"a square":         {func(_, large map[string]any) { large["the client's state kB"] = 480_000.0 }, []string{"the client's state kB"}},
+		"a square":         {func(_, large map[string]any) { large["memory kept with a sort MB"] = 480_000.0 }, []string{"memory kept with a sort MB"}},
 		"measured no more": {func(small, large map[string]any) { delete(small, "memory kept with a sort MB") }, []string{"memory kept with a sort MB"}},
 	} {
 		var told []string
