@@ -102,12 +102,13 @@ type TableState struct {
 	Done    uint32 `wire:"5"`
 	Of      uint32 `wire:"6"`
 	Resume  []byte `wire:"7"`
-	// Keep says that the order is worth keeping and nobody has asked for it lately: OpKeepOrder does.
+	// Keep says that the order is worth keeping, or that of a large folder nobody has said lately that it is shown: OpKeepOrder
+	// says so.
 	Keep bool `wire:"8"`
 }
 
 // KeepOrderRequest asks that the order of a table be kept ready on each replica, so that nobody waits for it again after a
-// change of owner. It is a hint: what is not worth it is not kept, and what is not asked for again within two months is
+// change of owner, and the usual ones of its folder too, because it is shown to somebody. It is a hint: what is not worth it is not kept, and what is not asked for again within two months is
 // forgotten.
 type KeepOrderRequest struct {
 	Table TableRequest `wire:"1"`

@@ -57,7 +57,9 @@ func KeptOrdersKey(f mapi.FID) []byte { return folderKey(PrefixKeptOrders, f) }
 // KeptOrders are the orders of a folder's messages that somebody has waited for. Each replica keeps them ready on its own disk;
 // nothing hangs on it, and a program that does not know them makes an order anew.
 type KeptOrders struct {
-	Orders  []KeptOrder `wire:"1"`
+	Orders []KeptOrder `wire:"1"`
+	// Shown is the day on which it was last noted that somebody is shown the folder in a table, from 1970 on, UTC.
+	Shown   uint32 `wire:"2"`
 	Unknown wire.Unknown
 }
 

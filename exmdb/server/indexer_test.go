@@ -73,7 +73,7 @@ func (n *node) start() {
 	}
 	config := store.Defaults()
 	config.Text, config.TextBatch = n.ix, 5
-	config.Orders, config.OrderRows, config.TableStep = n.orders, 50, time.Nanosecond
+	config.Orders, config.OrderRows, config.OnlyAsked, config.TableStep = n.orders, 50, true, time.Nanosecond
 	n.indexer = NewIndexer(IndexerConfig{Index: n.ix, Store: config, Mailbox: func(cluster.SpaceID) bool { return true }, Gather: time.Millisecond,
 		Failed: func(id cluster.SpaceID, err error) { n.t.Errorf("not indexed: %v", err) }})
 	m, err := space.OpenMachine(n.db, space.MachineConfig{Events: space.MachineEvents{Opened: n.indexer.Opened, Touched: n.indexer.Touched}})

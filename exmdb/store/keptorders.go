@@ -30,21 +30,43 @@ const (
 	// orderBytes is the largest order that is kept.
 	orderBytes = 32 << 20
 	// An order is renewed when more has changed in the folder than orderChanges and one in orderShare of its messages: whoever
-	// begins with it looks at that much.
+	// begins with it looks at that much. One in usualShare it is of an arrangement by which nobody has sorted yet.
 	orderChanges = 1024
 	orderShare   = 128
+	usualShare   = 32
 )
 
-// keeps is the messages of which an order may be kept, nil if it may not: all of a large folder, for everybody who sees them.
-func (v *view) keeps(s *query.Spec, src query.Source) *messageSource {
+// usualArrangements are those that clients offer above a list of mail, at the first click. In a large folder that is shown to somebody
+// they are made ready before he asks.
+func usualArrangements() (sets []mapi.SortOrderSet) {
+	newest := newestFirst.Orders[0]
+	for _, first := range []mapi.SortOrder{
+		{Tag: mapi.PidTagSentRepresentingName, Direction: mapi.SortAscending}, {Tag: mapi.PidTagSenderName, Direction: mapi.SortAscending},
+		{Tag: mapi.PidTagDisplayTo, Direction: mapi.SortAscending}, {Tag: mapi.PidTagSubject, Direction: mapi.SortAscending},
+		{Tag: mapi.PidTagNormalizedSubject, Direction: mapi.SortAscending}, {Tag: mapi.PidTagMessageSize, Direction: mapi.SortDescending},
+		{Tag: mapi.PidTagImportance, Direction: mapi.SortDescending},
+	} {
+		sets = append(sets, mapi.SortOrderSet{Orders: []mapi.SortOrder{first, newest}})
+	}
+	return sets
+}
+
+// large is the messages of a large folder that a table shows, in whatever order and all of them, to everybody alike; nil if it shows
+// something else.
+func (v *view) large(s *query.Spec, src query.Source) *messageSource {
 	m, is := src.(*messageSource)
 	if !is || m.associated || m.shelved || m.Len() < v.config.OrderRows || !s.Keepable() || !m.forAll(s) {
 		return nil
 	}
+	return m
+}
+
+// keeps is the messages of which an order may be kept, nil if it may not: that of delivery is stored.
+func (v *view) keeps(s *query.Spec, src query.Source) *messageSource {
 	if _, delivery := s.Orders(mapi.PidTagMessageDeliveryTime); delivery {
 		return nil
 	}
-	return m
+	return v.large(s, src)
 }
 
 func (v *view) keptOrders(fid mapi.FID) (*schema.KeptOrders, error) {
@@ -60,9 +82,10 @@ func findOrder(list *schema.KeptOrders, sort mapi.SortOrderSet) int {
 	})
 }
 
-// wantsKept reports whether a table's order is to be kept and its mailbox has not been told so lately.
+// wantsKept reports whether the mailbox is to be told of a table that somebody is shown: that its folder is shown, or that its order
+// is to be kept, and it has not been told so lately.
 func (v *view) wantsKept(s *query.Spec, src query.Source, sort mapi.SortOrderSet) (bool, error) {
-	m := v.keeps(s, src)
+	m := v.large(s, src)
 	if m == nil {
 		return false, nil
 	}
@@ -70,11 +93,15 @@ func (v *view) wantsKept(s *query.Spec, src query.Source, sort mapi.SortOrderSet
 	if err != nil {
 		return false, err
 	}
+	again := dayOf(time.Now()) - orderAgain
+	if list.Shown <= again || v.keeps(s, src) == nil {
+		return list.Shown <= again, nil
+	}
 	i := findOrder(list, sort)
-	return i < 0 || list.Orders[i].Used+orderAgain <= dayOf(time.Now()), nil
+	return i < 0 || list.Orders[i].Used <= again, nil
 }
 
-// keepOrder is OpKeepOrder. Where there are too many orders the one goes that nobody was shown for the longest.
+// keepOrder is OpKeepOrder.
 func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 	asked := &req.Table.Spec
 	src, err := t.source(asked)
@@ -85,7 +112,7 @@ func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := t.keeps(spec, src)
+	m := t.large(spec, src)
 	if m == nil {
 		return &exmdb.Empty{}, nil
 	}
@@ -94,18 +121,26 @@ func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 		return nil, err
 	}
 	today := dayOf(t.now)
-	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: asked.Sort.Orders, Categories: asked.Sort.Categories}, Used: today}
-	if i := findOrder(list, asked.Sort); i >= 0 {
+	if list.Shown = today; t.keeps(spec, src) != nil {
+		addOrder(list, asked.Sort, today)
+	}
+	t.set(schema.KeptOrdersKey(m.fid), list)
+	return &exmdb.Empty{}, nil
+}
+
+// addOrder puts an order at the end of the list, in which they are as they were asked for. Where there are too many, the one goes
+// that nobody was shown for the longest.
+func addOrder(list *schema.KeptOrders, sort mapi.SortOrderSet, today uint32) {
+	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: sort.Orders, Categories: sort.Categories}, Used: today}
+	if i := findOrder(list, sort); i >= 0 {
 		order.Unknown = list.Orders[i].Unknown
 		list.Orders = slices.Delete(list.Orders, i, i+1)
 	}
 	list.Orders = slices.DeleteFunc(list.Orders, func(o schema.KeptOrder) bool { return o.Used+orderDays < today })
-	list.Orders = append(list.Orders, order) // in the order in which they were asked for
+	list.Orders = append(list.Orders, order)
 	if n := len(list.Orders); n > ordersKept {
 		list.Orders = slices.Delete(list.Orders, 0, n-ordersKept)
 	}
-	t.set(schema.KeptOrdersKey(m.fid), list)
-	return &exmdb.Empty{}, nil
 }
 
 // orderName is the name under which an order of a folder is kept.
@@ -178,17 +213,15 @@ func (s *Store) KeepOrders(r space.Reader, until time.Time) (more bool, err erro
 		if err := schema.Decode(stored, &list); err != nil {
 			return err
 		}
-		for i := range list.Orders {
-			if list.Orders[i].Used+orderDays < dayOf(time.Now()) {
-				continue
-			}
-			o, err := v.inUse(fid, list.Orders[i].Sort)
+		for _, each := range v.ordersToKeep(&list) {
+			o, err := v.inUse(fid, each.sort)
 			if err != nil {
 				return err
 			}
 			if o == nil {
 				continue
 			}
+			o.share = each.share
 			if o.ready = known[o.name]; o.ready == nil {
 				o.ready = o.found()
 			}
@@ -216,9 +249,36 @@ func (s *Store) KeepOrders(r space.Reader, until time.Time) (more bool, err erro
 	return more, err
 }
 
+// orderToKeep is an order that is to be kept, and renewed when one in share of the folder's messages has changed.
+type orderToKeep struct {
+	sort  mapi.SortOrderSet
+	share int
+}
+
+// ordersToKeep are the orders of a folder that somebody uses, and as many of the usual ones as there is room for if it is shown.
+func (v *view) ordersToKeep(list *schema.KeptOrders) (keep []orderToKeep) {
+	since := dayOf(time.Now()) - orderDays
+	for i := range list.Orders {
+		if o := &list.Orders[i]; o.Used >= since {
+			keep = append(keep, orderToKeep{o.Sort, orderShare})
+		}
+	}
+	if list.Shown < since || v.config.OnlyAsked {
+		return keep
+	}
+	for _, sort := range usualArrangements() {
+		i := findOrder(list, sort)
+		if (i < 0 || list.Orders[i].Used < since) && len(keep) < ordersKept {
+			keep = append(keep, orderToKeep{sort, usualShare})
+		}
+	}
+	return keep
+}
+
 // orderInUse is an order that is to be kept, with what it is made of.
 type orderInUse struct {
 	*view
+	share int
 	name  string
 	key   string // in the cache
 	spec  *query.Spec
@@ -264,7 +324,7 @@ func (o *orderInUse) due() (_ bool, err error) {
 	if d.made == 0 || d.past != o.header.ReplicaGUID || d.made < o.counters.Floor || lost {
 		return true, nil
 	}
-	most := max(orderChanges, o.rows.Len()/orderShare)
+	most := max(orderChanges, o.rows.Len()/o.share)
 	for _, key := range []func(mapi.FID, mapi.Stamp) []byte{schema.ChangeKey, schema.TombstoneKey} {
 		it := o.r.Iter(key(o.rows.fid, d.counted+1), key(o.rows.fid+1, 0))
 		for d.changes <= most && it.Next() {

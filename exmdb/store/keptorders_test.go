@@ -21,6 +21,8 @@ type keeper struct {
 	fs    lsm.FS
 	dir   *orders.Dir
 	maker *Store
+	// usual: arrangements are made ready before anybody asks.
+	usual bool
 }
 
 // newKeeper makes a node whose requests work for a few rows at a time.
@@ -38,7 +40,7 @@ func (b *box) newKeeper() *keeper {
 // begin is a start of the node's process.
 func (k *keeper) begin() {
 	config := steady()
-	config.Orders, config.OrderRows = k.dir, 100
+	config.Orders, config.OrderRows, config.OnlyAsked = k.dir, 100, !k.usual
 	k.maker = New(config)
 	config.TableStep = time.Nanosecond
 	k.serve(New(config))
@@ -159,6 +161,109 @@ func TestOrdersInUseAreKept(t *testing.T) {
 	if got, requests := two.asks(bySender); requests != 1 || !slices.Equal(got, rowIDs(bare.readTable(bySender, 5000))) {
 		t.Errorf("%d rows in %d requests", len(got), requests)
 	}
+}
+
+// shownAt makes it so many days since it was noted that a folder is shown.
+func (b *box) shownAt(fid mapi.FID, days uint32) {
+	b.t.Helper()
+	b.update(func(t *tx) error {
+		list, err := t.keptOrders(fid)
+		list.Shown = today() - days
+		t.set(schema.KeptOrdersKey(fid), list)
+		return err
+	})
+}
+
+// TestUsualArrangementsAreReady: once a large folder is shown to somebody nobody waits for an arrangement that clients offer, though
+// nobody has asked for it; what is not shown, or small, has none.
+func TestUsualArrangementsAreReady(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(600)
+	small := b.newBelow(schema.IPMSubtree, "Small")
+	b.append(small)
+	k, bare := b.newKeeper(), b.newOwner(0)
+	k.usual = true
+	k.begin()
+	call(b, exmdb.OpRows, &exmdb.RowsRequest{Folder: schema.Inbox})
+	k.asks(contentsOf(small))
+	if k.work() != 1 || len(k.dir.Names(b.id)) != 0 {
+		t.Fatalf("%q are kept of what nobody is shown", k.dir.Names(b.id))
+	}
+	newest := contentsOf(schema.Inbox)
+	told := func() bool {
+		t.Helper()
+		was := b.rep.Machine().Applied().Index
+		k.asks(newest)
+		return b.rep.Machine().Applied().Index != was
+	}
+	if !told() || told() || len(b.ordersOf(schema.Inbox)) != 0 {
+		t.Fatalf("a folder is shown, and asked for are %+v", b.ordersOf(schema.Inbox))
+	}
+	k.work()
+	if names := k.dir.Names(b.id); len(names) != len(usualArrangements()) {
+		t.Fatalf("%q are kept", names)
+	}
+	k.begin()
+	if steps := k.work(); steps != 1 {
+		t.Errorf("made again after a start, in %d steps", steps)
+	}
+	for _, sort := range usualArrangements() {
+		spec := contentsOf(schema.Inbox, sort.Orders...)
+		got, requests := k.asks(spec)
+		if want := rowIDs(bare.readTable(spec, 5000)); requests != 1 || !slices.Equal(got, want) || len(want) != 600 {
+			t.Errorf("%v: %d rows in %d requests, want %d", sort.Orders, len(got), requests, len(want))
+		}
+	}
+	if n := len(b.ordersOf(schema.Inbox)); n != len(usualArrangements()) {
+		t.Errorf("%d were asked for", n)
+	}
+	k.work()
+	if names := k.dir.Names(b.id); len(names) != len(usualArrangements()) {
+		t.Errorf("%q are kept once they are asked for", names)
+	}
+	b.used(schema.Inbox, orderDays+1)
+	if k.work(); len(k.dir.Names(b.id)) != len(usualArrangements()) {
+		t.Errorf("%q are kept while the folder is shown", k.dir.Names(b.id))
+	}
+	b.shownAt(schema.Inbox, orderDays+1)
+	if k.work(); len(k.dir.Names(b.id)) != 0 {
+		t.Errorf("%q are kept of a folder that is shown no more", k.dir.Names(b.id))
+	}
+	b.shownAt(schema.Inbox, orderAgain)
+	if !told() || told() {
+		t.Error("told in another week, or not only once")
+	}
+}
+
+// TestWhatIsAskedForComesFirst: usual arrangements have the room that orders in use leave.
+func TestWhatIsAskedForComesFirst(t *testing.T) {
+	b := newBox(t, 0)
+	b.view(func(v *view) error {
+		list := &schema.KeptOrders{Shown: today()}
+		for i := range ordersKept + 1 {
+			used, usual := 0, 0
+			for _, o := range v.ordersToKeep(list) {
+				if i := findOrder(list, o.sort); i >= 0 && o.share == orderShare {
+					used++
+				} else if i < 0 && o.share == usualShare {
+					usual++
+				}
+			}
+			if used != i || used+usual != min(ordersKept, max(len(usualArrangements()), i+len(usualArrangements())-min(i, 1))) {
+				t.Errorf("of %d in use %d are kept, and %d usual ones", i, used, usual)
+			}
+			if i == 0 {
+				list.Orders = append(list.Orders, schema.KeptOrder{Sort: usualArrangements()[3], Used: today()})
+				continue
+			}
+			list.Orders = append(list.Orders, schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: []mapi.SortOrder{asc(mapi.NewTag(uint16(0x6600+i), mapi.TypeString))}}, Used: today()})
+		}
+		list.Shown = today() - orderDays - 1
+		if n := len(v.ordersToKeep(list)); n != len(list.Orders) {
+			t.Errorf("%d of %d in use are kept of a folder that is not shown", n, len(list.Orders))
+		}
+		return nil
+	})
 }
 
 // TestOrdersUnderHeadingsAreKept: conversations as a client lists them, with what is unread below each, whichever are open.

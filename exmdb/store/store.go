@@ -47,6 +47,8 @@ type Config struct {
 	Orders *orders.Dir
 	// OrderRows is how many messages a folder has at least of which orders are kept; zero is the default.
 	OrderRows int
+	// OnlyAsked keeps those orders only that somebody has waited for, and none of the usual arrangements.
+	OnlyAsked bool
 	// Text narrows what searches look at; nil: they look at everything. No answer depends on it.
 	Text *fulltext.Index
 	// TextBatch is how many messages of a folder are indexed together at least; zero is the default.

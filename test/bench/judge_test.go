@@ -14,15 +14,13 @@ const (
 	steep = 1000
 )
 
-const ofFirstSort = "an order that nobody has asked for yet is made of every row: once in the life of a folder, in steps that keep nobody waiting"
+const ofFirstSort = "an order that is not among those that clients offer is made of every row when somebody first asks for it: once in the life of a folder, in steps that keep nobody waiting"
 
 // linear are the figures that may grow as the mailbox does, each with why.
 var linear = map[string]string{
-	"sort by sender, for the first time ms":   ofFirstSort,
-	"sort by sender, for the first time keys": ofFirstSort,
-	"sort by sender, kept by a replica ms":    ofFirstSort,
-	"sort by sender, kept by a replica keys":  ofFirstSort,
-	"memory kept with a sort MB":              "a sort in use keeps the place of each row, all sorts together up to their bound",
+	"sort by message id, for the first time ms":   ofFirstSort,
+	"sort by message id, for the first time keys": ofFirstSort,
+	"memory kept with a sort MB":                  "a sort in use keeps the place of each row, all sorts together up to their bound",
 }
 
 // floors are from where on growth is judged, by the unit and by the figure: below, it is the clock's and the collector's.
@@ -30,10 +28,7 @@ var floors = map[string]float64{
 	"ms": 0.2,
 	"MB": 1,
 	// A step ends by the clock, 20 ms after it began.
-	"sort by sender, longest step ms": 20,
-	// Orders of small folders are kept by nobody: what has 8,192 messages is the smallest.
-	"sort by sender, kept by a replica ms":   20,
-	"sort by sender, kept by a replica keys": 16_384,
+	"sort by message id, longest step ms": 20,
 }
 
 func floor(what string) float64 {
