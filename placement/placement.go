@@ -179,7 +179,7 @@ const (
 	// FirstLevel is the level of the first format.
 	FirstLevel Level = 1
 	// NewestLevel is the newest whose formats this program knows.
-	NewestLevel = 2
+	NewestLevel Level = 2
 )
 
 // Levels are those that a program speaks.
