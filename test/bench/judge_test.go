@@ -26,6 +26,7 @@ var linear = map[string]string{
 // floors are from where on growth is judged, by the unit and by the figure: below, it is the clock's and the collector's.
 var floors = map[string]float64{
 	"ms": 0.2,
+	"us": 1,
 	"MB": 1,
 	// A step ends by the clock, 20 ms after it began.
 	"sort by message id, longest step ms": 20,
