@@ -183,7 +183,10 @@ const (
 )
 
 // Levels are those that a program speaks.
-type Levels struct{ Oldest, Newest Level }
+type Levels struct {
+	Oldest Level `json:"oldest"`
+	Newest Level `json:"newest"`
+}
 
 // Has reports whether a level is among them.
 func (l Levels) Has(v Level) bool { return l.Oldest <= v && v <= l.Newest }

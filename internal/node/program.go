@@ -245,17 +245,12 @@ func (p programs) tidy() error {
 // Described is what a program says of itself, to `flotilla version --json`.
 type Described struct {
 	version.Info
-	Levels struct {
-		Oldest placement.Level `json:"oldest"`
-		Newest placement.Level `json:"newest"`
-	} `json:"levels"`
+	Levels placement.Levels `json:"levels"`
 }
 
 // Describe says what this program is.
 func Describe() Described {
-	d := Described{Info: version.Get()}
-	d.Levels.Oldest, d.Levels.Newest = levels().Oldest, levels().Newest
-	return d
+	return Described{Info: version.Get(), Levels: levels()}
 }
 
 // describe asks a program what it is: one that does not run on this machine does not get further.
@@ -281,7 +276,7 @@ func (p programs) fit(ctx context.Context, name string, level placement.Level) (
 		return nil, err
 	}
 	level = max(level, placement.FirstLevel)
-	if speaks := (placement.Levels{Oldest: d.Levels.Oldest, Newest: d.Levels.Newest}); !speaks.Has(level) {
+	if speaks := d.Levels; !speaks.Has(level) {
 		why := "the upgrade was finalized, there is no way back"
 		if speaks.Oldest > level {
 			why = "go over to a release in between first, with 'flotilla upgrade --all', and make it the oldest there is with 'flotilla upgrade --finalize'"

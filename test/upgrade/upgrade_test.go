@@ -1,13 +1,14 @@
 // Package upgrade brings another program to a cluster under load and takes it back.
 //
 // The old program is the newest release of deploy/RELEASES, or this tree under another name before there is one; the new
-// one is this tree, built to speak two levels more, which no format uses yet. So the old one is two levels apart from the
-// cluster at last, and so is a third one on the other side.
+// one is this tree, built to speak two levels more than the old one, which no format uses yet. So the old one is two levels apart
+// from the cluster at last, and so is a third one on the other side.
 package upgrade
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -81,6 +82,21 @@ type site struct {
 	*dev.Cluster
 	crew   *probe.Crew
 	ledger devtest.Ledger
+	// old are the levels that the old program speaks: it begins the cluster at the newest of them. raised is what the new one
+	// raises it to.
+	old    placement.Levels
+	raised placement.Level
+}
+
+// spoken are the levels that a program says it speaks.
+func spoken(ctx context.Context, t *testing.T, program string) placement.Levels {
+	t.Helper()
+	out, err := exec.CommandContext(ctx, program, "version", "--json").Output()
+	var d node.Described
+	if err := errors.Join(err, json.Unmarshal(out, &d)); err != nil {
+		t.Fatalf("%s: %v: %s", program, err, out)
+	}
+	return d.Levels
 }
 
 func start(ctx context.Context, t *testing.T, program string) *site {
@@ -115,7 +131,7 @@ func (s *site) roll(ctx context.Context, t *testing.T, to rollout.Target, releas
 	if err != nil || len(steps) != 3 || steps[2].Node != "n1" {
 		t.Fatalf("%+v: %v", steps, err)
 	}
-	s.runs(t, release, 1)
+	s.runs(t, release, s.old.Newest)
 	s.unharmed(ctx, t, "to "+release)
 }
 
@@ -152,13 +168,16 @@ func TestUpgrade(t *testing.T) {
 	defer cancel()
 	old, oldRelease := oldProgram(t)
 	const newRelease = "v9.9.9-new"
-	next := build(t, testkit.Root(t), newRelease, "level=3")
+	speaks := spoken(ctx, t, old)
+	raised := speaks.Newest + 2
+	next := build(t, testkit.Root(t), newRelease, fmt.Sprintf("level=%d", raised))
 	s := start(ctx, t, old)
+	s.old, s.raised = speaks, raised
 	s.unharmed(ctx, t, "before")
 	if err := rollout.Stage(ctx, s.Admin("n1"), next, nil); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, s.finalize(ctx), "") // the programs are all old: level 1 it stays
+	refused(t, s.finalize(ctx), "") // the programs are all old: at their level it stays
 	s.unharmed(ctx, t, "staging")
 	s.mixed(ctx, t)
 	s.roll(ctx, t, rollout.Staged, newRelease)
@@ -167,18 +186,18 @@ func TestUpgrade(t *testing.T) {
 		s.roll(ctx, t, rollout.Staged, newRelease)
 	}
 	refused(t, s.finalize(ctx), "")
-	s.runs(t, newRelease, 3)
+	s.runs(t, newRelease, raised)
 	s.unharmed(ctx, t, "finalizing")
 	back := rollout.Rollout{API: s.Admin("n1"), Target: rollout.Previous, Progress: func(string, string) {}}
 	_, err := back.Run(ctx)
 	refused(t, err, "no node has an earlier program")
 	s.keptOut(ctx, t, []apart{
-		{old, "speaks level 1", "it is too old: install the release that the others run ('flotilla node list' names it)",
-			"is at level 3 since v9.9.9-new", "start v9.9.9-new or a newer one"},
-		{build(t, testkit.Root(t), "v99.0.0-ahead", "oldest=5", "level=5"), "speaks level 5", "it is too new: install the release that the others run " +
-			"('flotilla node list' names it)", "is at level 3, and this program", "'flotilla upgrade --all' and 'flotilla upgrade --finalize'"},
+		{old, "speaks " + speaks.String(), "it is too old: install the release that the others run ('flotilla node list' names it)",
+			fmt.Sprintf("is at level %d since v9.9.9-new", raised), "start v9.9.9-new or a newer one"},
+		{build(t, testkit.Root(t), "v99.0.0-ahead", fmt.Sprintf("oldest=%d", raised+2), fmt.Sprintf("level=%d", raised+2)), fmt.Sprintf("speaks level %d", raised+2), "it is too new: install the release that the others run " +
+			"('flotilla node list' names it)", fmt.Sprintf("is at level %d, and this program", raised), "'flotilla upgrade --all' and 'flotilla upgrade --finalize'"},
 	})
-	s.runs(t, newRelease, 3)
+	s.runs(t, newRelease, raised)
 	s.unharmed(ctx, t, "programs two levels apart")
 	s.ledger.Settle(ctx, t, s.crew, true, devtest.Roam(s.Cluster)(0, 2143))
 	devtest.NoLateAnswers(ctx, t, s.Cluster)
@@ -208,13 +227,13 @@ func (s *site) mixed(ctx context.Context, t *testing.T) {
 			return err
 		}
 		for _, x := range u.Nodes {
-			if x.Node == "n3" && (x.Newest != 3 || !x.Ready || len(x.Behind) > 0) {
+			if x.Node == "n3" && (x.Newest != s.raised || !x.Ready || len(x.Behind) > 0) {
 				return fmt.Errorf("%+v", x)
 			}
 		}
 		return nil
 	})
-	refused(t, s.finalize(ctx), "which speaks level 1 and not 3: upgrade it first")
+	refused(t, s.finalize(ctx), fmt.Sprintf("which speaks %s and not %d: upgrade it first", s.old, s.raised))
 	s.unharmed(ctx, t, "two programs")
 }
 
@@ -228,8 +247,8 @@ func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 	t.Helper()
 	token := devtest.Answer[admin.Token](t, s.Cluster, "node", "token", "--valid", "1h").Token
 	for _, p := range programs {
-		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.program, nil), p.speaks+", and the cluster is at level 3: ")
-		p.ends(t, s.Cluster, 1, []string{"the cluster is at level 3", p.speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
+		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.program, nil), p.speaks+fmt.Sprintf(", and the cluster is at level %d: ", s.raised))
+		p.ends(t, s.Cluster, 1, []string{fmt.Sprintf("the cluster is at level %d", s.raised), p.speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
 			"--address", fmt.Sprintf("%s:%d", dev.Host("n4"), s.Port(7400)), "--data", filepath.Join(t.TempDir(), "n4"), "--config", filepath.Join(t.TempDir(), "n4.toml"))
 	}
 	if err := s.Stop(ctx, "n3"); err != nil {
@@ -237,7 +256,7 @@ func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 	}
 	for _, p := range programs {
 		p.ends(t, s.Cluster, 4, []string{p.data, p.speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n3", "flotilla.toml"))
-		p.ends(t, s.Cluster, 4, []string{"the cluster is at level 3, as n", p.speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
+		p.ends(t, s.Cluster, 4, []string{fmt.Sprintf("the cluster is at level %d, as n", s.raised), p.speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
 	}
 	if err := errors.Join(s.Start("n3"), s.ReadyNode(ctx, "n3", func(string) {})); err != nil {
 		t.Fatal(err)
