@@ -99,7 +99,7 @@ endif
 fuzz: go-check ## every FuzzX in the tree, FUZZTIME=30s each, into docs/measurements: FUZZ=regexp of "folder FuzzX", FUZZPARALLEL=2 at a time
 	$(call phase,fuzz,go run ./internal/fuzz $(TAGS) -time $(FUZZTIME) -parallel $(FUZZPARALLEL) -only '$(FUZZ)' -hold '$(FUZZHOLD)')
 
-upgrade-test: go-check ## the newest of deploy/RELEASES, or this tree as it, and this program in one cluster under load
+upgrade-test: go-check ## old programs of deploy/RELEASES, or this tree as one, and this program in one cluster under load
 	$(call phase,upgrade,FLOTILLA_UPGRADE=1 go test -p 1 -count=1 -v -timeout 1h $(TAGS) ./test/upgrade/...)
 
 fixture: build ## the data folder of a small cluster as this program writes it, into test/fixtures: RELEASE=version, the newest of deploy/RELEASES

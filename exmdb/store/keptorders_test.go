@@ -469,3 +469,48 @@ func TestKeptOrdersOfManyFolders(t *testing.T) {
 		t.Errorf("%d orders are kept", len(names))
 	}
 }
+
+// TestUsualArrangementsAreRenewedLessOften: an order that somebody uses is renewed when one in orderShare has changed, a usual one
+// that nobody has sorted by yet when one in usualShare has.
+func TestUsualArrangementsAreRenewedLessOften(t *testing.T) {
+	b := newBox(t, 0)
+	b.correspond(600)
+	k := b.newKeeper()
+	k.usual = true
+	k.begin()
+	k.asks(contentsOf(schema.Inbox))
+	k.work()
+	const mails = 400_000
+	sort := usualArrangements()[0]
+	due := func(share, changes int) (due bool) {
+		t.Helper()
+		if err := k.rep.View(t.Context(), k.id, space.ReadLease, func(r space.Reader) error {
+			v, err := k.maker.open(r, &exmdb.System, rightRead)
+			if err != nil {
+				return err
+			}
+			o, err := v.inUse(schema.Inbox, sort)
+			if err != nil {
+				return err
+			}
+			o.rows.counts.Messages, o.share, o.ready = mails, share, o.found()
+			if !o.ready.kept {
+				t.Fatal("it is not kept")
+			}
+			o.ready.changes = changes
+			due, err = o.due()
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return due
+	}
+	for _, share := range []int{orderShare, usualShare} {
+		if most := mails / share; due(share, most) || !due(share, most+1) {
+			t.Errorf("renewed at another number of changes than one in %d", share)
+		}
+	}
+	if 4*(mails/orderShare) > mails/usualShare {
+		t.Error("a usual arrangement is renewed as often as one in use")
+	}
+}

@@ -14,13 +14,18 @@ const (
 	steep = 1000
 )
 
-const ofFirstSort = "an order that is not among those that clients offer is made of every row when somebody first asks for it: once in the life of a folder, in steps that keep nobody waiting"
+const (
+	ofFirstSort = "an order that is not among the usual arrangements, the other direction of those included, is made of every row when somebody first asks for it: once in the life of a folder, in steps that keep nobody waiting"
+	ofKept      = "the file of an order is read whole, 8 MB for 400,000 mails; with 1,000 none is kept, and all are looked at"
+)
 
 // linear are the figures that may grow as the mailbox does, each with why.
 var linear = map[string]string{
-	"sort by message id, for the first time ms":   ofFirstSort,
-	"sort by message id, for the first time keys": ofFirstSort,
-	"memory kept with a sort MB":                  "a sort in use keeps the place of each row, all sorts together up to their bound",
+	"sort by message id, for the first time ms":    ofFirstSort,
+	"sort by message id, for the first time keys":  ofFirstSort,
+	"sort by sender, for the first time ms":        ofKept,
+	"sort by sender, first page at a new owner ms": ofKept,
+	"memory kept with a sort MB":                   "a sort in use keeps the place of each row, all sorts together up to their bound",
 }
 
 // floors are from where on growth is judged, by the unit and by the figure: below, it is the clock's and the collector's.

@@ -1,8 +1,8 @@
 // Package upgrade brings another program to a cluster under load and takes it back.
 //
-// The old program is the newest release of deploy/RELEASES, or this tree under another name before there is one; the new
-// one is this tree, built to speak two levels more than the old one, which no format uses yet. So the old one is two levels apart
-// from the cluster at last, and so is a third one on the other side.
+// The old program is the newest release of deploy/RELEASES, or this tree under another name before there is one, and then the
+// newest release that does not speak this tree's newest level; the new one is this tree, built to speak two levels more, which
+// no format uses yet. So the old one is two levels apart from the cluster at last, and so is a third one on the other side.
 package upgrade
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,14 @@ const patience = 3 * time.Minute
 
 const users = 3
 
+const (
+	newRelease   = "v9.9.9-new"
+	aheadRelease = "v99.0.0-ahead"
+	// newLevel is what the new program claims to speak, aheadLevel the only one of the program that is too new.
+	newLevel   = placement.NewestLevel + 2
+	aheadLevel = newLevel + 2
+)
+
 // build links a program of a tree under a release's name. Stamps are what package version has for tests, as level=3.
 func build(t *testing.T, tree, release string, claims ...string) string {
 	t.Helper()
@@ -50,20 +59,65 @@ func build(t *testing.T, tree, release string, claims ...string) string {
 	return path
 }
 
-// oldProgram is the newest release, a line "version commit" of deploy/RELEASES. A copy of the repository that was made without
-// its history cannot build it, and takes this tree under another name, as when there is no release yet.
-func oldProgram(t *testing.T) (path, release string) {
+// program is one of a release, with the levels that it says it speaks.
+type program struct {
+	path, release string
+	speaks        placement.Levels
+}
+
+// described asks a program what it is.
+func described(t *testing.T, path, release string) program {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), path, "version", "--json").Output()
+	if err != nil {
+		t.Fatalf("version of %s: %v", release, err)
+	}
+	var d struct {
+		Levels struct{ Oldest, Newest placement.Level }
+	}
+	if err := json.Unmarshal(out, &d); err != nil || d.Levels.Newest == 0 {
+		t.Fatalf("version of %s: %v: %s", release, err, out)
+	}
+	return program{path, release, placement.Levels{Oldest: d.Levels.Oldest, Newest: d.Levels.Newest}}
+}
+
+// oldPrograms are the newest release, a line "version commit" of deploy/RELEASES, and, if asked for, the newest that does not
+// speak the newest level. A copy of the repository that was made without its history cannot build them, and takes this tree
+// under another name, as when there is no release yet.
+func oldPrograms(t *testing.T, lower bool) (programs []program) {
 	t.Helper()
 	root := testkit.Root(t)
 	b, err := os.ReadFile(filepath.Join(root, "deploy", "RELEASES"))
-	lines := strings.Fields(string(bytes.TrimSpace(b)))
-	if err != nil || len(lines) < 2 {
-		return build(t, root, "v0.0.0-old"), "v0.0.0-old"
+	if err != nil || len(bytes.TrimSpace(b)) == 0 {
+		return []program{described(t, build(t, root, "v0.0.0-old"), "v0.0.0-old")}
 	}
-	release, commit := lines[len(lines)-2], lines[len(lines)-1]
+	lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
+	for _, line := range slices.Backward(lines) {
+		release, commit, _ := strings.Cut(line, " ")
+		p, ok := released(t, root, release, commit)
+		if !ok && len(programs) == 0 {
+			return []program{described(t, build(t, root, release+"-old"), release+"-old")}
+		}
+		if !ok {
+			return programs
+		}
+		reached := p.speaks.Newest < placement.NewestLevel
+		if len(programs) == 0 || reached {
+			programs = append(programs, p)
+		}
+		if reached || !lower {
+			return programs
+		}
+	}
+	return programs
+}
+
+// released builds a release from its commit, if that is in the history that is here.
+func released(t *testing.T, root, release, commit string) (p program, ok bool) {
+	t.Helper()
 	if exec.CommandContext(t.Context(), "git", "-C", root, "cat-file", "-e", commit+"^{commit}").Run() != nil {
 		t.Logf("%s is not in the history that is here", release)
-		return build(t, root, release+"-old"), release + "-old"
+		return program{}, false
 	}
 	tree := filepath.Join(t.TempDir(), "tree")
 	if out, err := exec.CommandContext(t.Context(), "git", "-C", root, "worktree", "add", "--detach", tree, commit).CombinedOutput(); err != nil {
@@ -74,34 +128,26 @@ func oldProgram(t *testing.T) (path, release string) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
-	return build(t, tree, release), release
+	return described(t, build(t, tree, release), release), true
 }
 
 // site is a cluster with clients that go to the next node when one says goodbye.
 type site struct {
 	*dev.Cluster
+	old    program
+	began  placement.Level // the level that the old program began the cluster at
 	crew   *probe.Crew
 	ledger devtest.Ledger
-	// old are the levels that the old program speaks: it begins the cluster at the newest of them. raised is what the new one
-	// raises it to.
-	old    placement.Levels
-	raised placement.Level
 }
 
-// spoken are the levels that a program says it speaks.
-func spoken(ctx context.Context, t *testing.T, program string) placement.Levels {
+func start(ctx context.Context, t *testing.T, old program) *site {
 	t.Helper()
-	out, err := exec.CommandContext(ctx, program, "version", "--json").Output()
-	var d node.Described
-	if err := errors.Join(err, json.Unmarshal(out, &d)); err != nil {
-		t.Fatalf("%s: %v: %s", program, err, out)
+	s := &site{Cluster: devtest.StartOptions(t, dev.Options{Nodes: 3, Users: users, Groups: 3, Program: old.path}), old: old}
+	var u node.UpgradeState
+	if err := s.Admin("n1").Do(ctx, "GET", "/v1/upgrade", nil, &u); err != nil || !old.speaks.Has(u.Level) {
+		t.Fatalf("%s, which speaks %s, began a cluster at level %d: %v", old.release, old.speaks, u.Level, err)
 	}
-	return d.Levels
-}
-
-func start(ctx context.Context, t *testing.T, program string) *site {
-	t.Helper()
-	s := &site{Cluster: devtest.StartOptions(t, dev.Options{Nodes: 3, Users: users, Groups: 3, Program: program})}
+	s.began = u.Level
 	s.crew = devtest.Crew(devtest.Roam(s.Cluster), 1, users)
 	s.crew.Start(ctx)
 	t.Cleanup(s.crew.Stop)
@@ -131,7 +177,7 @@ func (s *site) roll(ctx context.Context, t *testing.T, to rollout.Target, releas
 	if err != nil || len(steps) != 3 || steps[2].Node != "n1" {
 		t.Fatalf("%+v: %v", steps, err)
 	}
-	s.runs(t, release, s.old.Newest)
+	s.runs(t, release, s.began)
 	s.unharmed(ctx, t, "to "+release)
 }
 
@@ -164,40 +210,45 @@ func (s *site) runs(t *testing.T, release string, level placement.Level) {
 // does all of it; the short form leaves the way back out.
 func TestUpgrade(t *testing.T) {
 	long := os.Getenv("FLOTILLA_UPGRADE") != ""
+	root := testkit.Root(t)
+	next := build(t, root, newRelease, fmt.Sprintf("level=%d", newLevel))
+	ahead := described(t, build(t, root, aheadRelease, fmt.Sprintf("oldest=%d", aheadLevel), fmt.Sprintf("level=%d", aheadLevel)), aheadRelease)
+	for _, old := range oldPrograms(t, long) {
+		t.Run(old.release, func(t *testing.T) { upgrade(t, old, ahead, next, long) })
+	}
+}
+
+// upgrade takes a cluster of an old program to the next one, and holds that what is too old or too far ahead then stays out.
+func upgrade(t *testing.T, old, ahead program, next string, long bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
 	defer cancel()
-	old, oldRelease := oldProgram(t)
-	const newRelease = "v9.9.9-new"
-	speaks := spoken(ctx, t, old)
-	raised := speaks.Newest + 2
-	next := build(t, testkit.Root(t), newRelease, fmt.Sprintf("level=%d", raised))
 	s := start(ctx, t, old)
-	s.old, s.raised = speaks, raised
 	s.unharmed(ctx, t, "before")
 	if err := rollout.Stage(ctx, s.Admin("n1"), next, nil); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, s.finalize(ctx), "") // the programs are all old: at their level it stays
+	refused(t, s.finalize(ctx), "") // the programs are all old: the level stays
+	s.runs(t, old.release, s.began)
 	s.unharmed(ctx, t, "staging")
 	s.mixed(ctx, t)
 	s.roll(ctx, t, rollout.Staged, newRelease)
 	if long {
-		s.roll(ctx, t, rollout.Previous, oldRelease)
+		s.roll(ctx, t, rollout.Previous, old.release)
 		s.roll(ctx, t, rollout.Staged, newRelease)
 	}
 	refused(t, s.finalize(ctx), "")
-	s.runs(t, newRelease, raised)
+	s.runs(t, newRelease, newLevel)
 	s.unharmed(ctx, t, "finalizing")
 	back := rollout.Rollout{API: s.Admin("n1"), Target: rollout.Previous, Progress: func(string, string) {}}
 	_, err := back.Run(ctx)
 	refused(t, err, "no node has an earlier program")
 	s.keptOut(ctx, t, []apart{
-		{old, "speaks " + speaks.String(), "it is too old: install the release that the others run ('flotilla node list' names it)",
-			fmt.Sprintf("is at level %d since v9.9.9-new", raised), "start v9.9.9-new or a newer one"},
-		{build(t, testkit.Root(t), "v99.0.0-ahead", fmt.Sprintf("oldest=%d", raised+2), fmt.Sprintf("level=%d", raised+2)), fmt.Sprintf("speaks level %d", raised+2), "it is too new: install the release that the others run " +
-			"('flotilla node list' names it)", fmt.Sprintf("is at level %d, and this program", raised), "'flotilla upgrade --all' and 'flotilla upgrade --finalize'"},
+		{old, "it is too old: install the release that the others run ('flotilla node list' names it)",
+			fmt.Sprintf("is at level %d since %s", newLevel, newRelease), "start " + newRelease + " or a newer one"},
+		{ahead, "it is too new: install the release that the others run ('flotilla node list' names it)",
+			fmt.Sprintf("is at level %d, and this program", newLevel), "'flotilla upgrade --all' and 'flotilla upgrade --finalize'"},
 	})
-	s.runs(t, newRelease, raised)
+	s.runs(t, newRelease, newLevel)
 	s.unharmed(ctx, t, "programs two levels apart")
 	s.ledger.Settle(ctx, t, s.crew, true, devtest.Roam(s.Cluster)(0, 2143))
 	devtest.NoLateAnswers(ctx, t, s.Cluster)
@@ -227,36 +278,42 @@ func (s *site) mixed(ctx context.Context, t *testing.T) {
 			return err
 		}
 		for _, x := range u.Nodes {
-			if x.Node == "n3" && (x.Newest != s.raised || !x.Ready || len(x.Behind) > 0) {
+			if x.Node == "n3" && (x.Newest != newLevel || !x.Ready || len(x.Behind) > 0) {
 				return fmt.Errorf("%+v", x)
 			}
 		}
 		return nil
 	})
-	refused(t, s.finalize(ctx), fmt.Sprintf("which speaks %s and not %d: upgrade it first", s.old, s.raised))
+	refused(t, s.finalize(ctx), fmt.Sprintf("which speaks %s and not %d: upgrade it first", s.old.speaks, newLevel))
 	s.unharmed(ctx, t, "two programs")
 }
 
-// apart is a program two levels apart from the cluster: which it speaks, what is to be done about it where the cluster is met,
-// and what is said, and to be done, where its own data is.
-type apart struct{ program, speaks, remedy, data, own string }
+// apart is a program two levels apart from the cluster: what is to be done about it where the cluster is met, and what is said,
+// and to be done, where its own data is.
+type apart struct {
+	program
+	remedy, data, own string
+}
 
 // keptOut lets programs come in each way there is: staged for an upgrade, on a machine with a token, on a node's data, and on a
 // node's machine whose data was lost. They are refused, each time with the cause and what to run.
 func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 	t.Helper()
 	token := devtest.Answer[admin.Token](t, s.Cluster, "node", "token", "--valid", "1h").Token
+	at := fmt.Sprintf("the cluster is at level %d", newLevel)
 	for _, p := range programs {
-		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.program, nil), p.speaks+fmt.Sprintf(", and the cluster is at level %d: ", s.raised))
-		p.ends(t, s.Cluster, 1, []string{fmt.Sprintf("the cluster is at level %d", s.raised), p.speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
+		speaks := "speaks " + p.speaks.String()
+		refused(t, rollout.Stage(ctx, s.Admin("n2"), p.path, nil), speaks+", and "+at+": ")
+		p.ends(t, s.Cluster, 1, []string{at, speaks, p.remedy, "flotilla join"}, "join", token, "--name", "n4",
 			"--address", fmt.Sprintf("%s:%d", dev.Host("n4"), s.Port(7400)), "--data", filepath.Join(t.TempDir(), "n4"), "--config", filepath.Join(t.TempDir(), "n4.toml"))
 	}
 	if err := s.Stop(ctx, "n3"); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range programs {
-		p.ends(t, s.Cluster, 4, []string{p.data, p.speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n3", "flotilla.toml"))
-		p.ends(t, s.Cluster, 4, []string{fmt.Sprintf("the cluster is at level %d, as n", s.raised), p.speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
+		speaks := "speaks " + p.speaks.String()
+		p.ends(t, s.Cluster, 4, []string{p.data, speaks, p.own}, "serve", "--config", filepath.Join(s.Dir, "n3", "flotilla.toml"))
+		p.ends(t, s.Cluster, 4, []string{at + ", as n", speaks, p.remedy}, "serve", "--config", s.emptied(t, "n3"))
 	}
 	if err := errors.Join(s.Start("n3"), s.ReadyNode(ctx, "n3", func(string) {})); err != nil {
 		t.Fatal(err)
@@ -267,11 +324,11 @@ func (s *site) keptOut(ctx context.Context, t *testing.T, programs []apart) {
 func (p apart) ends(t *testing.T, c *dev.Cluster, code int, says []string, args ...string) {
 	t.Helper()
 	by := *c
-	by.Program = p.program
+	by.Program = p.path
 	said := devtest.Run(t, &by, "", args...)
 	for _, part := range says {
 		if said.Code != code || !strings.Contains(said.Err, part) {
-			t.Fatalf("%s %s, which %s: exit code %d: %s; want %d and %q", filepath.Base(p.program), args[0], p.speaks, said.Code, said.Err, code, part)
+			t.Fatalf("%s %s, which speaks %s: exit code %d: %s; want %d and %q", filepath.Base(p.path), args[0], p.speaks, said.Code, said.Err, code, part)
 		}
 	}
 }
