@@ -2,17 +2,16 @@
 // which whoever becomes the owner begins instead of looking at every row. It knows mailboxes, names and bytes; it never knows
 // what an order is made of, nor whether it is still of use.
 //
-// Invariants: a file is whole, as its checksum says, or it is not there; everything here is derived from what
+// Invariants: what is read of a file is what was written, as its checksums say, or the file is not there; everything here is derived from what
 // a replica applied and may be lost at any time, so nothing but time hangs on it. docs/design/tables.md says what it is for.
 package orders
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -98,35 +97,43 @@ func (d *Dir) dir(id cluster.SpaceID) string { return d.fs.PathJoin(d.path, hex.
 
 func (d *Dir) file(id cluster.SpaceID, name string) string { return d.fs.PathJoin(d.dir(id), name) }
 
-// castagnoli is the polynomial of the checksum at the end of a file.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-const checksum = 4
-
 // Save puts an order in the place of what was kept under its name, which is letters, digits and dashes.
 func (d *Dir) Save(id cluster.SpaceID, name string, content []byte) error {
 	if err := lsm.MakeDir(d.fs, d.dir(id)); err != nil {
 		return fmt.Errorf("keep an order: %w", err)
 	}
-	content = binary.BigEndian.AppendUint32(content, crc32.Checksum(content, castagnoli))
-	if err := lsm.WriteFile(d.fs, d.file(id, name), content); err != nil {
+	if err := lsm.WriteFile(d.fs, d.file(id, name), sealed(content)); err != nil {
 		return fmt.Errorf("keep an order: %w", err)
 	}
 	d.note(id, name)
 	return nil
 }
 
-// Load reads an order; nil if none is kept. One that is damaged or cannot be read is none from then on.
-func (d *Dir) Load(id cluster.SpaceID, name string) []byte {
+// Load opens an order; nil if none is kept. One that is damaged or cannot be read is none from then on. Whoever has it open reads
+// what it was then, whatever is kept under its name afterwards.
+func (d *Dir) Load(id cluster.SpaceID, name string) *File {
 	if !d.Has(id, name) {
 		return nil
 	}
-	content, err := lsm.ReadFile(d.fs, d.file(id, name))
-	if n := len(content) - checksum; err == nil && n >= 0 && binary.BigEndian.Uint32(content[n:]) == crc32.Checksum(content[:n], castagnoli) {
-		return content[:n:n]
+	f, err := d.open(id, name)
+	if err != nil {
+		d.forget(id, name)
+		return nil
 	}
-	d.forget(id, name)
-	return nil
+	return f
+}
+
+func (d *Dir) open(id cluster.SpaceID, name string) (*File, error) {
+	from, err := d.fs.Open(d.file(id, name))
+	if err != nil {
+		return nil, err
+	}
+	f := &File{from: from, lost: func() { d.forget(id, name) }}
+	if err := f.begin(); err != nil {
+		return nil, errors.Join(err, from.Close())
+	}
+	runtime.AddCleanup(f, func(from lsm.File) { _ = from.Close() }, from) // nothing was written
+	return f, nil
 }
 
 func (d *Dir) forget(id cluster.SpaceID, name string) {

@@ -269,7 +269,7 @@ func least(r mapi.Restriction, s *Spec) (mapi.Tag, mapi.Value) {
 	if len(s.columns) == 0 {
 		return 0, nil
 	}
-	descending := s.columns[0].descending
+	descending := s.descends()
 	switch r := r.(type) {
 	case mapi.AndRestriction:
 		for _, o := range r {

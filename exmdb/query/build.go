@@ -12,6 +12,9 @@ import (
 // milliseconds of work.
 const batchEntries = 8 << 10
 
+// heldFile is what a view counts for that holds a file open, so that the bound of a cache is one of files too.
+const heldFile = 16 << 10
+
 // build is a view in the making, step by step over states that move on, and afterwards what keeps it up. It scans all
 // rows once, into sorted runs that are then merged; then whatever was touched since the scan began is looked at again in
 // the newest state, so it does not matter in which of the states a row was scanned.
@@ -63,9 +66,12 @@ func (b *build) advance(src Source, budget Budget) (*View, error) {
 		return nil, nil // the next request sees a newer state
 	}
 	b.newest = at
+	if b.rows != nil && b.rows.kept != nil && b.rows.kept.lost.Load() {
+		b.resetLocked()
+	}
 	for b.view == nil || b.view.Stamp != at {
 		done, err := b.stepLocked(src, budget)
-		if errors.Is(err, ErrForgotten) {
+		if errors.Is(err, ErrForgotten) || errors.Is(err, ErrNotKept) {
 			b.resetLocked()
 			continue
 		}
@@ -92,16 +98,17 @@ func (b *build) stepLocked(src Source, budget Budget) (done bool, err error) {
 			return false, err
 		}
 	}
-	b.flushLocked()
+	if err := b.flushLocked(); err != nil {
+		return false, err
+	}
 	rows := b.rows
 	if b.spec.counted {
-		var done bool
 		if rows, done, err = b.countLocked(src, budget); err != nil || !done {
 			return false, err
 		}
 	}
-	if !b.spec.digest(rows, budget) {
-		return false, nil
+	if done, err := b.spec.digest(rows, budget); err != nil || !done {
+		return false, err
 	}
 	b.view = &View{Stamp: src.Stamp(), spec: b.spec, rows: rows}
 	b.arena, b.count = nil, nil
@@ -191,15 +198,15 @@ func (b *build) catchUpLocked(src Source, budget Budget) (done bool, err error) 
 		b.synced = src.Stamp()
 	}
 	if len(b.touched) >= b.batch {
-		b.flushLocked()
+		err = b.flushLocked()
 	}
-	return !spent, nil
+	return !spent, err
 }
 
 // flushLocked merges what was touched into the list.
-func (b *build) flushLocked() {
+func (b *build) flushLocked() (err error) {
 	if len(b.touched) == 0 {
-		return
+		return nil
 	}
 	gone := make(map[uint64]bool, len(b.touched))
 	var added []entry
@@ -208,9 +215,10 @@ func (b *build) flushLocked() {
 		added = append(added, entries...)
 	}
 	slices.SortFunc(added, func(x, y entry) int { return b.rows.compare(&x, &y) })
-	b.rows = b.rows.merge(added, gone)
+	b.rows, err = b.rows.merge(added, gone)
 	b.arena = b.arena[:0]
 	clear(b.touched)
+	return err
 }
 
 // counting is the walk of a restriction that counts rows, over the view without it.
@@ -231,7 +239,7 @@ func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, e
 		b.count.passed.reversed = b.spec.reversed
 	}
 	c := b.count
-	b.rows.walk(c.next, false, func(i int, e *entry) bool {
+	failed := b.rows.walk(c.next, false, func(i int, e *entry) bool {
 		var r Row
 		if r, err = src.Row(e.id); err != nil || r == nil {
 			return false
@@ -243,7 +251,7 @@ func (b *build) countLocked(src Source, budget Budget) (rows *list, done bool, e
 		err = r.Err()
 		return err == nil && budget()
 	})
-	if err != nil || c.next < b.rows.len() {
+	if err = errors.Join(failed, err); err != nil || c.next < b.rows.len() {
 		return nil, false, err
 	}
 	c.passed.flush(0)
@@ -258,6 +266,9 @@ func (b *build) size() int {
 	n := cap(b.arena) + 64*cap(b.added) + 128*len(b.touched)
 	if b.rows != nil {
 		n += b.rows.size()
+		if b.rows.kept != nil {
+			n += heldFile
+		}
 	}
 	for _, r := range b.runs {
 		n += r.size()

@@ -82,7 +82,7 @@ func element(v mapi.Value, i uint32) mapi.Value {
 	return nil
 }
 
-// end is where the column's part that begins at a place of a key ends.
+// end is where the column's part that begins at a place of a key ends: at the key's end, if it is not whole.
 func (c column) end(key []byte, at int) int {
 	invert := byte(0)
 	if c.descending {
@@ -92,21 +92,24 @@ func (c column) end(key []byte, at int) int {
 }
 
 func valueEnd(key []byte, at int, invert byte) int {
+	if at >= len(key) {
+		return len(key)
+	}
 	switch key[at] ^ invert {
 	case formNumber:
-		return at + 1 + 8
+		return min(at+1+8, len(key))
 	case formBytes:
 		return bytesEnd(key, at+1, invert)
 	case formList:
-		for at++; key[at]^invert != formAbsent; {
+		for at++; at < len(key) && key[at]^invert != formAbsent; {
 			at = valueEnd(key, at, invert)
 		}
 	}
-	return at + 1
+	return min(at+1, len(key))
 }
 
 func bytesEnd(key []byte, at int, invert byte) int {
-	for ; ; at++ {
+	for ; at+1 < len(key); at++ {
 		if key[at]^invert != 0 {
 			continue
 		}
@@ -115,9 +118,10 @@ func bytesEnd(key []byte, at int, invert byte) int {
 		case endWhole:
 			return at + 1
 		case endCut:
-			return at + 1 + hashBytes
+			return min(at+1+hashBytes, len(key))
 		}
 	}
+	return len(key)
 }
 
 func appendValue(dst []byte, v mapi.Value) []byte {

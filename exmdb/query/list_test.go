@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -36,7 +37,7 @@ func TestListsAgainstSlices(t *testing.T) {
 			want = append(slices.DeleteFunc(want, func(e entry) bool { return gone[e.id] }), added...)
 			slices.SortFunc(want, less)
 			before := l.len()
-			merged := l.merge(added, gone)
+			merged := merged(t, l, added, gone)
 			if l.len() != before {
 				t.Fatal("the list of before has changed")
 			}
@@ -46,32 +47,53 @@ func TestListsAgainstSlices(t *testing.T) {
 	})
 }
 
+func merged(t failer, l *list, added []entry, gone map[uint64]bool) *list {
+	more, err := l.merge(added, gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return more
+}
+
+type failer interface{ Fatal(...any) }
+
+func entryAt(t failer, l *list, i int) entry {
+	e, err := l.entry(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func checkList(t *rapid.T, l *list, want []entry) {
 	if l.len() != len(want) {
 		t.Fatalf("%d entries, want %d", l.len(), len(want))
 	}
 	equal := func(a, b *entry) bool { return l.compare(a, b) == 0 && a.unread == b.unread }
 	at := 0
-	l.walk(0, false, func(i int, e *entry) bool {
+	err := l.walk(0, false, func(i int, e *entry) bool {
 		if i != at || !equal(e, &want[i]) {
 			t.Fatalf("entry %d is %+v, want %+v", i, e, want[i])
 		}
 		at++
 		return true
 	})
-	l.walk(l.len(), true, func(i int, e *entry) bool {
+	err = errors.Join(err, l.walk(l.len(), true, func(i int, e *entry) bool {
 		at--
 		return i == at && equal(e, &want[i])
-	})
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if at != 0 {
 		t.Fatalf("backward the walk ends at %d", at)
 	}
 	small := 0
 	for _, c := range l.chunks {
-		if c.len() > chunkEntries || c.len() == 0 {
-			t.Fatalf("chunk of %d", c.len())
+		if c.n > chunkEntries || c.n == 0 {
+			t.Fatalf("chunk of %d", c.n)
 		}
-		if c.len() < chunkEntries/4 {
+		if c.n < chunkEntries/4 {
 			small++
 		}
 	}
@@ -79,9 +101,9 @@ func checkList(t *rapid.T, l *list, want []entry) {
 		t.Fatalf("%d of %d chunks are small", small, len(l.chunks))
 	}
 	for i := 0; i < len(want); i += 1 + len(want)/20 {
-		e := l.entry(i)
-		if l.search(&want[i]) != i || !equal(&e, &want[i]) {
-			t.Fatalf("entry %d is found at %d", i, l.search(&want[i]))
+		e := entryAt(t, l, i)
+		if at, err := l.search(&want[i]); err != nil || at != i || !equal(&e, &want[i]) {
+			t.Fatalf("entry %d is found at %d, %v", i, at, err)
 		}
 	}
 }
@@ -92,8 +114,8 @@ func TestMergeSharesChunks(t *testing.T) {
 	for i := range uint64(50_000) {
 		all = append(all, entry{key: fmt.Appendf(nil, "%08d", 2*i), id: i + 1})
 	}
-	l := new(list).merge(all, nil)
-	more := l.merge([]entry{{key: []byte("00050001"), id: 60_000}}, map[uint64]bool{7: true})
+	l := merged(t, new(list), all, nil)
+	more := merged(t, l, []entry{{key: []byte("00050001"), id: 60_000}}, map[uint64]bool{7: true})
 	old := make(map[*chunk]bool)
 	for _, c := range l.chunks {
 		old[c] = true
@@ -127,7 +149,7 @@ func TestRunsAreMerged(t *testing.T) {
 				run = append(run, entry{key: fmt.Appendf(nil, "%d", id*31%97), id: id})
 			}
 			slices.SortFunc(run, func(a, b entry) int { return l.compare(&a, &b) })
-			lists = append(lists, l.merge(run, nil))
+			lists = append(lists, merged(t, l, run, nil))
 			want = append(want, run...)
 		}
 		m := newMerger(reversed, lists)

@@ -26,10 +26,10 @@ func newMerger(reversed bool, lists []*list) *merger {
 	return m
 }
 
-// turn opens the next chunk when the one before is read; false at the end.
+// turn opens the next chunk when the one before is read; false at the end. Runs are in memory.
 func (r *run) turn() bool {
 	if len(r.page) == 0 && r.chunk < len(r.chunks) {
-		r.page, r.chunks[r.chunk] = r.chunks[r.chunk].open(r.page), nil
+		r.page, r.chunks[r.chunk] = r.chunks[r.chunk].body.Load().open(r.page), nil
 		r.chunk++
 	}
 	return len(r.page) > 0

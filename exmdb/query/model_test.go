@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -358,7 +359,7 @@ func (b *bench) asked(t *rapid.T) *Asked {
 		}
 		if v != nil {
 			if b.spec.Keepable() && rapid.IntRange(0, 2).Draw(t, "keep") == 0 {
-				b.kept = v.AppendKept(nil)
+				b.kept = kept(t, v)
 			}
 			a := &Asked{Table: v.Shown(b.spec), Source: b.world, Spec: b.spec, Budget: Unlimited}
 			if err := a.Want(&exmdb.TableRequest{Columns: allColumns}); err != nil {
@@ -376,7 +377,7 @@ func (b *bench) asked(t *rapid.T) *Asked {
 
 // restore reads what is kept, if anything is.
 func (b *bench) restore() *Kept {
-	k, err := ParseKept(b.kept, b.spec)
+	k, err := OpenKept(bytes.NewReader(b.kept), int64(len(b.kept)), b.spec)
 	if (err == nil) != (b.kept != nil) {
 		panic(err)
 	}

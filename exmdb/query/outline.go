@@ -47,14 +47,15 @@ type part struct {
 	level        uint8
 }
 
-// digestOf is the digest of a chunk.
-func (s *Spec) digestOf(c *chunk) *digest {
-	if d := c.digest.Load(); d != nil {
-		return d
+// digestChunk makes the digest of a chunk.
+func (s *Spec) digestChunk(c *chunk) error {
+	entries, err := c.open(nil)
+	if err != nil {
+		return err
 	}
 	d := new(digest)
 	ends := make([]int, s.categories)
-	for i, e := range c.open(nil) {
+	for i, e := range entries {
 		level := s.parting(d.last, e.key, ends)
 		if i == 0 || level < s.categories {
 			d.begin(e.key, level, ends)
@@ -69,22 +70,22 @@ func (s *Spec) digestOf(c *chunk) *digest {
 	}
 	d.last = slices.Clone(d.last)
 	c.digest.Store(d)
-	return d
+	return nil
 }
 
 // digest makes the digests of all chunks that have none, until the budget is spent.
-func (s *Spec) digest(rows *list, budget Budget) (done bool) {
+func (s *Spec) digest(rows *list, budget Budget) (done bool, err error) {
 	if s.categories == 0 {
-		return true
+		return true, nil
 	}
 	for _, c := range rows.chunks {
 		if c.digest.Load() == nil {
-			if s.digestOf(c); !budget() {
-				return false
+			if err := s.digestChunk(c); err != nil || !budget() {
+				return false, err
 			}
 		}
 	}
-	return true
+	return true, nil
 }
 
 // parting is the highest level on which a key differs from the one before, and fills in where its categories end.
@@ -139,7 +140,7 @@ func (s *Spec) numberIn(key []byte, column int) uint64 {
 	if s.columns[column].descending {
 		invert = 0xFF
 	}
-	if key[at]^invert != formNumber {
+	if at+9 > len(key) || key[at]^invert != formNumber {
 		return 0
 	}
 	n := binary.BigEndian.Uint64(key[at+1:])
@@ -156,19 +157,20 @@ type outliner struct {
 	ranks [][]uint64 // by level, the largest value below each heading
 }
 
+// newOutline is the outline of rows of which all digests are made.
 func newOutline(s *Spec, rows *list) *outline {
 	o := &outliner{outline: &outline{levels: make([][]heading, s.categories), shown: make([][]uint32, s.categories),
 		rank: make([][]uint32, s.categories)}, spec: s, ranks: make([][]uint64, s.categories)}
 	parts := 0
 	for _, c := range rows.chunks {
-		parts += len(s.digestOf(c).parts)
+		parts += len(c.digest.Load().parts)
 	}
 	deepest := s.categories - 1
 	o.levels[deepest], o.ranks[deepest] = make([]heading, 0, parts), make([]uint64, 0, parts)
 	var last []byte
 	ends := make([]int, s.categories)
 	for i, c := range rows.chunks {
-		d := s.digestOf(c)
+		d := c.digest.Load()
 		o.add(d, rows.starts[i], s.parting(last, c.first, ends))
 		last = d.last
 	}

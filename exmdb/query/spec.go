@@ -27,9 +27,13 @@ type Spec struct {
 	instances mapi.Tag
 	// reversed: rows that nothing else tells apart are in descending order of their ids.
 	reversed bool
-	toggled  map[uint64]bool
-	natural  bool // there is no sort order
-	print    string
+	// turned: the first column is asked for the other way round than the view has it (turned.go).
+	turned  bool
+	toggled map[uint64]bool
+	natural bool // there is no sort order
+	// order is that of the view.
+	order mapi.SortOrderSet
+	print string
 }
 
 // Counts reports whether a row passes or not by those in front of it.
@@ -45,7 +49,8 @@ type maximum struct {
 // maxToggled bounds the headings that a client may have opened or closed one by one.
 const maxToggled = 10_000
 
-// Compile makes a Spec of what a client asks. order is what stands when he asks for none.
+// Compile makes a Spec of what a client asks. order is what stands when he asks for none, and what rows are in that are equal in what
+// he asks.
 func Compile(s *exmdb.TableSpec, order mapi.SortOrderSet) (*Spec, error) {
 	out := &Spec{toggled: make(map[uint64]bool, len(s.Toggled))}
 	if err := out.restrict(s.Restriction); err != nil {
@@ -55,6 +60,10 @@ func Compile(s *exmdb.TableSpec, order mapi.SortOrderSet) (*Spec, error) {
 	if len(sort.Orders) == 0 {
 		sort = order
 	}
+	if err := sort.Check(); err != nil {
+		return nil, refused(err)
+	}
+	sort = within(sort, order)
 	if err := out.sort(sort); err != nil {
 		return nil, err
 	}
@@ -67,11 +76,26 @@ func Compile(s *exmdb.TableSpec, order mapi.SortOrderSet) (*Spec, error) {
 	for _, id := range s.Toggled {
 		out.toggled[id] = true
 	}
-	shape := sort
-	shape.Expanded = 0
-	out.print = string(wire.Marshal(&exmdb.TableSpec{Restriction: s.Restriction, Sort: shape, Spread: out.instances}))
+	out.order = mapi.SortOrderSet{Orders: sort.Orders, Categories: sort.Categories}
+	out.turn()
+	out.print = string(wire.Marshal(&exmdb.TableSpec{Restriction: s.Restriction, Sort: out.order, Spread: out.instances}))
 	return out, nil
 }
+
+// within adds an order below another, but for what that orders by already, as far as there is room.
+func within(sort, order mapi.SortOrderSet) mapi.SortOrderSet {
+	sort.Orders = slices.Clone(sort.Orders)
+	for _, o := range order.Orders {
+		if len(sort.Orders) < mapi.MaxSortOrders && !slices.ContainsFunc(sort.Orders, func(s mapi.SortOrder) bool { return s.Tag == o.Tag && s.Direction != mapi.SortMaximumCategory }) {
+			sort.Orders = append(sort.Orders, o)
+		}
+	}
+	return sort
+}
+
+// Order is the order of the views that the specification is answered from. Specifications of one order share them: those that are turned,
+// and those that say what stands below an order in any case.
+func (s *Spec) Order() mapi.SortOrderSet { return s.order }
 
 // Print is what tells the rows and their order from those of other specifications over the same objects. What is open
 // is no part of it.
@@ -173,9 +197,6 @@ func counts(r mapi.Restriction) bool {
 var rowProperties = []mapi.Tag{mapi.PidTagInstID, mapi.PidTagInstanceNum, mapi.PidTagRowType}
 
 func (s *Spec) sort(set mapi.SortOrderSet) error {
-	if err := set.Check(); err != nil {
-		return refused(err)
-	}
 	s.natural = len(set.Orders) == 0
 	s.categories, s.expanded = int(set.Categories), int(set.Expanded)
 	s.maxima = make([]maximum, s.categories)

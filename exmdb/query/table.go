@@ -216,29 +216,56 @@ func (t *shownView) Locate(p *Place) (int, bool, error) {
 		return 0, false, cluster.Errorf(cluster.KindBadRequest, "a place of level %d", p.Level)
 	}
 	e := entry{key: p.Key, id: p.ID, instance: p.Instance}
+	if t.opened.turned {
+		e.key = t.opened.turnKey(e.key, true)
+	}
 	if p.Level > 0 {
-		e = entry{key: p.Key}
-		if t.rows.reversed {
-			e.id = 1<<64 - 1
-		}
+		e = t.rows.before(p.Key)
 	}
-	row := t.rows.search(&e)
-	if row == t.rows.len() {
-		return t.Len(), false, nil
+	row, err := t.rows.search(&e)
+	if err != nil {
+		return 0, false, err
 	}
-	index, there := t.shownAt(row, p)
+	index, there, err := t.shownAt(row, &e, p)
 	if there && p.Behind {
 		index++
 	}
+	return index, there, err
+}
+
+// before is in front of all entries whose keys begin with one.
+func (l *list) before(key []byte) entry {
+	e := entry{key: key}
+	if l.reversed {
+		e.id = 1<<64 - 1
+	}
+	return e
+}
+
+// shownAt is where a place is shown that is in front of a row of the list, which may be its own; e is the place in the list.
+func (t *shownView) shownAt(row int, e *entry, p *Place) (index int, there bool, err error) {
+	var found entry
+	if row < t.rows.len() {
+		if found, err = t.rows.entry(row); err != nil {
+			return 0, false, err
+		}
+	}
+	same := row < t.rows.len() && t.rows.compare(&found, e) == 0
+	switch {
+	case t.opened.turned:
+		index, err = t.turnedPlace(row, e)
+		return index, same, err
+	case t.o == nil:
+		return row, same, nil
+	case row == t.rows.len():
+		return t.Len(), false, nil
+	}
+	index, there = t.shownUnder(row, &found, p)
 	return index, there, nil
 }
 
-// shownAt is where a place is shown that has a row behind it, which may be its own.
-func (t *shownView) shownAt(row int, p *Place) (index int, there bool) {
-	found := t.rows.entry(row)
-	if t.o == nil {
-		return row, found.id == p.ID && found.instance == p.Instance && bytes.Equal(found.key, p.Key)
-	}
+// shownUnder is shownAt under headings; found is the row.
+func (t *shownView) shownUnder(row int, found *entry, p *Place) (index int, there bool) {
 	levels := t.spec.categories
 	if p.Level > 0 {
 		levels = int(p.Level)
@@ -302,16 +329,29 @@ func (t *shownView) Instances(r Row) ([]int, error) {
 	entries, _ := t.spec.entries(nil, nil, r, nil)
 	var at []int
 	for i := range entries {
-		row := t.rows.search(&entries[i])
-		index := -1
-		if row < t.rows.len() {
-			if found := t.rows.entry(row); t.rows.compare(&found, &entries[i]) == 0 {
-				index = t.visible(row)
-			}
+		index, err := t.instance(&entries[i])
+		if err != nil {
+			return nil, err
 		}
 		at = append(at, index)
 	}
 	return at, r.Err()
+}
+
+// instance is where an entry is shown, -1 if it is not.
+func (t *shownView) instance(e *entry) (int, error) {
+	row, err := t.rows.search(e)
+	if err != nil || row == t.rows.len() {
+		return -1, err
+	}
+	found, err := t.rows.entry(row)
+	if err != nil || t.rows.compare(&found, e) != 0 {
+		return -1, err
+	}
+	if t.opened.turned {
+		return t.turnedPlace(row, e)
+	}
+	return t.visible(row), nil
 }
 
 // visible is where a row is shown, -1 if it is not.
@@ -349,11 +389,15 @@ func (t *shownView) Bound(tag mapi.Tag, v mapi.Value) (int, bool, error) {
 	if c.tag.WithType(c.tag.Type().Element()) != tag || c.tag.Type().Multi() && !c.spread {
 		return 0, false, nil
 	}
-	e := entry{key: c.bound(v)}
-	if t.rows.reversed {
-		e.id = 1<<64 - 1
+	e := t.rows.before(c.bound(v))
+	if t.opened.turned { // those in front are behind all that are v or begin like it
+		e = t.rows.before(after(e.key))
 	}
-	return t.rows.search(&e), true, nil
+	row, err := t.rows.search(&e)
+	if t.opened.turned {
+		row = t.rows.len() - row
+	}
+	return row, true, err
 }
 
 // Walk implements Table.
@@ -363,7 +407,10 @@ func (t *shownView) Walk(index int, backward bool, fn func(int, *Item) (bool, er
 	}
 	w := pages{list: t.rows, chunk: -1}
 	for index >= 0 && index < t.Len() {
-		it := t.item(&w, index)
+		it, err := t.item(&w, index)
+		if err != nil {
+			return err
+		}
 		if more, err := fn(index, &it); err != nil || !more {
 			return err
 		}
@@ -381,21 +428,34 @@ type pages struct {
 	*list
 	chunk int
 	open  []entry
+	// from and to are the group of turned rows that was found last.
+	from, to int
 }
 
-func (p *pages) entry(i int) *entry {
-	if c, _ := p.at(i); c != p.chunk {
-		p.chunk, p.open = c, p.chunks[c].open(nil)
+func (p *pages) entry(i int) (*entry, error) {
+	if p.chunk < 0 || i < p.starts[p.chunk] || i >= p.starts[p.chunk+1] {
+		c, _ := p.at(i)
+		open, err := p.chunks[c].open(nil)
+		if err != nil {
+			return nil, err
+		}
+		p.chunk, p.open = c, open
 	}
-	return &p.open[i-p.starts[p.chunk]]
+	return &p.open[i-p.starts[p.chunk]], nil
 }
 
-func (p *pages) id(row uint32) exmdb.TableRowID {
-	e := p.entry(int(row))
-	return exmdb.TableRowID{ID: e.id, Instance: e.instance}
+func (p *pages) id(row uint32) (exmdb.TableRowID, error) {
+	e, err := p.entry(int(row))
+	if err != nil {
+		return exmdb.TableRowID{}, err
+	}
+	return exmdb.TableRowID{ID: e.id, Instance: e.instance}, nil
 }
 
-func (t *shownView) item(w *pages, index int) Item {
+func (t *shownView) item(w *pages, index int) (Item, error) {
+	if t.opened.turned {
+		return t.turnedItem(w, index)
+	}
 	if t.o == nil {
 		return t.object(w, index, index)
 	}
@@ -417,16 +477,27 @@ func (t *shownView) item(w *pages, index int) Item {
 	}
 }
 
-func (t *shownView) object(w *pages, row, index int) Item {
-	e := w.entry(row)
+func (t *shownView) object(w *pages, row, index int) (Item, error) {
+	e, err := w.entry(row)
+	if err != nil {
+		return Item{}, err
+	}
 	return Item{ID: exmdb.TableRowID{ID: e.id, Instance: e.instance},
-		Place: Place{ID: e.id, Instance: e.instance, Key: e.key, Index: uint32(index)}}
+		Place: Place{ID: e.id, Instance: e.instance, Key: e.key, Index: uint32(index)}}, nil
 }
 
-func (t *shownView) category(w *pages, l int, h uint32, index int) Item {
+func (t *shownView) category(w *pages, l int, h uint32, index int) (Item, error) {
 	of := &t.o.levels[l][h]
-	key := t.prefix(l, w.entry(int(of.first)).key)
-	heading := &Heading{Level: l, Open: t.isOpen(l, h), Rows: int(of.rows), Unread: int(of.unread), First: w.id(of.first), Top: w.id(of.top)}
+	top, err := w.id(of.top)
+	if err != nil {
+		return Item{}, err
+	}
+	e, err := w.entry(int(of.first))
+	if err != nil {
+		return Item{}, err
+	}
+	heading := &Heading{Level: l, Open: t.isOpen(l, h), Rows: int(of.rows), Unread: int(of.unread),
+		First: exmdb.TableRowID{ID: e.id, Instance: e.instance}, Top: top}
 	return Item{ID: exmdb.TableRowID{ID: of.id}, Heading: heading,
-		Place: Place{Level: uint8(l) + 1, ID: of.id, Key: key, Index: uint32(index)}}
+		Place: Place{Level: uint8(l) + 1, ID: of.id, Key: t.prefix(l, e.key), Index: uint32(index)}}, nil
 }

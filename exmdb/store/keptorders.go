@@ -2,7 +2,9 @@ package store
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -36,17 +38,12 @@ const (
 	usualShare   = 32
 )
 
-// usualArrangements are those that clients offer above a list of mail, at the first click. In a large folder that is shown to somebody
-// they are made ready before he asks.
+// usualArrangements are those that clients offer above a list of mail, either way round (query.Spec.Order). In a large folder that is
+// shown to somebody they are made ready before he asks.
 func usualArrangements() (sets []mapi.SortOrderSet) {
-	newest := newestFirst.Orders[0]
-	for _, first := range []mapi.SortOrder{
-		{Tag: mapi.PidTagSentRepresentingName, Direction: mapi.SortAscending}, {Tag: mapi.PidTagSenderName, Direction: mapi.SortAscending},
-		{Tag: mapi.PidTagDisplayTo, Direction: mapi.SortAscending}, {Tag: mapi.PidTagSubject, Direction: mapi.SortAscending},
-		{Tag: mapi.PidTagNormalizedSubject, Direction: mapi.SortAscending}, {Tag: mapi.PidTagMessageSize, Direction: mapi.SortDescending},
-		{Tag: mapi.PidTagImportance, Direction: mapi.SortDescending},
-	} {
-		sets = append(sets, mapi.SortOrderSet{Orders: []mapi.SortOrder{first, newest}})
+	for _, first := range []mapi.Tag{mapi.PidTagSentRepresentingName, mapi.PidTagSenderName, mapi.PidTagDisplayTo, mapi.PidTagSubject,
+		mapi.PidTagNormalizedSubject, mapi.PidTagMessageSize, mapi.PidTagImportance} {
+		sets = append(sets, mapi.SortOrderSet{Orders: []mapi.SortOrder{{Tag: first, Direction: mapi.SortAscending}, newestFirst.Orders[0]}})
 	}
 	return sets
 }
@@ -84,7 +81,7 @@ func findOrder(list *schema.KeptOrders, sort mapi.SortOrderSet) int {
 
 // wantsKept reports whether the mailbox is to be told of a table that somebody is shown: that its folder is shown, or that its order
 // is to be kept, and it has not been told so lately.
-func (v *view) wantsKept(s *query.Spec, src query.Source, sort mapi.SortOrderSet) (bool, error) {
+func (v *view) wantsKept(s *query.Spec, src query.Source) (bool, error) {
 	m := v.large(s, src)
 	if m == nil {
 		return false, nil
@@ -97,7 +94,7 @@ func (v *view) wantsKept(s *query.Spec, src query.Source, sort mapi.SortOrderSet
 	if list.Shown <= again || v.keeps(s, src) == nil {
 		return list.Shown <= again, nil
 	}
-	i := findOrder(list, sort)
+	i := findOrder(list, s.Order())
 	return i < 0 || list.Orders[i].Used <= again, nil
 }
 
@@ -122,7 +119,7 @@ func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 	}
 	today := dayOf(t.now)
 	if list.Shown = today; t.keeps(spec, src) != nil {
-		addOrder(list, asked.Sort, today)
+		addOrder(list, spec.Order(), today)
 	}
 	t.set(schema.KeptOrdersKey(m.fid), list)
 	return &exmdb.Empty{}, nil
@@ -131,7 +128,7 @@ func keepOrder(t *tx, req *exmdb.KeepOrderRequest) (*exmdb.Empty, error) {
 // addOrder puts an order at the end of the list, in which they are as they were asked for. Where there are too many, the one goes
 // that nobody was shown for the longest.
 func addOrder(list *schema.KeptOrders, sort mapi.SortOrderSet, today uint32) {
-	order := schema.KeptOrder{Sort: mapi.SortOrderSet{Orders: sort.Orders, Categories: sort.Categories}, Used: today}
+	order := schema.KeptOrder{Sort: sort, Used: today}
 	if i := findOrder(list, sort); i >= 0 {
 		order.Unknown = list.Orders[i].Unknown
 		list.Orders = slices.Delete(list.Orders, i, i+1)
@@ -160,12 +157,16 @@ func (v *view) keptOrder(s *query.Spec, src query.Source) func() *query.Kept {
 
 // readOrder reads an order of this mailbox and its past, nil if there is none.
 func (v *view) readOrder(fid mapi.FID, s *query.Spec) *query.Kept {
-	past := v.header.ReplicaGUID
-	b := v.config.Orders.Load(v.r.Space(), orderName(fid, s))
-	if len(b) < len(past) || string(b[:len(past)]) != string(past[:]) {
+	f := v.config.Orders.Load(v.r.Space(), orderName(fid, s))
+	if f == nil {
 		return nil
 	}
-	k, err := query.ParseKept(b[len(past):], s)
+	var past mapi.GUID
+	if _, err := f.ReadAt(past[:], 0); err != nil || past != v.header.ReplicaGUID {
+		return nil
+	}
+	size := f.Size() - int64(len(past))
+	k, err := query.OpenKept(io.NewSectionReader(f, int64(len(past)), size), size, s)
 	if err != nil {
 		return nil
 	}
@@ -357,12 +358,25 @@ func (o *orderInUse) renew(until time.Time) (more bool, err error) {
 		return true, err
 	}
 	o.tables.Drop(o.key, o.spec)
-	past, size := o.header.ReplicaGUID, made.KeptSize()
+	size := made.KeptSize()
 	if size <= orderBytes {
-		err = o.config.Orders.Save(o.r.Space(), o.name, made.AppendKept(append(make([]byte, 0, len(past)+size), past[:]...)))
+		err = o.save(made, size)
+	}
+	if errors.Is(err, query.ErrNotKept) { // what it was made from cannot be read, and is looked at no more
+		return true, nil
 	}
 	o.done(made.Stamp, err == nil && size <= orderBytes)
 	return true, err
+}
+
+// save keeps the order in a file, of about so many bytes.
+func (o *orderInUse) save(made *query.View, size int) error {
+	past := o.header.ReplicaGUID
+	content, err := made.AppendKept(append(make([]byte, 0, size+size/512), past[:]...))
+	if err != nil {
+		return err
+	}
+	return o.config.Orders.Save(o.r.Space(), o.name, content)
 }
 
 func (o *orderInUse) done(at mapi.Stamp, kept bool) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"time"
 
@@ -110,7 +111,7 @@ func (v *view) table(req *exmdb.TableRequest) (*query.Asked, exmdb.TableState, e
 		a.Source, err = search.feed()
 	}
 	if err == nil {
-		a.Keep, err = v.wantsKept(spec, src, req.Spec.Sort)
+		a.Keep, err = v.wantsKept(spec, src)
 	}
 	return a, state, err
 }
@@ -216,41 +217,46 @@ const (
 	tableOfReader = 'r'
 )
 
+// answer answers a request about a table, or says how far the table is: one that was kept, and cannot be read any more, is made anew.
+func answer[R any](v *view, req *exmdb.TableRequest, made func(a *query.Asked) (*R, error), working func(exmdb.TableState) *R) (*R, error) {
+	a, state, err := v.table(req)
+	if a != nil {
+		resp, err := made(a)
+		if !errors.Is(err, query.ErrNotKept) {
+			return resp, err
+		}
+		state.Stamp, state.Working, state.Of = a.Source.Stamp(), true, uint32(a.Source.Len())
+	}
+	return working(state), err
+}
+
 // tableRows is OpTableRows.
 func tableRows(v *view, req *exmdb.TableRowsRequest) (*exmdb.TableRowsResponse, error) {
-	a, state, err := v.table(&req.Table)
-	if a == nil {
-		return &exmdb.TableRowsResponse{State: state}, err
-	}
-	return a.Rows(req)
+	return answer(v, &req.Table, func(a *query.Asked) (*exmdb.TableRowsResponse, error) { return a.Rows(req) },
+		func(state exmdb.TableState) *exmdb.TableRowsResponse { return &exmdb.TableRowsResponse{State: state} })
 }
 
 // tableSeek is OpTableSeek.
 func tableSeek(v *view, req *exmdb.TableSeekRequest) (*exmdb.TableSeekResponse, error) {
-	a, state, err := v.table(&req.Table)
-	if a == nil {
-		return &exmdb.TableSeekResponse{State: state}, err
-	}
-	return a.Seek(req)
+	return answer(v, &req.Table, func(a *query.Asked) (*exmdb.TableSeekResponse, error) { return a.Seek(req) },
+		func(state exmdb.TableState) *exmdb.TableSeekResponse { return &exmdb.TableSeekResponse{State: state} })
 }
 
 // tableFind is OpTableFind.
 func tableFind(v *view, req *exmdb.TableFindRequest) (*exmdb.TableFindResponse, error) {
-	a, state, err := v.table(&req.Table)
-	if a == nil {
-		state.Resume = slices.Clone(req.Table.Resume)
-		return &exmdb.TableFindResponse{State: state}, err
-	}
-	return a.Find(req)
+	return answer(v, &req.Table, func(a *query.Asked) (*exmdb.TableFindResponse, error) { return a.Find(req) },
+		func(state exmdb.TableState) *exmdb.TableFindResponse {
+			state.Resume = slices.Clone(req.Table.Resume)
+			return &exmdb.TableFindResponse{State: state}
+		})
 }
 
 // tableChanges is OpTableChanges.
 func tableChanges(v *view, req *exmdb.TableChangesRequest) (*exmdb.TableChangesResponse, error) {
-	a, state, err := v.table(&req.Table)
-	if a == nil {
-		return &exmdb.TableChangesResponse{State: state}, err
-	}
-	return a.Changes(req)
+	return answer(v, &req.Table, func(a *query.Asked) (*exmdb.TableChangesResponse, error) { return a.Changes(req) },
+		func(state exmdb.TableState) *exmdb.TableChangesResponse {
+			return &exmdb.TableChangesResponse{State: state}
+		})
 }
 
 // columnRows is how many rows are looked at to learn which properties there are.

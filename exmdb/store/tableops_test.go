@@ -220,8 +220,9 @@ func (b *box) plainTable(t testing.TB, spec exmdb.TableSpec) []uint64 {
 	t.Helper()
 	var rows []plainRow
 	order := spec.Sort
-	if len(order.Orders) == 0 && spec.Kind == exmdb.TableContents {
-		order = newestFirst
+	delivery := func(o mapi.SortOrder) bool { return o.Tag == mapi.PidTagMessageDeliveryTime }
+	if spec.Kind == exmdb.TableContents && !slices.ContainsFunc(order.Orders, delivery) {
+		order.Orders = slices.Concat(order.Orders, newestFirst.Orders)
 	}
 	indexed := spec.Kind == exmdb.TableContents && len(spec.Restriction) == 0 && order.Orders[0].Tag == mapi.PidTagMessageDeliveryTime
 	b.view(func(v *view) error {
