@@ -12,9 +12,6 @@ import (
 // milliseconds of work.
 const batchEntries = 8 << 10
 
-// heldFile is what a view counts for that holds a file open, so that the bound of a cache is one of files too.
-const heldFile = 16 << 10
-
 // build is a view in the making, step by step over states that move on, and afterwards what keeps it up. It scans all
 // rows once, into sorted runs that are then merged; then whatever was touched since the scan began is looked at again in
 // the newest state, so it does not matter in which of the states a row was scanned.
@@ -266,9 +263,6 @@ func (b *build) size() int {
 	n := cap(b.arena) + 64*cap(b.added) + 128*len(b.touched)
 	if b.rows != nil {
 		n += b.rows.size()
-		if b.rows.kept != nil {
-			n += heldFile
-		}
 	}
 	for _, r := range b.runs {
 		n += r.size()

@@ -50,6 +50,12 @@ type keptRows struct {
 	lost atomic.Bool
 }
 
+// heldFile is what a file counts for that is held open, so that the bound of a cache is one of files too.
+const heldFile = 16 << 10
+
+// size is about what is held in memory to find the rest.
+func (k *keptRows) size() int { return heldFile + 56*len(k.chunks) + 32*len(k.blocks) }
+
 // read reads so many bytes.
 func (k *keptRows) read(n int, at int64) (keptReader, error) {
 	b := make([]byte, n)

@@ -171,6 +171,9 @@ func (l *list) size() int {
 	for _, c := range l.chunks {
 		n += c.size() + 16
 	}
+	if l.kept != nil {
+		n += l.kept.size()
+	}
 	return n
 }
 
