@@ -28,6 +28,10 @@ func TestVoterThatTakesPartIsAskedAtOnce(t *testing.T) {
 	leader.mustPut(1, "a", "1")
 	old, term := leader.group(1).Leader()
 	back, stands := w.others(leader)[0], w.others(leader)[1]
+	eventually(t, "all have the same log", func() bool { // else the shorter one is refused
+		last := leader.group(1).raft.LastIndex()
+		return back.group(1).raft.LastIndex() == last && stands.group(1).raft.LastIndex() == last
+	})
 	back.stop()
 	leader.stop()
 	back.start()
