@@ -207,9 +207,13 @@ func TestUsualArrangementsAreReady(t *testing.T) {
 	if steps := k.work(); steps != 1 {
 		t.Errorf("made again after a start, in %d steps", steps)
 	}
-	for _, sort := range usualArrangements() {
+	for i, sort := range usualArrangements() {
 		first := sort.Orders[0].Tag
-		for _, clicked := range [][]mapi.SortOrder{{asc(first), newestFirst.Orders[0]}, {desc(first), newestFirst.Orders[0]}, {asc(first)}, {desc(first)}} {
+		clicks := [][]mapi.SortOrder{{asc(first), newestFirst.Orders[0]}, {desc(first), newestFirst.Orders[0]}, {asc(first)}, {desc(first)}}
+		if testing.Short() {
+			clicks = clicks[i%4 : i%4+1]
+		}
+		for _, clicked := range clicks {
 			k.serve(New(k.store.config))
 			spec := contentsOf(schema.Inbox, clicked...)
 			got, requests := k.asks(spec)

@@ -228,6 +228,9 @@ func TestSyncScope(t *testing.T) {
 
 // TestSyncOfALargeTombstone: deletions of very many messages, which merge to one tombstone, are told in bounded pages.
 func TestSyncOfALargeTombstone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many messages")
+	}
 	t.Parallel()
 	b := newBox(t, 0)
 	work := b.newBelow(schema.IPMSubtree, "Work")

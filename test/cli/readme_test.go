@@ -72,17 +72,27 @@ func inTour(t *testing.T, dir, script string) string {
 	return string(out)
 }
 
-// afterTour performs what README.md goes on with. Other tests have been here: the ids and the group are those of now.
+// firstItem is the id that README.md says the first mail of a mailbox has.
+const firstItem = "1-1000"
+
+// afterTour performs what README.md goes on with. Other tests have been here: the id and the group are those of now.
 func afterTour(t *testing.T, c *site, text, dir string) {
-	item := regexp.MustCompile(`(?m)^1-[0-9a-f]+`).FindString(c.do(t, "mailbox", "items", "alice@example.test", "--folder", "Inbox"))
+	itemsOf := func(user string) []string {
+		return regexp.MustCompile(`(?m)^1-[0-9a-f]+`).FindAllString(c.do(t, "mailbox", "items", user, "--folder", "Inbox"), -1)
+	}
 	group := "3"
 	if box := answer[mailbox](t, c, "user", "show", "alice@example.test", "--mailbox"); box.Group == 3 {
 		group = "1"
 	}
-	known := strings.NewReplacer("1-11e", item, "--to 3", "--to "+group)
 	inTour(t, dir, `mkdir -p Maildir/cur Maildir/new Maildir/tmp
 printf 'From: a@example.org\nSubject: kept\n\nhi\n' > Maildir/cur/1:2,S
-printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Anna\r\nN:;Anna;;;\r\nEND:VCARD\r\n' > contacts.vcf`)
+printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Anna\r\nN:;Anna;;;\r\nEND:VCARD\r\n' > contacts.vcf
+bin/flotilla user add fresh@example.test --kind room
+bin/flotilla mailbox import fresh@example.test Maildir --format maildir`)
+	if first := itemsOf("fresh@example.test"); len(first) != 1 || first[0] != firstItem || !strings.Contains(text, "--item "+firstItem+"\n") {
+		t.Errorf("the first mail of a mailbox is %q, README.md says otherwise", first)
+	}
+	known := strings.NewReplacer(firstItem, itemsOf("alice@example.test")[0], "--to 3", "--to "+group)
 	for title, want := range map[string]string{"Looking into a mailbox": "group    " + group, "Meetings and rooms": "kind     room", "Mail in and out": "1 message imported, 0 there already"} {
 		_, section, ok := strings.Cut(text, "## "+title+"\n")
 		section, _, more := strings.Cut(section, "\n## ")
