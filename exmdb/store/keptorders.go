@@ -362,8 +362,8 @@ func (o *orderInUse) renew(until time.Time) (more bool, err error) {
 	if size <= orderBytes {
 		err = o.save(made, size)
 	}
-	if errors.Is(err, query.ErrNotKept) { // what it was made from cannot be read, and is looked at no more
-		return true, nil
+	if errors.Is(err, query.ErrNotKept) { // what it was made from cannot be read
+		return true, o.config.Orders.Remove(o.r.Space(), o.name)
 	}
 	o.done(made.Stamp, err == nil && size <= orderBytes)
 	return true, err
