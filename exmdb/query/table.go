@@ -260,18 +260,19 @@ func (t *shownView) shownAt(row int, e *entry, p *Place) (index int, there bool,
 	case row == t.rows.len():
 		return t.Len(), false, nil
 	}
-	index, there = t.shownUnder(row, &found, p)
-	return index, there, nil
+	index, there = t.shownUnder(row, found.key, p)
+	return index, there && (same || p.Level > 0), nil
 }
 
-// shownUnder is shownAt under headings; found is the row.
-func (t *shownView) shownUnder(row int, found *entry, p *Place) (index int, there bool) {
+// shownUnder is where under headings the row behind a place is shown, which has a key, or what is shown next; there says whether it is
+// below the place's headings.
+func (t *shownView) shownUnder(row int, key []byte, p *Place) (index int, there bool) {
 	levels := t.spec.categories
 	if p.Level > 0 {
 		levels = int(p.Level)
 	}
 	for l := range levels {
-		if bytes.HasPrefix(p.Key, t.prefix(l, found.key)) {
+		if bytes.HasPrefix(p.Key, t.prefix(l, key)) {
 			continue
 		}
 		// Nothing is left below the place's heading of this level. Where headings are in order of their rows the next
@@ -285,8 +286,7 @@ func (t *shownView) shownUnder(row int, found *entry, p *Place) (index int, ther
 	if p.Level > 0 {
 		return t.headingAt(levels-1, t.o.holding(levels-1, uint32(row)))
 	}
-	index, there = t.rowAt(uint32(row))
-	return index, there && found.id == p.ID && found.instance == p.Instance && bytes.Equal(found.key, p.Key)
+	return t.rowAt(uint32(row))
 }
 
 // headingAt is where a heading is shown, or what is shown next where one above it is closed.
